@@ -1,0 +1,298 @@
+package raft
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	etcdraft "go.etcd.io/etcd/raft/v3"
+	"go.etcd.io/etcd/raft/v3/raftpb"
+
+	"github.com/nexus-replication/nexus/raft/failpoint"
+)
+
+const (
+	// maxApplyBytes bounds the entries given to one call of Store.Apply.
+	maxApplyBytes = 4 << 20
+	// Pauses between tries while the backend is not usable.
+	minApplyPause = 20 * time.Millisecond
+	maxApplyPause = time.Second
+	// handOverAfter is how long a leader keeps its office while its own backend is not usable.
+	handOverAfter = time.Second
+)
+
+// applyWaits are the readers that wait for a position.
+type applyWaits struct {
+	mu    sync.Mutex
+	waits []applyWait
+}
+
+type applyWait struct {
+	index   uint64
+	reached chan struct{}
+}
+
+func (w *applyWaits) at(index uint64) <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i := range w.waits {
+		if w.waits[i].index == index {
+			return w.waits[i].reached
+		}
+	}
+	reached := make(chan struct{})
+	w.waits = append(w.waits, applyWait{index: index, reached: reached})
+	return reached
+}
+
+func (w *applyWaits) advance(index uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	kept := w.waits[:0]
+	for _, wait := range w.waits {
+		if wait.index <= index {
+			close(wait.reached)
+			continue
+		}
+		kept = append(kept, wait)
+	}
+	clear(w.waits[len(kept):])
+	w.waits = kept
+}
+
+// applyLoop feeds committed entries to the Store. It reads them from the log by position, so that a backend which lost
+// data, at start or at any later time, is simply fed again from where it is.
+type applyLoop struct {
+	r *Replicator
+	// position is what the backend holds.
+	position Position
+	// settledTerm is the greatest term of which an entry was applied; proposals offered before it are settled.
+	settledTerm uint64
+	failingAt   time.Time // when the backend began to fail; zero while it works
+}
+
+func (a *applyLoop) run(ctx context.Context) {
+	for {
+		target := a.r.committed.wait(ctx, a.position.Index)
+		if ctx.Err() != nil {
+			return
+		}
+		if err := a.step(ctx, target); err != nil {
+			a.r.fail(fmt.Errorf("apply after index %d: %w", a.position.Index, err))
+			return
+		}
+	}
+}
+
+// step applies the next run of entries. An error is fatal.
+func (a *applyLoop) step(ctx context.Context, target uint64) error {
+	raw, err := a.r.disk.memory.Entries(a.position.Index+1, target+1, maxApplyBytes)
+	if errors.Is(err, etcdraft.ErrCompacted) {
+		return fmt.Errorf("the backend holds index %d, which the log no longer reaches back to", a.position.Index)
+	}
+	if err != nil {
+		return fmt.Errorf("read the log: %w", err)
+	}
+	run, err := a.decode(raw)
+	if err != nil {
+		return err
+	}
+	for pause := minApplyPause; ; pause = min(2*pause, maxApplyPause) {
+		err := a.r.cfg.Store.Apply(ctx, run.entries)
+		var behind *BehindError
+		var fatal *FatalError
+		switch {
+		case err == nil:
+			failpoint.Hit("raft.after-apply")
+			a.recovered()
+			a.finish(run, run.entries[len(run.entries)-1].Index)
+			return nil
+		case errors.As(err, &behind):
+			return a.rewind(run, behind.Position)
+		case errors.As(err, &fatal):
+			return err
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		a.failing(err)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// applyRun is consecutive entries with the groups of this node in them.
+type applyRun struct {
+	entries []Entry
+	groups  [][]groupRef // of this node, by entry
+}
+
+func (a *applyLoop) decode(raw []raftpb.Entry) (applyRun, error) {
+	run := applyRun{entries: make([]Entry, len(raw)), groups: make([][]groupRef, len(raw))}
+	for i := range raw {
+		e := &run.entries[i]
+		e.Position = Position{Term: raw[i].Term, Index: raw[i].Index}
+		if raw[i].Type != raftpb.EntryNormal {
+			continue
+		}
+		stamp, cmds, groups, err := decodeEntry(raw[i].Data)
+		if err != nil {
+			return applyRun{}, fmt.Errorf("entry %d: %w", raw[i].Index, err)
+		}
+		e.Stamp, e.Commands = stamp, cmds
+		for _, g := range groups {
+			if g.origin != a.r.identity.ID || !a.r.pending.has(g.id) {
+				continue
+			}
+			run.groups[i] = append(run.groups[i], g)
+			for j := g.from; j < g.to; j++ {
+				cmds[j].Wanted = true
+			}
+		}
+	}
+	return run, nil
+}
+
+// finish publishes that the backend holds the entries of run up to and including last.
+func (a *applyLoop) finish(run applyRun, last uint64) {
+	for i := range run.entries {
+		e := &run.entries[i]
+		if e.Index > last {
+			break
+		}
+		a.position = e.Position
+		// Published before the client is told, so that its next read on this node finds it.
+		a.r.applied.Store(e.Index)
+		a.r.appliedTerm.Store(e.Term)
+		for _, g := range run.groups[i] {
+			a.r.complete(g.id, outcomeOf(e, g))
+		}
+		if e.Term > a.settledTerm {
+			a.settledTerm = e.Term
+			a.r.requeueLost(e.Term)
+			a.r.mail.wake() // a new leader may sequence now
+		}
+	}
+	a.r.applyWaits.advance(a.position.Index)
+	if a.r.lagging.CompareAndSwap(true, false) {
+		a.r.mail.wake()
+	}
+}
+
+func outcomeOf(e *Entry, g groupRef) Outcome {
+	o := Outcome{Position: e.Position, Stamp: e.Stamp, Replies: make([]Reply, 0, g.to-g.from)}
+	for i := g.from; i < g.to; i++ {
+		o.Replies = append(o.Replies, Reply{Data: e.Commands[i].Reply, Err: e.Commands[i].Err})
+	}
+	return o
+}
+
+// rewind goes on from the position that the backend turned out to hold: an earlier one when it was restarted empty or
+// from an old dump, a later one when part of run was applied and the replies were lost.
+func (a *applyLoop) rewind(run applyRun, held Position) error {
+	if err := a.r.checkHeld(held); err != nil {
+		return err
+	}
+	a.r.log.Warn("backend holds another position than expected", "expected", a.position.Index, "holds", held.Index)
+	if held.Index >= run.entries[0].Index {
+		for i := range run.entries {
+			for j := range run.entries[i].Commands {
+				c := &run.entries[i].Commands[j]
+				c.Reply, c.Err = nil, ErrReplyLost
+			}
+		}
+		a.finish(run, held.Index)
+		return nil
+	}
+	a.position = held
+	a.r.applied.Store(held.Index)
+	return nil
+}
+
+// checkHeld refuses a backend whose position is not of this log.
+func (r *Replicator) checkHeld(held Position) error {
+	last, err := r.disk.memory.LastIndex()
+	if err != nil {
+		return fmt.Errorf("read the log: %w", err)
+	}
+	if held.Index > last {
+		return &FatalError{fmt.Errorf("the backend holds index %d but this node's log ends at %d: the data directory is older than the backend; replace this node or restore its data directory", held.Index, last)}
+	}
+	term, err := r.disk.memory.Term(held.Index)
+	if err != nil {
+		return fmt.Errorf("read the log at index %d: %w", held.Index, err)
+	}
+	if term != held.Term {
+		return &FatalError{fmt.Errorf("the backend holds index %d of term %d, but in this node's log that index is of term %d: it was filled from another log; empty it (FLUSHALL) to have it filled again", held.Index, held.Term, term)}
+	}
+	return nil
+}
+
+// failing notes that the backend cannot be used now. Readers and writers are told; a leader hands over its office.
+func (a *applyLoop) failing(err error) {
+	now := time.Now()
+	if a.failingAt.IsZero() {
+		a.failingAt = now
+		a.r.log.Error("backend failing, not serving until it works again", "err", err)
+	}
+	a.r.backendProblem.Store(&err)
+	if now.Sub(a.failingAt) > handOverAfter {
+		a.r.mail.call(a.r.handOver)
+	}
+}
+
+func (a *applyLoop) recovered() {
+	if a.failingAt.IsZero() {
+		return
+	}
+	a.r.log.Info("backend works again", "after", time.Since(a.failingAt).Round(time.Millisecond))
+	a.failingAt = time.Time{}
+	a.r.backendProblem.Store(nil)
+}
+
+// watermark is a number that only grows, and that one goroutine waits for.
+type watermark struct {
+	mu     sync.Mutex
+	value  uint64
+	signal chan struct{} // holds one token after value has grown
+}
+
+func newWatermark() *watermark {
+	return &watermark{signal: make(chan struct{}, 1)}
+}
+
+func (w *watermark) raise(value uint64) {
+	w.mu.Lock()
+	grown := value > w.value
+	w.value = max(w.value, value)
+	w.mu.Unlock()
+	if !grown {
+		return
+	}
+	select {
+	case w.signal <- struct{}{}:
+	default:
+	}
+}
+
+// wait returns the value once it is above floor, or when ctx ends.
+func (w *watermark) wait(ctx context.Context, floor uint64) uint64 {
+	for {
+		w.mu.Lock()
+		value := w.value
+		w.mu.Unlock()
+		if value > floor {
+			return value
+		}
+		select {
+		case <-w.signal:
+		case <-ctx.Done():
+			return value
+		}
+	}
+}

@@ -1,0 +1,187 @@
+package raft
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	pathIdentity     = "/nexus/v1/identity"
+	maxIdentityBytes = 1 << 20
+	bootstrapPause   = 200 * time.Millisecond
+)
+
+// introduction is what a node tells about itself to anyone who asks at its node URL.
+type introduction struct {
+	ClusterName string   `json:"clusterName"`
+	Cluster     uint64   `json:"cluster"` // 0: in no cluster yet
+	ID          uint64   `json:"id"`
+	URL         string   `json:"url"`
+	ClusterURLs []string `json:"clusterURLs"` // the first members, as it was told
+	Bootstrap   []Member `json:"bootstrap"`   // the first members, if it was one of them
+	Members     []Member `json:"members"`     // current, if in a cluster and already known
+	Removed     []uint64 `json:"removed,omitempty"`
+}
+
+// errMisconfigured is what waiting does not mend.
+type errMisconfigured struct{ error }
+
+// enterCluster finds out which cluster this node is in, and notes it for good. The first members introduce themselves to
+// each other until each knows the random ids of all; a node that is not among them waits to be added.
+func (r *Replicator) enterCluster(ctx context.Context) error {
+	if r.identity.Cluster != 0 {
+		return nil
+	}
+	enter := r.meetFirstMembers
+	if !slices.ContainsFunc(r.cfg.ClusterURLs, func(u string) bool { return sameURL(u, r.cfg.NodeURL) }) {
+		enter = r.findOwnMembership
+		r.role.Store(roleJoining)
+		r.log.Info("waiting to be added to the cluster", "url", r.cfg.NodeURL, "id", formatID(r.identity.ID))
+	}
+	var said string
+	for {
+		err := enter(ctx)
+		if err == nil {
+			return nil
+		}
+		var wrong errMisconfigured
+		if errors.As(err, &wrong) {
+			return err
+		}
+		r.setProblem(err.Error())
+		if err.Error() != said {
+			said = err.Error()
+			r.log.Info("waiting for the cluster", "reason", said)
+		}
+		select {
+		case <-time.After(bootstrapPause):
+		case <-ctx.Done():
+			return fmt.Errorf("enter the cluster: %w: %w", context.Cause(ctx), err)
+		}
+	}
+}
+
+func (r *Replicator) meetFirstMembers(ctx context.Context) error {
+	members := []Member{{ID: r.identity.ID, URL: r.cfg.NodeURL}}
+	for _, url := range r.cfg.ClusterURLs {
+		if sameURL(url, r.cfg.NodeURL) {
+			continue
+		}
+		peer, err := r.introduce(ctx, url)
+		if err != nil {
+			return err
+		}
+		// A peer that was a first member knows the ids it met. One that has none in its list has another cluster, or
+		// met another node at this node's URL.
+		if peer.Cluster != 0 && !containsID(peer.Bootstrap, r.identity.ID) && !containsID(peer.Members, r.identity.ID) {
+			return errMisconfigured{fmt.Errorf("node %s is already in a cluster, in which this node (id %x, new data directory) is not: if it lost its data, remove its URL there and add it again under -nexus-node-url %s", url, r.identity.ID, r.cfg.NodeURL)}
+		}
+		if peer.Cluster == 0 && !sameURLs(peer.ClusterURLs, r.cfg.ClusterURLs) {
+			return errMisconfigured{fmt.Errorf("node %s was started with the cluster URLs %s, this node with %s: all first members need the same", url, strings.Join(peer.ClusterURLs, ","), strings.Join(r.cfg.ClusterURLs, ","))}
+		}
+		members = append(members, Member{ID: peer.ID, URL: url})
+	}
+	sortMembers(members)
+	id := r.identity
+	id.Bootstrap, id.Cluster = members, clusterID(r.cfg.ClusterName, members)
+	return r.adopt(id)
+}
+
+func (r *Replicator) findOwnMembership(ctx context.Context) error {
+	var problems []error
+	for _, url := range r.cfg.ClusterURLs {
+		peer, err := r.introduce(ctx, url)
+		if err != nil {
+			problems = append(problems, err)
+			continue
+		}
+		if slices.Contains(peer.Removed, r.identity.ID) {
+			return errMisconfigured{fmt.Errorf("%w: by %s; to use this machine again, empty the data directory", ErrRemoved, url)}
+		}
+		if peer.Cluster != 0 && containsID(peer.Members, r.identity.ID) {
+			id := r.identity
+			id.Cluster, id.Contacts = peer.Cluster, peer.Members
+			return r.adopt(id)
+		}
+	}
+	if len(problems) == len(r.cfg.ClusterURLs) {
+		return errors.Join(problems...)
+	}
+	return fmt.Errorf("not yet a member: add %s with `repl HOST:PORT addNode %s`", r.cfg.NodeURL, r.cfg.NodeURL)
+}
+
+func (r *Replicator) adopt(id identity) error {
+	if err := id.save(r.cfg.DataDir); err != nil {
+		return errMisconfigured{err}
+	}
+	r.identityMu.Lock()
+	r.identity = id
+	r.identityMu.Unlock()
+	r.log.Info("entered the cluster", "cluster", formatID(id.Cluster), "id", formatID(id.ID))
+	return nil
+}
+
+// introduce asks the node at url who it is.
+func (r *Replicator) introduce(ctx context.Context, url string) (introduction, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	url = strings.TrimSuffix(url, "/")
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+pathIdentity, nil)
+	if err != nil {
+		return introduction{}, err
+	}
+	resp, err := r.client.Do(req)
+	if err != nil {
+		return introduction{}, fmt.Errorf("node %s does not answer: %w", url, err)
+	}
+	defer resp.Body.Close()
+	var peer introduction
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxIdentityBytes)).Decode(&peer); err != nil || peer.ID == 0 {
+		return introduction{}, fmt.Errorf("%s does not answer like a Nexus node (%s)", url, resp.Status)
+	}
+	switch {
+	case peer.ClusterName != r.cfg.ClusterName:
+		return introduction{}, errMisconfigured{fmt.Errorf("node %s is of cluster %q, this node of %q: correct the cluster name or the URL", url, peer.ClusterName, r.cfg.ClusterName)}
+	case peer.ID == r.identity.ID && !sameURL(url, r.cfg.NodeURL):
+		return introduction{}, errMisconfigured{fmt.Errorf("node %s has the same id %x as this node: one of the data directories is a copy, empty it", url, peer.ID)}
+	case !sameURL(peer.URL, url):
+		return introduction{}, errMisconfigured{fmt.Errorf("the node at %s calls itself %s: use that URL", url, peer.URL)}
+	}
+	return peer, nil
+}
+
+func (r *Replicator) serveIdentity(w http.ResponseWriter, _ *http.Request) {
+	r.identityMu.Lock()
+	id := r.identity
+	r.identityMu.Unlock()
+	in := introduction{
+		ClusterName: id.ClusterName, Cluster: id.Cluster, ID: id.ID, URL: id.URL, ClusterURLs: r.cfg.ClusterURLs,
+		Bootstrap: id.Bootstrap, Members: r.Members(), Removed: r.membership.listRemoved(),
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(in) // the asker asks again
+}
+
+func sameURLs(a, b []string) bool {
+	return slices.Equal(normalURLs(a), normalURLs(b))
+}
+
+func normalURLs(urls []string) []string {
+	out := make([]string, len(urls))
+	for i, u := range urls {
+		out[i] = strings.TrimSuffix(u, "/")
+	}
+	slices.Sort(out)
+	return out
+}
+
+func containsID(members []Member, id uint64) bool {
+	return slices.ContainsFunc(members, func(m Member) bool { return m.ID == id })
+}

@@ -1,0 +1,260 @@
+package raft
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// mapStore is a backend in memory: "key=value" sets, "key+" counts up; replies are the new value. It survives the
+// Replicator, as a backend survives its node.
+type mapStore struct {
+	mu       sync.Mutex
+	id       Identity
+	position Position
+	data     map[string]string
+	failWith error // machine error
+	applied  []string
+}
+
+func newMapStore() *mapStore { return &mapStore{data: make(map[string]string)} }
+
+func (s *mapStore) Open(_ context.Context, id Identity) (Position, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.id != (Identity{}) && s.id != id {
+		return Position{}, &FatalError{fmt.Errorf("backend belongs to %+v", s.id)}
+	}
+	s.id = id
+	return s.position, nil
+}
+
+func (s *mapStore) Apply(_ context.Context, entries []Entry) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failWith != nil {
+		return s.failWith
+	}
+	if s.position.Index != entries[0].Index-1 {
+		return &BehindError{s.position}
+	}
+	for i := range entries {
+		for j := range entries[i].Commands {
+			c := &entries[i].Commands[j]
+			c.Reply = []byte(s.do(string(c.Data)))
+		}
+		s.position = entries[i].Position
+	}
+	return nil
+}
+
+func (s *mapStore) do(cmd string) string {
+	s.applied = append(s.applied, cmd)
+	if key, ok := strings.CutSuffix(cmd, "+"); ok {
+		var b [8]byte
+		copy(b[:], s.data[key])
+		binary.BigEndian.PutUint64(b[:], binary.BigEndian.Uint64(b[:])+1)
+		s.data[key] = string(b[:])
+		return fmt.Sprint(binary.BigEndian.Uint64(b[:]))
+	}
+	key, value, _ := strings.Cut(cmd, "=")
+	s.data[key] = value
+	return value
+}
+
+func (s *mapStore) Position(context.Context) (Position, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.position, nil
+}
+
+func (s *mapStore) Close() error { return nil }
+
+func (s *mapStore) get(key string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.data[key]
+}
+
+func (s *mapStore) wipe() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.position, s.data = Position{}, make(map[string]string)
+}
+
+func (s *mapStore) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failWith = err
+}
+
+func (s *mapStore) snapshot() (Position, map[string]string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.position, maps.Clone(s.data)
+}
+
+// testCluster is members in one process, with real logs and real connections on loopback.
+type testCluster struct {
+	t      *testing.T
+	urls   []string
+	stores []*mapStore
+	nodes  []*Replicator
+	dirs   []string
+	tune   func(*Config)
+}
+
+func freeURL(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return "http://" + ln.Addr().String()
+}
+
+func newTestCluster(t *testing.T, n int, tune func(*Config)) *testCluster {
+	t.Helper()
+	c := &testCluster{t: t, tune: tune, nodes: make([]*Replicator, n)}
+	for range n {
+		c.urls = append(c.urls, freeURL(t))
+		c.stores = append(c.stores, newMapStore())
+		c.dirs = append(c.dirs, t.TempDir())
+	}
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() { c.start(i) })
+	}
+	wg.Wait()
+	t.Cleanup(func() {
+		for i := range c.nodes {
+			c.stop(i)
+		}
+	})
+	return c
+}
+
+func (c *testCluster) config(i int) Config {
+	cfg := NewConfig()
+	cfg.NodeURL, cfg.ClusterURLs, cfg.DataDir, cfg.Store = c.urls[i], c.urls, c.dirs[i], c.stores[i]
+	cfg.Tick = 20 * time.Millisecond
+	cfg.Logger = slog.New(slog.NewTextHandler(testLog(), &slog.HandlerOptions{Level: slog.LevelDebug - 4}))
+	if c.tune != nil {
+		c.tune(&cfg)
+	}
+	return cfg
+}
+
+func (c *testCluster) start(i int) {
+	c.t.Helper()
+	r, err := New(c.config(i))
+	if err != nil {
+		c.t.Error(err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := r.Start(ctx); err != nil {
+		c.t.Errorf("start node %d: %v", i, err)
+		return
+	}
+	c.nodes[i] = r
+}
+
+func (c *testCluster) stop(i int) {
+	if r := c.nodes[i]; r != nil {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel() // no hand-over: the others have to notice
+		if err := r.Stop(ctx); err != nil {
+			c.t.Errorf("stop node %d: %v", i, err)
+		}
+		c.nodes[i] = nil
+	}
+}
+
+func (c *testCluster) leader() int {
+	c.t.Helper()
+	found := -1
+	eventually(c.t, "a leader", func() bool {
+		for i, r := range c.nodes {
+			if r == nil {
+				continue
+			}
+			if s := r.Status(); s.Role == "leader" && s.Serving {
+				found = i
+				return true
+			}
+		}
+		return false
+	})
+	return found
+}
+
+func (c *testCluster) propose(i int, cmd string) string {
+	c.t.Helper()
+	out, err := c.nodes[i].Propose(context.Background(), [][]byte{[]byte(cmd)})
+	if err != nil {
+		c.t.Fatalf("propose %q on node %d: %v", cmd, i, err)
+	}
+	return string(out.Replies[0].Data)
+}
+
+func (c *testCluster) read(i int, key string) string {
+	c.t.Helper()
+	var value string
+	err := c.nodes[i].Read(context.Background(), func(context.Context) error {
+		value = c.stores[i].get(key)
+		return nil
+	})
+	if err != nil {
+		c.t.Fatalf("read %q on node %d: %v", key, i, err)
+	}
+	return value
+}
+
+// converged waits until all stores hold the same at the same position.
+func (c *testCluster) converged() {
+	c.t.Helper()
+	eventually(c.t, "equal stores", func() bool {
+		position, data := c.stores[0].snapshot()
+		for _, s := range c.stores[1:] {
+			p, d := s.snapshot()
+			if p != position || !maps.Equal(d, data) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(15 * time.Second)
+	for !ok() {
+		if time.Now().After(deadline) {
+			t.Fatalf("no %s within 15 s", what)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+var errBackendDown = errors.New("connection refused")
+
+// testLog is where the nodes log to: nowhere, or standard error with RAFT_TEST_LOG set.
+func testLog() io.Writer {
+	if os.Getenv("RAFT_TEST_LOG") != "" {
+		return os.Stderr
+	}
+	return io.Discard
+}

@@ -1,0 +1,138 @@
+package raft
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"time"
+)
+
+// Config of a Replicator. NewConfig returns the defaults; a zero field is not a default.
+type Config struct {
+	// ClusterName tells clusters apart whose nodes could meet by mistake. It is fixed when the data directory is made.
+	ClusterName string
+	// NodeURL is where the other members reach this one, such as http://10.0.0.1:9021.
+	NodeURL string
+	// ClusterURLs are the node URLs of the first members. A node whose own URL is not among them joins a running
+	// cluster: it asks these for its membership and waits until AddMember was called for it.
+	ClusterURLs []string
+	// DataDir holds the identity, the write-ahead log and snapshots. One process at a time.
+	DataDir string
+	// Bind is the host or address on which the port of NodeURL is opened. Empty: the host of NodeURL.
+	Bind string
+
+	// Store is the backend; Sequencer may be nil.
+	Store     Store
+	Sequencer Sequencer
+
+	// LeaseReads lets the leader answer reads for as long as a lease from a quorum holds, instead of asking a quorum
+	// for each round of reads. Safe while clocks run at rates that differ by less than one part in ten.
+	LeaseReads bool
+
+	// Tick is the unit of raft time; a leader sends heartbeats every tick. ElectionTicks without one start an election.
+	Tick          time.Duration
+	ElectionTicks int
+	// Timeout bounds Propose, Read and membership changes that carry no earlier deadline.
+	Timeout time.Duration
+
+	// SnapshotCount is the number of applied entries after which the log is compacted, where the Store can do it.
+	SnapshotCount uint64
+	// MaxProposalBytes bounds the commands of one Propose call; MaxBatchBytes and MaxBatchCommands what is put into
+	// one entry with others.
+	MaxProposalBytes int
+	MaxBatchBytes    int
+	MaxBatchCommands int
+	// MaxPendingBytes bounds what waits on this node to be proposed or committed; more is refused with ErrNotDone.
+	MaxPendingBytes int
+	// MaxApplyLag bounds the committed entries that the local backend has not applied; beyond it the leader refuses
+	// proposals with ErrNotDone.
+	MaxApplyLag uint64
+
+	Logger *slog.Logger
+}
+
+// NewConfig returns the defaults, to be completed with NodeURL, ClusterURLs, DataDir and Store.
+func NewConfig() Config {
+	return Config{
+		ClusterName:      "nexus",
+		Tick:             100 * time.Millisecond,
+		ElectionTicks:    10,
+		Timeout:          5 * time.Second,
+		SnapshotCount:    100_000,
+		MaxProposalBytes: 1 << 30,
+		MaxBatchBytes:    1 << 20,
+		MaxBatchCommands: 8192,
+		MaxPendingBytes:  1 << 30,
+		MaxApplyLag:      5000,
+		Logger:           slog.Default(),
+	}
+}
+
+// Validate reports the first bad field, its value and what is expected.
+func (c *Config) Validate() error {
+	if c.Store == nil {
+		return errors.New("config: Store is nil, want a backend")
+	}
+	if c.ClusterName == "" {
+		return errors.New("config: ClusterName is empty, want a name that all nodes of the cluster share")
+	}
+	if c.DataDir == "" {
+		return errors.New("config: DataDir is empty, want a directory of this node's own")
+	}
+	if _, err := ParseNodeURL(c.NodeURL); err != nil {
+		return fmt.Errorf("config: NodeURL: %w", err)
+	}
+	if len(c.ClusterURLs) == 0 {
+		return errors.New("config: ClusterURLs is empty, want the node URLs of the first members")
+	}
+	seen := make(map[string]bool)
+	for _, u := range c.ClusterURLs {
+		if _, err := ParseNodeURL(u); err != nil {
+			return fmt.Errorf("config: ClusterURLs: %w", err)
+		}
+		if seen[u] {
+			return fmt.Errorf("config: ClusterURLs: %q is named twice", u)
+		}
+		seen[u] = true
+	}
+	for _, n := range []struct {
+		name  string
+		value int64
+		least int64
+	}{
+		{"Tick", int64(c.Tick), int64(time.Millisecond)},
+		{"ElectionTicks", int64(c.ElectionTicks), 5},
+		{"Timeout", int64(c.Timeout), int64(time.Millisecond)},
+		{"MaxProposalBytes", int64(c.MaxProposalBytes), 1},
+		{"MaxBatchBytes", int64(c.MaxBatchBytes), 1},
+		{"MaxBatchCommands", int64(c.MaxBatchCommands), 1},
+		{"MaxPendingBytes", int64(c.MaxPendingBytes), 1},
+		{"MaxApplyLag", int64(c.MaxApplyLag), 1},
+	} {
+		if n.value < n.least {
+			return fmt.Errorf("config: %s is %d, want at least %d", n.name, n.value, n.least)
+		}
+	}
+	if c.Logger == nil {
+		return errors.New("config: Logger is nil")
+	}
+	return nil
+}
+
+// ElectionTimeout is the time without a leader after which a member starts an election, before randomization.
+func (c *Config) ElectionTimeout() time.Duration {
+	return time.Duration(c.ElectionTicks) * c.Tick
+}
+
+// ParseNodeURL checks that s is a node URL: http, a host, a port and nothing else.
+func ParseNodeURL(s string) (*url.URL, error) {
+	u, err := url.Parse(s)
+	if err != nil {
+		return nil, fmt.Errorf("%q is not a URL, want http://host:port: %w", s, err)
+	}
+	if u.Scheme != "http" || u.Hostname() == "" || u.Port() == "" || (u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.User != nil {
+		return nil, fmt.Errorf("%q is not a node URL, want http://host:port", s)
+	}
+	return u, nil
+}

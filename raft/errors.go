@@ -1,0 +1,17 @@
+package raft
+
+import "errors"
+
+// The errors of Propose and Read that callers decide by. They are always wrapped with the reason.
+var (
+	// ErrNotDone means that the commands were not executed and never will be: asking again is safe.
+	ErrNotDone = errors.New("not executed")
+	// ErrOutcomeUnknown means that the commands may or may not have been executed, or still be executed later.
+	ErrOutcomeUnknown = errors.New("outcome unknown")
+	// ErrStopped means that this node is stopping, was removed from the cluster, or has failed.
+	ErrStopped = errors.New("node stopped")
+	// ErrRemoved means that this node was removed from the cluster for good.
+	ErrRemoved = errors.New("node was removed from the cluster")
+	// ErrTooLarge means that the commands of one Propose call exceed Config.MaxProposalBytes. Nothing was executed.
+	ErrTooLarge = errors.New("proposal too large")
+)

@@ -1,0 +1,215 @@
+package raft
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+const (
+	// maxForwards is how many requests with proposals may be under way to the leader; what comes meanwhile is sent
+	// together.
+	maxForwards = 4
+	// maxForwardBytes is where a request is closed and the next one begun.
+	maxForwardBytes = 4 << 20
+	// refusedPause keeps a node that knows of a leader which does not know of itself from asking in a tight loop.
+	refusedPause = 10 * time.Millisecond
+
+	pathPropose   = "/nexus/v1/propose"
+	headerCluster = "X-Nexus-Cluster"
+	headerTerm    = "X-Nexus-Term"
+)
+
+// errRefused means that certainly no command of a forwarded request was put into a log.
+var errRefused = errors.New("refused by the peer")
+
+// forwardQueue hands the queue of a node that does not lead to the leader of the term, if there is one.
+//
+// A request names the term. The peer puts its proposals into its log in that term or never, so that when a request or
+// its answer is lost, the first entry of a later term settles what became of them.
+func (r *Replicator) forwardQueue() {
+	kept := r.queue[:0]
+	for _, p := range r.queue {
+		switch {
+		case p.state.Load() == proposalAbandoned:
+		case p.verdict != nil:
+			p.refuse() // it was meant for this node as a leader
+		default:
+			kept = append(kept, p)
+		}
+	}
+	clear(r.queue[len(kept):])
+	r.queue = kept
+
+	leader := r.leader.Load()
+	url := r.membership.url(leader)
+	if leader == 0 || leader == r.identity.ID || url == "" {
+		return
+	}
+	for len(r.queue) > 0 && r.forwarding < maxForwards {
+		r.forwardBatch(url, r.term.Load())
+	}
+}
+
+func (r *Replicator) forwardBatch(url string, term uint64) {
+	var batch []*proposal
+	var groups []group
+	size, used := 0, 0
+	for _, p := range r.queue {
+		if len(batch) > 0 && size+p.bytes > maxForwardBytes {
+			break
+		}
+		used++
+		if !r.offer(p, term) {
+			continue
+		}
+		batch = append(batch, p)
+		groups = append(groups, p.group)
+		size += p.bytes
+	}
+	r.dropQueued(used)
+	if len(batch) == 0 {
+		return
+	}
+	body := appendGroups(make([]byte, 0, r.entrySize(groups)), groups)
+	r.forwarding++
+	r.spawn(func(ctx context.Context) {
+		verdicts, err := r.postProposals(ctx, url, term, body, len(batch))
+		r.mail.call(func() { r.forwarding-- })
+		if err != nil && !errors.Is(err, errRefused) {
+			// Unknown: settled by the log, or given up by the waiting calls.
+			r.log.Debug("forward to the leader", "leader", url, "err", err)
+			return
+		}
+		var again []*proposal
+		for i, p := range batch {
+			if (err != nil || !verdicts[i]) && r.withdraw(p, term) {
+				again = append(again, p)
+			}
+		}
+		if len(again) == 0 {
+			return
+		}
+		select {
+		case <-time.After(refusedPause):
+		case <-ctx.Done():
+		}
+		r.mail.propose(again...)
+	})
+}
+
+// postProposals sends groups to the leader and returns, for each, whether it was put into its log. The error wraps
+// errRefused if certainly none was.
+func (r *Replicator) postProposals(ctx context.Context, url string, term uint64, body []byte, n int) ([]bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.cfg.Timeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url+pathPropose, bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errRefused, err)
+	}
+	req.Header.Set(headerCluster, formatID(r.identity.Cluster))
+	req.Header.Set(headerTerm, strconv.FormatUint(term, 10))
+	resp, err := r.client.Do(req)
+	if err != nil {
+		var op *net.OpError
+		if errors.As(err, &op) && op.Op == "dial" {
+			return nil, fmt.Errorf("%w: %w", errRefused, err)
+		}
+		return nil, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusConflict || resp.StatusCode == http.StatusServiceUnavailable {
+		return nil, fmt.Errorf("%w: %s", errRefused, resp.Status)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("forward to %s: %s", url, resp.Status)
+	}
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, int64(n)+1))
+	if err != nil {
+		return nil, fmt.Errorf("forward to %s: %w", url, err)
+	}
+	if len(answer) != n {
+		return nil, fmt.Errorf("forward to %s: %d verdicts for %d proposals", url, len(answer), n)
+	}
+	verdicts := make([]bool, n)
+	for i, b := range answer {
+		verdicts[i] = b == '1'
+	}
+	return verdicts, nil
+}
+
+// servePropose takes proposals from another member.
+func (r *Replicator) servePropose(w http.ResponseWriter, req *http.Request) {
+	term, err := strconv.ParseUint(req.Header.Get(headerTerm), 10, 64)
+	if err != nil {
+		http.Error(w, "bad term", http.StatusBadRequest)
+		return
+	}
+	limit := int64(r.cfg.MaxProposalBytes) + maxForwardBytes
+	body, err := readBody(req, limit)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	cmds, refs, err := decodeGroups(body)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	if r.pendingBytes.Add(int64(len(body))) > int64(r.cfg.MaxPendingBytes) {
+		r.pendingBytes.Add(-int64(len(body)))
+		http.Error(w, "too many writes are waiting", http.StatusServiceUnavailable)
+		return
+	}
+	defer r.pendingBytes.Add(-int64(len(body)))
+
+	proposals := make([]*proposal, len(refs))
+	for i, ref := range refs {
+		p := &proposal{
+			group:      group{origin: ref.origin, id: ref.id, cmds: cmds[ref.from:ref.to]},
+			verdict:    make(chan bool, 1),
+			handedTerm: term,
+		}
+		p.bytes = p.size()
+		proposals[i] = p
+	}
+	r.mail.propose(proposals...)
+	answer := make([]byte, len(proposals))
+	for i, p := range proposals {
+		select {
+		case accepted := <-p.verdict:
+			answer[i] = '0'
+			if accepted {
+				answer[i] = '1'
+			}
+		case <-req.Context().Done():
+			return
+		case <-r.ctx.Done():
+			http.Error(w, "stopping", http.StatusGatewayTimeout)
+			return
+		}
+	}
+	_, _ = w.Write(answer) // the other side treats a lost answer as unknown
+}
+
+// readBody reads a request body of a known length up to limit, growing with what arrives.
+func readBody(req *http.Request, limit int64) ([]byte, error) {
+	if req.ContentLength > limit {
+		return nil, fmt.Errorf("body of %d bytes is over the limit of %d", req.ContentLength, limit)
+	}
+	var buf bytes.Buffer
+	n, err := io.Copy(&buf, io.LimitReader(req.Body, limit+1))
+	if err != nil {
+		return nil, fmt.Errorf("read body: %w", err)
+	}
+	if n > limit {
+		return nil, fmt.Errorf("body is over the limit of %d bytes", limit)
+	}
+	return buf.Bytes(), nil
+}

@@ -1,0 +1,104 @@
+package raft
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	etcdraft "go.etcd.io/etcd/raft/v3"
+)
+
+// refusal is why nothing can be asked of this node at all now, or nil.
+func (r *Replicator) refusal() error {
+	if r.ctx.Err() != nil {
+		return r.stopCause()
+	}
+	if !r.isRunning() {
+		return fmt.Errorf("node is starting: %s", r.startProblem())
+	}
+	if p := r.backendProblem.Load(); p != nil {
+		return fmt.Errorf("backend of this node: %w", *p)
+	}
+	return nil
+}
+
+func (r *Replicator) stopCause() error { return context.Cause(r.ctx) }
+
+func (r *Replicator) setProblem(text string) { r.problem.Store(&text) }
+
+func (r *Replicator) startProblem() string {
+	if p := r.problem.Load(); p != nil {
+		return *p
+	}
+	return "not ready yet"
+}
+
+// whyWaiting is the likely reason why an answer does not come.
+func (r *Replicator) whyWaiting() error {
+	switch {
+	case r.leader.Load() == 0:
+		return errors.New("no leader: a majority of the members is not reachable")
+	case r.backendProblem.Load() != nil:
+		return fmt.Errorf("backend of this node: %w", *r.backendProblem.Load())
+	default:
+		return fmt.Errorf("leader is node %x, backend has applied %d of %d", r.leader.Load(), r.applied.Load(), r.commit.Load())
+	}
+}
+
+// Members returns the members as of the last committed change, by id.
+func (r *Replicator) Members() []Member { return r.membership.list() }
+
+// Status returns what this node knows of itself and the cluster.
+func (r *Replicator) Status() Status {
+	r.identityMu.Lock()
+	id := r.identity
+	r.identityMu.Unlock()
+	s := Status{
+		ClusterName: r.cfg.ClusterName,
+		Cluster:     id.Cluster,
+		ID:          id.ID,
+		URL:         r.cfg.NodeURL,
+		Role:        r.roleName(id.ID),
+		Leader:      r.leader.Load(),
+		Term:        r.term.Load(),
+		Commit:      r.commit.Load(),
+		Applied:     r.applied.Load(),
+		Members:     r.Members(),
+		Lease:       r.lease.remaining(),
+	}
+	if p := r.progress.Load(); p != nil {
+		s.Progress = *p
+	}
+	err := r.refusal()
+	if err == nil && s.Leader == 0 {
+		err = r.whyWaiting()
+	}
+	s.Serving = err == nil
+	if err != nil {
+		s.Problem = err.Error()
+	}
+	return s
+}
+
+func (r *Replicator) roleName(id uint64) string {
+	if err := r.Err(); err != nil {
+		if errors.Is(err, ErrRemoved) {
+			return "removed"
+		}
+		return "failed"
+	}
+	if r.ctx.Err() != nil {
+		return "stopped"
+	}
+	switch role := r.role.Load(); role {
+	case roleStarting:
+		return "starting"
+	case roleJoining:
+		return "joining"
+	default:
+		if m, ok := r.membership.get(id); ok && m.Learner {
+			return "learner"
+		}
+		return roleName(etcdraft.StateType(role))
+	}
+}

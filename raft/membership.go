@@ -1,0 +1,396 @@
+package raft
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	etcdraft "go.etcd.io/etcd/raft/v3"
+	"go.etcd.io/etcd/raft/v3/raftpb"
+	"go.etcd.io/etcd/raft/v3/tracker"
+)
+
+const (
+	pathMembership = "/nexus/v1/membership"
+	// membershipTimeout bounds a change whose caller sets no deadline: a new member has to catch up first.
+	membershipTimeout = time.Minute
+	membershipPause   = 50 * time.Millisecond
+	// A learner is promoted when it holds this share of the leader's log.
+	readyNumerator, readyDenominator = 9, 10
+)
+
+// ErrRefused means that a membership change or transfer was refused for the reason given, and nothing was changed.
+var ErrRefused = errors.New("refused")
+
+// membershipRequest is a change handed to the leader.
+type membershipRequest struct {
+	Op  string `json:"op"` // add, remove or transfer
+	URL string `json:"url,omitempty"`
+	ID  uint64 `json:"id,omitempty"`
+}
+
+type membershipAnswer struct {
+	Error    string `json:"error,omitempty"`
+	Refused  bool   `json:"refused,omitempty"`
+	NotHere  bool   `json:"notHere,omitempty"` // not the leader (any more): ask again
+	Complete bool   `json:"complete,omitempty"`
+}
+
+// errNotLeader means that the change has to be asked of another node.
+var errNotLeader = errors.New("this node does not lead")
+
+// AddMember adds the node that runs at url: as a learner first, which counts in no quorum, and as a voter when it has
+// caught up. It returns when the node votes. Asking again after an error goes on where it stopped. It may be called on
+// any member. Errors wrap ErrRefused where the reason is not the moment.
+func (r *Replicator) AddMember(ctx context.Context, url string) error {
+	if _, err := ParseNodeURL(url); err != nil {
+		return fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	return r.change(ctx, membershipRequest{Op: "add", URL: strings.TrimSuffix(url, "/")})
+}
+
+// RemoveMember removes the member at url for good; its id is never used again. A leader hands over first. It is refused
+// where too few of the remaining voters are reachable to form a quorum.
+func (r *Replicator) RemoveMember(ctx context.Context, url string) error {
+	return r.change(ctx, membershipRequest{Op: "remove", URL: url})
+}
+
+// TransferLeadership makes the member called id the leader, or, with id 0, the best suited of the others.
+func (r *Replicator) TransferLeadership(ctx context.Context, id uint64) error {
+	return r.change(ctx, membershipRequest{Op: "transfer", ID: id})
+}
+
+// change has req done by the leader, wherever it is.
+func (r *Replicator) change(ctx context.Context, req membershipRequest) error {
+	ctx, cancel := context.WithTimeout(ctx, membershipTimeout)
+	defer cancel()
+	for {
+		if err := r.refusal(); err != nil {
+			return err
+		}
+		err := r.changeOnce(ctx, req)
+		if !errors.Is(err, errNotLeader) {
+			return err
+		}
+		select {
+		case <-time.After(membershipPause):
+		case <-ctx.Done():
+			return fmt.Errorf("%s: no leader: %w", req.Op, context.Cause(ctx))
+		case <-r.ctx.Done():
+			return r.stopCause()
+		}
+	}
+}
+
+func (r *Replicator) changeOnce(ctx context.Context, req membershipRequest) error {
+	leader := r.leader.Load()
+	if leader == r.identity.ID {
+		return r.changeAsLeader(ctx, req)
+	}
+	url := r.membership.url(leader)
+	if url == "" {
+		return errNotLeader
+	}
+	return r.askLeader(ctx, url, req)
+}
+
+func (r *Replicator) askLeader(ctx context.Context, url string, req membershipRequest) error {
+	body, err := json.Marshal(req)
+	if err != nil {
+		return err
+	}
+	hreq, err := http.NewRequestWithContext(ctx, http.MethodPost, url+pathMembership, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	hreq.Header.Set(headerCluster, formatID(r.identity.Cluster))
+	resp, err := r.client.Do(hreq)
+	if err != nil {
+		return fmt.Errorf("ask the leader %s: %w", url, err)
+	}
+	defer resp.Body.Close()
+	var answer membershipAnswer
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxIdentityBytes)).Decode(&answer); err != nil {
+		return fmt.Errorf("ask the leader %s: %s: %w", url, resp.Status, err)
+	}
+	switch {
+	case answer.Complete:
+		return nil
+	case answer.NotHere:
+		return errNotLeader
+	case answer.Refused:
+		return fmt.Errorf("%w: %s", ErrRefused, strings.TrimPrefix(answer.Error, ErrRefused.Error()+": "))
+	default:
+		return errors.New(answer.Error)
+	}
+}
+
+func (r *Replicator) serveMembership(w http.ResponseWriter, req *http.Request) {
+	var change membershipRequest
+	if err := json.NewDecoder(io.LimitReader(req.Body, maxIdentityBytes)).Decode(&change); err != nil {
+		http.Error(w, "bad request", http.StatusBadRequest)
+		return
+	}
+	err := r.changeAsLeader(req.Context(), change)
+	answer := membershipAnswer{Complete: err == nil, NotHere: errors.Is(err, errNotLeader), Refused: errors.Is(err, ErrRefused)}
+	if err != nil {
+		answer.Error = err.Error()
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(answer) // the asker sees a lost answer as an error
+}
+
+func (r *Replicator) changeAsLeader(ctx context.Context, req membershipRequest) error {
+	if r.leader.Load() != r.identity.ID {
+		return errNotLeader
+	}
+	// One change at a time; raft ignores a second one.
+	select {
+	case r.changeTurn <- struct{}{}:
+		defer func() { <-r.changeTurn }()
+	case <-ctx.Done():
+		return fmt.Errorf("another membership change is under way: %w", context.Cause(ctx))
+	}
+	switch req.Op {
+	case "add":
+		return r.addAsLeader(ctx, req.URL)
+	case "remove":
+		return r.removeAsLeader(ctx, req.URL)
+	case "transfer":
+		return r.transferAsLeader(ctx, req.ID)
+	default:
+		return fmt.Errorf("%w: unknown change %q", ErrRefused, req.Op)
+	}
+}
+
+func (r *Replicator) addAsLeader(ctx context.Context, url string) error {
+	peer, err := r.introduce(ctx, url)
+	for err != nil {
+		var wrong errMisconfigured
+		if errors.As(err, &wrong) {
+			return fmt.Errorf("%w: %w", ErrRefused, err)
+		}
+		select {
+		case <-time.After(bootstrapPause):
+		case <-ctx.Done():
+			return fmt.Errorf("add %s: %w", url, err)
+		}
+		peer, err = r.introduce(ctx, url)
+	}
+	known, isMember := r.membership.byURL(url)
+	switch {
+	case isMember && known.ID != peer.ID:
+		return fmt.Errorf("%w: %s is already a member as node %x, but node %x runs there now: remove it first", ErrRefused, url, known.ID, peer.ID)
+	case isMember && !known.Learner:
+		return nil
+	case r.membership.isRemoved(peer.ID):
+		return fmt.Errorf("%w: node %x at %s was removed from this cluster before: empty its data directory, so that it comes back with a new id", ErrRefused, peer.ID, url)
+	case peer.Cluster != 0 && peer.Cluster != r.identity.Cluster:
+		return fmt.Errorf("%w: node %x at %s is in another cluster (%x)", ErrRefused, peer.ID, url, peer.Cluster)
+	}
+	if !isMember {
+		if err := r.proposeChange(ctx, raftpb.ConfChangeAddLearnerNode, peer.ID, url); err != nil {
+			return fmt.Errorf("add %s as a learner: %w", url, err)
+		}
+	}
+	if err := r.waitCaughtUp(ctx, peer.ID); err != nil {
+		return fmt.Errorf("%s is a learner, waiting for it to catch up: %w", url, err)
+	}
+	if err := r.proposeChange(ctx, raftpb.ConfChangeAddNode, peer.ID, url); err != nil {
+		return fmt.Errorf("promote %s: %w", url, err)
+	}
+	return nil
+}
+
+// waitCaughtUp waits until a learner holds nearly all of the log and answers.
+func (r *Replicator) waitCaughtUp(ctx context.Context, id uint64) error {
+	for {
+		var match, last uint64
+		err := r.onLoop(ctx, func() error {
+			status := r.node.Status()
+			if status.RaftState != etcdraft.StateLeader {
+				return errNotLeader
+			}
+			match, last = status.Progress[id].Match, status.Progress[r.identity.ID].Match
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		if match > 0 && match*readyDenominator >= last*readyNumerator {
+			return nil
+		}
+		select {
+		case <-time.After(membershipPause):
+		case <-ctx.Done():
+			return fmt.Errorf("it holds %d of %d entries: %w", match, last, context.Cause(ctx))
+		}
+	}
+}
+
+func (r *Replicator) removeAsLeader(ctx context.Context, url string) error {
+	m, ok := r.membership.byURL(url)
+	if !ok {
+		return fmt.Errorf("%w: %s is not a member", ErrRefused, url)
+	}
+	if !m.Learner {
+		if err := r.checkQuorumWithout(ctx, m.ID); err != nil {
+			return err
+		}
+	}
+	if m.ID == r.identity.ID {
+		if err := r.transferAsLeader(ctx, 0); err != nil {
+			return fmt.Errorf("hand over before removing the leader: %w", err)
+		}
+		return errNotLeader // the new leader removes this node
+	}
+	if err := r.proposeChange(ctx, raftpb.ConfChangeRemoveNode, m.ID, m.URL); err != nil {
+		return fmt.Errorf("remove %s: %w", url, err)
+	}
+	return nil
+}
+
+// checkQuorumWithout refuses a removal after which the reachable voters would not be a quorum.
+func (r *Replicator) checkQuorumWithout(ctx context.Context, id uint64) error {
+	return r.onLoop(ctx, func() error {
+		voters, reachable := 0, 0
+		for peer, p := range r.node.Status().Progress {
+			if p.IsLearner || peer == id {
+				continue
+			}
+			voters++
+			if peer == r.identity.ID || r.transport.active(peer) {
+				reachable++
+			}
+		}
+		if voters == 0 {
+			return fmt.Errorf("%w: it is the last voter", ErrRefused)
+		}
+		if reachable < voters/2+1 {
+			return fmt.Errorf("%w: only %d of the %d remaining voters are reachable, the cluster would lose its quorum", ErrRefused, reachable, voters)
+		}
+		return nil
+	})
+}
+
+// proposeChange has a membership change committed and returns when it took effect on this node.
+func (r *Replicator) proposeChange(ctx context.Context, kind raftpb.ConfChangeType, id uint64, url string) error {
+	changeID, err := newID()
+	if err != nil {
+		return err
+	}
+	done := make(chan struct{})
+	cc := raftpb.ConfChange{ID: changeID, Type: kind, NodeID: id, Context: encodeMemberContext(url)}
+	err = r.onLoop(ctx, func() error {
+		if !r.leading {
+			return errNotLeader
+		}
+		r.changes[changeID] = done
+		return r.node.ProposeConfChange(cc)
+	})
+	if err != nil {
+		return err
+	}
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%w: the change may still happen: %w", ErrOutcomeUnknown, context.Cause(ctx))
+	case <-r.ctx.Done():
+		return fmt.Errorf("%w: %w", ErrOutcomeUnknown, r.stopCause())
+	}
+}
+
+func (r *Replicator) transferAsLeader(ctx context.Context, to uint64) error {
+	err := r.onLoop(ctx, func() error {
+		if !r.leading {
+			return errNotLeader
+		}
+		if to == r.identity.ID {
+			return nil
+		}
+		if to == 0 {
+			to = r.bestSuccessor()
+		}
+		m, ok := r.membership.get(to)
+		switch {
+		case to == 0:
+			return fmt.Errorf("%w: no other voter is reachable", ErrRefused)
+		case !ok:
+			return fmt.Errorf("%w: node %x is not a member", ErrRefused, to)
+		case m.Learner:
+			return fmt.Errorf("%w: node %x is a learner", ErrRefused, to)
+		}
+		r.startTransfer(to)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for r.leader.Load() != to {
+		select {
+		case <-time.After(membershipPause / 10):
+		case <-ctx.Done():
+			return fmt.Errorf("transfer to node %x: %w", to, context.Cause(ctx))
+		case <-r.ctx.Done():
+			return r.stopCause()
+		}
+		if leader := r.leader.Load(); leader != 0 && leader != to && leader != r.identity.ID {
+			return fmt.Errorf("node %x became leader instead of node %x", leader, to)
+		}
+	}
+	return nil
+}
+
+// startTransfer gives up the lease for the rest of the term: the successor may be elected at any time from now, also
+// after this leader has given up waiting for it. Loop only.
+func (r *Replicator) startTransfer(to uint64) {
+	r.lease.drop()
+	r.transferTerm = r.node.BasicStatus().Term
+	r.node.TransferLeader(to)
+}
+
+// bestSuccessor returns the reachable voter with the longest log, or 0. Loop only.
+func (r *Replicator) bestSuccessor() uint64 {
+	var best, match uint64
+	r.node.WithProgress(func(id uint64, typ etcdraft.ProgressType, p tracker.Progress) {
+		if id == r.identity.ID || typ == etcdraft.ProgressTypeLearner || !r.transport.active(id) {
+			return
+		}
+		if best == 0 || p.Match > match {
+			best, match = id, p.Match
+		}
+	})
+	return best
+}
+
+// handOver makes another member the leader, because this one cannot serve. Loop only.
+func (r *Replicator) handOver() {
+	if !r.leading {
+		return
+	}
+	if to := r.bestSuccessor(); to != 0 {
+		r.log.Warn("handing over leadership", "to", formatID(to))
+		r.startTransfer(to)
+	}
+}
+
+// onLoop runs f in the raft loop and returns its error.
+func (r *Replicator) onLoop(ctx context.Context, f func() error) error {
+	result := make(chan error, 1)
+	r.mail.call(func() { result <- f() })
+	select {
+	case err := <-result:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-r.ctx.Done():
+		return r.stopCause()
+	}
+}

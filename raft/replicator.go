@@ -1,0 +1,385 @@
+package raft
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	etcdraft "go.etcd.io/etcd/raft/v3"
+)
+
+const (
+	// raft's own limits, as etcd sets them.
+	maxMessageBytes     = 1 << 20
+	maxInflightMessages = 512
+	maxUncommittedBytes = 256 << 20
+
+	backendOpenPause = 500 * time.Millisecond
+	handOverTimeout  = time.Second
+)
+
+// Roles beyond raft's own, in Replicator.role.
+const (
+	roleStarting uint32 = 100 + iota
+	roleJoining
+)
+
+// Replicator is one member of a cluster. Its methods may be called by any goroutine, at any time after New.
+type Replicator struct {
+	cfg  Config
+	log  *slog.Logger
+	mail *mailbox
+
+	ctx      context.Context // ends when the node stops or fails
+	cancel   context.CancelCauseFunc
+	failOnce sync.Once
+	failed   chan struct{}
+	running  chan struct{} // closed when raft runs
+	tasks    sync.WaitGroup
+	stopOnce sync.Once
+
+	identityMu sync.Mutex // until running is closed
+	identity   identity
+	lock       *os.File
+	disk       *diskLog
+	transport  *transport
+	server     *http.Server
+	client     *http.Client
+	membership *memberSet
+	changeTurn chan struct{}
+
+	nextProposal atomic.Uint64
+	pending      pendingSet
+	pendingBytes atomic.Int64
+	committed    *watermark // index up to which entries may be applied
+	applyWaits   applyWaits
+
+	// Published by the loop and the applier for everyone.
+	role                 atomic.Uint32
+	term, leader, commit atomic.Uint64
+	applied, appliedTerm atomic.Uint64
+	lagging              atomic.Bool
+	lease                lease
+	backendProblem       atomic.Pointer[error]
+	problem              atomic.Pointer[string]            // while starting
+	progress             atomic.Pointer[map[uint64]uint64] // on a leader, as of the last tick
+
+	// Owned by the loop.
+	node         *etcdraft.RawNode
+	started      time.Duration // on leaseClock
+	leading      bool
+	transferTerm uint64 // in which a leadership transfer was started: no lease
+	queue        []*proposal
+	batch        []*proposal
+	groups       []group
+	cmds         []Command
+	forwarding   int
+	held         bool   // an entry of the sequencer's own was proposed and has to be applied first
+	holdIndex    uint64 // its index
+	round        *readRound
+	readID       uint64
+	changes      map[uint64]chan struct{}
+}
+
+// New checks cfg. Nothing is opened before Start.
+func New(cfg Config) (*Replicator, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	var seed [8]byte
+	if _, err := rand.Read(seed[:]); err != nil {
+		return nil, fmt.Errorf("draw a random number: %w", err)
+	}
+	r := &Replicator{
+		cfg:        cfg,
+		log:        cfg.Logger,
+		mail:       newMailbox(),
+		failed:     make(chan struct{}),
+		running:    make(chan struct{}),
+		membership: newMemberSet(),
+		changeTurn: make(chan struct{}, 1),
+		pending:    pendingSet{byID: make(map[uint64]*proposal)},
+		committed:  newWatermark(),
+		changes:    make(map[uint64]chan struct{}),
+		client: &http.Client{Transport: &http.Transport{
+			DialContext:         (&net.Dialer{Timeout: time.Second}).DialContext,
+			MaxIdleConnsPerHost: 2 * maxForwards,
+			IdleConnTimeout:     time.Minute,
+			DisableCompression:  true,
+		}},
+	}
+	// Numbers of an earlier run of this node may still come out of the log.
+	r.nextProposal.Store(binary.LittleEndian.Uint64(seed[:]))
+	r.readID = r.nextProposal.Load()
+	r.role.Store(roleStarting)
+	r.ctx, r.cancel = context.WithCancelCause(context.Background())
+	return r, nil
+}
+
+// Start opens the data directory and the node URL, finds the cluster, opens the Store (waiting for the backend to be
+// reachable) and runs raft. It returns as soon as raft runs, which is before there is a leader. After an error the
+// Replicator is stopped.
+func (r *Replicator) Start(ctx context.Context) error {
+	if err := r.start(ctx); err != nil {
+		r.cancel(fmt.Errorf("%w: %w", ErrStopped, err))
+		r.release()
+		return err
+	}
+	return nil
+}
+
+func (r *Replicator) start(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(r.ctx, cancel)()
+
+	var err error
+	if r.lock, err = lockDir(r.cfg.DataDir); err != nil {
+		return err
+	}
+	id, err := loadIdentity(&r.cfg)
+	if err != nil {
+		return err
+	}
+	r.identityMu.Lock()
+	r.identity = id
+	r.identityMu.Unlock()
+	if err := r.listen(); err != nil {
+		return err
+	}
+	if err := r.enterCluster(ctx); err != nil {
+		return err
+	}
+	lg := newZap(r.log)
+	if r.disk, err = openLog(r.cfg.DataDir, r.identity, lg); err != nil {
+		return err
+	}
+	position, err := r.openStore(ctx)
+	if err != nil {
+		return err
+	}
+	if err := r.checkHeld(position); err != nil {
+		return err
+	}
+	if r.transport, err = newTransport(r.identity, r.cfg.DataDir, inbound{r}, lg); err != nil {
+		return err
+	}
+	for _, m := range r.identity.Contacts {
+		if m.ID != r.identity.ID {
+			r.transport.addPeer(m.ID, m.URL)
+		}
+	}
+	if err := r.startNode(); err != nil {
+		return err
+	}
+	r.problem.Store(nil)
+	r.applied.Store(position.Index)
+	r.appliedTerm.Store(position.Term)
+	r.started = leaseClock()
+	close(r.running)
+	r.spawn(r.runLoop)
+	r.spawn((&applyLoop{r: r, position: position}).run)
+	r.spawn(r.watchTransport)
+	return nil
+}
+
+func (r *Replicator) startNode() error {
+	node, err := etcdraft.NewRawNode(&etcdraft.Config{
+		ID:                        r.identity.ID,
+		ElectionTick:              r.cfg.ElectionTicks,
+		HeartbeatTick:             1,
+		Storage:                   r.disk.memory,
+		MaxSizePerMsg:             maxMessageBytes,
+		MaxInflightMsgs:           maxInflightMessages,
+		MaxUncommittedEntriesSize: maxUncommittedBytes,
+		CheckQuorum:               true,
+		PreVote:                   true,
+		ReadOnlyOption:            etcdraft.ReadOnlySafe,
+		DisableProposalForwarding: true,
+		Logger:                    raftLogger{r.log},
+	})
+	if err != nil {
+		return fmt.Errorf("start raft: %w", err)
+	}
+	r.node = node
+	if r.disk.existed || len(r.identity.Bootstrap) == 0 {
+		return nil
+	}
+	peers := make([]etcdraft.Peer, len(r.identity.Bootstrap))
+	for i, m := range r.identity.Bootstrap {
+		peers[i] = etcdraft.Peer{ID: m.ID, Context: encodeMemberContext(m.URL)}
+	}
+	if err := node.Bootstrap(peers); err != nil {
+		return fmt.Errorf("bootstrap raft: %w", err)
+	}
+	return nil
+}
+
+// openStore retries for as long as the backend is not reachable.
+func (r *Replicator) openStore(ctx context.Context) (Position, error) {
+	id := Identity{Cluster: r.identity.Cluster, Node: r.identity.ID}
+	for said := false; ; said = true {
+		position, err := r.cfg.Store.Open(ctx, id)
+		if err == nil {
+			return position, nil
+		}
+		var fatal *FatalError
+		if errors.As(err, &fatal) {
+			return Position{}, fmt.Errorf("open the backend: %w", err)
+		}
+		r.setProblem("backend: " + err.Error())
+		if !said {
+			r.log.Warn("waiting for the backend", "err", err)
+		}
+		select {
+		case <-time.After(backendOpenPause):
+		case <-ctx.Done():
+			return Position{}, fmt.Errorf("open the backend: %w", err)
+		}
+	}
+}
+
+// listen opens the port of the node URL.
+func (r *Replicator) listen() error {
+	u, err := ParseNodeURL(r.cfg.NodeURL)
+	if err != nil {
+		return err
+	}
+	host := r.cfg.Bind
+	if host == "" {
+		host = u.Hostname()
+	}
+	addr := net.JoinHostPort(host, u.Port())
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		return fmt.Errorf("listen on %s for node URL %s: %w", addr, r.cfg.NodeURL, err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+pathIdentity, r.serveIdentity)
+	mux.HandleFunc("POST "+pathPropose, r.ofCluster(r.servePropose))
+	mux.HandleFunc("POST "+pathMembership, r.ofCluster(r.serveMembership))
+	mux.HandleFunc("/", r.serveRaft)
+	r.server = &http.Server{
+		Handler:           mux,
+		ReadHeaderTimeout: 5 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		ErrorLog:          slog.NewLogLogger(r.log.Handler(), slog.LevelDebug),
+	}
+	r.spawn(func(context.Context) {
+		if err := r.server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			r.fail(fmt.Errorf("serve node URL: %w", err))
+		}
+	})
+	return nil
+}
+
+func (r *Replicator) isRunning() bool {
+	select {
+	case <-r.running:
+		return true
+	default:
+		return false
+	}
+}
+
+func (r *Replicator) serveRaft(w http.ResponseWriter, req *http.Request) {
+	if !r.isRunning() {
+		http.Error(w, "node is starting", http.StatusServiceUnavailable)
+		return
+	}
+	r.transport.handler.ServeHTTP(w, req)
+}
+
+// ofCluster lets only requests of this cluster's members through.
+func (r *Replicator) ofCluster(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, req *http.Request) {
+		if !r.isRunning() {
+			http.Error(w, "node is starting", http.StatusServiceUnavailable)
+			return
+		}
+		if got, want := req.Header.Get(headerCluster), formatID(r.identity.Cluster); got != want {
+			http.Error(w, fmt.Sprintf("request of cluster %q, this node is in cluster %s", got, want), http.StatusPreconditionFailed)
+			return
+		}
+		next(w, req)
+	}
+}
+
+// watchTransport notices that other members have removed this one, which it may not learn from its own log.
+func (r *Replicator) watchTransport(ctx context.Context) {
+	select {
+	case err := <-r.transport.errors:
+		r.fail(fmt.Errorf("%w: %w", ErrRemoved, err))
+		<-ctx.Done()
+	case <-ctx.Done():
+	}
+	r.transport.stop() // nobody would take what it hears
+}
+
+// spawn runs f until it returns; Stop waits for it. f must end when its context does.
+func (r *Replicator) spawn(f func(context.Context)) {
+	r.tasks.Add(1)
+	go func() {
+		defer r.tasks.Done()
+		f(r.ctx)
+	}()
+}
+
+// Done is closed when the node stopped by itself; Err says why.
+func (r *Replicator) Done() <-chan struct{} { return r.failed }
+
+// Err returns why the node stopped by itself, or nil.
+func (r *Replicator) Err() error {
+	select {
+	case <-r.failed:
+		return context.Cause(r.ctx)
+	default:
+		return nil
+	}
+}
+
+// Stop hands over leadership, ends everything and closes the Store. It returns when that is done; ctx bounds only the
+// hand-over.
+func (r *Replicator) Stop(ctx context.Context) error {
+	if r.isRunning() && r.ctx.Err() == nil && r.leader.Load() == r.identity.ID && len(r.membership.list()) > 1 {
+		ctx, cancel := context.WithTimeout(ctx, handOverTimeout)
+		if err := r.transferAsLeader(ctx, 0); err != nil {
+			r.log.Info("stopping without handing over leadership", "err", err)
+		}
+		cancel()
+	}
+	r.cancel(ErrStopped)
+	return r.release()
+}
+
+// release ends the goroutines and closes what is open, in the order in which one uses the other.
+func (r *Replicator) release() error {
+	var errs []error
+	r.stopOnce.Do(func() {
+		if r.server != nil {
+			errs = append(errs, r.server.Close())
+		}
+		if r.transport != nil {
+			r.transport.stop()
+		}
+		r.tasks.Wait()
+		r.client.CloseIdleConnections()
+		if r.disk != nil {
+			errs = append(errs, r.disk.close())
+		}
+		errs = append(errs, r.cfg.Store.Close())
+		if r.lock != nil {
+			errs = append(errs, r.lock.Close())
+		}
+	})
+	return errors.Join(errs...)
+}

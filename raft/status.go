@@ -1,0 +1,57 @@
+package raft
+
+import "time"
+
+// Member of the cluster, as of the last applied membership change.
+type Member struct {
+	ID      uint64 `json:"id"`
+	URL     string `json:"url"`
+	Learner bool   `json:"learner,omitempty"`
+}
+
+// Status of this node. Indexes are log indexes; all values are of one moment, which is already past.
+type Status struct {
+	ClusterName string `json:"clusterName"`
+	Cluster     uint64 `json:"cluster"`
+	ID          uint64 `json:"id"`
+	URL         string `json:"url"`
+	// Role is one of starting, joining, follower, candidate, leader, learner, removed, stopped, failed.
+	Role    string   `json:"role"`
+	Leader  uint64   `json:"leader"` // 0: none known
+	Term    uint64   `json:"term"`
+	Commit  uint64   `json:"commit"`
+	Applied uint64   `json:"applied"`
+	Members []Member `json:"members"`
+	// Lease is how long the leader's lease still holds; 0 without one.
+	Lease time.Duration `json:"lease"`
+	// Progress is, on the leader, the last index each member is known to hold.
+	Progress map[uint64]uint64 `json:"progress,omitempty"`
+	// Serving is false while reads and writes would be refused; Problem says why (no leader, backend down, ...).
+	Serving bool   `json:"serving"`
+	Problem string `json:"problem,omitempty"`
+}
+
+// LeaderURL returns the node URL of the leader, or "" when none is known.
+func (s Status) LeaderURL() string {
+	for _, m := range s.Members {
+		if m.ID == s.Leader {
+			return m.URL
+		}
+	}
+	return ""
+}
+
+// Outcome of a Propose call.
+type Outcome struct {
+	Position
+	// Stamp of the entry: the leader's clock when it was proposed, in milliseconds since the epoch.
+	Stamp int64
+	// Replies has one reply for each command, in order.
+	Replies []Reply
+}
+
+// Reply to one command. Err is ErrReplyLost, wrapped, or nil.
+type Reply struct {
+	Data []byte
+	Err  error
+}

@@ -1,0 +1,100 @@
+package raft
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// Position is a place in the log.
+type Position struct {
+	Term  uint64
+	Index uint64
+}
+
+// Identity says which member of which cluster a Store serves. Both ids are random, are never reused and never change
+// for a data directory. A Store writes them beside its data and refuses data marked with others.
+type Identity struct {
+	Cluster uint64
+	Node    uint64
+}
+
+// Command is one unit of work, opaque to this package. The commands of one Propose call stand together and in order in
+// one entry.
+type Command struct {
+	// Data is what the log carries. A Store must not modify or keep it.
+	Data []byte
+	// Wanted is true on the node whose Propose call waits for Reply. Elsewhere a Store may leave Reply nil.
+	Wanted bool
+	// Reply is set by Store.Apply; the Store gives up ownership of the bytes.
+	Reply []byte
+	// Err is set by Store.Apply to ErrReplyLost when the command was applied but what it answered is lost (the
+	// connection to the backend broke at the wrong moment). No other error belongs here: an error that depends on
+	// data is a Reply.
+	Err error
+}
+
+// Entry is a committed log entry: a batch of commands from many sessions with the time at which the leader proposed it.
+type Entry struct {
+	Position
+	// Stamp is the leader's wall clock in milliseconds since the epoch. It never runs backwards along the log, and is
+	// the only time a Store may use.
+	Stamp    int64
+	Commands []Command
+}
+
+// Store is the state machine: one backend. All methods but Position are called from one goroutine.
+//
+// Apply must be a function of the entries and the state before them: no clock, no random, no configuration.
+type Store interface {
+	// Open connects to the backend, claims it for id (or finds it claimed by id) and returns the position it holds:
+	// zero for a new one. It returns a *FatalError where retrying cannot help (the backend belongs to another
+	// cluster or node, its version is too old).
+	Open(ctx context.Context, id Identity) (Position, error)
+
+	// Apply applies entries, which follow the last applied one without a gap, atomically with the position of the
+	// last of them: after a crash at any moment the backend holds all of them and that position, or none and the
+	// old one. Entries without commands only move the position.
+	//
+	// Errors: *BehindError if the backend turned out to hold another position than expected (restarted empty or
+	// from an older dump): the caller applies again from there. *FatalError if going on would risk the data: the
+	// node stops. Any other error means that nothing was applied because of the machine (connection, disk, memory,
+	// LOADING): the caller stops serving and retries with the same entries.
+	Apply(ctx context.Context, entries []Entry) error
+
+	// Position reads the position the backend holds now.
+	Position(ctx context.Context) (Position, error)
+
+	Close() error
+}
+
+// Sequencer is an optional hook that runs on the leader only, one call at a time, in the order of the log, on commands
+// that are about to become one entry. It is the place for what must be decided once: rewriting relative to the stamp,
+// choosing by chance, deleting what is due.
+//
+// It may replace Data of each command, and returns commands of its own to be put before them. With hold set, only
+// those make up the entry, and cmds are presented again for the next one. It is not called before this leader has
+// applied every entry of earlier terms. An entry may fail to be committed after Sequence saw it.
+type Sequencer interface {
+	Sequence(stamp int64, cmds []Command) (before []Command, hold bool)
+}
+
+// BehindError says that the backend holds Position, which is not where the log was applied up to.
+type BehindError struct {
+	Position Position
+}
+
+func (e *BehindError) Error() string {
+	return fmt.Sprintf("backend holds term %d index %d, not what was applied to it last", e.Position.Term, e.Position.Index)
+}
+
+// FatalError stops the node: retrying cannot help, and going on would risk data.
+type FatalError struct {
+	Err error
+}
+
+func (e *FatalError) Error() string { return e.Err.Error() }
+func (e *FatalError) Unwrap() error { return e.Err }
+
+// ErrReplyLost is set on a Command that was applied while its reply was lost.
+var ErrReplyLost = errors.New("applied, but the reply was lost with the connection to the backend")
