@@ -1,0 +1,239 @@
+package policy
+
+import "math"
+
+// resolver decides about one form of a command whose policy depends on its
+// arguments. It is called with an arity that is right. An error refuses the
+// form; it is Redis' own text where Redis would refuse it as well.
+type resolver func(args [][]byte, ctx Context) (p Policy, errText string)
+
+// resolvers of the commands that need one, by name.
+var resolvers = map[string]resolver{
+	"copy":              resolveCopy,
+	"georadius":         geoResolver(6),
+	"georadiusbymember": geoResolver(5),
+	"getex":             resolveGetex,
+	"hello":             resolveHello,
+	"move":              resolveMove,
+	"pfcount":           resolvePFCount,
+	"ping":              resolvePing,
+	"restore":           resolveRestore,
+	"set":               resolveSet,
+	"sort":              resolveSort,
+	"swapdb":            resolveSwapDB,
+	"xadd":              resolveXAdd,
+	"xread":             resolveXRead,
+	"xtrim":             resolveXTrim,
+}
+
+// Errors of forms that only Nexus refuses.
+var (
+	errSortStore = refusal("sort", "BY together with STORE may store other elements on every node; sort first, then write the result")
+	errAutoID    = refusal("xadd", "an ID that the server completes is not supported; give the whole ID, as <ms>-<seq>")
+	errXReadWait = refusal("xread", "BLOCK is not supported; use the form that does not block")
+)
+
+// Errors of Redis about the number of a database and the protocol.
+const (
+	errDBRange  = "ERR DB index is out of range"
+	errIntRange = "ERR value is out of range, value must between -2147483648 and 2147483647"
+	errFirstDB  = "ERR invalid first DB index"
+	errSecondDB = "ERR invalid second DB index"
+	errProto    = "NOPROTO unsupported protocol version"
+)
+
+func resolveSet(args [][]byte, _ Context) (Policy, string) {
+	if len(args) == 3 {
+		return Write, ""
+	}
+	o, errText := parseStringOptions(args[3:], true)
+	if o.expiry == expiryNone {
+		return Write, errText
+	}
+	return WriteTime, errText
+}
+
+func resolveGetex(args [][]byte, _ Context) (Policy, string) {
+	o, errText := parseStringOptions(args[2:], false)
+	switch {
+	case o.expiry != expiryNone:
+		return WriteTime, errText
+	case o.persist:
+		return Write, errText
+	}
+	return Read, errText
+}
+
+func resolveRestore(args [][]byte, _ Context) (Policy, string) {
+	o, errText := parseRestoreOptions(args[4:])
+	if ttl, ok := parseInt(args[2]); ok && ttl == 0 && !o.access {
+		return Write, errText
+	}
+	return WriteTime, errText
+}
+
+func resolveXAdd(args [][]byte, _ Context) (Policy, string) {
+	o, errText := parseTrim(args, true)
+	switch {
+	case errText != "":
+		return Refused, errText
+	case o.autoID:
+		return Refused, errAutoID
+	case o.approx:
+		return WriteTime, ""
+	}
+	return Write, ""
+}
+
+func resolveXTrim(args [][]byte, _ Context) (Policy, string) {
+	o, errText := parseTrim(args, false)
+	if o.approx {
+		return WriteTime, errText
+	}
+	return Write, errText
+}
+
+// resolveXRead refuses BLOCK, read as Redis reads it: any other mistake in the
+// arguments is left for the backend to report.
+func resolveXRead(args [][]byte, _ Context) (Policy, string) {
+	for i := 1; i < len(args)-1; i++ {
+		switch {
+		case isOption(args[i], "block"):
+			return Refused, errXReadWait
+		case isOption(args[i], "count"):
+			i++
+		default: // STREAMS, or an error
+			return Read, ""
+		}
+	}
+	return Read, ""
+}
+
+func resolveSort(args [][]byte, _ Context) (Policy, string) {
+	o, errText := parseSort(args, true)
+	switch {
+	case errText != "":
+		return Refused, errText
+	case !o.stores:
+		return Read, ""
+	case o.by:
+		return Refused, errSortStore
+	}
+	return Write, ""
+}
+
+// geoResolver takes any word that could be STORE or STOREDIST for it: to
+// replicate a read costs a little, the contrary would cost the data.
+func geoResolver(options int) resolver {
+	return func(args [][]byte, _ Context) (Policy, string) {
+		if geoStores(args, options) {
+			return Write, ""
+		}
+		return Read, ""
+	}
+}
+
+func geoStores(args [][]byte, options int) bool {
+	for _, a := range args[options:] {
+		if isOption(a, "store") || isOption(a, "storedist") {
+			return true
+		}
+	}
+	return false
+}
+
+// resolvePFCount: counting a single key also writes the count into it, which
+// GET or BITOP would then see on this backend alone. Redis replicates it too.
+func resolvePFCount(args [][]byte, _ Context) (Policy, string) {
+	if len(args) == 2 {
+		return Write, ""
+	}
+	return Read, ""
+}
+
+// resolvePing: Redis checks this arity when it runs PING.
+func resolvePing(args [][]byte, _ Context) (Policy, string) {
+	if len(args) > 2 {
+		return Refused, wrongArity("ping")
+	}
+	return Local, ""
+}
+
+// resolveHello refuses RESP3 with the error that makes clients fall back.
+// Versions that Redis does not know are the proxy's business.
+func resolveHello(args [][]byte, _ Context) (Policy, string) {
+	if len(args) > 1 && string(args[1]) == "3" {
+		return Refused, errProto
+	}
+	return Local, ""
+}
+
+func resolveCopy(args [][]byte, ctx Context) (Policy, string) {
+	_, errText := parseCopyDB(args, ctx)
+	return Write, errText
+}
+
+// parseCopyDB returns the destination database of COPY, or CurrentDB.
+func parseCopyDB(args [][]byte, ctx Context) (db int, errText string) {
+	db = CurrentDB
+	for j := 3; j < len(args); j++ {
+		switch {
+		case isOption(args[j], "replace"):
+		case isOption(args[j], "db") && j+1 < len(args):
+			j++
+			if db, errText = parseDB(args[j], ctx); errText != "" {
+				return db, errText
+			}
+		default:
+			return db, errSyntax
+		}
+	}
+	return db, ""
+}
+
+func resolveMove(args [][]byte, ctx Context) (Policy, string) {
+	_, errText := parseDB(args[2], ctx)
+	return Write, errText
+}
+
+// resolveSwapDB checks both numbers before it checks what they name, in the
+// order of Redis.
+func resolveSwapDB(args [][]byte, ctx Context) (Policy, string) {
+	a, ok := parseInt32(args[1])
+	if !ok {
+		return Refused, errFirstDB
+	}
+	b, ok := parseInt32(args[2])
+	if !ok {
+		return Refused, errSecondDB
+	}
+	if !ctx.hasDB(a) || !ctx.hasDB(b) {
+		return Refused, errDBRange
+	}
+	return Write, ""
+}
+
+// parseDB reads the number of a database that a client may name.
+func parseDB(b []byte, ctx Context) (db int, errText string) {
+	v, ok := parseInt(b)
+	if !ok {
+		return 0, errNotInt
+	}
+	if v < math.MinInt32 || v > math.MaxInt32 {
+		return 0, errIntRange
+	}
+	if !ctx.hasDB(int(v)) {
+		return 0, errDBRange
+	}
+	return int(v), ""
+}
+
+func parseInt32(b []byte) (int, bool) {
+	v, ok := parseInt(b)
+	return int(v), ok && v >= math.MinInt32 && v <= math.MaxInt32
+}
+
+// hasDB reports whether clients have a database of this number.
+func (ctx Context) hasDB(db int) bool {
+	return db >= 0 && db < ctx.Databases && db != ctx.ReservedDB
+}

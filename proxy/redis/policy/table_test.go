@@ -1,0 +1,135 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestTableIsTheServers compares every row with what COMMAND reports.
+func TestTableIsTheServers(t *testing.T) {
+	table := NewTable()
+	seen := make(map[string]bool)
+	var walk func(entry []any)
+	walk = func(entry []any) {
+		name, arity := entry[0].(string), int(entry[1].(int64))
+		if subs := entry[9].([]any); len(subs) > 0 {
+			n := table.commands[name]
+			if n == nil || n.subs == nil || n.spec.Arity != arity {
+				t.Errorf("container %s with arity %d: table has %+v", name, arity, n)
+				return
+			}
+			for _, s := range subs {
+				walk(s.([]any))
+			}
+			return
+		}
+		seen[name] = true
+		s := table.Spec(name)
+		if s == nil {
+			t.Errorf("%s: missing", name)
+			return
+		}
+		want := Keys{
+			First: int(entry[3].(int64)), Last: int(entry[4].(int64)), Step: int(entry[5].(int64)),
+			Movable: slices.Contains(entry[2].([]any), any("movablekeys")),
+			Wide:    s.Keys.Wide,
+		}
+		if s.Name != name || s.Arity != arity || s.Keys != want {
+			t.Errorf("%s: table %s %d %+v, server %d %+v", name, s.Name, s.Arity, s.Keys, arity, want)
+		}
+		write := slices.Contains(entry[2].([]any), any("write"))
+		if write && s.Policy != Refused && !s.Policy.Writes() {
+			t.Errorf("%s: a write, yet its policy is %s", name, s.Policy)
+		}
+	}
+	for _, e := range dial(t).do("COMMAND").([]any) {
+		walk(e.([]any))
+	}
+	if len(seen) != 351 || len(leaves) != 351 {
+		t.Errorf("server has %d leaf commands, table has %d, want 351", len(seen), len(leaves))
+	}
+	for i, s := range table.Specs() {
+		if !seen[s.Name] {
+			t.Errorf("%s: the server has no such command", s.Name)
+		}
+		if i > 0 && table.Specs()[i-1].Name >= s.Name {
+			t.Errorf("%s: out of order", s.Name)
+		}
+	}
+}
+
+func TestTableIsComplete(t *testing.T) {
+	table := NewTable()
+	for _, s := range table.Specs() {
+		if (s.Policy == Refused) != (s.Note != "") {
+			t.Errorf("%s: policy %s with note %q", s.Name, s.Policy, s.Note)
+		}
+		if len(s.Name) > maxName || s.Name != strings.ToLower(s.Name) {
+			t.Errorf("%s: a name that Lookup cannot find", s.Name)
+		}
+	}
+	for name := range resolvers {
+		if table.Spec(name) == nil {
+			t.Errorf("resolver of unknown command %s", name)
+		}
+	}
+	for name := range keyFinders {
+		if table.Spec(name) == nil {
+			t.Errorf("key finder of unknown command %s", name)
+		}
+	}
+	if table.Spec("config") != nil || table.Spec("nosuch") != nil || table.Spec("get|x") != nil {
+		t.Error("Spec finds what is no leaf command")
+	}
+}
+
+// sampleArgs calls a command with n arguments in all.
+func sampleArgs(name string, n int) [][]byte {
+	args := words(strings.Split(name, "|")...)
+	for i := len(args); i < n; i++ {
+		args = append(args, fmt.Appendf(nil, "arg%d", i))
+	}
+	return args
+}
+
+// notQueued are the commands that Redis runs at once inside of MULTI.
+var notQueued = []string{"exec", "discard", "multi", "watch", "quit", "reset"}
+
+// TestQueueing: what Lookup lets pass is queued by the server, and what the
+// server does not queue for want of arguments has the same error from Lookup.
+func TestQueueing(t *testing.T) {
+	c, table := dial(t), NewTable()
+	for _, s := range table.Specs() {
+		if slices.Contains(notQueued, s.Name) {
+			continue
+		}
+		for n := 1 + strings.Count(s.Name, "|"); n <= 10; n++ {
+			args := sampleArgs(s.Name, n)
+			d := table.Lookup(args, testContext)
+			c.do("MULTI")
+			got := c.doArgs(args)
+			c.do("DISCARD")
+			malformed := d.Err == wrongArity(s.Name)
+			switch {
+			case malformed && got != any(redisError(d.Err)) && s.Name != "ping":
+				t.Errorf("%q: Lookup says %q, server %q", args, d.Err, got)
+			case !malformed && s.Policy != Refused && got != any("QUEUED"):
+				t.Errorf("%q: Lookup says %s, server %q", args, d.Policy, got)
+			}
+		}
+	}
+	for i := range containers {
+		s := &containers[i]
+		if s.Arity == -1 {
+			continue
+		}
+		args := words(s.Name)
+		if want, got := c.doArgs(args), table.Lookup(args, testContext).Err; want != any(redisError(got)) {
+			t.Errorf("%s: Lookup says %q, server %q", s.Name, got, want)
+		}
+	}
+}
+
+var testContext = Context{Databases: 16, ReservedDB: 13}
