@@ -1,0 +1,212 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"github.com/nexus-replication/nexus/raft"
+)
+
+// Backend is one redis-server as a raft.Store, with connections for reads beside it.
+//
+// Open, Apply and Close are called from one goroutine, or one after the other; everything else is safe for concurrent use.
+type Backend struct {
+	// Deadlines is the index of keys with deadlines, kept by Open and Apply.
+	*Deadlines
+
+	cfg   Config
+	log   *slog.Logger
+	id    atomic.Pointer[raft.Identity] // nil until Open
+	stats counters
+
+	// What follows up to fatal is touched by the goroutine that calls Open and Apply only.
+	conn   *conn         // nil while there is none that may be used
+	last   lastConn      // the last connection that Apply wrote to
+	held   raft.Position // what the backend holds
+	marker []byte        // the same, as stored
+	flight *flight       // a transaction whose outcome is not known
+	run    run
+	fatal  error
+
+	// high is the index of the highest position that was ever applied here. A connection to a server that holds less
+	// is one to a server that lost data.
+	high atomic.Uint64
+	// behind is set by a read connection that met such a server; Apply looks for itself then.
+	behind atomic.Bool
+
+	problemMu sync.Mutex
+	problem   error
+
+	reads   readers
+	streams streams
+
+	closing context.Context // ends with Close
+	close   context.CancelFunc
+}
+
+var _ raft.Store = (*Backend)(nil)
+
+// lastConn is enough of a connection to kill it.
+type lastConn struct {
+	runID string
+	id    int64
+}
+
+// ErrBehind is wrapped by errors of reads that were refused because the backend holds less than was applied to it.
+var ErrBehind = errors.New("backend is behind")
+
+// ErrClosed is returned by reads after Close.
+var ErrClosed = errors.New("backend is closed")
+
+// New returns a Backend that has not connected yet.
+func New(cfg Config) (*Backend, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	b := &Backend{
+		Deadlines: newDeadlines(),
+		cfg:       cfg,
+		log:       cfg.Logger,
+	}
+	b.closing, b.close = context.WithCancel(context.Background())
+	b.reads.b = b
+	b.streams.init(b)
+	return b, nil
+}
+
+// Open connects to the backend, claims it if it is empty, and rebuilds Deadlines from its data. See raft.Store.
+func (b *Backend) Open(ctx context.Context, id raft.Identity) (raft.Position, error) {
+	b.id.Store(&id)
+	b.dropConn()
+	b.flight, b.fatal = nil, nil
+	err := b.open(ctx)
+	b.report(err)
+	if err != nil {
+		return raft.Position{}, err
+	}
+	b.log.Info("backend opened", "addr", b.cfg.Addr, "version", b.conn.server.version, "term", b.held.Term, "index", b.held.Index,
+		"deadlines", b.Deadlines.size.Load())
+	return b.held, nil
+}
+
+func (b *Backend) open(ctx context.Context) error {
+	c, release, err := b.dial(ctx)
+	var login *loginError
+	if errors.As(err, &login) {
+		return &raft.FatalError{Err: err}
+	}
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := b.adopt(c); err != nil {
+		_ = c.Close()
+		return err
+	}
+	b.raise(b.held.Index)
+	return nil
+}
+
+// adopt makes c, a verified connection in the metadata database, the one that Apply uses: it claims the backend if it
+// is empty, takes over the position it holds and rebuilds Deadlines.
+func (b *Backend) adopt(c *conn) error {
+	if err := b.verifyCommands(c); err != nil {
+		return err
+	}
+	value, found, err := b.getMarker(c, false)
+	if err != nil {
+		return err
+	}
+	if !found {
+		if err := b.claim(c); err != nil {
+			return err
+		}
+	}
+	if value, found, err = b.getMarker(c, true); err != nil {
+		return err
+	}
+	if !found {
+		return fmt.Errorf("the position disappeared from backend %s while it was claimed", b.cfg.Addr)
+	}
+	held, err := b.checkMarker(value)
+	if err != nil {
+		return err
+	}
+	if err := b.rebuild(c); err != nil {
+		return err
+	}
+	b.take(c, held, value)
+	return nil
+}
+
+// take makes c the connection of Apply, on a backend that holds a position.
+func (b *Backend) take(c *conn, held raft.Position, marker string) {
+	b.conn = c
+	b.last = lastConn{runID: c.server.runID, id: c.id}
+	b.held = held
+	b.marker = append(b.marker[:0], marker...)
+	b.flight = nil
+	b.behind.Store(false)
+}
+
+// raise notes that index is applied.
+func (b *Backend) raise(index uint64) {
+	for {
+		high := b.high.Load()
+		if high >= index || b.high.CompareAndSwap(high, index) {
+			return
+		}
+	}
+}
+
+// Position reads the position that the backend holds now, over a connection of its own.
+func (b *Backend) Position(ctx context.Context) (raft.Position, error) {
+	if b.id.Load() == nil {
+		return raft.Position{}, errors.New("read position: the backend is not open")
+	}
+	c, release, err := b.dial(ctx)
+	if err != nil {
+		return raft.Position{}, err
+	}
+	defer release()
+	defer c.Close()
+	value, found, err := b.getMarker(c, false)
+	if err != nil || !found {
+		return raft.Position{}, err
+	}
+	return b.checkMarker(value)
+}
+
+// Healthy returns what keeps the backend from being used, as far as it was noticed, or nil. Only Apply, also one without
+// entries, finds out that a problem is gone.
+func (b *Backend) Healthy() error {
+	b.problemMu.Lock()
+	defer b.problemMu.Unlock()
+	return b.problem
+}
+
+func (b *Backend) report(err error) {
+	b.problemMu.Lock()
+	defer b.problemMu.Unlock()
+	b.problem = err
+}
+
+func (b *Backend) dropConn() {
+	if b.conn != nil {
+		_ = b.conn.Close()
+		b.conn = nil
+	}
+}
+
+// Close closes all connections and waits for what runs on them. The data of the backend stays as it is.
+func (b *Backend) Close() error {
+	b.close()
+	b.dropConn()
+	b.reads.closeAll()
+	b.streams.closeAll()
+	return nil
+}

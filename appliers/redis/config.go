@@ -1,0 +1,100 @@
+package redis
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+)
+
+// CommandArity names a command that the backend must know, with the arity that COMMAND INFO reports.
+type CommandArity struct {
+	Name  string
+	Arity int
+}
+
+// Config of a Backend. NewConfig returns the defaults; a zero field is not a default.
+type Config struct {
+	// Addr is host:port of the backend.
+	Addr string
+	// Username and Password are sent with AUTH when Password is not empty; an empty Username means the default user.
+	Username string
+	Password string
+	// MetadataDB is the database reserved for the position. No op may name it.
+	MetadataDB int
+
+	// DialTimeout bounds the making of a TCP connection.
+	DialTimeout time.Duration
+	// ReplyTimeout is the time without a byte of progress after which a connection that owes a reply counts as dead.
+	ReplyTimeout time.Duration
+
+	// MaxRunBytes and MaxRunItems bound one transaction; an entry is never split.
+	MaxRunBytes int
+	MaxRunItems int
+	// MaxReplyBytes bounds the replies kept for the waiting commands of one transaction. A command whose reply does not
+	// fit gets raft.ErrReplyLost, wrapped.
+	MaxReplyBytes int
+	// ReadBudget bounds the bytes that one Read call returns.
+	ReadBudget int
+	// StreamConns bounds the connections that Stream uses at the same time.
+	StreamConns int
+
+	// Require lists commands that Open insists on.
+	Require []CommandArity
+
+	Logger *slog.Logger
+}
+
+// NewConfig returns the defaults, to be completed with Addr.
+func NewConfig() Config {
+	return Config{
+		Addr:          "127.0.0.1:6379",
+		MetadataDB:    13,
+		DialTimeout:   2 * time.Second,
+		ReplyTimeout:  10 * time.Second,
+		MaxRunBytes:   4 << 20,
+		MaxRunItems:   4096,
+		MaxReplyBytes: 1 << 30,
+		ReadBudget:    1 << 20,
+		StreamConns:   8,
+		Logger:        slog.Default(),
+	}
+}
+
+// Validate reports the first bad field, its value and what is expected.
+func (c *Config) Validate() error {
+	if _, _, err := net.SplitHostPort(c.Addr); err != nil {
+		return fmt.Errorf("config: Addr is %q, want host:port of the backend: %w", c.Addr, err)
+	}
+	if c.Username != "" && c.Password == "" {
+		return fmt.Errorf("config: Username is %q without a Password", c.Username)
+	}
+	for _, n := range []struct {
+		name  string
+		value int64
+		least int64
+	}{
+		{"MetadataDB", int64(c.MetadataDB), 1},
+		{"DialTimeout", int64(c.DialTimeout), int64(time.Millisecond)},
+		{"ReplyTimeout", int64(c.ReplyTimeout), int64(10 * time.Millisecond)},
+		{"MaxRunBytes", int64(c.MaxRunBytes), 1},
+		{"MaxRunItems", int64(c.MaxRunItems), 1},
+		{"MaxReplyBytes", int64(c.MaxReplyBytes), 1},
+		{"ReadBudget", int64(c.ReadBudget), 1},
+		{"StreamConns", int64(c.StreamConns), 1},
+	} {
+		if n.value < n.least {
+			return fmt.Errorf("config: %s is %d, want at least %d", n.name, n.value, n.least)
+		}
+	}
+	for _, r := range c.Require {
+		if r.Name == "" {
+			return errors.New("config: Require has an entry without a name")
+		}
+	}
+	if c.Logger == nil {
+		return errors.New("config: Logger is nil")
+	}
+	return nil
+}

@@ -1,0 +1,260 @@
+package redis
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"strconv"
+
+	"github.com/nexus-replication/nexus/raft"
+)
+
+// bigCommand is the size from which a command is sent from where it stands instead of being copied into one buffer.
+const bigCommand = 64 << 10
+
+// run is one transaction: some entries, what is sent for them, and what their replies are. It is used again for the
+// next one.
+type run struct {
+	entries  int
+	commands int
+	position raft.Position
+
+	out   []byte   // commands, encoded
+	parts [][]byte // what is sent; filled when a big command interrupts out
+	from  int      // start of what stands in out and not yet in parts
+	sized int      // bytes sent
+
+	slots []slot
+	wants []want
+	items []Item
+
+	scripts bool // a script is among the commands
+	wipes   bool // FLUSHALL is among the commands
+	indexed bool // a command touches deadlines
+	db      int  // database that the commands so far have selected
+
+	keep    []byte // replies of wanted commands
+	scratch []byte // one reply that is looked at
+	args    [][]byte
+}
+
+// slot is one command of the transaction, and so one element of the reply to EXEC.
+type slot struct {
+	kind   slotKind
+	flags  ItemFlags
+	script bool
+	failed bool // answered with an error
+	db     int
+	want   int    // place in wants, or -1
+	cmd    []byte // of an item
+	key    []byte // of a probe
+	reply  []byte // of an expiry item or a probe
+}
+
+type slotKind uint8
+
+const (
+	slotItem   slotKind = iota
+	slotSelect          // SELECT of an item's database
+	slotProbe           // PEXPIRETIME of a key that a script may have touched
+	slotMeta            // SELECT of the metadata database
+	slotMarker          // SET of the marker
+)
+
+// want is a command whose reply is kept: bytes start to end of keep, lost if they were too many.
+type want struct {
+	cmd        *raft.Command
+	start, end int
+	lost       bool
+}
+
+func (r *run) reset(metadataDB int) {
+	*r = run{
+		out: r.out[:0], parts: r.parts[:0], slots: r.slots[:0], wants: r.wants[:0], items: r.items[:0],
+		scratch: r.scratch, args: r.args, db: metadataDB,
+	}
+	if cap(r.out) > 16<<20 {
+		r.out = nil
+	}
+}
+
+// build fills the run with as many of entries as fit the bounds, at least one. What cannot be applied at all is a
+// *raft.FatalError.
+func (r *run) build(cfg *Config, entries []raft.Entry, databases int) error {
+	r.reset(cfg.MetadataDB)
+	r.out = append(r.out, "*1\r\n$5\r\nMULTI\r\n"...)
+	for i := range entries {
+		e := &entries[i]
+		if i > 0 && (len(r.slots) >= cfg.MaxRunItems || r.sized+len(r.out)-r.from+entrySize(e) > cfg.MaxRunBytes) {
+			break
+		}
+		for j := range e.Commands {
+			if err := r.add(cfg, &e.Commands[j], databases); err != nil {
+				return &raft.FatalError{Err: fmt.Errorf("entry %d, command %d: %w", e.Index, j, err)}
+			}
+		}
+		r.entries++
+		r.commands += len(e.Commands)
+		r.position = e.Position
+	}
+	return nil
+}
+
+func entrySize(e *raft.Entry) int {
+	size := 0
+	for i := range e.Commands {
+		size += len(e.Commands[i].Data)
+	}
+	return size
+}
+
+func (r *run) add(cfg *Config, cmd *raft.Command, databases int) error {
+	items, err := DecodeOp(cmd.Data, r.items)
+	r.items = items
+	if err != nil {
+		return err
+	}
+	wanted := -1
+	if cmd.Wanted {
+		wanted = len(r.wants)
+		r.wants = append(r.wants, want{cmd: cmd})
+	}
+	for i := range items {
+		it := &items[i]
+		if it.DB >= databases || it.DB == cfg.MetadataDB {
+			return fmt.Errorf("item %d names database %d of %d, and %d is reserved", i, it.DB, databases, cfg.MetadataDB)
+		}
+		name, err := checkCommand(it.Cmd)
+		if err != nil {
+			return fmt.Errorf("item %d: %w", i, err)
+		}
+		if it.Flags&ItemTime != 0 {
+			return fmt.Errorf("item %d: %.40q was logged without being rewritten by the leader", i, name)
+		}
+		kind := kindOf(name)
+		switch kind {
+		case kindForbidden:
+			return fmt.Errorf("item %d: %.40q must not be in the log", i, name)
+		case kindScript:
+			r.scripts = true
+		case kindWipe:
+			r.wipes = true
+		}
+		r.sel(it.DB, slotSelect)
+		r.send(it.Cmd)
+		r.slots = append(r.slots, slot{kind: slotItem, flags: it.Flags, script: kind == kindScript, db: it.DB, want: wanted, cmd: it.Cmd})
+		if it.Flags&(ItemDeadline|ItemExpire) != 0 {
+			r.indexed = true
+		}
+		if it.Flags&ItemDeadline != 0 && kind == kindScript {
+			r.probeKeys(it)
+		}
+	}
+	return nil
+}
+
+// probeKeys asks for the deadlines of the keys that a script declares: what it did to them cannot be seen otherwise.
+func (r *run) probeKeys(it *Item) {
+	var err error
+	if r.args, err = ParseCommand(it.Cmd, r.args); err != nil || len(r.args) < 3 {
+		return
+	}
+	n, err := strconv.Atoi(string(r.args[2]))
+	if err != nil || n < 0 || n > len(r.args)-3 {
+		return
+	}
+	for _, key := range r.args[3 : 3+n] {
+		r.out = AppendCommand(r.out, []byte("PEXPIRETIME"), key)
+		r.slots = append(r.slots, slot{kind: slotProbe, db: it.DB, want: -1, key: key})
+	}
+}
+
+// sel adds SELECT if another database is selected.
+func (r *run) sel(db int, kind slotKind) {
+	if r.db == db {
+		return
+	}
+	r.db = db
+	r.out = append(r.out, "*2\r\n$6\r\nSELECT\r\n"...)
+	var digits [20]byte
+	number := strconv.AppendInt(digits[:0], int64(db), 10)
+	r.out = appendHead(r.out, '$', len(number))
+	r.out = append(r.out, number...)
+	r.out = append(r.out, '\r', '\n')
+	r.slots = append(r.slots, slot{kind: kind, want: -1})
+}
+
+func (r *run) send(cmd []byte) {
+	if len(cmd) < bigCommand {
+		r.out = append(r.out, cmd...)
+		return
+	}
+	r.cut()
+	r.parts = append(r.parts, cmd)
+	r.sized += len(cmd)
+}
+
+// cut moves what was encoded since the last cut to parts. A later append to out may move the rest elsewhere, which does
+// not harm what parts holds.
+func (r *run) cut() {
+	if r.from == len(r.out) {
+		return
+	}
+	r.parts = append(r.parts, r.out[r.from:len(r.out):len(r.out)])
+	r.sized += len(r.out) - r.from
+	r.from = len(r.out)
+}
+
+// finish adds the marker, the end of the transaction, and the watch over the marker until the next one.
+func (r *run) finish(metadataDB int, marker []byte) {
+	r.sel(metadataDB, slotMeta)
+	r.out = append(r.out, "*4\r\n$3\r\nSET\r\n$10\r\n"+markerKey+"\r\n"...)
+	r.out = appendHead(r.out, '$', len(marker))
+	r.out = append(r.out, marker...)
+	r.out = append(r.out, "\r\n$3\r\nGET\r\n"...)
+	r.slots = append(r.slots, slot{kind: slotMarker, want: -1})
+	r.out = append(r.out, "*1\r\n$4\r\nEXEC\r\n*2\r\n$5\r\nWATCH\r\n$10\r\n"+markerKey+"\r\n"...)
+	r.cut()
+}
+
+// write sends the run. Small pieces go in one system call; a big value may take as long as it makes progress.
+func (r *run) write(c *conn) error {
+	if len(r.parts) == 1 {
+		_, err := c.Write(r.parts[0])
+		return err
+	}
+	for len(r.parts) > 0 {
+		n, size := 0, 0
+		for n < len(r.parts) && (n == 0 || size+len(r.parts[n]) <= writeStep) {
+			size += len(r.parts[n])
+			n++
+		}
+		group := net.Buffers(r.parts[:n:n])
+		r.parts = r.parts[n:]
+		if n == 1 {
+			if _, err := c.Write(group[0]); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := c.writev(group); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// name of the command in a slot, for messages.
+func (r *run) name(s *slot) string {
+	switch s.kind {
+	case slotItem:
+		name, _ := checkCommand(s.cmd)
+		return string(bytes.ToUpper(name))
+	case slotProbe:
+		return "PEXPIRETIME"
+	case slotMarker:
+		return "SET " + markerKey
+	default:
+		return "SELECT"
+	}
+}

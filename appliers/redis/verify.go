@@ -1,0 +1,179 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/nexus-replication/nexus/raft"
+)
+
+// minVersion is the first major version with PEXPIRETIME, functions and SET ... GET as they are used here.
+const minVersion = 7
+
+// refuse returns a *raft.FatalError: nothing that is tried again would help.
+func refuse(format string, args ...any) error {
+	return &raft.FatalError{Err: fmt.Errorf(format, args...)}
+}
+
+// dial makes a connection and verifies everything about its server but the marker. The connection is interrupted by the
+// end of ctx until release is called.
+func (b *Backend) dial(ctx context.Context) (c *conn, release func() bool, err error) {
+	c, release, err = connect(ctx, &b.cfg)
+	if err != nil {
+		return nil, nil, fmt.Errorf("connect to backend %s: %w", b.cfg.Addr, err)
+	}
+	if err := b.verifyServer(c); err != nil {
+		release()
+		_ = c.Close()
+		var fatal *raft.FatalError
+		if errors.As(err, &fatal) {
+			return nil, nil, err
+		}
+		return nil, nil, fmt.Errorf("verify backend %s: %w", b.cfg.Addr, err)
+	}
+	return c, release, nil
+}
+
+func (b *Backend) verifyServer(c *conn) error {
+	if err := c.learn(); err != nil {
+		return err
+	}
+	s := &c.server
+	switch {
+	case s.major() < minVersion:
+		return refuse("backend %s is version %q: at least %d.0 is needed", b.cfg.Addr, s.version, minVersion)
+	case s.cluster:
+		return refuse("backend %s runs in cluster mode: set cluster-enabled no", b.cfg.Addr)
+	case s.role != "master":
+		return refuse("backend %s is a replica of another server: run REPLICAOF NO ONE on it", b.cfg.Addr)
+	case s.maxmemory != 0:
+		return refuse("backend %s limits its memory to %d bytes, which would make it refuse or evict what other nodes keep: "+
+			"run CONFIG SET maxmemory 0 on it", b.cfg.Addr, s.maxmemory)
+	case s.databases <= b.cfg.MetadataDB:
+		return refuse("backend %s has %d databases, but database %d is needed for the position: set databases %d or more, or another metadata database",
+			b.cfg.Addr, s.databases, b.cfg.MetadataDB, b.cfg.MetadataDB+1)
+	case s.loading:
+		return errors.New("backend is loading its dataset")
+	}
+	_, err := c.one("SELECT", strconv.Itoa(b.cfg.MetadataDB))
+	return err
+}
+
+// required is what this package itself cannot do without.
+var required = [...]string{"multi", "exec", "watch", "unwatch", "select", "set", "get", "eval", "unlink", "pexpiretime", "scan", "client"}
+
+// verifyCommands checks that the backend knows the commands that are needed under their own names.
+func (b *Backend) verifyCommands(c *conn) error {
+	want := make([]CommandArity, 0, len(required)+len(b.cfg.Require))
+	for _, name := range required {
+		want = append(want, CommandArity{Name: name})
+	}
+	want = append(want, b.cfg.Require...)
+	commands := make([][]string, len(want))
+	for i := range want {
+		commands[i] = []string{"COMMAND", "INFO", want[i].Name}
+	}
+	replies, err := c.roundTrip(commands...)
+	if err != nil {
+		return fmt.Errorf("COMMAND INFO: %w", err)
+	}
+	for i, raw := range replies {
+		if isError(raw) {
+			return refuse("backend %s answers COMMAND INFO with %q: the commands it has cannot be checked", b.cfg.Addr, errorText(raw))
+		}
+		arity, known := commandArity(raw)
+		if !known {
+			return refuse("backend %s does not know the command %s: do not rename or disable it, or use a newer version",
+				b.cfg.Addr, strings.ToUpper(want[i].Name))
+		}
+		if want[i].Arity != 0 && arity != want[i].Arity {
+			return refuse("backend %s has the command %s with arity %d, where %d is known: this version of the backend is not supported",
+				b.cfg.Addr, strings.ToUpper(want[i].Name), arity, want[i].Arity)
+		}
+	}
+	return nil
+}
+
+// commandArity takes the arity from a reply to COMMAND INFO for one name.
+func commandArity(raw []byte) (arity int, known bool) {
+	n, rest, ok := cutHead(raw, '*')
+	if !ok || n != 1 {
+		return 0, false
+	}
+	if n, rest, ok = cutHead(rest, '*'); !ok || n < 2 {
+		return 0, false
+	}
+	if _, rest, ok = cutBulk(rest); !ok {
+		return 0, false
+	}
+	v, _, ok := cutInteger(rest)
+	return int(v), ok
+}
+
+// getMarker reads the position key; the connection is in the metadata database. With watch, a transaction on this
+// connection fails from now on if anybody else writes the key before.
+func (b *Backend) getMarker(c *conn, watch bool) (value string, ok bool, err error) {
+	if watch {
+		if _, err := c.one("WATCH", markerKey); err != nil {
+			return "", false, err
+		}
+	}
+	raw, err := c.one("GET", markerKey)
+	if err != nil {
+		return "", false, fmt.Errorf("read the position: %w", err)
+	}
+	text, ok, err := bulkText(raw)
+	return string(text), ok, err
+}
+
+// checkMarker returns the position of a marker that belongs to this node.
+func (b *Backend) checkMarker(value string) (raft.Position, error) {
+	id, pos, err := parseMarker(value)
+	own := b.id.Load()
+	switch {
+	case err != nil:
+		return pos, refuse("backend %s: %w: if its data may go, run FLUSHALL on it and it will be filled again", b.cfg.Addr, err)
+	case id.Cluster != own.Cluster:
+		return pos, refuse("backend %s belongs to another cluster (%016x, this one is %016x): use an empty backend, or run FLUSHALL on it if its data may go",
+			b.cfg.Addr, id.Cluster, own.Cluster)
+	case id.Node != own.Node:
+		return pos, refuse("backend %s belongs to node %016x of this cluster, this is node %016x: two nodes on one backend? Use one backend for each node, or run FLUSHALL on it if that node is gone",
+			b.cfg.Addr, id.Node, own.Node)
+	}
+	return pos, nil
+}
+
+// claim marks an empty backend as this node's, with the zero position. Somebody else may be faster: the marker is to be
+// read afterwards in any case.
+func (b *Backend) claim(c *conn) error {
+	if !c.server.empty(b.cfg.MetadataDB, 0) {
+		return b.notEmpty()
+	}
+	marker := string(appendMarker(nil, *b.id.Load(), raft.Position{}))
+	raw, err := c.one("SET", markerKey, marker, "NX")
+	if err != nil {
+		return fmt.Errorf("claim backend %s: %w", b.cfg.Addr, err)
+	}
+	if _, done, err := bulkText(raw); err != nil || !done {
+		return err
+	}
+	// A client may have written between the look and the claim.
+	if err := c.learn(); err != nil {
+		return fmt.Errorf("claim backend %s: %w", b.cfg.Addr, err)
+	}
+	if c.server.empty(b.cfg.MetadataDB, 1) {
+		return nil
+	}
+	if _, err := c.one("DEL", markerKey); err != nil {
+		return fmt.Errorf("give backend %s back: %w", b.cfg.Addr, err)
+	}
+	return b.notEmpty()
+}
+
+func (b *Backend) notEmpty() error {
+	return refuse("backend %s holds data but no position of this cluster: its data is not in the log and would differ from that of other nodes. "+
+		"Use an empty backend, or run FLUSHALL and FUNCTION FLUSH on it if its data may go, and load it again through a node", b.cfg.Addr)
+}

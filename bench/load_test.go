@@ -1,0 +1,18 @@
+package main
+
+import "testing"
+
+func TestParse(t *testing.T) {
+	const out = `"test","rps","avg_latency_ms","min_latency_ms","p50_latency_ms","p95_latency_ms","p99_latency_ms","max_latency_ms"
+"SET","66666.66","0.421","0.096","0.391","0.719","1.111","2.127"
+`
+	got, err := parse([]byte(out))
+	if want := (result{rps: 66666.66, p50: 0.391, p99: 1.111}); err != nil || got != want {
+		t.Errorf("parse = %+v, %v, want %+v", got, err, want)
+	}
+	for _, bad := range []string{"", "\"test\",\"rps\"\n\"SET\",\"1\"\n", "ERR no such command"} {
+		if _, err := parse([]byte(bad)); err == nil {
+			t.Errorf("parse(%q) = nil error", bad)
+		}
+	}
+}

@@ -1,0 +1,205 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/url"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nexus-replication/nexus/cmd/internal/settings"
+	"github.com/nexus-replication/nexus/raft"
+)
+
+// databases is how many a redis-server has unless it was configured otherwise.
+const databases = 16
+
+// options are the settings of the program.
+type options struct {
+	clusterURLs   []string
+	nodeURL       string
+	clusterName   string
+	dataDir       string
+	timeout       time.Duration
+	snapshotCount uint64
+	leaseReads    bool
+
+	bind        string
+	proxyPort   int
+	grpcPort    int
+	metricsPort int
+
+	proxyPassword string
+
+	redisHost     string
+	redisPort     int
+	redisUsername string
+	redisPassword string
+	metadataDB    int
+
+	logLevel  slog.Level
+	logFormat string
+}
+
+func newOptions() *options {
+	return &options{
+		clusterName:   "nexus",
+		timeout:       5 * time.Second,
+		snapshotCount: 100_000,
+		bind:          "127.0.0.1",
+		proxyPort:     settings.AutoPort,
+		grpcPort:      9121,
+		metricsPort:   settings.AutoPort,
+		redisHost:     "127.0.0.1",
+		redisPort:     6379,
+		metadataDB:    13,
+		logFormat:     "text",
+	}
+}
+
+func (o *options) settings() *settings.Set {
+	nodeURL := func(s string) error { _, err := raft.ParseNodeURL(s); return err }
+	s := settings.New("redis_repl", "redis_repl is one node of a replicated Redis, in front of one redis-server.")
+	s.Group("The cluster",
+		settings.Setting{Name: "nexus-cluster-url", Value: settings.List(&o.clusterURLs, "URLS", nodeURL),
+			Usage: "Node URLs of the first members, separated by commas, the same on all of them. A node whose own URL is not among them joins: see repl addNode. Required."},
+		settings.Setting{Name: "nexus-node-url", Value: settings.Text(&o.nodeURL, "URL", nodeURL),
+			Usage: "URL at which the other nodes reach this one, such as http://10.0.0.1:9021. Required."},
+		settings.Setting{Name: "nexus-cluster-name", Value: settings.Text(&o.clusterName, "NAME", notEmpty),
+			Usage: "Name that all nodes of the cluster share, so that nodes of two clusters cannot mix."},
+		settings.Setting{Name: "nexus-data-dir", Value: settings.String(&o.dataDir), Default: "./nexus-data/ and the port of the node URL",
+			Usage: "Directory of this node's own for its identity and log."},
+		settings.Setting{Name: "nexus-repl-timeout", Value: settings.Duration(&o.timeout, 10*time.Millisecond, 10*time.Minute),
+			Usage: "Time after which a request that got no answer from the cluster is given up."},
+		settings.Setting{Name: "nexus-snapshot-count", Value: settings.Count(&o.snapshotCount, 1),
+			Usage: "Number of applied log entries after which the log is compacted."},
+		settings.Setting{Name: "nexusLeaseBasedReads", Alias: "nexus-lease-based-reads", Value: settings.Bool(&o.leaseReads),
+			Usage: "Answer reads on the leader while a lease from a quorum holds, instead of asking a quorum for each."},
+	)
+	s.Group("What is listened on",
+		settings.Setting{Name: "bind", Value: settings.Text(&o.bind, "HOST", notEmpty),
+			Usage: "Address or host name on which all ports are opened; 0.0.0.0 for all addresses of the machine."},
+		settings.Setting{Name: "proxyPort", Value: settings.OptionalPort(&o.proxyPort), Default: "auto, which is 2020 below the port of the node URL: 7001 for 9021",
+			Usage: "Port for Redis clients; 0 for none."},
+		settings.Setting{Name: "proxyPassword", Value: settings.String(&o.proxyPassword), Secret: true,
+			Usage: "Password that Redis clients must give with AUTH; none by default."},
+		settings.Setting{Name: "grpcPort", Value: settings.Port(&o.grpcPort),
+			Usage: "Port for the repl command and other clients of the gRPC service."},
+		settings.Setting{Name: "metricsPort", Value: settings.OptionalPort(&o.metricsPort), Default: "auto, which is 200 above the port of the node URL: 9221 for 9021",
+			Usage: "Port for /metrics, /livez and /readyz over HTTP; 0 for none."},
+	)
+	s.Group("The redis-server behind this node, which nobody else may write to",
+		settings.Setting{Name: "redisHost", Value: settings.Text(&o.redisHost, "HOST", notEmpty), Usage: "Its host."},
+		settings.Setting{Name: "redisPort", Value: settings.Port(&o.redisPort), Usage: "Its port."},
+		settings.Setting{Name: "redisUsername", Value: settings.String(&o.redisUsername),
+			Usage: "User for its AUTH; the default user if empty."},
+		settings.Setting{Name: "redisPassword", Value: settings.String(&o.redisPassword), Secret: true,
+			Usage: "Password for its AUTH."},
+		settings.Setting{Name: "metadataDB", Value: settings.Int(&o.metadataDB, 1, databases-1),
+			Usage: "Database in which the position in the log is kept; clients cannot use it."},
+	)
+	s.Group("Messages",
+		settings.Setting{Name: "log-level", Value: settings.Level(&o.logLevel), Usage: "Least level that is written to standard error."},
+		settings.Setting{Name: "log-format", Value: settings.Choice(&o.logFormat, "text", "json"), Usage: "Form of the messages."},
+	)
+	return s
+}
+
+// complete checks what concerns more than one setting, and fills in what follows from others.
+func (o *options) complete() error {
+	if len(o.clusterURLs) == 0 {
+		return usageError("nexus-cluster-url", "is missing", `want the node URLs of the first members, such as "http://10.0.0.1:9021,http://10.0.0.2:9021,http://10.0.0.3:9021"`)
+	}
+	if o.nodeURL == "" {
+		return usageError("nexus-node-url", "is missing", "want the URL at which the other nodes reach this one, such as http://10.0.0.1:9021")
+	}
+	o.nodeURL = strings.TrimSuffix(o.nodeURL, "/")
+	seen := make(map[string]bool)
+	for i, u := range o.clusterURLs {
+		u = strings.TrimSuffix(u, "/")
+		if seen[u] {
+			return usageError("nexus-cluster-url", fmt.Sprintf("names %q twice", u), "want each member once")
+		}
+		seen[u] = true
+		o.clusterURLs[i] = u
+	}
+	if o.redisUsername != "" && o.redisPassword == "" {
+		return usageError("redisUsername", fmt.Sprintf("is %q without a -redisPassword", o.redisUsername), "want both or neither")
+	}
+	node, err := url.Parse(o.nodeURL)
+	if err != nil {
+		return usageError("nexus-node-url", err.Error(), "want http://host:port")
+	}
+	if err := o.checkReachable(node); err != nil {
+		return err
+	}
+	if o.dataDir == "" {
+		o.dataDir = filepath.Join("nexus-data", node.Port())
+	}
+	o.proxyPort = autoPort(o.proxyPort, node.Port(), -2020, 7001)
+	o.metricsPort = autoPort(o.metricsPort, node.Port(), 200, 9221)
+	return o.checkPorts(node)
+}
+
+// autoPort lets several nodes share a machine though only their node URLs differ: the predecessor's nodes had no other
+// ports, and its commands are to work here.
+func autoPort(port int, nodePort string, offset, fallback int) int {
+	if port != settings.AutoPort {
+		return port
+	}
+	n, err := strconv.Atoi(nodePort)
+	if err != nil || n+offset < 1024 || n+offset > 65535 {
+		return fallback
+	}
+	return n + offset
+}
+
+// checkReachable refuses a node that would listen where the others, going by its node URL, cannot reach it.
+func (o *options) checkReachable(node *url.URL) error {
+	at, on := net.ParseIP(node.Hostname()), net.ParseIP(o.bind)
+	loopback := o.bind == "localhost" || (on != nil && on.IsLoopback())
+	if at != nil && !at.IsLoopback() && loopback {
+		return usageError("bind", fmt.Sprintf("%q cannot be reached at the -nexus-node-url %s", o.bind, o.nodeURL),
+			fmt.Sprintf("want %s, or 0.0.0.0 for all addresses", node.Hostname()))
+	}
+	return nil
+}
+
+func (o *options) checkPorts(node *url.URL) error {
+	used := map[string]string{node.Port(): "nexus-node-url"}
+	for _, l := range o.listeners() {
+		port := strconv.Itoa(l.port)
+		if other := used[port]; other != "" && l.port != 0 {
+			return usageError(l.flag, fmt.Sprintf("%q is also the port of -%s", port, other), "want a port of its own")
+		}
+		used[port] = l.flag
+	}
+	return nil
+}
+
+func usageError(flag, problem, want string) error {
+	if strings.HasPrefix(problem, `"`) {
+		return fmt.Errorf("redis_repl: flag -%s: %s, %s", flag, problem, want)
+	}
+	return fmt.Errorf("redis_repl: flag -%s %s, %s", flag, problem, want)
+}
+
+func notEmpty(s string) error {
+	if strings.TrimSpace(s) == "" {
+		return errors.New(`"" is empty, want a name`)
+	}
+	return nil
+}
+
+func (o *options) logger(w io.Writer) *slog.Logger {
+	opts := &slog.HandlerOptions{Level: o.logLevel}
+	if o.logFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, opts))
+	}
+	return slog.New(slog.NewTextHandler(w, opts))
+}

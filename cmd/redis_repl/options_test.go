@@ -1,0 +1,202 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+var update = flag.Bool("update", false, "rewrite the sample file")
+
+func noEnv(string) string { return "" }
+
+// seedArgs are those of the predecessor's README.
+func seedArgs(more ...string) []string {
+	return append([]string{
+		"-nexus-cluster-url", "http://127.0.0.1:9021,http://127.0.0.1:9022,http://127.0.0.1:9023",
+		"-nexus-node-url", "http://127.0.0.1:9021",
+		"-grpcPort", "9121",
+		"-redisPort", "6379",
+	}, more...)
+}
+
+func TestOptionsSeed(t *testing.T) {
+	for _, dash := range []string{"-", "--"} {
+		o := newOptions()
+		args := seedArgs()
+		for i := range args {
+			if strings.HasPrefix(args[i], "-") {
+				args[i] = dash + strings.TrimPrefix(args[i], "-")
+			}
+		}
+		if err := o.settings().Parse(args, noEnv); err != nil {
+			t.Fatal(err)
+		}
+		if err := o.complete(); err != nil {
+			t.Fatal(err)
+		}
+		if len(o.clusterURLs) != 3 || o.grpcPort != 9121 || o.proxyPort != 7001 || o.metricsPort != 9221 || o.dataDir != "nexus-data/9021" || o.timeout != 5*time.Second || o.leaseReads {
+			t.Errorf("got %+v", o)
+		}
+	}
+}
+
+func TestOptionsErrors(t *testing.T) {
+	for _, tc := range []struct {
+		args []string
+		env  map[string]string
+		want string
+	}{
+		{nil, nil, `redis_repl: flag -nexus-cluster-url is missing, want the node URLs of the first members, such as "http://10.0.0.1:9021,http://10.0.0.2:9021,http://10.0.0.3:9021"`},
+		{[]string{"-nexus-cluster-url", "http://a:1"}, nil, `redis_repl: flag -nexus-node-url is missing, want the URL at which the other nodes reach this one, such as http://10.0.0.1:9021`},
+		{[]string{"-nexus-cluster-url", "a:1"}, nil, `redis_repl: flag -nexus-cluster-url: "a:1" is not a node URL, want http://host:port`},
+		{seedArgs("-grpcPort", "abc"), nil, `redis_repl: flag -grpcPort: "abc" is not a port, want a number from 1 to 65535`},
+		{seedArgs(), map[string]string{"NEXUS_PROXY_PORT": "abc"}, `redis_repl: flag -proxyPort (from NEXUS_PROXY_PORT): "abc" is not a port, want a number from 1 to 65535, 0 for none, or auto`},
+		{seedArgs("-grpcPort", "0"), nil, `redis_repl: flag -grpcPort: "0" is not a port, want a number from 1 to 65535`},
+		{seedArgs("-metadataDB", "16"), nil, `redis_repl: flag -metadataDB: "16" is not a number from 1 to 15`},
+		{seedArgs("-metadataDB", "0"), nil, `redis_repl: flag -metadataDB: "0" is not a number from 1 to 15`},
+		{seedArgs("-nexus-repl-timeout", "5"), nil, `redis_repl: flag -nexus-repl-timeout: "5" is not a time span, want a number with a unit, such as 5s or 500ms`},
+		{seedArgs("-nexusLeaseBasedReads=maybe"), nil, `redis_repl: flag -nexusLeaseBasedReads: "maybe" is neither true nor false`},
+		{seedArgs("-log-level", "loud"), nil, `redis_repl: flag -log-level: "loud" is not one of debug, info, warn, error`},
+		{seedArgs("-proxyPort", "9121"), nil, `redis_repl: flag -proxyPort: "9121" is also the port of -grpcPort, want a port of its own`},
+		{seedArgs("-metricsPort", "9021"), nil, `redis_repl: flag -metricsPort: "9021" is also the port of -nexus-node-url, want a port of its own`},
+		{seedArgs("-nexus-node-url", "http://10.0.0.1:9021"), nil, `redis_repl: flag -bind: "127.0.0.1" cannot be reached at the -nexus-node-url http://10.0.0.1:9021, want 10.0.0.1, or 0.0.0.0 for all addresses`},
+		{seedArgs("-nexus-cluster-url", "http://a:1,http://a:1/"), nil, `redis_repl: flag -nexus-cluster-url names "http://a:1" twice, want each member once`},
+		{seedArgs("-redisUsername", "nexus"), nil, `redis_repl: flag -redisUsername is "nexus" without a -redisPassword, want both or neither`},
+		{seedArgs("-nosuch"), nil, `redis_repl: flag provided but not defined: -nosuch; -h lists the flags`},
+		{seedArgs("serve"), nil, `redis_repl: unexpected argument "serve", want flags only (a switch takes its value with =); -h lists them`},
+	} {
+		var stdout, stderr bytes.Buffer
+		code := realMain(context.Background(), tc.args, func(name string) string { return tc.env[name] }, &stdout, &stderr)
+		if code != exitUsage || stderr.String() != tc.want+"\n" {
+			t.Errorf("%q %v: exit %d\n got %s\nwant %s", tc.args, tc.env, code, stderr.String(), tc.want)
+		}
+	}
+}
+
+// Nodes on one machine whose commands differ as in the predecessor's README get ports of their own.
+func TestAutoPorts(t *testing.T) {
+	for _, tc := range []struct {
+		node, port     string
+		proxy, metrics int
+	}{
+		{"http://127.0.0.1:9023", "auto", 7003, 9223},
+		{"http://127.0.0.1:9024", "0", 0, 0},
+		{"http://127.0.0.1:2380", "auto", 7001, 2580},
+		{"http://127.0.0.1:65500", "auto", 63480, 9221},
+	} {
+		o := newOptions()
+		if err := o.settings().Parse(seedArgs("-nexus-node-url", tc.node, "-proxyPort", tc.port, "-metricsPort", tc.port), noEnv); err != nil {
+			t.Fatal(err)
+		}
+		if err := o.complete(); err != nil || o.proxyPort != tc.proxy || o.metricsPort != tc.metrics {
+			t.Errorf("%s: %d and %d, %v", tc.node, o.proxyPort, o.metricsPort, err)
+		}
+	}
+}
+
+func TestOptionsNamesAndAliases(t *testing.T) {
+	o := newOptions()
+	env := map[string]string{"NEXUS_LEASE_BASED_READS": "true", "NEXUS_REDIS_PASSWORD": "secret", "NEXUS_METADATA_DB": "5", "NEXUS_REPL_TIMEOUT": "1s"}
+	if err := o.settings().Parse(seedArgs("--nexus-lease-based-reads=false"), func(n string) string { return env[n] }); err != nil {
+		t.Fatal(err)
+	}
+	if o.leaseReads || o.redisPassword != "secret" || o.metadataDB != 5 || o.timeout != time.Second {
+		t.Errorf("got %+v", o)
+	}
+}
+
+// The sample file shows every setting; "go test ./cmd/redis_repl -update" writes it.
+func TestSampleFile(t *testing.T) {
+	const path = "../../deploy/redis_repl.sample.yaml"
+	var want bytes.Buffer
+	if err := newOptions().settings().WriteSample(&want); err != nil {
+		t.Fatal(err)
+	}
+	if *update {
+		if err := os.WriteFile(path, want.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want.Bytes()) {
+		t.Errorf("%s is not what the flags say: run go test ./cmd/redis_repl -update", path)
+	}
+	// As it is, and with everything uncommented, it can be read.
+	var all []string
+	for line := range strings.Lines(string(got)) {
+		line = strings.TrimSuffix(line, "\n")
+		if strings.HasPrefix(line, "#") && !strings.HasPrefix(line, "# ") {
+			line = strings.TrimPrefix(line, "#")
+		}
+		all = append(all, line)
+	}
+	full := t.TempDir() + "/full.yaml"
+	text := strings.NewReplacer(`nexus-cluster-url: ""`, `nexus-cluster-url: ["http://a:1", "http://b:1"]`,
+		`nexus-node-url: ""`, `nexus-node-url: "http://a:1"`).Replace(strings.Join(all, "\n"))
+	if err := os.WriteFile(full, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{path, full} {
+		o := newOptions()
+		if err := o.settings().Parse([]string{"-config", file}, noEnv); err != nil {
+			t.Errorf("%s: %v", file, err)
+		}
+		if file == full && len(o.clusterURLs) != 2 {
+			t.Errorf("%s: got %q", file, o.clusterURLs)
+		}
+	}
+}
+
+func TestHelpAndVersion(t *testing.T) {
+	for _, arg := range []string{"-h", "--help", "-version"} {
+		var stdout, stderr bytes.Buffer
+		if code := realMain(context.Background(), []string{arg}, noEnv, &stdout, &stderr); code != exitOK || stderr.Len() != 0 || stdout.Len() == 0 {
+			t.Errorf("%s: exit %d, %q, %q", arg, code, stdout.String(), stderr.String())
+		}
+		if arg == "-version" {
+			continue
+		}
+		for _, want := range []string{"-nexus-cluster-url URLS  [NEXUS_CLUSTER_URL]", "-redisPort PORT  [NEXUS_REDIS_PORT]", "Also -nexus-lease-based-reads", "Default: 6379."} {
+			if !strings.Contains(stdout.String(), want) {
+				t.Errorf("help lacks %q", want)
+			}
+		}
+	}
+}
+
+// A port in use is found before anything else happens, and nothing stays open.
+func TestPortInUse(t *testing.T) {
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lis.Close()
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	grpcPort := free.Addr().(*net.TCPAddr).Port
+	_ = free.Close()
+	args := seedArgs("-nexus-data-dir", t.TempDir(), "-grpcPort", strconv.Itoa(grpcPort), "-proxyPort", strconv.Itoa(lis.Addr().(*net.TCPAddr).Port), "-metricsPort", "0")
+	var stdout, stderr bytes.Buffer
+	code := realMain(context.Background(), args, noEnv, &stdout, &stderr)
+	want := "redis_repl: flag -proxyPort: " + lis.Addr().String() + " is in use by another process: stop that one, or choose another port\n"
+	if code != exitFailure || stderr.String() != want {
+		t.Errorf("exit %d\n got %s\nwant %s", code, stderr.String(), want)
+	}
+	again, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(grpcPort)))
+	if err != nil {
+		t.Fatalf("the gRPC port stayed open: %v", err)
+	}
+	_ = again.Close()
+}

@@ -1,0 +1,217 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"syscall"
+	"time"
+
+	appliers "github.com/nexus-replication/nexus/appliers/redis"
+	"github.com/nexus-replication/nexus/proxy/admin"
+	proxy "github.com/nexus-replication/nexus/proxy/redis"
+	"github.com/nexus-replication/nexus/raft"
+)
+
+// stopTimeout bounds the way from the signal to the end of the process; drainTimeout is the part of it that clients
+// get to take their answers.
+const (
+	stopTimeout  = 10 * time.Second
+	drainTimeout = 5 * time.Second
+)
+
+// node is all the parts of a running node.
+type node struct {
+	opts       *options
+	log        *slog.Logger
+	replicator *raft.Replicator
+	expirer    *proxy.Expirer
+	proxy      *proxy.Server
+	admin      *admin.Server
+	http       *admin.HTTPServer
+}
+
+// run runs the node until ctx ends, which is no error, or until it cannot go on.
+func run(ctx context.Context, opts *options, log *slog.Logger) error {
+	n, err := build(opts, log)
+	if err != nil {
+		return err
+	}
+	open, err := listen(opts)
+	if err != nil {
+		return err
+	}
+	log.Info("starting", "version", version, "node", opts.nodeURL, "data", opts.dataDir,
+		"backend", net.JoinHostPort(opts.redisHost, strconv.Itoa(opts.redisPort)))
+	failed := n.serve(open)
+
+	// The listeners answer while the node waits for its backend and the others, so that it can be asked what it waits for.
+	startCtx, cancelStart := context.WithCancel(ctx)
+	defer cancelStart()
+	started := make(chan error, 1)
+	go func() { started <- n.replicator.Start(startCtx) }()
+
+	running := false
+	err = func() error {
+		for {
+			select {
+			case err := <-started:
+				if err != nil {
+					started <- err
+					return startError(opts, err)
+				}
+				running = true
+				started = nil
+				log.Info("running", "proxyPort", opts.proxyPort, "grpcPort", opts.grpcPort, "metricsPort", opts.metricsPort)
+			case err := <-failed:
+				return err
+			case <-n.replicator.Done():
+				return fmt.Errorf("the node stopped: %w", n.replicator.Err())
+			case <-ctx.Done():
+				return nil
+			}
+		}
+	}()
+	if ctx.Err() != nil {
+		log.Info("stopping")
+		err = nil // Starting was broken off by the signal.
+	}
+	cancelStart()
+	if !running {
+		<-started // Start may not run beside Stop.
+	}
+	return errors.Join(err, n.stop())
+}
+
+// build makes all parts. Nothing is opened yet.
+func build(opts *options, log *slog.Logger) (*node, error) {
+	backendCfg := appliers.NewConfig()
+	backendCfg.Addr = net.JoinHostPort(opts.redisHost, strconv.Itoa(opts.redisPort))
+	backendCfg.Username, backendCfg.Password = opts.redisUsername, opts.redisPassword
+	backendCfg.MetadataDB = opts.metadataDB
+	backendCfg.Logger = log.With("part", "backend")
+	backend, err := appliers.New(backendCfg)
+	if err != nil {
+		return nil, err
+	}
+
+	proxyCfg := proxy.NewConfig()
+	proxyCfg.Databases, proxyCfg.ReservedDB = databases, opts.metadataDB
+	proxyCfg.Password = opts.proxyPassword
+	proxyCfg.Timeout = opts.timeout
+	proxyCfg.Logger = log.With("part", "proxy")
+
+	raftCfg := raft.NewConfig()
+	raftCfg.ClusterName = opts.clusterName
+	raftCfg.NodeURL, raftCfg.ClusterURLs = opts.nodeURL, opts.clusterURLs
+	raftCfg.DataDir, raftCfg.Bind = opts.dataDir, opts.bind
+	raftCfg.Store = backend
+	raftCfg.Sequencer = proxy.NewSequencer(proxyCfg, backend)
+	raftCfg.LeaseReads = opts.leaseReads
+	raftCfg.Timeout = opts.timeout
+	raftCfg.SnapshotCount = opts.snapshotCount
+	raftCfg.Logger = log.With("part", "raft")
+	replicator, err := raft.New(raftCfg)
+	if err != nil {
+		return nil, err
+	}
+	clients, err := proxy.New(proxyCfg, replicator, backend)
+	if err != nil {
+		return nil, err
+	}
+
+	adminCfg := admin.NewConfig()
+	adminCfg.Node = replicator
+	adminCfg.Datastore = proxy.NewScripts(replicator, backend, proxy.ScriptsConfig{Databases: databases, ReservedDB: opts.metadataDB})
+	adminCfg.Version = version
+	adminCfg.Timeout = opts.timeout
+	adminCfg.Logger = log.With("part", "admin")
+	operators, err := admin.New(adminCfg)
+	if err != nil {
+		return nil, err
+	}
+	return &node{
+		opts:       opts,
+		log:        log,
+		replicator: replicator,
+		expirer:    proxy.NewExpirer(proxyCfg, replicator, backend),
+		proxy:      clients,
+		admin:      operators,
+		http: admin.NewHTTP(admin.HTTPConfig{
+			Node:   replicator,
+			Build:  admin.Build{Version: version, Commit: commit, Date: date},
+			Logger: adminCfg.Logger,
+		}),
+	}, nil
+}
+
+// serve answers on the open ports. A listener that fails is reported on the channel.
+func (n *node) serve(open *ports) <-chan error {
+	failed := make(chan error, 3)
+	start := func(flag string, lis net.Listener, serve func(net.Listener) error) {
+		if lis == nil {
+			return
+		}
+		go func() {
+			if err := serve(lis); err != nil {
+				failed <- fmt.Errorf("port of -%s: %w", flag, err)
+			}
+		}()
+	}
+	start("grpcPort", open.grpc, n.admin.Serve)
+	start("proxyPort", open.proxy, n.proxy.Serve)
+	start("metricsPort", open.metrics, n.http.Serve)
+	go func() {
+		// It ends with the replicator; without it, keys would only expire when somebody meets them.
+		if err := n.expirer.Run(context.Background()); err != nil {
+			n.log.Error("expirer stopped", "err", err)
+		}
+	}()
+	return failed
+}
+
+// stop drains the clients, hands over leadership, and ends everything. Clients go first: what they have proposed is
+// answered while the log still runs.
+func (n *node) stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	drain, cancelDrain := context.WithTimeout(ctx, drainTimeout)
+	defer cancelDrain()
+	if n.opts.proxyPort != 0 {
+		n.warn(n.proxy.Close(drain))
+	}
+	n.warn(n.admin.Close(drain))
+
+	stopped := make(chan error, 1)
+	go func() { stopped <- n.replicator.Stop(ctx) }()
+	var err error
+	select {
+	case err = <-stopped:
+	case <-ctx.Done():
+		return fmt.Errorf("not stopped after %v; what was acknowledged is on disk", stopTimeout)
+	}
+	n.warn(n.http.Close(ctx))
+	n.log.Info("stopped")
+	if err != nil {
+		return fmt.Errorf("stop: %w", err)
+	}
+	return nil
+}
+
+// warn notes what did not end by itself: clients that are cut off are no failure of the node.
+func (n *node) warn(err error) {
+	if err != nil {
+		n.log.Warn("while stopping", "err", err)
+	}
+}
+
+// startError names the flag where starting failed because of one.
+func startError(opts *options, err error) error {
+	if errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, syscall.EADDRNOTAVAIL) {
+		return listenError("nexus-node-url", opts.nodeURL, err)
+	}
+	return fmt.Errorf("start: %w", err)
+}

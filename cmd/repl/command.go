@@ -1,0 +1,199 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nexus-replication/nexus/raft"
+)
+
+// command is a command line, understood.
+type command struct {
+	addr string
+	verb *verb
+	// args are those of the verb.
+	args []string
+
+	json    bool
+	timeout time.Duration
+	help    bool
+	version bool
+}
+
+// parse takes the flags from wherever they stand among the arguments, and the verb and its arguments from the rest.
+func parse(args []string) (*command, error) {
+	c := &command{}
+	fs := flag.NewFlagSet("repl", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	fs.Usage = func() {}
+	fs.BoolVar(&c.json, "json", false, "")
+	fs.DurationVar(&c.timeout, "timeout", time.Minute, "")
+	fs.BoolVar(&c.help, "h", false, "")
+	fs.BoolVar(&c.help, "help", false, "")
+	fs.BoolVar(&c.version, "version", false, "")
+	words, err := interspersed(fs, args)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w; repl -h shows the usage", errUsage, err)
+	}
+	if c.version {
+		return c, nil
+	}
+	if c.timeout <= 0 {
+		return nil, fmt.Errorf("%w: flag -timeout: %v is no time to wait, want more than 0, such as 10s", errUsage, c.timeout)
+	}
+	if len(words) > 0 && (strings.Contains(words[0], ":") || !c.help) {
+		c.addr, words = words[0], words[1:]
+		if err := checkAddr(c.addr); err != nil {
+			return nil, err
+		}
+	}
+	c.verb, c.args = findVerb(words)
+	if c.help {
+		return c, nil
+	}
+	if c.addr == "" {
+		return nil, fmt.Errorf("%w: the address of a node is missing, want: repl HOST:PORT VERB ...; repl -h shows the verbs", errUsage)
+	}
+	if c.verb == nil {
+		return nil, fmt.Errorf("%w: %s; repl -h shows the verbs", errUsage, noVerb(words))
+	}
+	if err := c.verb.check(c.args); err != nil {
+		return nil, fmt.Errorf("%w: %w; the usage is: repl HOST:PORT %s", errUsage, err, c.verb.usage)
+	}
+	return c, nil
+}
+
+// interspersed parses flags among other arguments. What contains a blank or a line break is never a flag but a
+// statement, which may begin with the "--" of a comment.
+func interspersed(fs *flag.FlagSet, args []string) (words []string, err error) {
+	for len(args) > 0 {
+		switch arg := args[0]; {
+		case arg == "--":
+			return append(words, args[1:]...), nil
+		case len(arg) < 2 || arg[0] != '-' || strings.ContainsAny(arg, " \t\n"):
+			words, args = append(words, arg), args[1:]
+		default:
+			if err := fs.Parse(args); err != nil {
+				return nil, err
+			}
+			args = args[len(args)-fs.NArg():]
+		}
+	}
+	return words, nil
+}
+
+func checkAddr(addr string) error {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil || port == "" || strings.Contains(host, "/") {
+		return fmt.Errorf("%w: %q is not the address of a node, want HOST:PORT of its -grpcPort, such as 127.0.0.1:9121", errUsage, addr)
+	}
+	return nil
+}
+
+func noVerb(words []string) string {
+	if len(words) == 0 {
+		return "the verb is missing"
+	}
+	if slices.Contains([]string{"redis", "mysql"}, words[0]) {
+		return fmt.Sprintf("%q wants save or load behind it", words[0])
+	}
+	return fmt.Sprintf("%q is not a verb", words[0])
+}
+
+// verb is something that repl can do.
+type verb struct {
+	// name is one word or two.
+	name  string
+	usage string
+	help  string
+	check func(args []string) error
+	run   func(*session, []string) error
+}
+
+func verbs() []verb {
+	const statement = "ARG=VALUE is db.index=N, the database (0 if it is left out). Lua that could do something else on another replica\n" +
+		"(chance, the clock, expiry, unknown commands) is refused.\n"
+	return []verb{
+		{"redis save", "redis save [ARG=VALUE ...] LUA", "Run a Lua statement on every replica.\n\n" + statement, checkStatement, (*session).save},
+		{"redis load", "redis load [ARG=VALUE ...] LUA", "Run a Lua statement that only reads, and see everything acknowledged before.\n\n" + statement, checkStatement, (*session).load},
+		{"mysql save", "mysql save SQL", "Not there yet: no node in front of MySQL exists so far.\n", noMySQL, nil},
+		{"mysql load", "mysql load SQL", "Not there yet: no node in front of MySQL exists so far.\n", noMySQL, nil},
+		{"listNodes", "listNodes", "List the members of the cluster, as the asked node knows them.\n", wantArgs(0, 0), (*session).listNodes},
+		{"addNode", "addNode URL", "Add the node that was started with -nexus-node-url URL. It votes when it has caught up.\n", checkURL, (*session).addNode},
+		{"removeNode", "removeNode URL", "Remove a node for good. It stops serving; to use its machine again, empty its data directory.\n", checkURL, (*session).removeNode},
+		{"transferLeader", "transferLeader [URL|ID]", "Make another member the leader; without URL or ID, the best suited one.\n", wantArgs(0, 1), (*session).transferLeader},
+		{"status", "status", "Show the state of the asked node.\n", wantArgs(0, 0), (*session).status},
+	}
+}
+
+func findVerb(words []string) (*verb, []string) {
+	for _, v := range verbs() {
+		name := strings.Fields(v.name)
+		if len(words) >= len(name) && slices.Equal(words[:len(name)], name) {
+			return &v, words[len(name):]
+		}
+	}
+	return nil, words
+}
+
+func wantArgs(least, most int) func([]string) error {
+	return func(args []string) error {
+		if len(args) < least {
+			return errors.New("an argument is missing")
+		}
+		if len(args) > most {
+			return fmt.Errorf("%q is too much", args[most])
+		}
+		return nil
+	}
+}
+
+func checkURL(args []string) error {
+	if err := wantArgs(1, 1)(args); err != nil {
+		return err
+	}
+	_, err := raft.ParseNodeURL(args[0])
+	return err
+}
+
+func checkStatement(args []string) error {
+	if len(args) == 0 {
+		return errors.New("the statement is missing")
+	}
+	for _, arg := range args[:len(args)-1] {
+		if name, _, ok := strings.Cut(arg, "="); !ok || name == "" {
+			return fmt.Errorf("%q is not of the form ARG=VALUE, want the statement as one argument in quotes", arg)
+		}
+	}
+	return nil
+}
+
+func noMySQL([]string) error {
+	return errors.New("mysql save and load are not there yet: nodes are in front of Redis so far")
+}
+
+func helpFor(v *verb) string {
+	var b strings.Builder
+	if v != nil {
+		fmt.Fprintf(&b, "Usage: repl HOST:PORT %s\n\n%s", v.usage, v.help)
+	} else {
+		b.WriteString("repl talks to a node of Nexus on its gRPC port.\n\nUsage: repl HOST:PORT VERB ...\n\nVerbs (repl VERB -h says more):\n")
+		for _, v := range verbs() {
+			summary, _, _ := strings.Cut(v.help, "\n")
+			fmt.Fprintf(&b, "  %-32s %s\n", v.usage, summary)
+		}
+	}
+	b.WriteString("\nFlags, anywhere:\n" +
+		"  -json          print JSON\n" +
+		"  -timeout TIME  give up after this time (1m0s)\n" +
+		"  -version       print the version\n" +
+		"  -h             print this\n" +
+		"\nExit status: 0 done, 1 failed, 2 wrong usage.\n")
+	return b.String()
+}

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+
+	"github.com/nexus-replication/nexus/proxy/admin"
+	"github.com/nexus-replication/nexus/proxy/admin/nexuspb"
+)
+
+const (
+	dialTimeout = 5 * time.Second
+	// maxReply bounds an answer; a list of all keys can be long.
+	maxReply = 1 << 30
+)
+
+// session is one call to one node.
+type session struct {
+	ctx    context.Context
+	client nexuspb.NexusClient
+	out    io.Writer
+	json   bool
+}
+
+func (c *command) run(ctx context.Context, out io.Writer) error {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	if err := c.reach(ctx); err != nil {
+		return err
+	}
+	conn, err := grpc.NewClient("passthrough:///"+c.addr,
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDisableRetry(),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxReply)))
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.addr, err)
+	}
+	defer conn.Close()
+	return c.verb.run(&session{ctx: ctx, client: nexuspb.NewNexusClient(conn), out: out, json: c.json}, c.args)
+}
+
+// reach finds out whether anybody listens: after that, a connection that breaks means that nothing is known.
+func (c *command) reach(ctx context.Context) error {
+	d := net.Dialer{Timeout: dialTimeout}
+	conn, err := d.DialContext(ctx, "tcp", c.addr)
+	if err != nil {
+		return fmt.Errorf("no node answers at %s, nothing was done: %w", c.addr, err)
+	}
+	return conn.Close()
+}
+
+// describe turns the error of a call into what the user needs to know. A change whose call failed without an answer of
+// the node may have been made.
+func describe(err error, change bool) error {
+	if err == nil {
+		return nil
+	}
+	st := status.Convert(err)
+	if st.Code() == codes.Unimplemented {
+		return errors.New("this node does not know the verb: its version is another one")
+	}
+	for _, d := range st.Details() {
+		if info, ok := d.(*errdetails.ErrorInfo); ok && info.GetDomain() == admin.ErrorDomain {
+			return errors.New(st.Message())
+		}
+	}
+	if change {
+		return fmt.Errorf("outcome unknown: no answer from the node: %s", st.Message())
+	}
+	return fmt.Errorf("no answer from the node: %s", st.Message())
+}
+
+func (s *session) save(args []string) error {
+	statement, named := splitStatement(args)
+	resp, err := s.client.Save(s.ctx, &nexuspb.SaveRequest{Data: statement, Args: named})
+	if err != nil {
+		return describe(err, true)
+	}
+	return s.response(resp.GetData())
+}
+
+func (s *session) load(args []string) error {
+	statement, named := splitStatement(args)
+	resp, err := s.client.Load(s.ctx, &nexuspb.LoadRequest{Data: statement, Args: named})
+	if err != nil {
+		return describe(err, false)
+	}
+	return s.response(resp.GetData())
+}
+
+func splitStatement(args []string) (statement []byte, named map[string]string) {
+	last := len(args) - 1
+	named = make(map[string]string)
+	for _, arg := range args[:last] {
+		name, value, _ := strings.Cut(arg, "=")
+		named[name] = value
+	}
+	return []byte(args[last]), named
+}
+
+func (s *session) response(data []byte) error {
+	if s.json {
+		return s.printJSON(map[string]string{"response": string(data)})
+	}
+	_, err := fmt.Fprintf(s.out, "Response from Redis (without quotes): '%s'\n", data)
+	return err
+}
+
+func (s *session) listNodes([]string) error {
+	resp, err := s.client.ListNodes(s.ctx, &nexuspb.ListNodesRequest{})
+	return s.members(resp, describe(err, false))
+}
+
+func (s *session) addNode(args []string) error {
+	resp, err := s.client.AddNode(s.ctx, &nexuspb.AddNodeRequest{Url: args[0]})
+	return s.members(resp, describe(err, true))
+}
+
+func (s *session) removeNode(args []string) error {
+	resp, err := s.client.RemoveNode(s.ctx, &nexuspb.RemoveNodeRequest{Url: args[0]})
+	return s.members(resp, describe(err, true))
+}
+
+func (s *session) transferLeader(args []string) error {
+	req := &nexuspb.TransferLeaderRequest{}
+	if len(args) > 0 {
+		id, err := strconv.ParseUint(args[0], 16, 64)
+		switch {
+		case strings.Contains(args[0], "://"):
+			req.Url = strings.TrimSuffix(args[0], "/")
+		case err != nil || id == 0:
+			return fmt.Errorf("%w: %q is neither a node URL nor an id as listNodes shows it", errUsage, args[0])
+		default:
+			req.Id = id
+		}
+	}
+	resp, err := s.client.TransferLeader(s.ctx, req)
+	return s.members(resp, describe(err, true))
+}
+
+// member is a member as JSON shows it: ids are too large for the numbers of many readers of JSON.
+type member struct {
+	ID      string `json:"id"`
+	URL     string `json:"url"`
+	Leader  bool   `json:"leader"`
+	Learner bool   `json:"learner"`
+}
+
+func (s *session) members(resp *nexuspb.MembersResponse, err error) error {
+	if err != nil {
+		return err
+	}
+	if s.json {
+		return s.printJSON(map[string][]member{"members": jsonMembers(resp.GetMembers())})
+	}
+	_, err = io.WriteString(s.out, "Current cluster members:\n"+memberLines(resp.GetMembers()))
+	return err
+}
+
+func jsonMembers(list []*nexuspb.Member) []member {
+	members := make([]member, 0, len(list))
+	for _, m := range list {
+		members = append(members, member{ID: hex(m.GetId()), URL: m.GetUrl(), Leader: m.GetLeader(), Learner: m.GetLearner()})
+	}
+	return members
+}
+
+func memberLines(list []*nexuspb.Member) string {
+	var b strings.Builder
+	for _, m := range list {
+		fmt.Fprintf(&b, "%s => %s", hex(m.GetId()), m.GetUrl())
+		if m.GetLeader() {
+			b.WriteString(" (leader)")
+		}
+		if m.GetLearner() {
+			b.WriteString(" (learner)")
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+func hex(id uint64) string { return strconv.FormatUint(id, 16) }
+
+func (s *session) printJSON(v any) error {
+	enc := json.NewEncoder(s.out)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}

@@ -1,0 +1,160 @@
+package integration
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-redis/redis/v8"
+
+	"github.com/nexus-replication/nexus/integration/cluster"
+)
+
+// TestBackendRestarts takes the backends away in every way a backend goes, under load: the node must bring each back
+// before it serves from it.
+func TestBackendRestarts(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t)
+	// From before all that happens, so that a backend that lacks something can be told.
+	ctx := within(t, 120*time.Second)
+	for i := range 100 {
+		check(t, client(t, c.Nodes[0], 5).Set(ctx, fmt.Sprint("old:", i), i, 0).Err())
+	}
+	l := startLoad(t, c.Nodes, 6)
+	l.awaitProgress(t, 300)
+	for _, lead := range []bool{false, true} {
+		name := "follower"
+		if lead {
+			name = "leader"
+		}
+		t.Run("empty while the "+name+" runs", func(t *testing.T) { emptyWhileRunning(t, c, l, pick(t, c, lead)) })
+		t.Run("empty while the "+name+" is down", func(t *testing.T) { emptyWhileDown(t, c, l, pick(t, c, lead)) })
+		t.Run("older dump while the "+name+" runs", func(t *testing.T) { olderDump(t, c, l, pick(t, c, lead)) })
+		t.Run("away while the "+name+" runs", func(t *testing.T) { away(t, c, l, pick(t, c, lead)) })
+	}
+	l.awaitProgress(t, 100)
+	l.finish()
+	l.verify(t, must(c.AwaitEqual(within(t, 20*time.Second)))(t))
+}
+
+// TestBackendRestartsIdle loses the backends of a follower and of the leader while nobody writes: nothing but the loss
+// itself tells the nodes to bring them back.
+func TestBackendRestartsIdle(t *testing.T) {
+	t.Parallel()
+	for _, lead := range []bool{false, true} {
+		t.Run(fmt.Sprint("leader ", lead), func(t *testing.T) {
+			t.Parallel()
+			c := startCluster(t)
+			n := pick(t, c, lead)
+			db := client(t, n, 0)
+			check(t, db.Set(within(t, 5*time.Second), "k", "v", 0).Err())
+			check(t, n.Backend.Kill())
+			check(t, n.Backend.StartReady(within(t, 5*time.Second)))
+			eventually(t, 15*time.Second, func() error { return readOr(t, db, "k", "v") })
+			if _, err := c.AwaitEqual(within(t, 5*time.Second)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func pick(t *testing.T, c *cluster.Cluster, lead bool) *cluster.Node {
+	t.Helper()
+	ctx := within(t, 20*time.Second)
+	if lead {
+		return must(c.Leader(ctx))(t)
+	}
+	return must(c.Follower(ctx))(t)
+}
+
+func emptyWhileRunning(t *testing.T, c *cluster.Cluster, l *load, n *cluster.Node) {
+	stop := watchOld(t, n)
+	check(t, n.Backend.Kill())
+	check(t, n.Backend.StartReady(within(t, 5*time.Second)))
+	broughtBack(t, c, l, n)
+	stop()
+}
+
+func emptyWhileDown(t *testing.T, c *cluster.Cluster, l *load, n *cluster.Node) {
+	stop := watchOld(t, n)
+	check(t, n.Kill())
+	check(t, n.Backend.Kill())
+	check(t, n.Backend.StartReady(within(t, 5*time.Second)))
+	check(t, n.StartReady(within(t, 20*time.Second)))
+	broughtBack(t, c, l, n)
+	stop()
+}
+
+func olderDump(t *testing.T, c *cluster.Cluster, l *load, n *cluster.Node) {
+	stop := watchOld(t, n)
+	backend := n.Backend.Client(0)
+	defer backend.Close()
+	check(t, backend.Save(within(t, 5*time.Second)).Err())
+	l.awaitProgress(t, 200)
+	check(t, n.Backend.Kill())
+	check(t, n.Backend.StartReady(within(t, 5*time.Second)))
+	broughtBack(t, c, l, n)
+	stop()
+}
+
+// away keeps the backend away until the node says that it does not serve.
+func away(t *testing.T, c *cluster.Cluster, l *load, n *cluster.Node) {
+	stop := watchOld(t, n)
+	check(t, n.Backend.Kill())
+	eventually(t, 20*time.Second, func() error {
+		if n.Ready(within(t, time.Second)) == nil {
+			return errors.New("a node without a backend says that it serves")
+		}
+		return nil
+	})
+	check(t, n.Backend.StartReady(within(t, 5*time.Second)))
+	broughtBack(t, c, l, n)
+	stop()
+}
+
+// broughtBack waits until n serves again and finds in its backend what was written long ago.
+func broughtBack(t *testing.T, c *cluster.Cluster, l *load, n *cluster.Node) {
+	t.Helper()
+	check(t, n.AwaitReady(within(t, 20*time.Second)))
+	ctx := within(t, 20*time.Second)
+	probe := client(t, n, 5)
+	eventually(t, 20*time.Second, func() error {
+		got, err := probe.Get(ctx, "old:99").Result()
+		if errors.Is(err, redis.Nil) || (err == nil && got != "99") {
+			t.Fatalf("%s answers %q, %v for what was written before its backend was lost", n.Name, got, err)
+		}
+		return err
+	})
+	backend := n.Backend.Client(5)
+	defer backend.Close()
+	if size, err := backend.DBSize(ctx).Result(); err != nil || size != 100 {
+		t.Errorf("%s serves, but its backend holds %d of 100 old keys, %v", n.Name, size, err)
+	}
+	l.awaitProgress(t, 50)
+	check(t, c.AwaitReady(within(t, 20*time.Second)))
+}
+
+// watchOld reads an old key through n until stop: errors are right while the backend is not, another value never is.
+func watchOld(t *testing.T, n *cluster.Node) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	c := client(t, n, 5)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for ctx.Err() == nil {
+			got, err := c.Get(ctx, "old:7").Result()
+			if errors.Is(err, redis.Nil) || (err == nil && got != "7") {
+				t.Errorf("%s answers %q, %v from a backend that is not filled yet", n.Name, got, err)
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+	})
+	return func() {
+		cancel()
+		wg.Wait()
+	}
+}

@@ -1,0 +1,97 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/go-redis/redis/v8"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/nexus-replication/nexus/proxy/admin/nexuspb"
+)
+
+// Node is one redis_repl and the redis-server behind it.
+type Node struct {
+	Process
+	Ports
+	Backend *Redis
+	DataDir string
+}
+
+// URL is the node's raft address as members of the cluster know it.
+func (n *Node) URL() string { return "http://" + Address(n.Raft) }
+
+// Addr is where Redis clients reach the node.
+func (n *Node) Addr() string { return Address(n.Ports.Client) }
+
+// GRPCAddr is where the repl command line reaches the node.
+func (n *Node) GRPCAddr() string { return Address(n.GRPC) }
+
+// MetricsAddr is where the node serves HTTP.
+func (n *Node) MetricsAddr() string { return Address(n.Metrics) }
+
+// Client returns a new connection pool to one of the databases. It never tries again by itself.
+func (n *Node) Client(db int) *redis.Client { return dial(n.Addr(), db) }
+
+// flags are those of redis_repl, of which later ones override earlier ones.
+func (n *Node) flags(clusterURLs, clusterName string, extra []string) []string {
+	return append([]string{
+		"-nexus-cluster-url", clusterURLs,
+		"-nexus-node-url", n.URL(),
+		"-nexus-cluster-name", clusterName,
+		"-nexus-data-dir", n.DataDir,
+		"-proxyPort", strconv.Itoa(n.Ports.Client),
+		"-grpcPort", strconv.Itoa(n.GRPC),
+		"-metricsPort", strconv.Itoa(n.Metrics),
+		"-redisHost", "127.0.0.1",
+		"-redisPort", strconv.Itoa(n.Ports.Backend),
+	}, extra...)
+}
+
+// Ready reports, as an error that says why, whether the node does not serve.
+func (n *Node) Ready(ctx context.Context) error {
+	return n.admin(func(c nexuspb.NexusClient) error {
+		check, err := c.Check(ctx, &nexuspb.CheckRequest{})
+		if err == nil && !check.GetServing() {
+			err = fmt.Errorf("not serving: %s", check.GetProblem())
+		}
+		return err
+	})
+}
+
+// AwaitReady waits until the node serves. It fails at once when the node's process ends.
+func (n *Node) AwaitReady(ctx context.Context) error {
+	return n.await(ctx, "serve", n.Ready)
+}
+
+// StartReady starts the node and waits until it serves.
+func (n *Node) StartReady(ctx context.Context) error {
+	if err := n.Start(); err != nil {
+		return err
+	}
+	return n.AwaitReady(ctx)
+}
+
+// Status asks the node for its view of the cluster.
+func (n *Node) Status(ctx context.Context) (status *nexuspb.StatusResponse, err error) {
+	err = n.admin(func(c nexuspb.NexusClient) error {
+		status, err = c.Status(ctx, &nexuspb.StatusRequest{})
+		return err
+	})
+	return status, err
+}
+
+// admin calls f with a connection to the node's gRPC port.
+func (n *Node) admin(f func(nexuspb.NexusClient) error) error {
+	conn, err := grpc.NewClient(n.GRPCAddr(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	return f(nexuspb.NewNexusClient(conn))
+}
+
+var errNoLeader = errors.New("no leader that serves")

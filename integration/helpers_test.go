@@ -1,0 +1,129 @@
+package integration
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-redis/redis/v8"
+
+	"github.com/nexus-replication/nexus/integration/cluster"
+)
+
+// within returns a context of the test that ends after d.
+func within(t *testing.T, d time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// check fails the test if err is not nil.
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// must returns v, or fails the test.
+func must[T any](v T, err error) func(*testing.T) T {
+	return func(t *testing.T) T {
+		t.Helper()
+		check(t, err)
+		return v
+	}
+}
+
+// newCluster returns a cluster, not started, that is gone when the test ends. A test that fails prints what the nodes
+// wrote.
+func newCluster(t *testing.T, opts cluster.Options) *cluster.Cluster {
+	t.Helper()
+	opts.Dir = t.TempDir()
+	if opts.Binary == "" {
+		opts.Binary = nodeBinary
+	}
+	c := must(cluster.New(opts))(t)
+	t.Cleanup(func() {
+		if err := c.Kill(); err != nil {
+			t.Error(err)
+		}
+		if t.Failed() {
+			t.Log(c.Logs())
+		}
+	})
+	return c
+}
+
+// startCluster returns a cluster of three of which each node serves.
+func startCluster(t *testing.T, flags ...string) *cluster.Cluster {
+	t.Helper()
+	c := newCluster(t, cluster.Options{Flags: flags})
+	check(t, c.StartReady(within(t, 30*time.Second)))
+	return c
+}
+
+// client returns a client of one node that is closed when the test ends.
+func client(t *testing.T, n *cluster.Node, db int) *redis.Client {
+	t.Helper()
+	c := n.Client(db)
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// startRedis returns a plain redis-server that is gone when the test ends.
+func startRedis(t *testing.T) *cluster.Redis {
+	t.Helper()
+	port := must(cluster.FreePort())(t)
+	r := must(cluster.NewRedis("plain", t.TempDir(), port))(t)
+	check(t, r.StartReady(within(t, 10*time.Second)))
+	t.Cleanup(func() {
+		if err := r.Kill(); err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
+
+// eventually waits until condition holds, or fails the test with its last error.
+func eventually(t *testing.T, patience time.Duration, condition func() error) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for {
+		err := condition()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("after %v still: %v", patience, err)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// outcome of a write as its client knows it.
+type outcome int
+
+const (
+	acknowledged outcome = iota
+	notDone              // safe to ask again
+	unknown              // done, or not, or still to be done
+)
+
+// outcomeOf judges a write by its error.
+func outcomeOf(err error) outcome {
+	var dial *net.OpError
+	switch {
+	case err == nil, errors.Is(err, redis.Nil):
+		return acknowledged
+	case strings.HasPrefix(err.Error(), "TRYAGAIN "):
+		return notDone
+	case errors.As(err, &dial) && dial.Op == "dial":
+		return notDone
+	default:
+		return unknown
+	}
+}

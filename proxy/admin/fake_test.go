@@ -1,0 +1,105 @@
+package admin
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/nexus-replication/nexus/raft"
+)
+
+// fakeNode is a node whose every wish is granted, unless err is set.
+type fakeNode struct {
+	mu     sync.Mutex
+	status raft.Status
+	err    error
+	calls  []string
+	last   uint64
+}
+
+func newFakeNode() *fakeNode {
+	return &fakeNode{status: raft.Status{
+		ClusterName: "test", Cluster: 0xc1, ID: 0xa10202ab0eac4801, URL: "http://127.0.0.1:9021", Role: "leader",
+		Leader: 0xa10202ab0eac4801, Term: 3, Commit: 12, Applied: 11, Serving: true,
+		Members: []raft.Member{
+			{ID: 0xf3fd5b0446cc7033, URL: "http://127.0.0.1:9023"},
+			{ID: 0xa10202ab0eac4801, URL: "http://127.0.0.1:9021"},
+			{ID: 0x663ca4baed7470b5, URL: "http://127.0.0.1:9022", Learner: true},
+		},
+		Progress: map[uint64]uint64{0xf3fd5b0446cc7033: 10},
+	}}
+}
+
+func (n *fakeNode) set(f func(*raft.Status)) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	f(&n.status)
+}
+
+func (n *fakeNode) fail(err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.err = err
+}
+
+func (n *fakeNode) Status() raft.Status {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	st := n.status
+	st.Members = slices.Clone(st.Members)
+	return st
+}
+
+func (n *fakeNode) Members() []raft.Member { return n.Status().Members }
+
+func (n *fakeNode) AddMember(_ context.Context, url string) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.calls = append(n.calls, "add "+url)
+	if n.err == nil {
+		n.status.Members = append(n.status.Members, raft.Member{ID: 0x4c8e64e91e16db7c, URL: url})
+	}
+	return n.err
+}
+
+func (n *fakeNode) RemoveMember(_ context.Context, url string) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.calls = append(n.calls, "remove "+url)
+	if n.err == nil {
+		n.status.Members = slices.DeleteFunc(n.status.Members, func(m raft.Member) bool { return m.URL == url })
+	}
+	return n.err
+}
+
+func (n *fakeNode) TransferLeadership(_ context.Context, id uint64) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.last = id
+	if n.err == nil {
+		n.status.Leader = id
+		if id == 0 {
+			n.status.Leader = 0xf3fd5b0446cc7033
+		}
+	}
+	return n.err
+}
+
+// fakeStore echoes what it is asked.
+type fakeStore struct{ err error }
+
+func (s *fakeStore) Save(ctx context.Context, data []byte, args map[string]string) ([]byte, error) {
+	if _, ok := ctx.Deadline(); !ok {
+		panic("a save without a deadline")
+	}
+	return []byte("saved " + string(data) + " in " + args["db.index"]), s.err
+}
+
+func (s *fakeStore) Load(_ context.Context, data []byte, args map[string]string) ([]byte, error) {
+	return []byte("loaded " + string(data) + " from " + args["db.index"]), s.err
+}
+
+type fakeRefusal bool
+
+func (r fakeRefusal) Error() string         { return "refused\nhere" }
+func (r fakeRefusal) InvalidArgument() bool { return bool(r) }

@@ -1,0 +1,91 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// HTTPConfig of an HTTPServer.
+type HTTPConfig struct {
+	Node   Node
+	Build  Build
+	Logger *slog.Logger
+}
+
+// HTTPServer is the side for monitoring: /metrics, /livez, /readyz.
+type HTTPServer struct {
+	http *http.Server
+}
+
+// NewHTTP returns an HTTPServer that answers for cfg.Node.
+func NewHTTP(cfg HTTPConfig) *HTTPServer {
+	return &HTTPServer{http: &http.Server{
+		Handler: newHandler(cfg),
+		// Whoever can reach the port can open connections; none may be kept for nothing.
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug),
+	}}
+}
+
+// Serve answers on lis until Close. It closes lis.
+func (s *HTTPServer) Serve(lis net.Listener) error {
+	err := s.http.Serve(lis)
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// Close lets running requests end, until ctx is done.
+func (s *HTTPServer) Close(ctx context.Context) error {
+	if err := s.http.Shutdown(ctx); err != nil {
+		_ = s.http.Close()
+		return fmt.Errorf("close metrics: requests were broken off: %w", err)
+	}
+	return nil
+}
+
+func newHandler(cfg HTTPConfig) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(newRegistry(cfg.Node, cfg.Build), promhttp.HandlerOpts{
+		MaxRequestsInFlight: 8,
+		Timeout:             20 * time.Second,
+	}))
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, http.StatusOK, "ok")
+	})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if st := cfg.Node.Status(); !st.Serving {
+			answer(w, http.StatusServiceUnavailable, problem(st))
+			return
+		}
+		answer(w, http.StatusOK, "ok")
+	})
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		st := cfg.Node.Status()
+		answer(w, http.StatusOK, fmt.Sprintf("Nexus %s, node %x (%s) of cluster %q\n\n"+
+			"/metrics  for Prometheus\n/livez    200 while the process runs\n/readyz   200 while reads and writes are served, 503 with the reason otherwise",
+			cfg.Build.Version, st.ID, st.Role, st.ClusterName))
+	})
+	return mux
+}
+
+func answer(w http.ResponseWriter, code int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(code)
+	_, _ = io.WriteString(w, text+"\n")
+}

@@ -1,0 +1,157 @@
+package redis
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+
+	"github.com/nexus-replication/nexus/proxy/redis/policy"
+)
+
+const (
+	defaultUser = "default"
+
+	errTextNoPassword = "ERR AUTH <password> called without any password configured for the default user. " +
+		"Are you sure your configuration is correct?"
+	errTextWrongPass = "WRONGPASS invalid username-password pair or user is disabled."
+	errTextHelloAuth = "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> " +
+		"AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time"
+	errTextProto = "NOPROTO unsupported protocol version"
+	errTextName  = "ERR Client names cannot contain spaces, newlines or special characters."
+)
+
+// withoutAuth reports whether a client may use the command before it has authenticated.
+func withoutAuth(spec *policy.Spec) bool {
+	if spec == nil {
+		return false
+	}
+	switch spec.Name {
+	case "auth", "hello", "quit", "reset":
+		return true
+	}
+	return false
+}
+
+// authenticate checks a user and password, and reports whether they are right. The user must be the default one, which
+// without a configured password takes any.
+func (s *session) authenticate(user, password []byte) bool {
+	ok := string(user) == defaultUser
+	if want := s.srv.cfg.Password; want != "" {
+		// Hashes have one length, so the time taken says nothing about the password, its length included.
+		a, b := sha256.Sum256(password), sha256.Sum256([]byte(want))
+		ok = subtle.ConstantTimeCompare(a[:], b[:]) == 1 && ok
+	}
+	if ok {
+		s.setAuthenticated(true)
+	}
+	return ok
+}
+
+func (s *session) setAuthenticated(yes bool) {
+	s.authenticated = yes
+	s.conn.SetAuthenticated(yes)
+}
+
+func (s *session) cmdAuth(dst []byte, args [][]byte) []byte {
+	user, password := []byte(defaultUser), args[len(args)-1]
+	switch {
+	case len(args) > 3:
+		return appendError(dst, errTextSyntax)
+	case len(args) == 3:
+		user = args[1]
+	case s.srv.cfg.Password == "":
+		return appendError(dst, errTextNoPassword)
+	}
+	if !s.authenticate(user, password) {
+		return appendError(dst, errTextWrongPass)
+	}
+	return append(dst, replyOK...)
+}
+
+// cmdHello offers RESP2 only, with the error that makes clients fall back to it.
+func (s *session) cmdHello(dst []byte, args [][]byte) []byte {
+	if len(args) > 1 {
+		version, ok := parseInt(args[1])
+		if !ok {
+			return appendError(dst, "ERR Protocol version is not an integer or out of range")
+		}
+		if version != 2 {
+			return appendError(dst, errTextProto)
+		}
+	}
+	var name []byte
+	for i := 2; i < len(args); {
+		left := len(args) - i - 1
+		switch {
+		case isWord(args[i], "auth") && left >= 2:
+			if !s.authenticate(args[i+1], args[i+2]) {
+				return appendError(dst, errTextWrongPass)
+			}
+			i += 3
+		case isWord(args[i], "setname") && left >= 1:
+			name = args[i+1]
+			if !validName(name) {
+				return appendError(dst, errTextName)
+			}
+			i += 2
+		default:
+			return appendError(dst, "ERR Syntax error in HELLO option '"+printable(args[i])+"'")
+		}
+	}
+	if !s.authenticated {
+		return appendError(dst, errTextHelloAuth)
+	}
+	if name != nil {
+		s.setName(string(name))
+	}
+	return s.appendHello(dst)
+}
+
+func (s *session) appendHello(dst []byte) []byte {
+	version, err := s.srv.backendVersion()
+	if err != nil {
+		return appendError(dst, readErrorText(err))
+	}
+	dst = appendArray(dst, 14)
+	dst = appendBulk(appendBulk(dst, "server"), "redis")
+	dst = appendBulk(appendBulk(dst, "version"), version)
+	dst = appendInt(appendBulk(dst, "proto"), 2)
+	dst = appendInt(appendBulk(dst, "id"), int64(s.conn.ID()))
+	dst = appendBulk(appendBulk(dst, "mode"), "standalone")
+	dst = appendBulk(appendBulk(dst, "role"), "master")
+	return appendArray(appendBulk(dst, "modules"), 0)
+}
+
+// reset puts the session back to where a new connection starts.
+func (s *session) reset() {
+	s.setMulti(nil)
+	s.setDB(0)
+	s.setName("")
+	s.setAuthenticated(s.srv.cfg.Password == "")
+}
+
+// validName reports whether CLIENT LIST can show the name.
+func validName(name []byte) bool {
+	for _, c := range name {
+		if c < '!' || c > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+// printable is b as a part of an error, which is one line.
+func printable(b []byte) string {
+	const limit = 128
+	b = b[:min(len(b), limit)]
+	out := make([]byte, 0, len(b))
+	for _, c := range b {
+		if c == 0 {
+			break
+		}
+		if c == '\r' || c == '\n' {
+			c = ' '
+		}
+		out = append(out, c)
+	}
+	return string(out)
+}

@@ -1,0 +1,50 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// phaseClock bounds the phases of a session in time. It makes one context serve many phases, since a context with a
+// timeout for each would be most of the work of a session.
+type phaseClock struct {
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	timer  *time.Timer
+}
+
+// start returns a context that ends after timeout, or with parent, unless stop is called before.
+func (c *phaseClock) start(parent context.Context, timeout time.Duration) context.Context {
+	if c.ctx != nil {
+		c.timer.Reset(timeout)
+		return c.ctx
+	}
+	ctx, cancel := context.WithCancelCause(parent)
+	cause := fmt.Errorf("no answer within %v: %w", timeout, context.DeadlineExceeded)
+	c.ctx, c.cancel = ctx, cancel
+	c.timer = time.AfterFunc(timeout, func() { cancel(cause) })
+	return ctx
+}
+
+// stop keeps the context for the next phase if it has not ended.
+func (c *phaseClock) stop() {
+	if !c.timer.Stop() {
+		c.release()
+	}
+}
+
+// release lets go of the context.
+func (c *phaseClock) release() {
+	if c.ctx == nil {
+		return
+	}
+	c.timer.Stop()
+	c.cancel(context.Canceled)
+	c.ctx = nil
+}
+
+// phaseContext bounds one phase. The caller must call s.clock.stop afterwards.
+func (s *session) phaseContext() context.Context {
+	return s.clock.start(s.srv.ctx, s.srv.cfg.Timeout)
+}

@@ -1,0 +1,79 @@
+package redis
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/nexus-replication/nexus/proxy/redis/guard"
+)
+
+// Config of a Server. NewConfig returns the defaults; a zero field is not a default.
+type Config struct {
+	// Databases is the number of databases of the backend, the reserved one included.
+	Databases int
+	// ReservedDB is the database that the applier keeps its position in. To clients it does not exist.
+	ReservedDB int
+	// Password that clients must give with AUTH. Empty: none is asked for.
+	Password string
+	// Timeout bounds one phase of a batch: a proposal, or a read barrier with the reads behind it.
+	Timeout time.Duration
+	// Limits bound what a client may send, and how long it may take to read its replies.
+	Limits guard.Limits
+
+	// MaxPipelineCommands and MaxPipelineBytes bound what consecutive writes of a pipeline are proposed in one call,
+	// and what consecutive reads are sent in one request.
+	MaxPipelineCommands int
+	MaxPipelineBytes    int
+	// MaxTransactionBytes bounds the commands queued between MULTI and EXEC.
+	MaxTransactionBytes int
+
+	Logger *slog.Logger
+}
+
+// NewConfig returns the defaults.
+func NewConfig() Config {
+	return Config{
+		Databases:           16,
+		ReservedDB:          13,
+		Timeout:             5 * time.Second,
+		Limits:              guard.DefaultLimits(),
+		MaxPipelineCommands: 4096,
+		MaxPipelineBytes:    1 << 20,
+		MaxTransactionBytes: 64 << 20,
+		Logger:              slog.Default(),
+	}
+}
+
+// Validate reports the first bad field, its value and what is expected.
+func (c *Config) Validate() error {
+	if c.Databases < 2 {
+		return fmt.Errorf("config: Databases is %d, want at least 2: one is reserved", c.Databases)
+	}
+	if c.ReservedDB < 0 || c.ReservedDB >= c.Databases {
+		return fmt.Errorf("config: ReservedDB is %d, want 0 to %d", c.ReservedDB, c.Databases-1)
+	}
+	if c.Timeout < time.Millisecond {
+		return fmt.Errorf("config: Timeout is %v, want at least 1ms", c.Timeout)
+	}
+	for _, n := range []struct {
+		name  string
+		value int
+	}{
+		{"MaxPipelineCommands", c.MaxPipelineCommands},
+		{"MaxPipelineBytes", c.MaxPipelineBytes},
+		{"MaxTransactionBytes", c.MaxTransactionBytes},
+	} {
+		if n.value < 1 {
+			return fmt.Errorf("config: %s is %d, want at least 1", n.name, n.value)
+		}
+	}
+	if err := c.Limits.Validate(); err != nil {
+		return fmt.Errorf("config: Limits: %w", err)
+	}
+	if c.Logger == nil {
+		return errors.New("config: Logger is nil")
+	}
+	return nil
+}

@@ -1,0 +1,56 @@
+package redis
+
+import (
+	"strconv"
+	"strings"
+)
+
+// cmdConfigGet answers with the backend's configuration, without what is nobody's business and with what differs for
+// the node as a whole.
+func (s *session) cmdConfigGet(dst []byte, args [][]byte) []byte {
+	request := make([]string, 0, len(args))
+	for _, a := range args {
+		request = append(request, string(a))
+	}
+	reply, err := s.srv.ask(request...)
+	if err != nil {
+		return appendError(dst, readErrorText(err))
+	}
+	pairs, ok := replyBulks(reply)
+	if !ok || len(pairs)%2 != 0 {
+		return append(dst, reply...)
+	}
+	kept := pairs[:0]
+	for i := 0; i < len(pairs); i += 2 {
+		name, value := string(pairs[i]), pairs[i+1]
+		switch {
+		case hiddenSetting(name):
+			continue
+		case name == "port":
+			value = strconv.AppendInt(nil, s.srv.port.Load(), 10)
+		case name == "maxclients":
+			value = strconv.AppendInt(nil, int64(s.srv.cfg.Limits.MaxConns), 10)
+		case name == "timeout":
+			value = []byte("0")
+		}
+		kept = append(kept, pairs[i], value)
+	}
+	dst = appendArray(dst, len(kept))
+	for _, b := range kept {
+		dst = appendBulk(dst, b)
+	}
+	return dst
+}
+
+// hiddenSetting reports whether a setting is about the backend's machine, its secrets or its own replication.
+func hiddenSetting(name string) bool {
+	for _, part := range []string{
+		"pass", "auth", "user", "file", "dir", "socket", "bind", "tls-", "cluster-", "replica", "slave", "repl-", "oom-",
+		"syslog", "title", "set-proc", "cpulist", "acl-", "announce", "port-",
+	} {
+		if strings.Contains(name, part) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,92 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/nexus-replication/nexus/raft"
+)
+
+// First words of error replies. Clients decide by them.
+const (
+	// wordNotDone is one on which clients may retry by themselves, and some do: only for what was not executed.
+	wordNotDone = "TRYAGAIN nexus: not executed: "
+	// wordUnknown must not be one on which any client retries by itself (CLUSTERDOWN, TRYAGAIN, LOADING, READONLY,
+	// MASTERDOWN): the command may have been executed.
+	wordUnknown = "UNKNOWNOUTCOME nexus: the command may or may not have been executed: "
+	wordLost    = "UNKNOWNOUTCOME nexus: the command was executed, but its reply was lost: "
+	wordRead    = "TRYAGAIN nexus: "
+	wordTooBig  = "ERR nexus: "
+)
+
+// Replies to what the proxy refuses by itself.
+const (
+	errTextNoAuth      = "NOAUTH Authentication required."
+	errTextDB          = "ERR DB index is out of range"
+	errTextNotInt      = "ERR value is not an integer or out of range"
+	errTextSyntax      = "ERR syntax error"
+	errTextAbort       = "EXECABORT Transaction discarded because of previous errors."
+	errTextTooLarge    = "ERR transaction is too large"
+	errTextEarlier     = wordNotDone + "an earlier command of the same pipeline failed"
+	errTextNestedMulti = "ERR MULTI calls can not be nested"
+)
+
+// maxReason bounds what an error reply says, in bytes.
+const maxReason = 256
+
+// writeErrorText is the reply to a command that Propose returned err for.
+//
+// What is not known to be "not executed" is unknown: also an error that nobody thought of.
+func writeErrorText(err error) string {
+	switch {
+	case errors.Is(err, raft.ErrOutcomeUnknown):
+		return wordUnknown + because(err, raft.ErrOutcomeUnknown)
+	case errors.Is(err, raft.ErrTooLarge):
+		return wordTooBig + reason(err)
+	case errors.Is(err, raft.ErrNotDone), errors.Is(err, raft.ErrStopped), errors.Is(err, raft.ErrRemoved):
+		return wordNotDone + because(err, raft.ErrNotDone)
+	}
+	return wordUnknown + reason(err)
+}
+
+// readErrorText is the reply to a read that failed. A read changed nothing, so it may always be asked again.
+func readErrorText(err error) string {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return wordRead + "timed out: " + reason(err)
+	}
+	return wordRead + reason(err)
+}
+
+// lostReplyText is the reply to a command that was applied but whose reply is lost.
+func lostReplyText(err error) string { return wordLost + reason(err) }
+
+// because is the reason of err without the words of kind, which the reply begins with anyway.
+func because(err, kind error) string {
+	return strings.TrimPrefix(reason(err), kind.Error()+": ")
+}
+
+// reason is err as one line that a client may see: bounded, printable, and without the paths of this machine.
+func reason(err error) string {
+	words := strings.FieldsFunc(err.Error(), func(r rune) bool { return r <= ' ' || r == 0x7f })
+	for i, w := range words {
+		words[i] = hidePath(w)
+	}
+	s := strings.Join(words, " ")
+	if len(s) > maxReason {
+		s = strings.ToValidUTF8(s[:maxReason], "") + "..."
+	}
+	return s
+}
+
+// hidePath replaces an absolute path, which os errors carry, and keeps URLs.
+func hidePath(word string) string {
+	bare := strings.TrimLeft(word, `"'([`)
+	if len(bare) < 2 || bare[0] != '/' {
+		return word
+	}
+	if strings.HasSuffix(word, ":") {
+		return "(path):"
+	}
+	return "(path)"
+}

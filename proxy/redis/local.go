@@ -1,0 +1,84 @@
+package redis
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/nexus-replication/nexus/proxy/redis/policy"
+)
+
+// localCommand answers a command without the log. It appends exactly one reply to dst.
+type localCommand func(s *session, dst []byte, args [][]byte) []byte
+
+// localCommands are the Local rows of the policy table that a transaction queues. The rest is in session.control.
+func localCommands() map[string]localCommand {
+	return map[string]localCommand{
+		"auth":           (*session).cmdAuth,
+		"client|getname": (*session).cmdClientGetName,
+		"client|id":      (*session).cmdClientID,
+		"client|info":    (*session).cmdClientInfo,
+		"client|list":    (*session).cmdClientList,
+		"client|setname": (*session).cmdClientSetName,
+		"config|get":     (*session).cmdConfigGet,
+		"echo":           (*session).cmdEcho,
+		"hello":          (*session).cmdHello,
+		"info":           (*session).cmdInfo,
+		"ping":           (*session).cmdPing,
+		"role":           (*session).cmdRole,
+		"select":         (*session).cmdSelect,
+		"time":           (*session).cmdTime,
+	}
+}
+
+// runLocal appends the reply to a Local command.
+func (s *session) runLocal(dst []byte, spec *policy.Spec, args [][]byte) []byte {
+	cmd := s.srv.locals[spec]
+	if cmd == nil {
+		return appendError(dst, "ERR nexus: command '"+spec.Name+"' is not implemented")
+	}
+	return cmd(s, dst, args)
+}
+
+func (s *session) cmdPing(dst []byte, args [][]byte) []byte {
+	switch len(args) {
+	case 1:
+		return append(dst, "+PONG\r\n"...)
+	case 2:
+		return appendBulk(dst, args[1])
+	}
+	return appendError(dst, "ERR wrong number of arguments for 'ping' command")
+}
+
+func (s *session) cmdEcho(dst []byte, args [][]byte) []byte {
+	return appendBulk(dst, args[1])
+}
+
+// cmdSelect answers for the reserved database what Redis answers for one that does not exist.
+func (s *session) cmdSelect(dst []byte, args [][]byte) []byte {
+	db, ok := parseInt(args[1])
+	if !ok || db != int64(int32(db)) {
+		return appendError(dst, errTextNotInt)
+	}
+	if !s.selectable(db) {
+		return appendError(dst, errTextDB)
+	}
+	if int(db) != s.db {
+		s.setDB(int(db))
+	}
+	return append(dst, replyOK...)
+}
+
+func (s *session) cmdTime(dst []byte, _ [][]byte) []byte {
+	now := time.Now()
+	dst = appendArray(dst, 2)
+	dst = appendBulk(dst, strconv.FormatInt(now.Unix(), 10))
+	return appendBulk(dst, strconv.Itoa(now.Nanosecond()/1000))
+}
+
+// cmdRole: every node of a cluster takes writes, which is what a client that asks wants to know.
+func (s *session) cmdRole(dst []byte, _ [][]byte) []byte {
+	dst = appendArray(dst, 3)
+	dst = appendBulk(dst, "master")
+	dst = appendInt(dst, int64(s.srv.rep.Status().Applied))
+	return appendArray(dst, 0)
+}

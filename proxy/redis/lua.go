@@ -1,0 +1,209 @@
+package redis
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	appliers "github.com/nexus-replication/nexus/appliers/redis"
+	"github.com/nexus-replication/nexus/raft"
+)
+
+// ScriptsConfig of Scripts. A zero field is not a default.
+type ScriptsConfig struct {
+	// Databases is the number of databases of the backend, the reserved one included.
+	Databases int
+	// ReservedDB is the database that statements cannot choose.
+	ReservedDB int
+}
+
+type scriptReplicator interface {
+	Propose(ctx context.Context, cmds [][]byte) (raft.Outcome, error)
+	Read(ctx context.Context, fn func(context.Context) error) error
+}
+
+type scriptBackend interface {
+	NextDue() (deadlineMillis int64, ok bool)
+	Query(ctx context.Context, db int, args ...string) ([]byte, error)
+}
+
+// Scripts runs Lua statements on the whole cluster (Save) or as a linearizable read (Load).
+//
+// A statement that is saved is executed by every replica by itself, so it runs behind a shim that lets through what has
+// the same effect and the same reply everywhere, and refuses the rest: see lua_shim.lua. What the shim cannot prevent is
+// a statement that never ends, and one that compares strings with < where the backends run under different locales.
+type Scripts struct {
+	replicator scriptReplicator
+	backend    scriptBackend
+	cfg        ScriptsConfig
+}
+
+// NewScripts returns Scripts that propose to and read under r; loads are run on b.
+func NewScripts(r scriptReplicator, b scriptBackend, cfg ScriptsConfig) *Scripts {
+	return &Scripts{replicator: r, backend: b, cfg: cfg}
+}
+
+// ScriptError is the answer to a statement that was not run because of what was asked for (InvalidArgument), or that was
+// run and ended in an error. Redis does not undo what a statement wrote before its error.
+type ScriptError struct {
+	Text    string
+	Invalid bool
+}
+
+func (e *ScriptError) Error() string { return e.Text }
+
+// InvalidArgument reports whether the request itself was wrong.
+func (e *ScriptError) InvalidArgument() bool { return e.Invalid }
+
+func invalidScript(format string, args ...any) error {
+	return &ScriptError{Text: fmt.Sprintf(format, args...), Invalid: true}
+}
+
+// Save runs the statement on every replica at the same place of the log, and returns what it returned here.
+func (s *Scripts) Save(ctx context.Context, statement []byte, args map[string]string) ([]byte, error) {
+	db, err := s.database(statement, args)
+	if err != nil {
+		return nil, err
+	}
+	cmd := appliers.AppendCommand(nil, []byte("EVAL"), []byte(luaShim), []byte("0"), statement)
+	op := appliers.AppendOp(nil, appliers.Item{DB: db, Cmd: cmd})
+	out, err := s.replicator.Propose(ctx, [][]byte{op})
+	if err != nil {
+		return nil, err
+	}
+	if len(out.Replies) != 1 {
+		return nil, fmt.Errorf("%w: %d replies to one statement", raft.ErrOutcomeUnknown, len(out.Replies))
+	}
+	if err := out.Replies[0].Err; err != nil {
+		return nil, fmt.Errorf("the statement was executed: %w", err)
+	}
+	return replyText(out.Replies[0].Data)
+}
+
+// Load runs the statement on the local backend, which must not write, after everything acknowledged before the call.
+func (s *Scripts) Load(ctx context.Context, statement []byte, args map[string]string) ([]byte, error) {
+	db, err := s.database(statement, args)
+	if err != nil {
+		return nil, err
+	}
+	// Nobody knows which keys a statement will meet. An empty proposal has all that is due deleted first.
+	if next, ok := s.backend.NextDue(); ok && next <= time.Now().UnixMilli() {
+		if _, err := s.replicator.Propose(ctx, nil); err != nil {
+			return nil, fmt.Errorf("%w: expire keys: %w", raft.ErrNotDone, err)
+		}
+	}
+	var reply []byte
+	err = s.replicator.Read(ctx, func(ctx context.Context) (err error) {
+		reply, err = s.backend.Query(ctx, db, "EVAL_RO", luaShim, "0", string(statement))
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return replyText(reply)
+}
+
+// database checks a request and returns the database it names; 0 if it names none.
+func (s *Scripts) database(statement []byte, args map[string]string) (int, error) {
+	if len(statement) == 0 {
+		return 0, invalidScript("the statement is empty, want Lua such as: return redis.call('get', 'key')")
+	}
+	for name := range args {
+		if name != "db.index" {
+			return 0, invalidScript("argument %q is not known, want db.index", name)
+		}
+	}
+	value, ok := args["db.index"]
+	if !ok {
+		return 0, nil
+	}
+	db, err := strconv.ParseUint(value, 10, 31)
+	if err != nil || int(db) >= s.cfg.Databases {
+		return 0, invalidScript("db.index: %q is no database, want a number from 0 to %d", value, s.cfg.Databases-1)
+	}
+	if int(db) == s.cfg.ReservedDB {
+		return 0, invalidScript("db.index: database %d is reserved for the position in the log, want another", db)
+	}
+	return int(db), nil
+}
+
+//go:embed lua_shim.lua
+var luaShimSource string
+
+// luaShim is what is sent: on one line and without comments. It is part of the log; replicas of different versions of
+// this program therefore run the same shim for the same entry.
+var luaShim = joinLua(luaShimSource)
+
+func joinLua(source string) string {
+	var lines []string
+	for line := range strings.Lines(source) {
+		line = strings.TrimSpace(line)
+		if line != "" && !strings.HasPrefix(line, "--") {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, " ")
+}
+
+// replyText turns a reply into text as the predecessor of this program did, which printed Go values: OK, 1, [a [b c]],
+// <nil>. An error reply is returned as an error.
+func replyText(reply []byte) ([]byte, error) {
+	if len(reply) > 0 && reply[0] == '-' {
+		return nil, replyError(reply)
+	}
+	text, rest, err := appendReplyText(nil, reply)
+	if err == nil && len(rest) != 0 {
+		err = errBadReply
+	}
+	return text, err
+}
+
+func appendReplyText(dst, reply []byte) (text, rest []byte, err error) {
+	kind, n, next, ok := replyHead(reply, 0)
+	if !ok {
+		return dst, nil, errBadReply
+	}
+	line, rest := reply[1:next-2], reply[next:]
+	switch {
+	case kind == '+', kind == '-', kind == ':':
+		return append(dst, line...), rest, nil
+	case n < 0:
+		return append(dst, "<nil>"...), rest, nil
+	case kind == '$':
+		if n > int64(len(rest))-2 {
+			return dst, nil, errBadReply
+		}
+		return append(dst, rest[:n]...), rest[n+2:], nil
+	}
+	dst = append(dst, '[')
+	for i := range n {
+		if i > 0 {
+			dst = append(dst, ' ')
+		}
+		if dst, rest, err = appendReplyText(dst, rest); err != nil {
+			return dst, nil, err
+		}
+	}
+	return append(dst, ']'), rest, nil
+}
+
+// scriptSuffix is what Redis adds to the errors of scripts. The SHA is that of the shim and says nothing.
+var scriptSuffix = regexp.MustCompile(` script: [0-9a-f]{40}, on @?user_script:[0-9]+\.?$`)
+
+// notNow are the first words of errors that come from the state of the server, not from the statement.
+var notNow = []string{"LOADING ", "BUSY ", "MASTERDOWN ", "NOAUTH ", "NOPERM "}
+
+func replyError(reply []byte) error {
+	text := strings.TrimRight(string(reply[1:]), "\r\n")
+	for _, word := range notNow {
+		if strings.HasPrefix(text, word) {
+			return fmt.Errorf("%w: backend: %s", raft.ErrNotDone, text)
+		}
+	}
+	text = scriptSuffix.ReplaceAllString(text, "")
+	return &ScriptError{Text: text, Invalid: strings.HasPrefix(text, "ERR Error compiling script")}
+}

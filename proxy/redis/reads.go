@@ -1,0 +1,298 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tidwall/redcon"
+
+	"github.com/nexus-replication/nexus/proxy/redis/policy"
+)
+
+// maxExpiryRounds is how often a batch of reads asks for the deletion of due keys before it goes on without: the
+// leader's clock, the only one that counts, may be behind ours.
+const maxExpiryRounds = 2
+
+// read is one command of a read phase.
+type read struct {
+	db   int
+	raw  []byte
+	args [][]byte
+	spec *policy.Spec
+	// convert is set for ReadTime commands.
+	convert bool
+}
+
+// readPhase collects the reads that share a barrier.
+type readPhase struct {
+	cmds []read
+	size int // of the commands collected, in bytes
+
+	// fn is session.readOnce, made once: a method value made for each barrier would cost an allocation.
+	fn func(context.Context) error
+	// What readOnce works on and leaves behind. It may run more than once for one barrier.
+	from    int // first command that has no reply yet
+	mark    int // length of session.out without the replies of this barrier
+	done    int // commands answered, counted from the first
+	patient bool
+	due     bool // a key met is due; nothing was read
+	large   bool // cmds[done] has a reply that must be streamed
+	// window bounds a request in commands. What a backend answers beyond its budget is thrown away, so after a large
+	// reply the next request is a small one, and from there they double.
+	window int
+
+	request []byte   // scratch
+	keys    [][]byte // scratch
+}
+
+func (r *readPhase) trim() {
+	if cap(r.cmds) > 1024 {
+		r.cmds = nil
+	}
+	if cap(r.request) > keepBytes {
+		r.request = nil
+	}
+}
+
+func (s *session) addRead(cmd redcon.Command, d policy.Decision) {
+	r := &s.reads
+	if s.phase != phaseReads || len(r.cmds) >= s.srv.cfg.MaxPipelineCommands ||
+		(len(r.cmds) > 0 && r.size+len(cmd.Raw) > s.srv.cfg.MaxPipelineBytes) {
+		s.endPhase()
+		if s.ended {
+			return
+		}
+		s.phase = phaseReads
+	}
+	rd := read{db: s.db, raw: cmd.Raw, args: cmd.Args, spec: d.Spec}
+	if d.Policy == policy.ReadTime {
+		rd.convert = true
+		rd.raw = appendRequest(nil, policy.ReadTimeCommand(cmd.Args)...)
+	}
+	r.cmds = append(r.cmds, rd)
+	r.size += len(rd.raw)
+}
+
+// runReads answers what was collected. Replies that are too many for one round are sent in several, each behind a
+// barrier of its own, and a reply that is too large for memory goes straight to the client.
+func (s *session) runReads() {
+	r := &s.reads
+	r.window = len(r.cmds)
+	for r.from = 0; r.from < len(r.cmds) && !s.ended; r.from = r.done {
+		if err := s.readRound(); err != nil {
+			s.failReads(err)
+			break
+		}
+		if r.large && !s.ended {
+			s.stream(r.cmds[r.done])
+			r.done++
+			r.window = 1
+		}
+		s.flushLarge()
+	}
+	clear(r.cmds)
+	r.cmds, r.size = r.cmds[:0], 0
+	clear(r.keys[:cap(r.keys)])
+}
+
+// failReads answers the commands that are left with an error.
+func (s *session) failReads(err error) {
+	text := readErrorText(err)
+	if !s.failed {
+		s.failed = true
+		s.srv.metrics.failed(err)
+	}
+	for range s.reads.cmds[s.reads.from:] {
+		s.out = appendError(s.out, text)
+	}
+}
+
+var errEarlier = errors.New("an earlier command of the same pipeline failed")
+
+// readRound reads behind one barrier. When it meets keys that are due, it has them deleted and starts again.
+func (s *session) readRound() error {
+	if s.failed {
+		return errEarlier
+	}
+	r := &s.reads
+	r.mark, r.patient = len(s.out), true
+	for round := 0; ; round++ {
+		r.patient = round < maxExpiryRounds
+		ctx := s.phaseContext()
+		err := s.srv.rep.Read(ctx, r.fn)
+		if err == nil && r.due {
+			// An empty proposal: the leader puts the deletion of all that is due before it.
+			_, err = s.srv.rep.Propose(ctx, nil)
+			if err != nil {
+				err = fmt.Errorf("expire keys: %w", err)
+			}
+		}
+		s.clock.stop()
+		if err != nil {
+			s.out = s.out[:r.mark]
+			return err
+		}
+		if !r.due {
+			return nil
+		}
+	}
+}
+
+// readOnce is called by the Replicator when the backend holds everything committed before. It only collects replies, as
+// it is called again when the node was no longer sure after the backend had answered.
+func (s *session) readOnce(ctx context.Context) error {
+	r := &s.reads
+	s.out = s.out[:r.mark]
+	r.done, r.due, r.large = r.from, false, false
+	now := time.Now().UnixMilli()
+	if r.patient && s.meetsDue(now) {
+		r.due = true
+		return nil
+	}
+	for r.done < len(r.cmds) && !r.large && len(s.out)-r.mark < flushBytes {
+		if err := s.readRun(ctx, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readRun sends the next commands that concern the same database in one request.
+func (s *session) readRun(ctx context.Context, now int64) error {
+	r := &s.reads
+	first, end := r.done, r.done+1
+	convert := r.cmds[first].convert
+	for end < len(r.cmds) && end-first < r.window && r.cmds[end].db == r.cmds[first].db {
+		convert = convert || r.cmds[end].convert
+		end++
+	}
+	request := r.cmds[first].raw
+	if end-first > 1 {
+		request = r.request[:0]
+		for i := first; i < end; i++ {
+			request = append(request, r.cmds[i].raw...)
+		}
+		r.request = request
+	}
+	replies, done, err := s.srv.backend.Read(ctx, r.cmds[first].db, request, end-first)
+	if err != nil {
+		return err
+	}
+	r.done += done
+	r.large = done < end-first
+	r.window = min(2*r.window, len(r.cmds))
+	if !convert {
+		s.out = append(s.out, replies...)
+		return nil
+	}
+	return s.appendConverted(replies, r.cmds[first:r.done], now)
+}
+
+// appendConverted appends the replies of cmds with those to TTL and its kind converted.
+func (s *session) appendConverted(replies []byte, cmds []read, now int64) error {
+	for i := range cmds {
+		n, err := replyLen(replies)
+		if err != nil {
+			return err
+		}
+		if cmds[i].convert {
+			s.out = appendTTL(s.out, cmds[i].spec.Name, replies[:n], now)
+		} else {
+			s.out = append(s.out, replies[:n]...)
+		}
+		replies = replies[n:]
+	}
+	return nil
+}
+
+// appendTTL appends the reply to command, TTL or its kind, given what the backend answered to PEXPIRETIME.
+func appendTTL(dst []byte, command string, reply []byte, now int64) []byte {
+	at, ok := replyInt(reply)
+	if !ok {
+		return append(dst, reply...)
+	}
+	return appendInt(dst, policy.TTLReply(command, at, now))
+}
+
+// meetsDue reports whether a command of the phase may touch a key whose deadline has come.
+func (s *session) meetsDue(now int64) bool {
+	next, ok := s.srv.backend.NextDue()
+	if !ok || next > now {
+		return false
+	}
+	r := &s.reads
+	for i := r.from; i < len(r.cmds); i++ {
+		keys, exact := r.cmds[i].spec.AppendKeys(r.keys[:0], r.cmds[i].args)
+		r.keys = keys
+		if !exact {
+			return true
+		}
+		for _, k := range keys {
+			if at, ok := s.srv.backend.Deadline(r.cmds[i].db, k); ok && at <= now {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// runStatic answers a command whose reply does not depend on the data: no barrier is needed.
+func (s *session) runStatic(cmd redcon.Command) {
+	replies, done, err := s.srv.backend.Read(s.phaseContext(), s.db, cmd.Raw, 1)
+	s.clock.stop()
+	switch {
+	case err != nil:
+		s.srv.metrics.failed(err)
+		s.out = appendError(s.out, readErrorText(err))
+	case done == 0:
+		s.stream(read{db: s.db, raw: cmd.Raw})
+	default:
+		s.out = append(s.out, replies...)
+	}
+	s.flushLarge()
+}
+
+// stream sends the reply to one command to the client as it comes.
+//
+// The barrier was passed before. That is enough, also with a lease: whatever was committed when the barrier was passed
+// is applied, so what the backend answers later is no older than the moment the client asked. Once a byte is on its
+// way there is no room for an error reply, and all that is left is to close the connection.
+func (s *session) stream(cmd read) {
+	s.flush()
+	s.out = nil
+	if s.ended {
+		return
+	}
+	w := countingWriter{session: s}
+	// Time counts until the first byte only: how long the rest may take is up to the guard, which asks for progress.
+	err := s.srv.backend.Stream(s.phaseContext(), cmd.db, cmd.raw, &w)
+	s.clock.stop()
+	switch {
+	case err == nil:
+	case w.sent == 0 && w.err == nil:
+		s.srv.metrics.failed(err)
+		s.out = appendError(s.out, readErrorText(err))
+	default:
+		s.srv.log.Warn("closing a session in the middle of a reply", "error", err, "sent", w.sent)
+		s.ended = true
+	}
+}
+
+// countingWriter writes to the client.
+type countingWriter struct {
+	session *session
+	sent    int64
+	err     error
+}
+
+func (w *countingWriter) Write(p []byte) (int, error) {
+	if w.sent == 0 {
+		w.session.clock.timer.Stop()
+	}
+	n, err := w.session.conn.Write(p)
+	w.sent += int64(n)
+	w.err = err
+	return n, err
+}

@@ -1,0 +1,190 @@
+package redis
+
+import (
+	"runtime/debug"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tidwall/redcon"
+
+	"github.com/nexus-replication/nexus/proxy/redis/guard"
+	"github.com/nexus-replication/nexus/proxy/redis/policy"
+)
+
+const (
+	// flushBytes is how many bytes of replies are collected before they are sent, in the middle of a batch too.
+	flushBytes = 256 << 10
+	// keepBytes is the largest buffer that an idle session holds on to.
+	keepBytes = 64 << 10
+)
+
+// A session is idle while it waits for requests, busy while it runs a batch. Only an idle one may be closed at once when
+// the server drains.
+const (
+	stateIdle int32 = iota
+	stateBusy
+	stateClosed
+)
+
+// session is one client. All fields belong to the goroutine of its connection, except where noted.
+type session struct {
+	srv   *Server
+	conn  *guard.Conn
+	state atomic.Int32
+	clock phaseClock
+
+	authenticated bool
+	db            int
+	name          string
+	multi         *transaction
+	// ended is set when nothing more may be executed: QUIT, a broken connection or invariant.
+	ended bool
+	// failed is set when a phase failed because of the machine. The rest of the batch is refused quickly, instead of
+	// one timeout after the other, and in order, instead of around a write whose outcome is unknown.
+	failed bool
+
+	out    []byte // replies not sent yet
+	phase  phase
+	writes writePhase
+	reads  readPhase
+
+	// shown is what CLIENT LIST of other sessions may see.
+	shown struct {
+		sync.Mutex
+		name   string
+		db     int
+		queued int // -1 outside of MULTI
+	}
+	lastActive  atomic.Int64 // nanoseconds since the epoch
+	lastCommand atomic.Pointer[policy.Spec]
+}
+
+func newSession(srv *Server, conn *guard.Conn) *session {
+	s := &session{srv: srv, conn: conn, authenticated: srv.cfg.Password == ""}
+	s.reads.fn = s.readOnce
+	s.shown.queued = -1
+	s.lastActive.Store(conn.Opened().UnixNano())
+	conn.SetAuthenticated(s.authenticated)
+	return s
+}
+
+// handle runs the commands that have arrived together, and answers them. It is called by redcon, on the goroutine of the
+// connection.
+func (s *session) handle(conn redcon.Conn, first redcon.Command) {
+	if !s.state.CompareAndSwap(stateIdle, stateBusy) {
+		conn.ReadPipeline()
+		return
+	}
+	defer s.finish(conn)
+	s.lastActive.Store(time.Now().UnixNano())
+	s.failed = false
+	s.run(first)
+	for _, cmd := range conn.ReadPipeline() {
+		if s.ended {
+			return
+		}
+		s.run(cmd)
+	}
+	if !s.ended {
+		s.endPhase()
+	}
+}
+
+// finish sends what is left and hands the connection back to redcon, or closes it. It also ends a panic: the process
+// and the other sessions live on, and this client learns by the closed connection that its outcome is unknown.
+func (s *session) finish(conn redcon.Conn) {
+	if p := recover(); p != nil {
+		s.srv.log.Error("session panicked, closing its connection; its writes in flight may or may not be executed",
+			"client", s.conn.RemoteAddr().String(), "panic", p, "stack", string(debug.Stack()))
+		s.srv.metrics.panics.Add(1)
+		s.ended = true
+		s.out = nil
+	}
+	s.flush()
+	if cap(s.out) > keepBytes {
+		s.out = nil
+	}
+	s.writes.trim()
+	s.reads.trim()
+	if s.ended {
+		s.state.Store(stateClosed)
+		_ = conn.Close()
+		return
+	}
+	s.state.Store(stateIdle)
+	if s.srv.draining.Load() {
+		s.closeIdle()
+	}
+}
+
+// closeIdle closes the connection unless a batch is running; then finish will close it. Any goroutine may call it.
+func (s *session) closeIdle() {
+	if s.state.CompareAndSwap(stateIdle, stateClosed) {
+		_ = s.conn.Close()
+	}
+}
+
+// flush sends the collected replies. A client that does not read them is closed by the guard, and the session ends.
+func (s *session) flush() {
+	if len(s.out) == 0 {
+		return
+	}
+	if _, err := s.conn.Write(s.out); err != nil {
+		s.ended = true
+	}
+	s.out = s.out[:0]
+}
+
+// flushLarge sends the collected replies when there are many. It must not be called inside of a phase.
+func (s *session) flushLarge() {
+	if len(s.out) >= flushBytes {
+		s.flush()
+		s.out = nil
+	}
+}
+
+// broken ends the session because something that cannot be was seen.
+func (s *session) broken(what string, args ...any) {
+	s.srv.log.Error("closing a session: "+what, append(args, "client", s.conn.RemoteAddr().String())...)
+	s.ended = true
+}
+
+func (s *session) setDB(db int) {
+	s.db = db
+	s.shown.Lock()
+	s.shown.db = db
+	s.shown.Unlock()
+}
+
+func (s *session) setName(name string) {
+	s.name = name
+	s.shown.Lock()
+	s.shown.name = name
+	s.shown.Unlock()
+}
+
+func (s *session) setMulti(t *transaction) {
+	s.multi = t
+	queued := -1
+	if t != nil {
+		queued = len(t.cmds)
+	}
+	s.shown.Lock()
+	s.shown.queued = queued
+	s.shown.Unlock()
+}
+
+// selectable reports whether clients may select the database.
+func (s *session) selectable(db int64) bool {
+	return db >= 0 && db < int64(s.srv.cfg.Databases) && db != int64(s.srv.cfg.ReservedDB)
+}
+
+// commandName is the name of a command as CLIENT LIST shows it.
+func commandName(spec *policy.Spec) string {
+	if spec == nil {
+		return "NULL"
+	}
+	return strings.ToLower(spec.Name)
+}

@@ -1,0 +1,155 @@
+package redis
+
+import (
+	"errors"
+	"time"
+
+	"github.com/tidwall/redcon"
+
+	backend "github.com/nexus-replication/nexus/appliers/redis"
+	"github.com/nexus-replication/nexus/proxy/redis/policy"
+	"github.com/nexus-replication/nexus/raft"
+)
+
+// writePhase collects the writes that are proposed in one call.
+type writePhase struct {
+	ops [][]byte
+	// arena holds the encoded ops. After an error it is given up, because the proposal may still be under way.
+	arena []byte
+	// size is the sum of the commands collected, in bytes.
+	size int
+}
+
+// opOverhead is what the encoding of an item adds to the command, at most.
+const opOverhead = 24
+
+func (w *writePhase) trim() {
+	if cap(w.ops) > 1024 {
+		w.ops = nil
+	}
+	if cap(w.arena) > keepBytes {
+		w.arena = nil
+	}
+}
+
+// addWrite collects a write, or answers at once one that Redis would reject without looking at the data.
+func (s *session) addWrite(cmd redcon.Command, d policy.Decision) {
+	item := backend.Item{DB: s.db, Cmd: cmd.Raw, Flags: s.writeFlags(d)}
+	if d.Policy == policy.WriteTime {
+		if _, _, errText := policy.RewriteTime(cmd.Args, time.Now().UnixMilli()); errText != "" {
+			s.endPhase()
+			s.out = appendError(s.out, errText)
+			return
+		}
+	}
+	w := &s.writes
+	if s.phase != phaseWrites || len(w.ops) >= s.srv.cfg.MaxPipelineCommands ||
+		(len(w.ops) > 0 && w.size+len(cmd.Raw) > s.srv.cfg.MaxPipelineBytes) {
+		s.endPhase()
+		if s.ended {
+			return
+		}
+		s.phase = phaseWrites
+	}
+	start := len(w.arena)
+	if cap(w.arena)-start < len(cmd.Raw)+opOverhead {
+		// The ops before stay where they are; only new ones go to the new arena.
+		w.arena, start = make([]byte, 0, max(len(cmd.Raw)+opOverhead, min(2*cap(w.arena), 64<<10))), 0
+	}
+	w.arena = backend.AppendOp(w.arena, item)
+	w.ops = append(w.ops, w.arena[start:len(w.arena):len(w.arena)])
+	w.size += len(cmd.Raw)
+}
+
+// writeFlags returns the flags of a write. Those of a plain SET, which can only drop a deadline, are left out while no
+// key has one: the applier then need not look into it, and its index may name too many keys, but never too few.
+func (s *session) writeFlags(d policy.Decision) backend.ItemFlags {
+	var flags backend.ItemFlags
+	if d.Policy == policy.WriteTime {
+		flags = backend.ItemTime
+	}
+	switch s.srv.deadlines[d.Spec] {
+	case dropsDeadline:
+		if _, any := s.srv.backend.NextDue(); any || d.Policy == policy.WriteTime {
+			flags |= backend.ItemDeadline
+		}
+	case changesDeadline:
+		flags |= backend.ItemDeadline
+	}
+	return flags
+}
+
+// deadlineEffect is what a command may do to the deadlines of keys.
+type deadlineEffect uint8
+
+const (
+	noDeadline deadlineEffect = iota
+	dropsDeadline
+	changesDeadline
+)
+
+// deadlineEffects finds the commands that concern deadlines.
+func deadlineEffects(table *policy.Table) map[*policy.Spec]deadlineEffect {
+	effects := make(map[*policy.Spec]deadlineEffect)
+	for _, name := range []string{
+		"setex", "psetex", "getex", "restore", "expire", "pexpire", "expireat", "pexpireat", "persist",
+		"rename", "renamenx", "copy", "move", "swapdb", "flushdb", "flushall",
+	} {
+		effects[table.Spec(name)] = changesDeadline
+	}
+	effects[table.Spec("set")] = dropsDeadline
+	delete(effects, nil)
+	return effects
+}
+
+// runWrites proposes what was collected and appends the replies.
+func (s *session) runWrites() {
+	w := &s.writes
+	ops := w.ops
+	outcome, errText := s.propose(ops)
+	if errText != "" {
+		for range ops {
+			s.out = appendError(s.out, errText)
+		}
+	} else {
+		for i := range outcome.Replies {
+			s.appendReply(&outcome.Replies[i])
+		}
+	}
+	w.size = 0
+	if errText != "" {
+		w.arena, w.ops = nil, nil
+		return
+	}
+	clear(ops)
+	w.arena, w.ops = w.arena[:0], ops[:0]
+}
+
+func (s *session) appendReply(r *raft.Reply) {
+	if r.Err != nil {
+		s.out = appendError(s.out, lostReplyText(r.Err))
+		return
+	}
+	s.out = append(s.out, r.Data...)
+	s.flushLarge()
+}
+
+// propose returns the outcome of ops, or the error text that is the reply to each of them. The outcome has one reply for
+// each op.
+func (s *session) propose(ops [][]byte) (raft.Outcome, string) {
+	if s.failed {
+		return raft.Outcome{}, errTextEarlier
+	}
+	outcome, err := s.srv.rep.Propose(s.phaseContext(), ops)
+	s.clock.stop()
+	if err != nil {
+		s.failed = !errors.Is(err, raft.ErrTooLarge)
+		s.srv.metrics.failed(err)
+		return raft.Outcome{}, writeErrorText(err)
+	}
+	if len(outcome.Replies) != len(ops) {
+		s.broken("a proposal came back with another number of replies", "ops", len(ops), "replies", len(outcome.Replies))
+		return raft.Outcome{}, wordUnknown + "internal error"
+	}
+	return outcome, ""
+}
