@@ -9,6 +9,10 @@ import (
 	"github.com/nexus-replication/nexus/raft/failpoint"
 )
 
+// errPositionChanged says that somebody else changed the position, and nothing was applied. What that means, settle
+// finds out on a new connection.
+var errPositionChanged = errors.New("the position was changed by somebody else")
+
 // Apply applies entries in transactions that each carry the position of their last entry. See raft.Store.
 //
 // After an error that is not fatal, a part of the entries may be applied: the next call notices and goes on behind it.
@@ -34,10 +38,10 @@ func (b *Backend) apply(ctx context.Context, entries []raft.Entry) error {
 	for retry := true; ; retry = false {
 		err := b.applyOnce(ctx, entries)
 		// A closed connection says at once that trying again is worth it. Silence has cost its timeout already.
-		if err == nil || !retry || !isLost(err) || ctx.Err() != nil {
+		if err == nil || !retry || ctx.Err() != nil || !isLost(err) && !errors.Is(err, errPositionChanged) {
 			return err
 		}
-		b.log.Warn("connection to the backend was lost, connecting again", "addr", b.cfg.Addr, "err", err)
+		b.log.Warn("connecting to the backend again", "addr", b.cfg.Addr, "err", err)
 	}
 }
 
@@ -49,6 +53,8 @@ func (b *Backend) applyOnce(ctx context.Context, entries []raft.Entry) error {
 		if err := b.settle(ctx); err != nil {
 			return err
 		}
+	} else if len(entries) == 0 {
+		return b.look(ctx)
 	}
 	rest, err := b.follow(entries)
 	if err != nil {
@@ -63,6 +69,22 @@ func (b *Backend) applyOnce(ctx context.Context, entries []raft.Entry) error {
 		}
 		b.stats.entries.Add(uint64(b.run.entries))
 		rest = rest[b.run.entries:]
+	}
+	return nil
+}
+
+// look makes sure that the backend answers and still holds what was applied to it.
+func (b *Backend) look(ctx context.Context) error {
+	c := b.conn
+	release := context.AfterFunc(ctx, func() { _ = c.Close() })
+	defer release()
+	value, found, err := b.getMarker(c, false)
+	if err == nil && (!found || value != string(b.marker)) {
+		err = errPositionChanged
+	}
+	if err != nil {
+		b.dropConn()
+		return fmt.Errorf("look at backend %s: %w", b.cfg.Addr, err)
 	}
 	return nil
 }
@@ -111,6 +133,10 @@ func (b *Backend) execute(ctx context.Context) error {
 		// The server has thrown all of it away, and the connection is in step.
 		b.flight = nil
 		return fmt.Errorf("apply entries up to %d: %w", r.position.Index, err)
+	case errors.As(err, &mine) && mine.watched:
+		b.flight = nil
+		b.dropConn()
+		return fmt.Errorf("apply entries up to %d to backend %s: %w", r.position.Index, b.cfg.Addr, errPositionChanged)
 	case errors.As(err, &mine):
 		return b.broken(c, mine)
 	default:
@@ -135,14 +161,6 @@ func (b *Backend) execute(ctx context.Context) error {
 // that of other nodes, its position is made unusable, so that a restart does not go on with it.
 func (b *Backend) broken(c *conn, e *runError) error {
 	fatal := &raft.FatalError{Err: fmt.Errorf("apply entries up to %d to backend %s: %w", b.run.position.Index, b.cfg.Addr, e)}
-	if e.watched {
-		now, _, err := b.getMarker(c, false)
-		if err != nil {
-			now = err.Error()
-		}
-		fatal.Err = fmt.Errorf("another writer on backend %s: %s was %q, and is %q now (nothing was applied): %w",
-			b.cfg.Addr, markerKey, b.marker, now, e)
-	}
 	if e.diverged {
 		spoiled := fmt.Sprintf("v1 spoiled after %q: %.300s", b.marker, e.text)
 		if _, err := c.roundTrip([]string{"SELECT", fmt.Sprint(b.cfg.MetadataDB)}, []string{"SET", markerKey, spoiled}); err != nil {

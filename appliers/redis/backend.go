@@ -89,7 +89,7 @@ func (b *Backend) Open(ctx context.Context, id raft.Identity) (raft.Position, er
 		return raft.Position{}, err
 	}
 	b.log.Info("backend opened", "addr", b.cfg.Addr, "version", b.conn.server.version, "term", b.held.Term, "index", b.held.Index,
-		"deadlines", b.Deadlines.size.Load())
+		"deadlines", b.size.Load())
 	return b.held, nil
 }
 
@@ -117,7 +117,7 @@ func (b *Backend) adopt(c *conn) error {
 	if err := b.verifyCommands(c); err != nil {
 		return err
 	}
-	value, found, err := b.getMarker(c, false)
+	_, found, err := b.getMarker(c, false)
 	if err != nil {
 		return err
 	}
@@ -126,7 +126,8 @@ func (b *Backend) adopt(c *conn) error {
 			return err
 		}
 	}
-	if value, found, err = b.getMarker(c, true); err != nil {
+	value, found, err := b.getMarker(c, true)
+	if err != nil {
 		return err
 	}
 	if !found {

@@ -69,7 +69,7 @@ func BenchmarkReadDirect(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		defer nc.Close()
+		b.Cleanup(func() { nc.Close() })
 		conns[i] = &conn{Conn: nc}
 		conns[i].r = newReplyReader(conns[i], 4096)
 	}

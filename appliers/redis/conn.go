@@ -115,9 +115,16 @@ func (c *conn) one(args ...string) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %w", args[0], err)
 	}
 	if isError(replies[0]) {
-		return nil, fmt.Errorf("%s: backend answered %q", args[0], errorText(replies[0]))
+		return nil, &replyError{command: args[0], class: errorClass(replies[0]), text: errorText(replies[0])}
 	}
 	return replies[0], nil
+}
+
+// replyError is an error that the backend answered to a command of this package's own.
+type replyError struct{ command, class, text string }
+
+func (e *replyError) Error() string {
+	return fmt.Sprintf("%s: backend answered %q", e.command, e.text)
 }
 
 // connect makes a TCP connection and logs in. The end of ctx interrupts it, and everything done on the connection

@@ -111,11 +111,11 @@ func (b *Backend) askDeadlines(c *conn, db int, keys []string) error {
 		}
 		stored[i] = n
 	}
-	b.Deadlines.mu.Lock()
-	defer b.Deadlines.mu.Unlock()
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	for i, key := range keys {
 		if stored[i] >= ShiftMillis {
-			b.Deadlines.lower(db, key, stored[i]-ShiftMillis)
+			b.lower(db, key, stored[i]-ShiftMillis)
 		}
 	}
 	return nil

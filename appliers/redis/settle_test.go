@@ -198,6 +198,55 @@ func TestRestartEmpty(t *testing.T) {
 	}
 }
 
+// The backend is emptied or restarted between two calls, and no read meets it before it is filled again.
+func TestFilledAgain(t *testing.T) {
+	lose := map[string]func(s *server){
+		"restarted": func(s *server) { s.restart() },
+		"flushed":   func(s *server) { s.do(0, "FLUSHALL") },
+	}
+	for name, lose := range lose {
+		for _, idle := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s/idle=%v", name, idle), func(t *testing.T) {
+				s := startServer(t)
+				b := openBackend(t, testConfig(s.addr))
+				mustApply(t, b, entry(1, op("INCR", "n")), entry(2, op("INCR", "n")))
+				mustApply(t, b)
+				lose(s)
+				var next []raft.Entry
+				if !idle {
+					next = []raft.Entry{entry(3, op("INCR", "n"))}
+				}
+				var behind *raft.BehindError
+				if err := b.Apply(context.Background(), next); !errors.As(err, &behind) || behind.Position != (raft.Position{}) {
+					t.Fatalf("got %v", err)
+				}
+				mustApply(t, b, entry(1, op("INCR", "n")), entry(2, op("INCR", "n")))
+				mustApply(t, b, entry(3, op("INCR", "n")))
+				if got := s.do(0, "GET", "n"); got != "$1\r\n3\r\n" {
+					t.Errorf("n is %q", got)
+				}
+			})
+		}
+	}
+}
+
+// Without its position, a backend that holds data is not touched any more.
+func TestPositionDeleted(t *testing.T) {
+	for _, entries := range [][]raft.Entry{nil, {entry(2, op("INCR", "n"))}} {
+		s := startServer(t)
+		b := openBackend(t, testConfig(s.addr))
+		mustApply(t, b, entry(1, op("INCR", "n")))
+		s.do(13, "DEL", markerKey)
+		var fatal *raft.FatalError
+		if err := b.Apply(context.Background(), entries); !errors.As(err, &fatal) || !strings.Contains(err.Error(), "lost its position") {
+			t.Errorf("got %v", err)
+		}
+		if got := s.do(0, "GET", "n"); got != "$1\r\n1\r\n" {
+			t.Errorf("n is %q", got)
+		}
+	}
+}
+
 func TestRestartOld(t *testing.T) {
 	s := startServer(t)
 	b := openBackend(t, testConfig(s.addr))

@@ -24,6 +24,6 @@ func (b *Backend) Stats() Stats {
 		Execs:      b.stats.execs.Load(),
 		Reconnects: b.stats.reconnects.Load(),
 		Reads:      b.stats.reads.Load(),
-		Deadlines:  uint64(b.Deadlines.size.Load()),
+		Deadlines:  uint64(b.size.Load()),
 	}
 }

@@ -114,14 +114,22 @@ func commandArity(raw []byte) (arity int, known bool) {
 }
 
 // getMarker reads the position key; the connection is in the metadata database. With watch, a transaction on this
-// connection fails from now on if anybody else writes the key before.
+// connection fails from now on if anybody else writes the key before. (An earlier WATCH is forgotten with the changes
+// it saw: taking over a backend that came back empty writes the key.)
 func (b *Backend) getMarker(c *conn, watch bool) (value string, ok bool, err error) {
 	if watch {
-		if _, err := c.one("WATCH", markerKey); err != nil {
-			return "", false, err
+		for _, command := range [][]string{{"UNWATCH"}, {"WATCH", markerKey}} {
+			if _, err := c.one(command...); err != nil {
+				return "", false, err
+			}
 		}
 	}
 	raw, err := c.one("GET", markerKey)
+	var refused *replyError
+	if errors.As(err, &refused) && refused.class == "WRONGTYPE" {
+		return "", false, refuse("backend %s: %s is not a string: another client wrote it. If the data of the backend may go, "+
+			"run FLUSHALL on it and it will be filled again", b.cfg.Addr, markerKey)
+	}
 	if err != nil {
 		return "", false, fmt.Errorf("read the position: %w", err)
 	}
