@@ -21,6 +21,8 @@ const (
 	maxApplyPause = time.Second
 	// handOverAfter is how long a leader keeps its office while its own backend is not usable.
 	handOverAfter = time.Second
+	// idleCheck is how often the backend is looked at while there is nothing to apply.
+	idleCheck = 250 * time.Millisecond
 )
 
 // applyWaits are the readers that wait for a position.
@@ -75,7 +77,7 @@ type applyLoop struct {
 
 func (a *applyLoop) run(ctx context.Context) {
 	for {
-		target := a.r.committed.wait(ctx, a.position.Index)
+		target := a.r.committed.wait(ctx, a.position.Index, idleCheck)
 		if ctx.Err() != nil {
 			return
 		}
@@ -86,16 +88,9 @@ func (a *applyLoop) run(ctx context.Context) {
 	}
 }
 
-// step applies the next run of entries. An error is fatal.
+// step applies the next run of entries up to target, or looks at the backend if there is none. An error is fatal.
 func (a *applyLoop) step(ctx context.Context, target uint64) error {
-	raw, err := a.r.disk.memory.Entries(a.position.Index+1, target+1, maxApplyBytes)
-	if errors.Is(err, etcdraft.ErrCompacted) {
-		return fmt.Errorf("the backend holds index %d, which the log no longer reaches back to", a.position.Index)
-	}
-	if err != nil {
-		return fmt.Errorf("read the log: %w", err)
-	}
-	run, err := a.decode(raw)
+	run, err := a.next(target)
 	if err != nil {
 		return err
 	}
@@ -105,9 +100,11 @@ func (a *applyLoop) step(ctx context.Context, target uint64) error {
 		var fatal *FatalError
 		switch {
 		case err == nil:
-			failpoint.Hit("raft.after-apply")
 			a.recovered()
-			a.finish(run, run.entries[len(run.entries)-1].Index)
+			if n := len(run.entries); n > 0 {
+				failpoint.Hit("raft.after-apply")
+				a.finish(run, run.entries[n-1].Index)
+			}
 			return nil
 		case errors.As(err, &behind):
 			return a.rewind(run, behind.Position)
@@ -124,6 +121,21 @@ func (a *applyLoop) step(ctx context.Context, target uint64) error {
 			return nil
 		}
 	}
+}
+
+// next reads the entries after the position from the log, up to target.
+func (a *applyLoop) next(target uint64) (applyRun, error) {
+	if target <= a.position.Index {
+		return applyRun{}, nil
+	}
+	raw, err := a.r.disk.memory.Entries(a.position.Index+1, target+1, maxApplyBytes)
+	if errors.Is(err, etcdraft.ErrCompacted) {
+		return applyRun{}, fmt.Errorf("the backend holds index %d, which the log no longer reaches back to", a.position.Index)
+	}
+	if err != nil {
+		return applyRun{}, fmt.Errorf("read the log: %w", err)
+	}
+	return a.decode(raw)
 }
 
 // applyRun is consecutive entries with the groups of this node in them.
@@ -199,7 +211,7 @@ func (a *applyLoop) rewind(run applyRun, held Position) error {
 		return err
 	}
 	a.r.log.Warn("backend holds another position than expected", "expected", a.position.Index, "holds", held.Index)
-	if held.Index >= run.entries[0].Index {
+	if len(run.entries) > 0 && held.Index >= run.entries[0].Index {
 		for i := range run.entries {
 			for j := range run.entries[i].Commands {
 				c := &run.entries[i].Commands[j]
@@ -280,19 +292,27 @@ func (w *watermark) raise(value uint64) {
 	}
 }
 
-// wait returns the value once it is above floor, or when ctx ends.
-func (w *watermark) wait(ctx context.Context, floor uint64) uint64 {
+// wait returns the value once it is above floor, when patience has passed, or when ctx ends.
+func (w *watermark) wait(ctx context.Context, floor uint64, patience time.Duration) uint64 {
+	if value := w.load(); value > floor {
+		return value
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	for {
-		w.mu.Lock()
-		value := w.value
-		w.mu.Unlock()
-		if value > floor {
-			return value
-		}
 		select {
 		case <-w.signal:
 		case <-ctx.Done():
+			return w.load()
+		}
+		if value := w.load(); value > floor {
 			return value
 		}
 	}
+}
+
+func (w *watermark) load() uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.value
 }

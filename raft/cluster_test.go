@@ -21,7 +21,8 @@ import (
 type mapStore struct {
 	mu       sync.Mutex
 	id       Identity
-	position Position
+	position Position // what the data is of
+	expected Position // what the Replicator was told last
 	data     map[string]string
 	failWith error // machine error
 	applied  []string
@@ -35,7 +36,7 @@ func (s *mapStore) Open(_ context.Context, id Identity) (Position, error) {
 	if s.id != (Identity{}) && s.id != id {
 		return Position{}, &FatalError{fmt.Errorf("backend belongs to %+v", s.id)}
 	}
-	s.id = id
+	s.id, s.expected = id, s.position
 	return s.position, nil
 }
 
@@ -45,7 +46,8 @@ func (s *mapStore) Apply(_ context.Context, entries []Entry) error {
 	if s.failWith != nil {
 		return s.failWith
 	}
-	if s.position.Index != entries[0].Index-1 {
+	if len(entries) == 0 && s.position != s.expected || len(entries) > 0 && s.position.Index != entries[0].Index-1 {
+		s.expected = s.position
 		return &BehindError{s.position}
 	}
 	for i := range entries {
@@ -53,7 +55,7 @@ func (s *mapStore) Apply(_ context.Context, entries []Entry) error {
 			c := &entries[i].Commands[j]
 			c.Reply = []byte(s.do(string(c.Data)))
 		}
-		s.position = entries[i].Position
+		s.position, s.expected = entries[i].Position, entries[i].Position
 	}
 	return nil
 }

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -54,17 +56,18 @@ func ExampleReplicator() {
 	stores := make([]*register, len(urls))
 	members := make([]*raft.Replicator, len(urls))
 	var starting sync.WaitGroup
+	dir, err := os.MkdirTemp("", "nexus-example")
+	check(err)
+	defer os.RemoveAll(dir)
 	for i := range urls {
-		dir, err := os.MkdirTemp("", "nexus-example")
-		check(err)
-		defer os.RemoveAll(dir)
 		stores[i] = &register{values: make(map[string]string)}
 
 		cfg := raft.NewConfig()
-		cfg.NodeURL, cfg.ClusterURLs, cfg.DataDir, cfg.Store = urls[i], urls, dir, stores[i]
+		cfg.NodeURL, cfg.ClusterURLs, cfg.DataDir, cfg.Store = urls[i], urls, filepath.Join(dir, strconv.Itoa(i)), stores[i]
 		cfg.Logger = slog.New(slog.DiscardHandler)
-		members[i], err = raft.New(cfg)
+		member, err := raft.New(cfg)
 		check(err)
+		members[i] = member
 		starting.Go(func() { check(members[i].Start(ctx)) })
 	}
 	starting.Wait()

@@ -131,8 +131,7 @@ func New(cfg Config) (*Replicator, error) {
 func (r *Replicator) Start(ctx context.Context) error {
 	if err := r.start(ctx); err != nil {
 		r.cancel(fmt.Errorf("%w: %w", ErrStopped, err))
-		r.release()
-		return err
+		return errors.Join(err, r.release())
 	}
 	return nil
 }

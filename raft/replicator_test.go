@@ -172,6 +172,15 @@ func TestBackendLosesItsDataWhileRunning(t *testing.T) {
 	c.converged()
 }
 
+// Nobody writes or reads, and yet a backend that came back empty is noticed and filled.
+func TestIdleBackendLosesItsData(t *testing.T) {
+	c := newTestCluster(t, 3, nil)
+	c.propose(0, "k=1")
+	c.converged()
+	c.stores[1].wipe()
+	c.converged()
+}
+
 func TestBackendFailsOnTheLeader(t *testing.T) {
 	c := newTestCluster(t, 3, nil)
 	leader := c.leader()

@@ -60,6 +60,9 @@ type Store interface {
 	// from an older dump): the caller applies again from there. *FatalError if going on would risk the data: the
 	// node stops. Any other error means that nothing was applied because of the machine (connection, disk, memory,
 	// LOADING): the caller stops serving and retries with the same entries.
+	//
+	// While nothing is committed, Apply is called with no entries at all a few times a second: the Store then makes
+	// sure that the backend is there and holds what was applied to it, and answers with the same errors.
 	Apply(ctx context.Context, entries []Entry) error
 
 	// Position reads the position the backend holds now.
