@@ -51,37 +51,27 @@ func run(ctx context.Context, opts *options, log *slog.Logger) error {
 	// The listeners answer while the node waits for its backend and the others, so that it can be asked what it waits for.
 	startCtx, cancelStart := context.WithCancel(ctx)
 	defer cancelStart()
-	started := make(chan error, 1)
-	go func() { started <- n.replicator.Start(startCtx) }()
-
-	running := false
-	err = func() error {
-		for {
-			select {
-			case err := <-started:
-				if err != nil {
-					started <- err
-					return startError(opts, err)
-				}
-				running = true
-				started = nil
-				log.Info("running", "proxyPort", opts.proxyPort, "grpcPort", opts.grpcPort, "metricsPort", opts.metricsPort)
-			case err := <-failed:
-				return err
-			case <-n.replicator.Done():
-				return fmt.Errorf("the node stopped: %w", n.replicator.Err())
-			case <-ctx.Done():
-				return nil
-			}
-		}
+	started := make(chan struct{})
+	var startErr error
+	go func() {
+		defer close(started)
+		startErr = n.replicator.Start(startCtx)
 	}()
-	if ctx.Err() != nil {
-		log.Info("stopping")
-		err = nil // Starting was broken off by the signal.
+	select {
+	case <-started:
+		err = startError(opts, startErr)
+	case err = <-failed:
+	case <-ctx.Done():
 	}
 	cancelStart()
-	if !running {
-		<-started // Start may not run beside Stop.
+	<-started // Start may not run beside Stop.
+	if err == nil && startErr == nil && ctx.Err() == nil {
+		log.Info("running", "proxyPort", opts.proxyPort, "grpcPort", opts.grpcPort, "metricsPort", opts.metricsPort)
+		err = n.watch(ctx, failed)
+	}
+	if ctx.Err() != nil {
+		log.Info("stopping")
+		err = nil // Starting may have been broken off by the signal.
 	}
 	return errors.Join(err, n.stop())
 }
@@ -173,6 +163,29 @@ func (n *node) serve(open *ports) <-chan error {
 	return failed
 }
 
+// watch returns when the node is to stop, or with the reason why it must. A node that was removed from its cluster stays:
+// clients that still come are told where they are wrong until somebody stops it.
+func (n *node) watch(ctx context.Context, failed <-chan error) error {
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+		return nil
+	case <-n.replicator.Done():
+	}
+	err := n.replicator.Err()
+	if !errors.Is(err, raft.ErrRemoved) {
+		return fmt.Errorf("the node stopped: %w", err)
+	}
+	n.log.Error("this node was removed from its cluster; it refuses every request until it is stopped", "err", err)
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+		return nil
+	}
+}
+
 // stop drains the clients, hands over leadership, and ends everything. Clients go first: what they have proposed is
 // answered while the log still runs.
 func (n *node) stop() error {
@@ -210,6 +223,9 @@ func (n *node) warn(err error) {
 
 // startError names the flag where starting failed because of one.
 func startError(opts *options, err error) error {
+	if err == nil {
+		return nil
+	}
 	if errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, syscall.EADDRNOTAVAIL) {
 		return listenError("nexus-node-url", opts.nodeURL, err)
 	}
