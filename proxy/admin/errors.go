@@ -52,7 +52,7 @@ func statusError(err error) error {
 // readError is statusError for what changes nothing, where failed is as good as not done.
 func readError(err error) error {
 	var r refusal
-	if err == nil || errors.As(err, &r) || errors.Is(err, raft.ErrNotDone) || errors.Is(err, raft.ErrTooLarge) {
+	if err == nil || errors.As(err, &r) || errors.Is(err, raft.ErrTooLarge) {
 		return statusError(err)
 	}
 	if errors.Is(err, context.DeadlineExceeded) {

@@ -77,7 +77,7 @@ func benchmark(b *testing.B, addr string, clients int, request []byte, n, size i
 		if err != nil {
 			b.Fatal(err)
 		}
-		defer conn.Close()
+		b.Cleanup(func() { conn.Close() })
 		wg.Add(1)
 		go func() {
 			defer wg.Done()

@@ -77,7 +77,7 @@ func BenchmarkLoopback(b *testing.B) {
 	packet := []byte(strings.Repeat(encode([]string{"SET", "key:000000000001", "v"}), 16))
 	for _, guarded := range []bool{false, true} {
 		b.Run(fmt.Sprintf("guard=%v", guarded), func(b *testing.B) {
-			var ln net.Listener = mustListen(b)
+			ln := mustListen(b)
 			if guarded {
 				ln = NewListener(ln, DefaultLimits())
 			}

@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	acceptDelayMin = 5 * time.Millisecond
-	acceptDelayMax = time.Second
+	firstAcceptDelay = 5 * time.Millisecond
+	lastAcceptDelay  = time.Second
 
 	refuseReply   = "-ERR max number of clients reached\r\n"
 	refuseTimeout = time.Second
@@ -53,14 +53,14 @@ func NewListener(inner net.Listener, limits Limits) *Listener {
 // and tries again. Any other error is returned after a pause, because redcon
 // calls again at once whatever the error was.
 func (l *Listener) Accept() (net.Conn, error) {
-	delay := acceptDelayMin
+	delay := firstAcceptDelay
 	for {
 		inner, err := l.inner.Accept()
 		if err == nil {
 			if c := l.admit(inner); c != nil {
 				return c, nil
 			}
-			delay = acceptDelayMin
+			delay = firstAcceptDelay
 			continue
 		}
 		if errors.Is(err, net.ErrClosed) {
@@ -68,13 +68,13 @@ func (l *Listener) Accept() (net.Conn, error) {
 		}
 		l.acceptErrors.Add(1)
 		if !shortage(err) {
-			l.pause(acceptDelayMax)
+			l.pause(lastAcceptDelay)
 			return nil, fmt.Errorf("guard: accept: %w", err)
 		}
 		if !l.pause(delay) {
 			return nil, fmt.Errorf("guard: accept: %w", net.ErrClosed)
 		}
-		delay = min(2*delay, acceptDelayMax)
+		delay = min(2*delay, lastAcceptDelay)
 	}
 }
 

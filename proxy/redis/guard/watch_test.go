@@ -50,7 +50,7 @@ func mustWrite(t testing.TB, c io.Writer, s string) {
 	}
 }
 
-func waitDone(t testing.TB, ctx context.Context) {
+func waitDone(ctx context.Context, t testing.TB) {
 	t.Helper()
 	select {
 	case <-ctx.Done():
@@ -73,7 +73,7 @@ func TestWatchSeesClose(t *testing.T) {
 				t.Fatal("ended too early")
 			}
 			leave(client)
-			waitDone(t, ctx)
+			waitDone(ctx, t)
 			if cause := context.Cause(ctx); !errors.Is(cause, ErrDisconnected) {
 				t.Errorf("cause %v", cause)
 			}
@@ -95,7 +95,7 @@ func TestWatchOwnClose(t *testing.T) {
 	ctx, stop := c.WatchDisconnect(context.Background())
 	defer stop()
 	_ = c.Close()
-	waitDone(t, ctx)
+	waitDone(ctx, t)
 }
 
 func TestWatchParent(t *testing.T) {
@@ -104,7 +104,7 @@ func TestWatchParent(t *testing.T) {
 	ctx, stop := c.WatchDisconnect(parent)
 	mine := errors.New("mine")
 	cancel(mine)
-	waitDone(t, ctx)
+	waitDone(ctx, t)
 	if !errors.Is(context.Cause(ctx), mine) {
 		t.Errorf("cause %v", context.Cause(ctx))
 	}

@@ -9,21 +9,21 @@ const CurrentDB = -1
 type MoveKind uint8
 
 const (
-	// MoveNone: no deadline appears anywhere. The command may well remove one.
+	// MoveNone says that no deadline appears anywhere. The command may well remove one.
 	MoveNone MoveKind = iota
-	// MoveRename: Dst gets the deadline of Src, which is gone.
+	// MoveRename says that Dst gets the deadline of Src, which is gone.
 	MoveRename
-	// MoveCopy: Dst gets the deadline of Src, which keeps it.
+	// MoveCopy says that Dst gets the deadline of Src, which keeps it.
 	MoveCopy
-	// MoveKey: the key, Src and Dst, goes from SrcDB to DstDB.
+	// MoveKey says that the key, Src and Dst, goes from SrcDB to DstDB.
 	MoveKey
-	// MoveSwapDB: SrcDB and DstDB change places.
+	// MoveSwapDB says that SrcDB and DstDB change places.
 	MoveSwapDB
-	// MoveFlushDB: all keys of the database are gone.
+	// MoveFlushDB says that all keys of the database are gone.
 	MoveFlushDB
-	// MoveFlushAll: all keys of all databases are gone.
+	// MoveFlushAll says that all keys of all databases are gone.
 	MoveFlushAll
-	// MoveRestore: Dst gets the deadline that RewriteTime returned, if any.
+	// MoveRestore says that Dst gets the deadline that RewriteTime returned, if any.
 	MoveRestore
 )
 

@@ -25,8 +25,8 @@ var live struct {
 func TestMain(m *testing.M) {
 	code := m.Run()
 	if live.cmd != nil {
-		live.cmd.Process.Kill()
-		live.cmd.Wait()
+		_ = live.cmd.Process.Kill()
+		_ = live.cmd.Wait()
 	}
 	os.Exit(code)
 }
@@ -99,7 +99,9 @@ func (c *client) doArgs(args [][]byte) any {
 	if _, err := c.c.Write(buf); err != nil {
 		c.t.Fatal(err)
 	}
-	c.c.SetReadDeadline(time.Now().Add(20 * time.Second))
+	if err := c.c.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		c.t.Fatal(err)
+	}
 	v, err := c.read()
 	if err != nil {
 		c.t.Fatalf("%q: %v", args, err)
