@@ -72,7 +72,10 @@ type applyLoop struct {
 	position Position
 	// settledTerm is the greatest term of which an entry was applied; proposals offered before it are settled.
 	settledTerm uint64
-	failingAt   time.Time // when the backend began to fail; zero while it works
+	// highest is the index up to which entries were applied at any time, and their proposals answered.
+	highest   uint64
+	logBytes  uint64    // applied since the last snapshot, about
+	failingAt time.Time // when the backend began to fail; zero while it works
 }
 
 func (a *applyLoop) run(ctx context.Context) {
@@ -85,12 +88,16 @@ func (a *applyLoop) run(ctx context.Context) {
 			a.r.fail(fmt.Errorf("apply after index %d: %w", a.position.Index, err))
 			return
 		}
+		a.snapshotIfDue()
 	}
 }
 
 // step applies the next run of entries up to target, or looks at the backend if there is none. An error is fatal.
 func (a *applyLoop) step(ctx context.Context, target uint64) error {
 	run, err := a.next(target)
+	if errors.Is(err, etcdraft.ErrCompacted) {
+		return a.restore(ctx)
+	}
 	if err != nil {
 		return err
 	}
@@ -129,9 +136,6 @@ func (a *applyLoop) next(target uint64) (applyRun, error) {
 		return applyRun{}, nil
 	}
 	raw, err := a.r.disk.memory.Entries(a.position.Index+1, target+1, maxApplyBytes)
-	if errors.Is(err, etcdraft.ErrCompacted) {
-		return applyRun{}, fmt.Errorf("the backend holds index %d, which the log no longer reaches back to", a.position.Index)
-	}
 	if err != nil {
 		return applyRun{}, fmt.Errorf("read the log: %w", err)
 	}
@@ -149,6 +153,7 @@ func (a *applyLoop) decode(raw []raftpb.Entry) (applyRun, error) {
 	for i := range raw {
 		e := &run.entries[i]
 		e.Position = Position{Term: raw[i].Term, Index: raw[i].Index}
+		a.logBytes += uint64(len(raw[i].Data))
 		if raw[i].Type != raftpb.EntryNormal {
 			continue
 		}
@@ -178,6 +183,7 @@ func (a *applyLoop) finish(run applyRun, last uint64) {
 			break
 		}
 		a.position = e.Position
+		a.highest = max(a.highest, e.Index)
 		// Published before the client is told, so that its next read on this node finds it.
 		a.r.applied.Store(e.Index)
 		a.r.appliedTerm.Store(e.Term)
@@ -236,6 +242,9 @@ func (r *Replicator) checkHeld(held Position) error {
 		return &FatalError{fmt.Errorf("the backend holds index %d but this node's log ends at %d: the data directory is older than the backend; replace this node or restore its data directory", held.Index, last)}
 	}
 	term, err := r.disk.memory.Term(held.Index)
+	if errors.Is(err, etcdraft.ErrCompacted) {
+		return nil // a snapshot will replace it
+	}
 	if err != nil {
 		return fmt.Errorf("read the log at index %d: %w", held.Index, err)
 	}
@@ -250,7 +259,10 @@ func (a *applyLoop) failing(err error) {
 	now := time.Now()
 	if a.failingAt.IsZero() {
 		a.failingAt = now
-		a.r.log.Error("backend failing, not serving until it works again", "err", err)
+		var restoring errRestoring
+		if !errors.As(err, &restoring) { // that is logged where it begins
+			a.r.log.Error("backend failing, not serving until it works again", "err", err)
+		}
 	}
 	a.r.backendProblem.Store(&err)
 	if now.Sub(a.failingAt) > handOverAfter {

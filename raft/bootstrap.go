@@ -30,6 +30,14 @@ type introduction struct {
 	Removed     []uint64 `json:"removed,omitempty"`
 }
 
+// errNoFirstMember means that the cluster exists already, and that this node is not in it though its URL is among those
+// of the first members: its data directory is new.
+type errNoFirstMember struct{ peer string }
+
+func (e errNoFirstMember) Error() string {
+	return fmt.Sprintf("node %s is in a cluster in which this node, whose data directory is new, is not", e.peer)
+}
+
 // errMisconfigured is what waiting does not mend.
 type errMisconfigured struct{ error }
 
@@ -42,8 +50,7 @@ func (r *Replicator) enterCluster(ctx context.Context) error {
 	enter := r.meetFirstMembers
 	if !slices.ContainsFunc(r.cfg.ClusterURLs, func(u string) bool { return sameURL(u, r.cfg.NodeURL) }) {
 		enter = r.findOwnMembership
-		r.role.Store(roleJoining)
-		r.log.Info("waiting to be added to the cluster", "url", r.cfg.NodeURL, "id", formatID(r.identity.ID))
+		r.waitToJoin("repl HOST:PORT addNode " + r.cfg.NodeURL)
 	}
 	var said string
 	for {
@@ -54,6 +61,12 @@ func (r *Replicator) enterCluster(ctx context.Context) error {
 		var wrong errMisconfigured
 		if errors.As(err, &wrong) {
 			return err
+		}
+		var late errNoFirstMember
+		if errors.As(err, &late) {
+			enter = r.findOwnMembership
+			r.waitToJoin("if it lost its data, repl HOST:PORT replaceNode " + r.cfg.NodeURL)
+			continue
 		}
 		r.setProblem(err.Error())
 		if err.Error() != said {
@@ -66,6 +79,12 @@ func (r *Replicator) enterCluster(ctx context.Context) error {
 			return fmt.Errorf("enter the cluster: %w: %w", context.Cause(ctx), err)
 		}
 	}
+}
+
+// waitToJoin says that it depends on an operator now.
+func (r *Replicator) waitToJoin(remedy string) {
+	r.role.Store(roleJoining)
+	r.log.Warn("waiting to be added to the cluster", "url", r.cfg.NodeURL, "id", formatID(r.identity.ID), "run", remedy)
 }
 
 func (r *Replicator) meetFirstMembers(ctx context.Context) error {
@@ -81,7 +100,7 @@ func (r *Replicator) meetFirstMembers(ctx context.Context) error {
 		// A peer that was a first member knows the ids it met. One that has none in its list has another cluster, or
 		// met another node at this node's URL.
 		if peer.Cluster != 0 && !containsID(peer.Bootstrap, r.identity.ID) && !containsID(peer.Members, r.identity.ID) {
-			return errMisconfigured{fmt.Errorf("node %s is already in a cluster, in which this node (id %x, new data directory) is not: if it lost its data, remove its URL there and add it again under -nexus-node-url %s", url, r.identity.ID, r.cfg.NodeURL)}
+			return errNoFirstMember{url}
 		}
 		if peer.Cluster == 0 && !sameURLs(peer.ClusterURLs, r.cfg.ClusterURLs) {
 			return errMisconfigured{fmt.Errorf("node %s was started with the cluster URLs %s, this node with %s: all first members need the same", url, strings.Join(peer.ClusterURLs, ","), strings.Join(r.cfg.ClusterURLs, ","))}
@@ -95,11 +114,14 @@ func (r *Replicator) meetFirstMembers(ctx context.Context) error {
 }
 
 func (r *Replicator) findOwnMembership(ctx context.Context) error {
-	var problems []error
+	var problems []string
 	for _, url := range r.cfg.ClusterURLs {
+		if sameURL(url, r.cfg.NodeURL) {
+			continue
+		}
 		peer, err := r.introduce(ctx, url)
 		if err != nil {
-			problems = append(problems, err)
+			problems = append(problems, err.Error())
 			continue
 		}
 		if slices.Contains(peer.Removed, r.identity.ID) {
@@ -111,10 +133,8 @@ func (r *Replicator) findOwnMembership(ctx context.Context) error {
 			return r.adopt(id)
 		}
 	}
-	if len(problems) == len(r.cfg.ClusterURLs) {
-		return errors.Join(problems...)
-	}
-	return fmt.Errorf("not yet a member: add %s with `repl HOST:PORT addNode %s`", r.cfg.NodeURL, r.cfg.NodeURL)
+	problems = append(problems, fmt.Sprintf("not yet a member: run repl HOST:PORT addNode %s, or replaceNode if it was one before", r.cfg.NodeURL))
+	return errors.New(strings.Join(problems, "; "))
 }
 
 func (r *Replicator) adopt(id identity) error {

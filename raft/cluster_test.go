@@ -1,15 +1,19 @@
 package raft
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"maps"
+	"math/rand/v2"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -19,13 +23,15 @@ import (
 // mapStore is a backend in memory: "key=value" sets, "key+" counts up; replies are the new value. It survives the
 // Replicator, as a backend survives its node.
 type mapStore struct {
-	mu       sync.Mutex
-	id       Identity
-	position Position // what the data is of
-	expected Position // what the Replicator was told last
-	data     map[string]string
-	failWith error // machine error
-	applied  []string
+	mu          sync.Mutex
+	id          Identity
+	position    Position // what the data is of
+	expected    Position // what the Replicator was told last
+	data        map[string]string
+	failWith    error // machine error
+	failRestore error
+	restores    []Position
+	applied     []string
 }
 
 func newMapStore() *mapStore { return &mapStore{data: make(map[string]string)} }
@@ -74,6 +80,36 @@ func (s *mapStore) do(cmd string) string {
 	return value
 }
 
+func (s *mapStore) Snapshot(context.Context) (io.ReadCloser, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failWith != nil {
+		return nil, s.failWith
+	}
+	data, err := json.Marshal(s.data)
+	return io.NopCloser(bytes.NewReader(data)), err
+}
+
+func (s *mapStore) Restore(_ context.Context, id Identity, snap *Snapshot) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.restores = append(s.restores, snap.Position)
+	if s.failRestore != nil {
+		s.id, s.position, s.data = snap.Origin, snap.Position, nil // half done
+		return s.failRestore
+	}
+	halfDone := snap.Again && s.id == snap.Origin && s.position == snap.Position
+	if s.id != (Identity{}) && s.id != id && !halfDone {
+		return &FatalError{fmt.Errorf("backend belongs to %+v", s.id)}
+	}
+	data := make(map[string]string)
+	if err := json.NewDecoder(snap.Data).Decode(&data); err != nil {
+		return &FatalError{err}
+	}
+	s.id, s.position, s.expected, s.data = id, snap.Position, snap.Position, data
+	return nil
+}
+
 func (s *mapStore) Position(context.Context) (Position, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -92,6 +128,12 @@ func (s *mapStore) wipe() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.position, s.data = Position{}, make(map[string]string)
+}
+
+func (s *mapStore) restored() []Position {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.restores)
 }
 
 func (s *mapStore) fail(err error) {
@@ -118,12 +160,16 @@ type testCluster struct {
 
 func freeURL(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		// Below the ports that the system gives to outgoing connections, one of which could take it in between.
+		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000)))
+		if err == nil {
+			ln.Close()
+			return "http://" + ln.Addr().String()
+		}
 	}
-	defer ln.Close()
-	return "http://" + ln.Addr().String()
+	t.Fatal("no free port")
+	return ""
 }
 
 func newTestCluster(t *testing.T, n int, tune func(*Config)) *testCluster {

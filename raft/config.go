@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/url"
 	"time"
 )
@@ -36,8 +37,10 @@ type Config struct {
 	// Timeout bounds Propose, Read and membership changes that carry no earlier deadline.
 	Timeout time.Duration
 
-	// SnapshotCount is the number of applied entries after which the log is compacted, where the Store can do it.
+	// A snapshot of the backend is taken, and the log before it dropped, after SnapshotCount applied entries or
+	// SnapshotBytes of them, whichever comes first. The log since then is also held in memory.
 	SnapshotCount uint64
+	SnapshotBytes uint64
 	// MaxProposalBytes bounds the commands of one Propose call; MaxBatchBytes and MaxBatchCommands what is put into
 	// one entry with others.
 	MaxProposalBytes int
@@ -60,6 +63,7 @@ func NewConfig() Config {
 		ElectionTicks:    10,
 		Timeout:          5 * time.Second,
 		SnapshotCount:    100_000,
+		SnapshotBytes:    128 << 20,
 		MaxProposalBytes: 1 << 30,
 		MaxBatchBytes:    1 << 20,
 		MaxBatchCommands: 8192,
@@ -104,6 +108,8 @@ func (c *Config) Validate() error {
 		{"Tick", int64(c.Tick), int64(time.Millisecond)},
 		{"ElectionTicks", int64(c.ElectionTicks), 5},
 		{"Timeout", int64(c.Timeout), int64(time.Millisecond)},
+		{"SnapshotCount", int64(min(c.SnapshotCount, math.MaxInt64)), 1},
+		{"SnapshotBytes", int64(min(c.SnapshotBytes, math.MaxInt64)), 1},
 		{"MaxProposalBytes", int64(c.MaxProposalBytes), 1},
 		{"MaxBatchBytes", int64(c.MaxBatchBytes), 1},
 		{"MaxBatchCommands", int64(c.MaxBatchCommands), 1},

@@ -39,6 +39,19 @@
 // as long as the last such round promises that no other leader can exist, and looks again after the backend answered.
 // See lease for what it rests on.
 //
+// # Snapshots
+//
+// The log would grow for ever. After so many entries (Config.SnapshotCount, Config.SnapshotBytes) each member asks its
+// Store for the state at the last applied position, as a stream; writes it to disk with a checksum while entries go on
+// being applied; and lets its log begin there. Nothing of it is held in memory. A member that needs what the log no
+// longer has gets the leader's newest snapshot, as a stream that is verified before anything believes it; a backend that
+// holds less than the log reaches back to is filled from its own node's newest. Restore of a Store need not be atomic: a
+// file in the data directory says that it has begun, and a node that finds it there restores again before it asks its
+// backend for anything.
+//
+// Replicator.Backup writes such a snapshot to a file that RestoreBackup begins a new cluster with. ForceSingleMember is
+// for the day when a majority is lost for good.
+//
 // # What it must never do
 //
 // Look into commands; let a clock, chance or configuration decide what an entry does; answer without being sure.

@@ -1,8 +1,11 @@
 package raft_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -37,6 +40,24 @@ func (s *register) Apply(_ context.Context, entries []raft.Entry) error {
 		}
 		s.position = e.Position
 	}
+	return nil
+}
+
+func (s *register) Snapshot(context.Context) (io.ReadCloser, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	data, err := json.Marshal(s.values)
+	return io.NopCloser(bytes.NewReader(data)), err
+}
+
+func (s *register) Restore(_ context.Context, _ raft.Identity, snap *raft.Snapshot) error {
+	values := make(map[string]string)
+	if err := json.NewDecoder(snap.Data).Decode(&values); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.values, s.position = values, snap.Position
 	return nil
 }
 

@@ -8,13 +8,21 @@ import (
 	etcdraft "go.etcd.io/etcd/raft/v3"
 )
 
-// refusal is why nothing can be asked of this node at all now, or nil.
-func (r *Replicator) refusal() error {
+// absence is why this node cannot take part in anything now, or nil.
+func (r *Replicator) absence() error {
 	if r.ctx.Err() != nil {
 		return r.stopCause()
 	}
 	if !r.isRunning() {
 		return fmt.Errorf("node is starting: %s", r.startProblem())
+	}
+	return nil
+}
+
+// refusal is why no reads and writes can be asked of this node now, or nil.
+func (r *Replicator) refusal() error {
+	if err := r.absence(); err != nil {
+		return err
 	}
 	if p := r.backendProblem.Load(); p != nil {
 		return fmt.Errorf("backend of this node: %w", *p)
@@ -65,6 +73,7 @@ func (r *Replicator) Status() Status {
 		Applied:     r.applied.Load(),
 		Members:     r.Members(),
 		Lease:       r.lease.remaining(),
+		Snapshot:    r.snapshotIndex.Load(),
 	}
 	if p := r.progress.Load(); p != nil {
 		s.Progress = *p

@@ -101,6 +101,7 @@ func TestLinearizableUnderPartitions(t *testing.T) {
 func testLinearizable(t *testing.T, leases bool) {
 	c := newTestCluster(t, 3, func(cfg *Config) {
 		cfg.LeaseReads = leases
+		cfg.SnapshotCount = 50
 		cfg.Timeout = 500 * time.Millisecond
 	})
 	c.leader()

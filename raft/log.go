@@ -25,72 +25,105 @@ type walMetadata struct {
 
 // diskLog is the durable log (etcd's write-ahead log) and its copy in memory, from which raft and the applier read.
 type diskLog struct {
-	wal    *wal.WAL
-	memory *etcdraft.MemoryStorage
+	wal       *wal.WAL
+	walPath   string
+	memory    *etcdraft.MemoryStorage
+	snapshots *snapshots
 	// lastStamp is the greatest stamp of any entry that was ever appended here, so that a new leader's stamps never run
 	// backwards. Owned by the raft loop.
 	lastStamp int64
 	existed   bool
+	bytes     uint64 // of the entries that the log held when it was opened
+	// base is the snapshot that the log began with when it was opened; nil without one.
+	base *raftpb.Snapshot
 }
 
 // openLog opens or creates the log in dir. A torn tail, left by a crash while writing, is cut off: what it held was
 // never acknowledged.
 func openLog(dir string, id identity, lg *zap.Logger) (*diskLog, error) {
-	path := filepath.Join(dir, walDir)
 	meta, err := json.Marshal(walMetadata{Cluster: id.Cluster, Node: id.ID})
 	if err != nil {
 		return nil, fmt.Errorf("encode log metadata: %w", err)
 	}
-	if !wal.Exist(path) {
-		// A directory without a complete first segment is what a crash during creation leaves.
-		if err := os.RemoveAll(path); err != nil {
-			return nil, fmt.Errorf("clear the unfinished log: %w", err)
-		}
-		w, err := wal.Create(lg, path, meta)
-		if err != nil {
-			return nil, fmt.Errorf("create the log in %s: %w", path, err)
-		}
-		return &diskLog{wal: w, memory: etcdraft.NewMemoryStorage()}, nil
+	files, err := openSnapshots(dir, lg)
+	if err != nil {
+		return nil, err
 	}
-	return readLog(path, meta, lg)
+	l := &diskLog{walPath: filepath.Join(dir, walDir), memory: etcdraft.NewMemoryStorage(), snapshots: files}
+	if wal.Exist(l.walPath) {
+		return l, l.read(meta, lg)
+	}
+	// A directory without a complete first segment is what a crash during creation leaves.
+	if err := os.RemoveAll(l.walPath); err != nil {
+		return nil, fmt.Errorf("clear the unfinished log: %w", err)
+	}
+	if l.wal, err = wal.Create(lg, l.walPath, meta); err != nil {
+		return nil, fmt.Errorf("create the log in %s: %w", l.walPath, err)
+	}
+	return l, nil
 }
 
-func readLog(path string, meta []byte, lg *zap.Logger) (*diskLog, error) {
+// read loads the newest snapshot's metadata and the log after it.
+func (l *diskLog) read(meta []byte, lg *zap.Logger) error {
+	known, err := wal.ValidSnapshotEntries(lg, l.walPath)
+	if err != nil {
+		return fmt.Errorf("read the log in %s: %w", l.walPath, err)
+	}
+	if l.base, err = l.snapshots.newest(known); err != nil {
+		return err
+	}
+	var from walpb.Snapshot
+	if l.base != nil {
+		from = walpb.Snapshot{Index: l.base.Metadata.Index, Term: l.base.Metadata.Term}
+	}
 	for repaired := false; ; repaired = true {
-		w, err := wal.Open(lg, path, walpb.Snapshot{})
+		w, err := wal.Open(lg, l.walPath, from)
 		if err != nil {
-			return nil, fmt.Errorf("open the log in %s: %w", path, err)
+			return fmt.Errorf("open the log in %s: %w", l.walPath, err)
 		}
 		found, state, entries, err := w.ReadAll()
 		if err != nil {
 			w.Close()
-			if repaired || !errors.Is(err, io.ErrUnexpectedEOF) || !wal.Repair(lg, path) {
-				return nil, fmt.Errorf("read the log in %s: %w: it is damaged beyond its torn tail, replace this node", path, err)
+			if repaired || !errors.Is(err, io.ErrUnexpectedEOF) || !wal.Repair(lg, l.walPath) {
+				return fmt.Errorf("read the log in %s: %w: it is damaged beyond its torn tail, replace this node", l.walPath, err)
 			}
 			continue
 		}
 		if string(found) != string(meta) {
 			w.Close()
-			return nil, fmt.Errorf("the log in %s belongs to %s, this node is %s", path, found, meta)
+			return fmt.Errorf("the log in %s belongs to %s, this node is %s", l.walPath, found, meta)
 		}
-		return loadLog(w, state, entries)
+		if err := l.load(state, entries); err != nil {
+			w.Close()
+			return fmt.Errorf("load the log: %w", err)
+		}
+		l.wal = w
+		return nil
 	}
 }
 
-func loadLog(w *wal.WAL, state raftpb.HardState, entries []raftpb.Entry) (*diskLog, error) {
-	l := &diskLog{wal: w, memory: etcdraft.NewMemoryStorage(), existed: len(entries) > 0 || !etcdraft.IsEmptyHardState(state)}
-	err := l.memory.SetHardState(state)
-	if err == nil {
-		err = l.memory.Append(entries)
+func (l *diskLog) load(state raftpb.HardState, entries []raftpb.Entry) error {
+	l.existed = l.base != nil || len(entries) > 0 || !etcdraft.IsEmptyHardState(state)
+	if l.base != nil {
+		data, err := decodeSnapshotData(l.base.Data)
+		if err != nil {
+			return err
+		}
+		l.lastStamp = data.Stamp
+		if err := l.memory.ApplySnapshot(*l.base); err != nil {
+			return err
+		}
 	}
-	if err == nil {
-		err = l.observeStamps(entries)
+	if err := l.memory.SetHardState(state); err != nil {
+		return err
 	}
-	if err != nil {
-		w.Close()
-		return nil, fmt.Errorf("load the log: %w", err)
+	if err := l.memory.Append(entries); err != nil {
+		return err
 	}
-	return l, nil
+	for i := range entries {
+		l.bytes += uint64(len(entries[i].Data))
+	}
+	return l.observeStamps(entries)
 }
 
 // save makes a Ready's state and entries durable, then readable. An error leaves the log unusable: the node must stop.
@@ -102,6 +135,21 @@ func (l *diskLog) save(state raftpb.HardState, entries []raftpb.Entry) error {
 		return fmt.Errorf("append to the log: %w", err)
 	}
 	return l.observeStamps(entries)
+}
+
+// saveSnapshot makes a snapshot that was received, and whose body is on disk, the beginning of the log.
+func (l *diskLog) saveSnapshot(meta raftpb.Snapshot, data *snapshotData) error {
+	if err := l.snapshots.saveMetadata(meta); err != nil {
+		return err
+	}
+	if err := l.noteSnapshot(meta); err != nil {
+		return err
+	}
+	if err := l.memory.ApplySnapshot(meta); err != nil {
+		return fmt.Errorf("begin the log at index %d: %w", meta.Metadata.Index, err)
+	}
+	l.lastStamp = max(l.lastStamp, data.Stamp)
+	return nil
 }
 
 func (l *diskLog) observeStamps(entries []raftpb.Entry) error {

@@ -114,16 +114,18 @@ func (r *Replicator) ready() error {
 	// A leader may send while its own disk still writes (Ongaro's thesis, 10.2.1): its acknowledgement to itself counts
 	// only in the next step, after save.
 	if leads {
-		r.transport.send(rd.Messages)
+		r.send(rd.Messages)
 	}
 	// Entries that are durable here already need not wait for this write.
 	if n := len(rd.CommittedEntries); n > 0 && (len(rd.Entries) == 0 || rd.CommittedEntries[n-1].Index < rd.Entries[0].Index) {
 		r.committed.raise(rd.CommittedEntries[n-1].Index)
 	}
-	if !etcdraft.IsEmptySnap(rd.Snapshot) {
-		return fmt.Errorf("received a snapshot at index %d, which this version cannot take", rd.Snapshot.Metadata.Index)
-	}
 	failpoint.Hit("raft.before-save")
+	if !etcdraft.IsEmptySnap(rd.Snapshot) {
+		if err := r.installSnapshot(rd.Snapshot); err != nil {
+			return err
+		}
+	}
 	if err := r.disk.save(rd.HardState, rd.Entries); err != nil {
 		return err
 	}
@@ -137,7 +139,10 @@ func (r *Replicator) ready() error {
 		}
 	}
 	if !leads {
-		r.transport.send(rd.Messages)
+		r.send(rd.Messages)
+	}
+	if !etcdraft.IsEmptySnap(rd.Snapshot) {
+		r.committed.raise(rd.Snapshot.Metadata.Index)
 	}
 	if n := len(rd.CommittedEntries); n > 0 {
 		r.committed.raise(rd.CommittedEntries[n-1].Index)

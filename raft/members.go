@@ -15,6 +15,17 @@ type memberSet struct {
 	mu      sync.RWMutex
 	members map[uint64]Member
 	removed map[uint64]bool
+	// history is the set after each change since the newest snapshot, because a snapshot is of an earlier index than the
+	// loop has reached. Owned by the loop.
+	history []memberState
+}
+
+// memberState is the set as of index.
+type memberState struct {
+	index   uint64
+	conf    raftpb.ConfState
+	members []Member
+	removed []uint64
 }
 
 func newMemberSet() *memberSet {
@@ -83,6 +94,42 @@ func (s *memberSet) remove(id uint64) {
 	s.removed[id] = true
 }
 
+// note adds the present set to the history, as of index.
+func (s *memberSet) note(index uint64, conf raftpb.ConfState) {
+	s.history = append(s.history, memberState{index: index, conf: conf, members: s.list(), removed: s.listRemoved()})
+}
+
+// at returns the set as of index.
+func (s *memberSet) at(index uint64) (memberState, bool) {
+	for _, state := range slices.Backward(s.history) {
+		if state.index <= index {
+			return state, true
+		}
+	}
+	return memberState{}, false
+}
+
+// forgetBefore forgets what no snapshot at or after index needs.
+func (s *memberSet) forgetBefore(index uint64) {
+	for len(s.history) > 1 && s.history[1].index <= index {
+		s.history = slices.Delete(s.history, 0, 1)
+	}
+}
+
+// reset replaces the set by that of a snapshot at index.
+func (s *memberSet) reset(index uint64, conf raftpb.ConfState, data *snapshotData) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.members, s.removed = make(map[uint64]Member), make(map[uint64]bool)
+	for _, m := range data.Members {
+		s.members[m.ID] = m
+	}
+	for _, id := range data.Removed {
+		s.removed[id] = true
+	}
+	s.history = []memberState{{index: index, conf: conf, members: data.Members, removed: data.Removed}}
+}
+
 // memberContext travels in a membership change.
 type memberContext struct {
 	URL string `json:"url"`
@@ -112,7 +159,7 @@ func (r *Replicator) applyMembership(e *raftpb.Entry) error {
 			return fmt.Errorf("membership change at index %d: %w", e.Index, err)
 		}
 	}
-	r.node.ApplyConfChange(cc)
+	conf := r.node.ApplyConfChange(cc)
 	r.lease.drop() // its quorum was of the members before
 	defer r.finishChange(cc.ID)
 	switch cc.Type {
@@ -133,6 +180,7 @@ func (r *Replicator) applyMembership(e *raftpb.Entry) error {
 	default:
 		return fmt.Errorf("membership change at index %d has unknown type %v", e.Index, cc.Type)
 	}
+	r.membership.note(e.Index, *conf)
 	r.log.Info("membership", "change", cc.Type.String(), "node", formatID(cc.NodeID), "url", r.membership.url(cc.NodeID), "index", e.Index)
 	return nil
 }

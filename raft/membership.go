@@ -30,9 +30,11 @@ var ErrRefused = errors.New("refused")
 
 // membershipRequest is a change handed to the leader.
 type membershipRequest struct {
-	Op  string `json:"op"` // add, remove or transfer
-	URL string `json:"url,omitempty"`
-	ID  uint64 `json:"id,omitempty"`
+	Op    string `json:"op"` // add, remove, replace or transfer
+	URL   string `json:"url,omitempty"`
+	By    string `json:"by,omitempty"` // the URL of the node that replaces the one at URL
+	ID    uint64 `json:"id,omitempty"`
+	Force bool   `json:"force,omitempty"`
 }
 
 type membershipAnswer struct {
@@ -56,9 +58,18 @@ func (r *Replicator) AddMember(ctx context.Context, url string) error {
 }
 
 // RemoveMember removes the member at url for good; its id is never used again. A leader hands over first. It is refused
-// where too few of the remaining voters are reachable to form a quorum.
-func (r *Replicator) RemoveMember(ctx context.Context, url string) error {
-	return r.change(ctx, membershipRequest{Op: "remove", URL: url})
+// where too few of the remaining voters are reachable to form a quorum, unless force is set.
+func (r *Replicator) RemoveMember(ctx context.Context, url string, force bool) error {
+	return r.change(ctx, membershipRequest{Op: "remove", URL: strings.TrimSuffix(url, "/"), Force: force})
+}
+
+// ReplaceMember removes the member at url, whose data or machine is lost, and adds the node that runs at by, which may be
+// the same URL. Nothing is removed before the new node answers. Asking again after an error goes on where it stopped.
+func (r *Replicator) ReplaceMember(ctx context.Context, url, by string) error {
+	if _, err := ParseNodeURL(by); err != nil {
+		return fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	return r.change(ctx, membershipRequest{Op: "replace", URL: strings.TrimSuffix(url, "/"), By: strings.TrimSuffix(by, "/")})
 }
 
 // TransferLeadership makes the member called id the leader, or, with id 0, the best suited of the others.
@@ -68,10 +79,13 @@ func (r *Replicator) TransferLeadership(ctx context.Context, id uint64) error {
 
 // change has req done by the leader, wherever it is.
 func (r *Replicator) change(ctx context.Context, req membershipRequest) error {
-	ctx, cancel := context.WithTimeout(ctx, membershipTimeout)
-	defer cancel()
+	if _, ok := ctx.Deadline(); !ok {
+		limited, cancel := context.WithTimeout(ctx, membershipTimeout)
+		defer cancel()
+		ctx = limited
+	}
 	for {
-		if err := r.refusal(); err != nil {
+		if err := r.absence(); err != nil {
 			return err
 		}
 		err := r.changeOnce(ctx, req)
@@ -161,7 +175,9 @@ func (r *Replicator) changeAsLeader(ctx context.Context, req membershipRequest) 
 	case "add":
 		return r.addAsLeader(ctx, req.URL)
 	case "remove":
-		return r.removeAsLeader(ctx, req.URL)
+		return r.removeAsLeader(ctx, req.URL, req.Force)
+	case "replace":
+		return r.replaceAsLeader(ctx, req.URL, req.By)
 	case "transfer":
 		return r.transferAsLeader(ctx, req.ID)
 	default:
@@ -169,19 +185,53 @@ func (r *Replicator) changeAsLeader(ctx context.Context, req membershipRequest) 
 	}
 }
 
-func (r *Replicator) addAsLeader(ctx context.Context, url string) error {
-	peer, err := r.introduce(ctx, url)
-	for err != nil {
+// meet waits until the node at url introduces itself.
+func (r *Replicator) meet(ctx context.Context, url string) (introduction, error) {
+	for {
+		peer, err := r.introduce(ctx, url)
+		if err == nil {
+			return peer, nil
+		}
 		var wrong errMisconfigured
 		if errors.As(err, &wrong) {
-			return fmt.Errorf("%w: %w", ErrRefused, err)
+			return peer, fmt.Errorf("%w: %w", ErrRefused, err)
 		}
 		select {
 		case <-time.After(bootstrapPause):
 		case <-ctx.Done():
-			return fmt.Errorf("add %s: %w", url, err)
+			return peer, fmt.Errorf("add %s: %w", url, err)
 		}
-		peer, err = r.introduce(ctx, url)
+	}
+}
+
+func (r *Replicator) replaceAsLeader(ctx context.Context, url, by string) error {
+	peer, err := r.meet(ctx, by)
+	if err != nil {
+		return err
+	}
+	old, isMember := r.membership.byURL(url)
+	switch {
+	case isMember && old.ID == peer.ID:
+		return fmt.Errorf("%w: %s is node %x as before: it has not lost its data", ErrRefused, url, peer.ID)
+	case !isMember && !sameURL(url, by) && !r.isMemberURL(by):
+		return fmt.Errorf("%w: %s is not a member", ErrRefused, url)
+	case isMember:
+		if err := r.removeAsLeader(ctx, url, false); err != nil {
+			return err
+		}
+	}
+	return r.addAsLeader(ctx, by)
+}
+
+func (r *Replicator) isMemberURL(url string) bool {
+	_, ok := r.membership.byURL(url)
+	return ok
+}
+
+func (r *Replicator) addAsLeader(ctx context.Context, url string) error {
+	peer, err := r.meet(ctx, url)
+	if err != nil {
+		return err
 	}
 	known, isMember := r.membership.byURL(url)
 	switch {
@@ -234,12 +284,12 @@ func (r *Replicator) waitCaughtUp(ctx context.Context, id uint64) error {
 	}
 }
 
-func (r *Replicator) removeAsLeader(ctx context.Context, url string) error {
+func (r *Replicator) removeAsLeader(ctx context.Context, url string, force bool) error {
 	m, ok := r.membership.byURL(url)
 	if !ok {
 		return fmt.Errorf("%w: %s is not a member", ErrRefused, url)
 	}
-	if !m.Learner {
+	if !m.Learner && !force {
 		if err := r.checkQuorumWithout(ctx, m.ID); err != nil {
 			return err
 		}
@@ -273,7 +323,7 @@ func (r *Replicator) checkQuorumWithout(ctx context.Context, id uint64) error {
 			return fmt.Errorf("%w: it is the last voter", ErrRefused)
 		}
 		if reachable < voters/2+1 {
-			return fmt.Errorf("%w: only %d of the %d remaining voters are reachable, the cluster would lose its quorum", ErrRefused, reachable, voters)
+			return fmt.Errorf("%w: only %d of the %d remaining voters are reachable, the cluster would lose its quorum (force it if that is what you want)", ErrRefused, reachable, voters)
 		}
 		return nil
 	})

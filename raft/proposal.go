@@ -25,9 +25,10 @@ type proposal struct {
 	state atomic.Uint32
 	term  uint64 // in which it was offered; guarded by pendingSet.mu
 
-	// done receives once, after outcome was set.
+	// done receives once, after outcome or failed was set.
 	done    chan struct{}
 	outcome Outcome
+	failed  error // instead of an outcome
 
 	// verdict, for one that another node handed over, says whether it was put into this leader's log in handedTerm.
 	verdict    chan bool
@@ -129,7 +130,7 @@ func (r *Replicator) Propose(ctx context.Context, cmds [][]byte) (Outcome, error
 	var why error
 	select {
 	case <-p.done:
-		return p.outcome, nil
+		return p.outcome, p.failed
 	case <-ctx.Done():
 		why = context.Cause(ctx)
 	case <-timer.C:
@@ -155,7 +156,7 @@ func (r *Replicator) giveUp(p *proposal, why error) (Outcome, error) {
 			}
 		default:
 			<-p.done
-			return p.outcome, nil
+			return p.outcome, p.failed
 		}
 	}
 }

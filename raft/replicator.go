@@ -62,6 +62,7 @@ type Replicator struct {
 	pendingBytes atomic.Int64
 	committed    *watermark // index up to which entries may be applied
 	applyWaits   applyWaits
+	snapshotTurn snapshotTurn
 
 	// Published by the loop and the applier for everyone.
 	role                 atomic.Uint32
@@ -71,6 +72,8 @@ type Replicator struct {
 	lease                lease
 	backendProblem       atomic.Pointer[error]
 	problem              atomic.Pointer[string]            // while starting
+	snapshotIndex        atomic.Uint64                     // of the newest snapshot on disk
+	restoring            atomic.Uint64                     // index of the snapshot under restoringFile, or 0
 	progress             atomic.Pointer[map[uint64]uint64] // on a leader, as of the last tick
 
 	// Owned by the loop.
@@ -162,6 +165,9 @@ func (r *Replicator) start(ctx context.Context) error {
 	if r.disk, err = openLog(r.cfg.DataDir, r.identity, lg); err != nil {
 		return err
 	}
+	if err := r.finishRestoring(ctx); err != nil {
+		return err
+	}
 	position, err := r.openStore(ctx)
 	if err != nil {
 		return err
@@ -169,13 +175,11 @@ func (r *Replicator) start(ctx context.Context) error {
 	if err := r.checkHeld(position); err != nil {
 		return err
 	}
-	if r.transport, err = newTransport(r.identity, r.cfg.DataDir, inbound{r}, lg); err != nil {
+	if r.transport, err = newTransport(r.identity, r.disk.snapshots.files, inbound{r}, lg); err != nil {
 		return err
 	}
-	for _, m := range r.identity.Contacts {
-		if m.ID != r.identity.ID {
-			r.transport.addPeer(m.ID, m.URL)
-		}
+	if err := r.beginMembership(); err != nil {
+		return err
 	}
 	if err := r.startNode(); err != nil {
 		return err
@@ -186,8 +190,29 @@ func (r *Replicator) start(ctx context.Context) error {
 	r.started = leaseClock()
 	close(r.running)
 	r.spawn(r.runLoop)
-	r.spawn((&applyLoop{r: r, position: position}).run)
+	r.spawn((&applyLoop{r: r, position: position, highest: position.Index, logBytes: r.disk.bytes}).run)
 	r.spawn(r.watchTransport)
+	if r.membership.isRemoved(r.identity.ID) {
+		r.fail(ErrRemoved)
+	}
+	return nil
+}
+
+// beginMembership takes the members from the newest snapshot; the log tells of changes since. A node that has neither
+// begins with those it was told of when it joined.
+func (r *Replicator) beginMembership() error {
+	base := r.disk.base
+	if base == nil {
+		r.transport.setPeers(r.identity.Contacts, r.identity.ID)
+		return nil
+	}
+	data, err := decodeSnapshotData(base.Data)
+	if err != nil {
+		return err
+	}
+	r.membership.reset(base.Metadata.Index, base.Metadata.ConfState, &data)
+	r.snapshotIndex.Store(base.Metadata.Index)
+	r.transport.setPeers(data.Members, r.identity.ID)
 	return nil
 }
 
@@ -223,17 +248,25 @@ func (r *Replicator) startNode() error {
 	return nil
 }
 
-// openStore retries for as long as the backend is not reachable.
-func (r *Replicator) openStore(ctx context.Context) (Position, error) {
+func (r *Replicator) openStore(ctx context.Context) (position Position, err error) {
 	id := Identity{Cluster: r.identity.Cluster, Node: r.identity.ID}
+	err = r.persevere(ctx, "open the backend", func() (err error) {
+		position, err = r.cfg.Store.Open(ctx, id)
+		return err
+	})
+	return position, err
+}
+
+// persevere does something with the backend until it succeeds, fails for good or ctx ends.
+func (r *Replicator) persevere(ctx context.Context, what string, do func() error) error {
 	for said := false; ; said = true {
-		position, err := r.cfg.Store.Open(ctx, id)
+		err := do()
 		if err == nil {
-			return position, nil
+			return nil
 		}
 		var fatal *FatalError
 		if errors.As(err, &fatal) {
-			return Position{}, fmt.Errorf("open the backend: %w", err)
+			return fmt.Errorf("%s: %w", what, err)
 		}
 		r.setProblem("backend: " + err.Error())
 		if !said {
@@ -242,7 +275,7 @@ func (r *Replicator) openStore(ctx context.Context) (Position, error) {
 		select {
 		case <-time.After(backendOpenPause):
 		case <-ctx.Done():
-			return Position{}, fmt.Errorf("open the backend: %w", err)
+			return fmt.Errorf("%s: %w", what, err)
 		}
 	}
 }

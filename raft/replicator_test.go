@@ -252,7 +252,7 @@ func TestMembership(t *testing.T) {
 	}
 
 	leader := c.leader()
-	if err := c.nodes[leader].RemoveMember(ctx, c.urls[leader]); err != nil {
+	if err := c.nodes[leader].RemoveMember(ctx, c.urls[leader], false); err != nil {
 		t.Fatalf("remove the leader: %v", err)
 	}
 	eventually(t, "the removed node to notice", func() bool { return errors.Is(c.nodes[leader].Err(), ErrRemoved) })
@@ -262,7 +262,7 @@ func TestMembership(t *testing.T) {
 	if err := fourth.Read(ctx, func(context.Context) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
-	if err := fourth.RemoveMember(ctx, "http://127.0.0.1:1"); !errors.Is(err, ErrRefused) {
+	if err := fourth.RemoveMember(ctx, "http://127.0.0.1:1", false); !errors.Is(err, ErrRefused) {
 		t.Fatalf("remove a stranger: %v", err)
 	}
 }

@@ -22,6 +22,8 @@ type Status struct {
 	Commit  uint64   `json:"commit"`
 	Applied uint64   `json:"applied"`
 	Members []Member `json:"members"`
+	// Snapshot is the index of the newest snapshot on this node's disk; 0 without one.
+	Snapshot uint64 `json:"snapshot"`
 	// Lease is how long the leader's lease still holds; 0 without one.
 	Lease time.Duration `json:"lease"`
 	// Progress is, on the leader, the last index each member is known to hold.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 )
 
 // Position is a place in the log.
@@ -17,6 +18,18 @@ type Position struct {
 type Identity struct {
 	Cluster uint64
 	Node    uint64
+}
+
+// Snapshot is the state of a Store at a Position. Its bytes were checked against their checksum.
+type Snapshot struct {
+	Position
+	// Origin says whose backend it was taken from: another member's, or one of the cluster whose backup it is.
+	Origin Identity
+	// Data holds Size bytes, the stream that Store.Snapshot returned, and stands at its beginning.
+	Data io.ReadSeeker
+	Size int64
+	// Again is set where an earlier call of Restore with the same snapshot may have been cut off.
+	Again bool
 }
 
 // Command is one unit of work, opaque to this package. The commands of one Propose call stand together and in order in
@@ -67,6 +80,21 @@ type Store interface {
 
 	// Position reads the position the backend holds now.
 	Position(ctx context.Context) (Position, error)
+
+	// Snapshot returns the state as of the last applied entry, as a stream in a form that Restore takes. It returns as
+	// soon as that state is fixed, because nothing is applied meanwhile; another goroutine reads the stream to its end,
+	// and closes it, while Apply goes on. ctx bounds the reading too. An error means that there is no snapshot now; the
+	// caller tries again later. A stream that breaks off must end with an error other than io.EOF.
+	Snapshot(ctx context.Context) (io.ReadCloser, error)
+
+	// Restore replaces everything that the backend holds by snap, and claims it for id: when it returns nil, the backend
+	// holds snap.Position, and Apply goes on from there. After an error, or a crash, the backend may hold anything: the
+	// same snapshot is restored again before anything else is asked of the Store, also Open in another process (with
+	// snap.Again set).
+	//
+	// Errors: *FatalError if the backend is not this node's to overwrite, or snap is damaged. Any other error is the
+	// machine's: the caller tries again.
+	Restore(ctx context.Context, id Identity, snap *Snapshot) error
 
 	Close() error
 }

@@ -26,14 +26,14 @@ type transport struct {
 	peers map[uint64]bool
 }
 
-func newTransport(id identity, dir string, node rafthttp.Raft, lg *zap.Logger) (*transport, error) {
+func newTransport(id identity, files *snap.Snapshotter, node rafthttp.Raft, lg *zap.Logger) (*transport, error) {
 	t := &transport{errors: make(chan error, 1), peers: make(map[uint64]bool)}
 	t.http = &rafthttp.Transport{
 		Logger:      lg,
 		ID:          types.ID(id.ID),
 		ClusterID:   types.ID(id.Cluster),
 		Raft:        node,
-		Snapshotter: snap.New(lg, dir),
+		Snapshotter: files,
 		ServerStats: stats.NewServerStats(id.URL, types.ID(id.ID).String()),
 		LeaderStats: stats.NewLeaderStats(lg, types.ID(id.ID).String()),
 		ErrorC:      t.errors,
@@ -71,6 +71,26 @@ func (t *transport) removePeer(id uint64) {
 	t.http.RemovePeer(types.ID(id))
 }
 
+// setPeers makes the members other than self the peers.
+func (t *transport) setPeers(members []Member, self uint64) {
+	t.mu.Lock()
+	old := make([]uint64, 0, len(t.peers))
+	for id := range t.peers {
+		if !containsID(members, id) {
+			old = append(old, id)
+		}
+	}
+	t.mu.Unlock()
+	for _, id := range old {
+		t.removePeer(id)
+	}
+	for _, m := range members {
+		if m.ID != self {
+			t.addPeer(m.ID, m.URL)
+		}
+	}
+}
+
 // active reports whether there is a connection to id.
 func (t *transport) active(id uint64) bool {
 	return !t.http.ActiveSince(types.ID(id)).IsZero()
@@ -88,7 +108,7 @@ func (t *transport) stop() {
 // inbound is what rafthttp calls with what it hears.
 type inbound struct{ r *Replicator }
 
-func (in inbound) Process(_ context.Context, m raftpb.Message) error {
+func (in inbound) Process(ctx context.Context, m raftpb.Message) error {
 	r := in.r
 	if m.To != r.identity.ID {
 		return fmt.Errorf("message for node %x reached node %x", m.To, r.identity.ID)
@@ -98,6 +118,12 @@ func (in inbound) Process(_ context.Context, m raftpb.Message) error {
 	}
 	if m.Type == raftpb.MsgProp {
 		return fmt.Errorf("unexpected proposal from node %x", m.From)
+	}
+	if m.Type == raftpb.MsgSnap {
+		// The transport has put the body on disk before.
+		if err := r.disk.snapshots.checkBody(ctx, m.Snapshot.Metadata.Index); err != nil {
+			return fmt.Errorf("snapshot from node %x: %w", m.From, err)
+		}
 	}
 	if !r.mail.message(m) {
 		r.log.Debug("raft message dropped, too many waiting", "from", formatID(m.From), "type", m.Type.String())

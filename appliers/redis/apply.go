@@ -35,6 +35,9 @@ func (b *Backend) apply(ctx context.Context, entries []raft.Entry) error {
 	if b.id.Load() == nil {
 		return errors.New("apply: the backend is not open")
 	}
+	if b.restoring.Load() {
+		return fmt.Errorf("apply: %w", errRestoring)
+	}
 	for retry := true; ; retry = false {
 		err := b.applyOnce(ctx, entries)
 		// A closed connection says at once that trying again is worth it. Silence has cost its timeout already.

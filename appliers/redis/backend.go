@@ -13,7 +13,7 @@ import (
 
 // Backend is one redis-server as a raft.Store, with connections for reads beside it.
 //
-// Open, Apply and Close are called from one goroutine, or one after the other; everything else is safe for concurrent use.
+// Open, Apply, Snapshot, Restore and Close are called from one goroutine, or one after the other; everything else is safe for concurrent use.
 type Backend struct {
 	// Deadlines is the index of keys with deadlines, kept by Open and Apply.
 	*Deadlines
@@ -23,7 +23,7 @@ type Backend struct {
 	id    atomic.Pointer[raft.Identity] // nil until Open
 	stats counters
 
-	// What follows up to fatal is touched by the goroutine that calls Open and Apply only.
+	// What follows up to fatal is touched by the goroutine that calls Open, Apply and so on only.
 	conn   *conn         // nil while there is none that may be used
 	last   lastConn      // the last connection that Apply wrote to
 	held   raft.Position // what the backend holds
@@ -31,12 +31,16 @@ type Backend struct {
 	flight *flight       // a transaction whose outcome is not known
 	run    run
 	fatal  error
+	lent   lentSettings
 
 	// high is the index of the highest position that was ever applied here. A connection to a server that holds less
 	// is one to a server that lost data.
 	high atomic.Uint64
 	// behind is set by a read connection that met such a server; Apply looks for itself then.
 	behind atomic.Bool
+
+	// restoring is set while the data of the backend is replaced, and stays so until that has succeeded.
+	restoring atomic.Bool
 
 	problemMu sync.Mutex
 	problem   error
@@ -58,6 +62,9 @@ type lastConn struct {
 
 // ErrBehind is wrapped by errors of reads that were refused because the backend holds less than was applied to it.
 var ErrBehind = errors.New("backend is behind")
+
+// errDropped is returned by reads whose connection was given up because the data of the backend is not what it was.
+var errDropped = errors.New("the connection was given up, because the backend holds other data now")
 
 // ErrClosed is returned by reads after Close.
 var ErrClosed = errors.New("backend is closed")
@@ -94,6 +101,9 @@ func (b *Backend) Open(ctx context.Context, id raft.Identity) (raft.Position, er
 }
 
 func (b *Backend) open(ctx context.Context) error {
+	if b.restoring.Load() {
+		return errRestoring
+	}
 	c, release, err := b.dial(ctx)
 	var login *loginError
 	if errors.As(err, &login) {
@@ -137,7 +147,7 @@ func (b *Backend) adopt(c *conn) error {
 	if err != nil {
 		return err
 	}
-	if err := b.rebuild(c); err != nil {
+	if err := b.rebuild(c, b.Deadlines); err != nil {
 		return err
 	}
 	b.take(c, held, value)
@@ -168,6 +178,9 @@ func (b *Backend) raise(index uint64) {
 func (b *Backend) Position(ctx context.Context) (raft.Position, error) {
 	if b.id.Load() == nil {
 		return raft.Position{}, errors.New("read position: the backend is not open")
+	}
+	if b.restoring.Load() {
+		return raft.Position{}, fmt.Errorf("read position: %w", errRestoring)
 	}
 	c, release, err := b.dial(ctx)
 	if err != nil {

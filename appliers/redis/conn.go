@@ -41,7 +41,16 @@ type serverInfo struct {
 	maxmemory uint64
 	libraries int
 	databases int
-	keys      map[int]keyspace
+	child     bool  // a process of its own saves, rewrites or sends the data
+	offset    int64 // of the replication stream
+
+	// Of a replica:
+	masterHost string
+	masterPort string
+	linkUp     bool
+	syncing    bool
+
+	keys map[int]keyspace
 }
 
 type keyspace struct{ keys, expires int64 }
@@ -187,10 +196,8 @@ func (c *conn) learn() error {
 		return fmt.Errorf("CLIENT ID: %w: %.40q", errProtocol, replies[1])
 	}
 	c.id = id
-	if n, rest, ok := cutHead(replies[2], '*'); ok && n == 2 {
-		_, rest, _ = cutBulk(rest)
-		value, _, _ := cutBulk(rest)
-		c.server.databases, _ = strconv.Atoi(string(value))
+	if value, ok := configValue(replies[2]); ok {
+		c.server.databases, _ = strconv.Atoi(value)
 	}
 	if c.server.databases < 1 {
 		return fmt.Errorf("CONFIG GET databases: backend answered %.80q", replies[2])
@@ -216,6 +223,18 @@ func parseInfo(text []byte) serverInfo {
 			s.role = v
 		case "loading", "async_loading":
 			s.loading = s.loading || v != "0"
+		case "rdb_bgsave_in_progress", "aof_rewrite_in_progress", "module_fork_in_progress":
+			s.child = s.child || v != "0"
+		case "master_repl_offset":
+			s.offset, _ = strconv.ParseInt(v, 10, 64)
+		case "master_host":
+			s.masterHost = v
+		case "master_port":
+			s.masterPort = v
+		case "master_link_status":
+			s.linkUp = v == "up"
+		case "master_sync_in_progress":
+			s.syncing = v != "0"
 		case "cluster_enabled":
 			s.cluster = v != "0"
 		case "maxmemory":

@@ -19,10 +19,13 @@ type readers struct {
 	// conns has a connection for each database that is read. A broken one stays until it is replaced.
 	conns map[int]*readConn
 	dials map[int]*readDial
+	// era counts dropAll: what is made when it is called is not used.
+	era int
 }
 
 // readDial is the making of a connection, which everybody who needs it waits for.
 type readDial struct {
+	era  int
 	done chan struct{}
 	conn *readConn
 	err  error
@@ -71,7 +74,7 @@ func (rs *readers) get(ctx context.Context, db int) (*readConn, error) {
 			rs.mu.Unlock()
 			return nil, ErrClosed
 		}
-		d = &readDial{done: make(chan struct{})}
+		d = &readDial{era: rs.era, done: make(chan struct{})}
 		if rs.dials == nil {
 			rs.conns, rs.dials = make(map[int]*readConn), make(map[int]*readDial)
 		}
@@ -93,11 +96,15 @@ func (rs *readers) dial(db int, d *readDial) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	delete(rs.dials, db)
+	if err == nil && d.era != rs.era {
+		_ = c.Close()
+		err = errDropped
+	}
 	if err != nil {
 		d.err = fmt.Errorf("connect for reads: %w", err)
 	} else {
 		if old := rs.conns[db]; old != nil {
-			old.stop()
+			old.stop(ErrClosed)
 		}
 		d.conn = newReadConn(c, rs.b.cfg.ReplyTimeout, rs.b.cfg.ReadBudget)
 		rs.conns[db] = d.conn
@@ -109,6 +116,9 @@ func (rs *readers) dial(db int, d *readDial) {
 func (b *Backend) dialRead(ctx context.Context, db int) (*conn, error) {
 	if b.id.Load() == nil {
 		return nil, errors.New("the backend is not open")
+	}
+	if b.restoring.Load() {
+		return nil, errRestoring
 	}
 	high := b.high.Load()
 	c, release, err := b.dial(ctx)
@@ -147,12 +157,14 @@ func (b *Backend) checkRead(c *conn, db int, high uint64) error {
 	return err
 }
 
-// dropAll closes all connections, because they belong to a server that is gone.
-func (rs *readers) dropAll() {
+// dropAll closes all connections, also those that are being made, because they belong to data that is gone. Calls on
+// them fail with why.
+func (rs *readers) dropAll(why error) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
+	rs.era++
 	for _, c := range rs.conns {
-		c.stop()
+		c.stop(why)
 	}
 	clear(rs.conns)
 }
@@ -168,7 +180,7 @@ func (rs *readers) closeAll() {
 	for _, d := range pending {
 		<-d.done
 	}
-	rs.dropAll()
+	rs.dropAll(ErrClosed)
 }
 
 // readCall is one Read call on its way. The reader of the connection sends to done exactly once; a caller that does not
@@ -310,9 +322,9 @@ func (rc *readConn) fail(err error) {
 	rc.failLocked(err)
 }
 
-// stop closes the connection and waits for its goroutines. Calls on it fail.
-func (rc *readConn) stop() {
-	rc.fail(ErrClosed)
+// stop closes the connection and waits for its goroutines. Calls on it fail with why.
+func (rc *readConn) stop(why error) {
+	rc.fail(why)
 	rc.wg.Wait()
 }
 

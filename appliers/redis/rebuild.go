@@ -12,9 +12,9 @@ var errScan = errors.New("SCAN was not answered as expected")
 // scanCount is how many keys a SCAN call looks at, and so about how many commands are sent together.
 const scanCount = "2000"
 
-// rebuild adds every key of the backend that has a deadline to the index, and leaves the connection in the metadata
+// rebuild adds every key of the backend that has a deadline to an index, and leaves the connection in the metadata
 // database. Databases without deadlines cost nothing.
-func (b *Backend) rebuild(c *conn) error {
+func (b *Backend) rebuild(c *conn, into *Deadlines) error {
 	info, err := c.one("INFO", "keyspace")
 	if err != nil {
 		return fmt.Errorf("rebuild the index of deadlines: %w", err)
@@ -32,7 +32,7 @@ func (b *Backend) rebuild(c *conn) error {
 	}
 	slices.Sort(dbs)
 	for _, db := range dbs {
-		if err := b.rebuildDB(c, db); err != nil {
+		if err := rebuildDB(c, db, into); err != nil {
 			return fmt.Errorf("rebuild the index of deadlines of database %d: %w", db, err)
 		}
 	}
@@ -40,7 +40,7 @@ func (b *Backend) rebuild(c *conn) error {
 	return err
 }
 
-func (b *Backend) rebuildDB(c *conn, db int) error {
+func rebuildDB(c *conn, db int, into *Deadlines) error {
 	if _, err := c.one("SELECT", strconv.Itoa(db)); err != nil {
 		return err
 	}
@@ -53,7 +53,7 @@ func (b *Backend) rebuildDB(c *conn, db int) error {
 		if err != nil {
 			return err
 		}
-		if err := b.askDeadlines(c, db, keys); err != nil {
+		if err := into.ask(c, db, keys); err != nil {
 			return err
 		}
 		if next == "0" {
@@ -87,8 +87,8 @@ func parseScan(raw []byte) (cursor string, keys []string, err error) {
 	return string(next), keys, nil
 }
 
-// askDeadlines lowers the index to what the backend says about keys of the selected database.
-func (b *Backend) askDeadlines(c *conn, db int, keys []string) error {
+// ask lowers the index to what the backend says about keys of the selected database.
+func (d *Deadlines) ask(c *conn, db int, keys []string) error {
 	if len(keys) == 0 {
 		return nil
 	}
@@ -111,11 +111,11 @@ func (b *Backend) askDeadlines(c *conn, db int, keys []string) error {
 		}
 		stored[i] = n
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	for i, key := range keys {
 		if stored[i] >= ShiftMillis {
-			b.lower(db, key, stored[i]-ShiftMillis)
+			d.lower(db, key, stored[i]-ShiftMillis)
 		}
 	}
 	return nil
@@ -128,7 +128,7 @@ func (b *Backend) probe(c *conn, probes []probe) error {
 		if _, err := c.one("SELECT", strconv.Itoa(p.db)); err != nil {
 			return err
 		}
-		if err := b.askDeadlines(c, p.db, []string{p.key}); err != nil {
+		if err := b.ask(c, p.db, []string{p.key}); err != nil {
 			return err
 		}
 	}
@@ -137,4 +137,18 @@ func (b *Backend) probe(c *conn, probes []probe) error {
 	}
 	_, err := c.one("SELECT", strconv.Itoa(b.cfg.MetadataDB))
 	return err
+}
+
+// replace makes the index that of fresh, whose applied deadlines are those of other data. What is pending stays: it was
+// proposed, and will be applied to that data.
+func (d *Deadlines) replace(fresh *Deadlines) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for e := range d.pended {
+		for _, p := range e.pends {
+			fresh.pend(e.db.num, e.key, p)
+		}
+	}
+	d.dbs, d.heap, d.pended = fresh.dbs, fresh.heap, fresh.pended
+	d.size.Store(int64(len(d.heap)))
 }

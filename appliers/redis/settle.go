@@ -97,7 +97,7 @@ func (b *Backend) lostMarker(c *conn) error {
 func (b *Backend) regress(c *conn) error {
 	before := b.held
 	// Every connection that was open belongs to a process that is gone.
-	b.reads.dropAll()
+	b.reads.dropAll(errDropped)
 	b.streams.dropAll()
 	if err := b.adopt(c); err != nil {
 		return err

@@ -21,21 +21,22 @@ type streams struct {
 
 	mu   sync.Mutex
 	idle []*streamConn
+	busy map[*streamConn]struct{}
 	wg   sync.WaitGroup // calls that run
 	shut bool
-	// era counts dropAll: a connection from an earlier one is not used again.
+	// era counts dropAll: a connection that was being made then is not used.
 	era int
 }
 
 type streamConn struct {
-	c   *conn
-	db  int
-	era int
+	c  *conn
+	db int
 }
 
 func (s *streams) init(b *Backend) {
 	s.b = b
 	s.slots = make(chan struct{}, b.cfg.StreamConns)
+	s.busy = make(map[*streamConn]struct{})
 }
 
 // Stream runs one read command in database db and copies its raw reply to w as it arrives, however large it is. It waits
@@ -69,7 +70,7 @@ func (b *Backend) Stream(ctx context.Context, db int, request []byte, w io.Write
 			s.put(sc)
 			return err
 		}
-		_ = sc.c.Close()
+		s.drop(sc)
 		// An idle connection may have been closed by a restart of the server.
 		if fresh || started || !isLost(err) || ctx.Err() != nil {
 			return err
@@ -105,6 +106,7 @@ func (s *streams) get(ctx context.Context, db int) (sc *streamConn, fresh bool, 
 	if at >= 0 {
 		sc = s.idle[at]
 		s.idle = append(s.idle[:at], s.idle[at+1:]...)
+		s.busy[sc] = struct{}{}
 		s.mu.Unlock()
 		return sc, false, nil
 	}
@@ -113,17 +115,34 @@ func (s *streams) get(ctx context.Context, db int) (sc *streamConn, fresh bool, 
 	if err != nil {
 		return nil, false, err
 	}
-	return &streamConn{c: c, db: db, era: era}, true, nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.era != era {
+		_ = c.Close()
+		return nil, false, errDropped
+	}
+	sc = &streamConn{c: c, db: db}
+	s.busy[sc] = struct{}{}
+	return sc, true, nil
 }
 
 func (s *streams) put(sc *streamConn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.shut || sc.era != s.era {
+	if _, ok := s.busy[sc]; !ok || s.shut {
 		_ = sc.c.Close()
-		return
+	} else {
+		s.idle = append(s.idle, sc)
 	}
-	s.idle = append(s.idle, sc)
+	delete(s.busy, sc)
+}
+
+// drop closes a connection that is out of step or broken.
+func (s *streams) drop(sc *streamConn) {
+	_ = sc.c.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.busy, sc)
 }
 
 // run sends the request and copies the reply. started tells whether w got anything.
@@ -174,7 +193,7 @@ func (s *streams) run(ctx context.Context, sc *streamConn, db int, request []byt
 	return true, c.SetDeadline(time.Time{})
 }
 
-// dropAll makes sure that no connection made before is used again.
+// dropAll closes all connections, also those that are used or being made, because they belong to data that is gone.
 func (s *streams) dropAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -183,6 +202,10 @@ func (s *streams) dropAll() {
 		_ = sc.c.Close()
 	}
 	s.idle = nil
+	for sc := range s.busy {
+		_ = sc.c.Close()
+	}
+	clear(s.busy)
 }
 
 // closeAll ends what runs and waits for it. The Backend is closing.

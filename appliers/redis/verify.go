@@ -41,29 +41,43 @@ func (b *Backend) verifyServer(c *conn) error {
 	if err := c.learn(); err != nil {
 		return err
 	}
-	s := &c.server
+	if err := b.verifyKind(&c.server); err != nil {
+		return err
+	}
+	switch {
+	case c.server.role != "master":
+		return refuse("backend %s is a replica of another server: run REPLICAOF NO ONE on it", b.cfg.Addr)
+	case c.server.loading:
+		return errLoading
+	}
+	_, err := c.one("SELECT", strconv.Itoa(b.cfg.MetadataDB))
+	return err
+}
+
+var errLoading = errors.New("backend is loading its dataset")
+
+// verifyKind checks what does not change by itself while the server runs.
+func (b *Backend) verifyKind(s *serverInfo) error {
 	switch {
 	case s.major() < minVersion:
 		return refuse("backend %s is version %q: at least %d.0 is needed", b.cfg.Addr, s.version, minVersion)
 	case s.cluster:
 		return refuse("backend %s runs in cluster mode: set cluster-enabled no", b.cfg.Addr)
-	case s.role != "master":
-		return refuse("backend %s is a replica of another server: run REPLICAOF NO ONE on it", b.cfg.Addr)
 	case s.maxmemory != 0:
 		return refuse("backend %s limits its memory to %d bytes, which would make it refuse or evict what other nodes keep: "+
 			"run CONFIG SET maxmemory 0 on it", b.cfg.Addr, s.maxmemory)
 	case s.databases <= b.cfg.MetadataDB:
 		return refuse("backend %s has %d databases, but database %d is needed for the position: set databases %d or more, or another metadata database",
 			b.cfg.Addr, s.databases, b.cfg.MetadataDB, b.cfg.MetadataDB+1)
-	case s.loading:
-		return errors.New("backend is loading its dataset")
 	}
-	_, err := c.one("SELECT", strconv.Itoa(b.cfg.MetadataDB))
-	return err
+	return nil
 }
 
 // required is what this package itself cannot do without.
-var required = [...]string{"multi", "exec", "watch", "unwatch", "select", "set", "get", "eval", "unlink", "pexpiretime", "scan", "client"}
+var required = [...]string{
+	"multi", "exec", "watch", "unwatch", "select", "set", "get", "eval", "unlink", "pexpiretime", "scan", "client",
+	"config", "psync", "replconf", "replicaof", "flushall", "function",
+}
 
 // verifyCommands checks that the backend knows the commands that are needed under their own names.
 func (b *Backend) verifyCommands(c *conn) error {

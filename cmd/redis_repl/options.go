@@ -44,6 +44,9 @@ type options struct {
 
 	logLevel  slog.Level
 	logFormat string
+
+	restore         string
+	forceNewCluster bool
 }
 
 func newOptions() *options {
@@ -77,7 +80,7 @@ func (o *options) settings() *settings.Set {
 		settings.Setting{Name: "nexus-repl-timeout", Value: settings.Duration(&o.timeout, 10*time.Millisecond, 10*time.Minute),
 			Usage: "Time after which a request that got no answer from the cluster is given up."},
 		settings.Setting{Name: "nexus-snapshot-count", Value: settings.Count(&o.snapshotCount, 1),
-			Usage: "Number of applied log entries after which the log is compacted."},
+			Usage: "Number of applied log entries after which a snapshot of the redis-server is taken and the log before it dropped."},
 		settings.Setting{Name: "nexusLeaseBasedReads", Alias: "nexus-lease-based-reads", Value: settings.Bool(&o.leaseReads),
 			Usage: "Answer reads on the leader while a lease from a quorum holds, instead of asking a quorum for each."},
 	)
@@ -102,6 +105,12 @@ func (o *options) settings() *settings.Set {
 			Usage: "Password for its AUTH."},
 		settings.Setting{Name: "metadataDB", Value: settings.Int(&o.metadataDB, 1, databases-1),
 			Usage: "Database in which the position in the log is kept; clients cannot use it."},
+	)
+	s.Group("For once, not for every start",
+		settings.Setting{Name: "restore", Value: settings.String(&o.restore),
+			Usage: "File that repl backup wrote. Begins a new cluster of this node alone with it, in a new data directory and an empty redis-server, and runs; others join it with repl addNode. Leave it out from then on."},
+		settings.Setting{Name: "nexus-force-new-cluster", Value: settings.Bool(&o.forceNewCluster),
+			Usage: "When a majority of the nodes is lost for good: make this node, which must be stopped, the only member of its cluster, and exit. No other node may ever start again with its old data."},
 	)
 	s.Group("Messages",
 		settings.Setting{Name: "log-level", Value: settings.Level(&o.logLevel), Usage: "Least level that is written to standard error."},
@@ -140,6 +149,9 @@ func (o *options) complete() error {
 	}
 	if o.dataDir == "" {
 		o.dataDir = filepath.Join("nexus-data", node.Port())
+	}
+	if o.restore != "" && o.forceNewCluster {
+		return usageError("restore", "does not go with -nexus-force-new-cluster", "want one of them")
 	}
 	o.proxyPort = autoPort(o.proxyPort, node.Port(), -2020, 7001)
 	o.metricsPort = autoPort(o.metricsPort, node.Port(), 200, 9221)

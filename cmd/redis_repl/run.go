@@ -36,8 +36,14 @@ type node struct {
 
 // run runs the node until ctx ends, which is no error, or until it cannot go on.
 func run(ctx context.Context, opts *options, log *slog.Logger) error {
+	if opts.forceNewCluster {
+		return forceNewCluster(opts, log)
+	}
 	n, err := build(opts, log)
 	if err != nil {
+		return err
+	}
+	if err := restoreBackup(opts, log); err != nil {
 		return err
 	}
 	open, err := listen(opts)
@@ -78,12 +84,7 @@ func run(ctx context.Context, opts *options, log *slog.Logger) error {
 
 // build makes all parts. Nothing is opened yet.
 func build(opts *options, log *slog.Logger) (*node, error) {
-	backendCfg := appliers.NewConfig()
-	backendCfg.Addr = net.JoinHostPort(opts.redisHost, strconv.Itoa(opts.redisPort))
-	backendCfg.Username, backendCfg.Password = opts.redisUsername, opts.redisPassword
-	backendCfg.MetadataDB = opts.metadataDB
-	backendCfg.Logger = log.With("part", "backend")
-	backend, err := appliers.New(backendCfg)
+	backend, err := newBackend(opts, log)
 	if err != nil {
 		return nil, err
 	}
@@ -94,16 +95,8 @@ func build(opts *options, log *slog.Logger) (*node, error) {
 	proxyCfg.Timeout = opts.timeout
 	proxyCfg.Logger = log.With("part", "proxy")
 
-	raftCfg := raft.NewConfig()
-	raftCfg.ClusterName = opts.clusterName
-	raftCfg.NodeURL, raftCfg.ClusterURLs = opts.nodeURL, opts.clusterURLs
-	raftCfg.DataDir, raftCfg.Bind = opts.dataDir, opts.bind
-	raftCfg.Store = backend
+	raftCfg := raftConfig(opts, backend, log)
 	raftCfg.Sequencer = proxy.NewSequencer(proxyCfg, backend)
-	raftCfg.LeaseReads = opts.leaseReads
-	raftCfg.Timeout = opts.timeout
-	raftCfg.SnapshotCount = opts.snapshotCount
-	raftCfg.Logger = log.With("part", "raft")
 	replicator, err := raft.New(raftCfg)
 	if err != nil {
 		return nil, err
@@ -136,6 +129,28 @@ func build(opts *options, log *slog.Logger) (*node, error) {
 			Logger: adminCfg.Logger,
 		}),
 	}, nil
+}
+
+func newBackend(opts *options, log *slog.Logger) (*appliers.Backend, error) {
+	cfg := appliers.NewConfig()
+	cfg.Addr = net.JoinHostPort(opts.redisHost, strconv.Itoa(opts.redisPort))
+	cfg.Username, cfg.Password = opts.redisUsername, opts.redisPassword
+	cfg.MetadataDB = opts.metadataDB
+	cfg.Logger = log.With("part", "backend")
+	return appliers.New(cfg)
+}
+
+func raftConfig(opts *options, backend raft.Store, log *slog.Logger) raft.Config {
+	cfg := raft.NewConfig()
+	cfg.ClusterName = opts.clusterName
+	cfg.NodeURL, cfg.ClusterURLs = opts.nodeURL, opts.clusterURLs
+	cfg.DataDir, cfg.Bind = opts.dataDir, opts.bind
+	cfg.Store = backend
+	cfg.LeaseReads = opts.leaseReads
+	cfg.Timeout = opts.timeout
+	cfg.SnapshotCount = opts.snapshotCount
+	cfg.Logger = log.With("part", "raft")
+	return cfg
 }
 
 // serve answers on the open ports. A listener that fails is reported on the channel.

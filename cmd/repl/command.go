@@ -21,6 +21,7 @@ type command struct {
 	args []string
 
 	json    bool
+	force   bool
 	timeout time.Duration
 	help    bool
 	version bool
@@ -33,6 +34,7 @@ func parse(args []string) (*command, error) {
 	fs.SetOutput(io.Discard)
 	fs.Usage = func() {}
 	fs.BoolVar(&c.json, "json", false, "")
+	fs.BoolVar(&c.force, "force", false, "")
 	fs.DurationVar(&c.timeout, "timeout", time.Minute, "")
 	fs.BoolVar(&c.help, "h", false, "")
 	fs.BoolVar(&c.help, "help", false, "")
@@ -60,6 +62,9 @@ func parse(args []string) (*command, error) {
 	if c.addr == "" {
 		return nil, fmt.Errorf("%w: the address of a node is missing, want: repl HOST:PORT VERB ...; repl -h shows the verbs", errUsage)
 	}
+	if c.verb != nil && c.verb.slow && !given(fs, "timeout") {
+		c.timeout = time.Hour
+	}
 	if c.verb == nil {
 		return nil, fmt.Errorf("%w: %s; repl -h shows the verbs", errUsage, noVerb(words))
 	}
@@ -67,6 +72,12 @@ func parse(args []string) (*command, error) {
 		return nil, fmt.Errorf("%w: %w; the usage is: repl HOST:PORT %s", errUsage, err, c.verb.usage)
 	}
 	return c, nil
+}
+
+// given tells whether a flag was among the arguments.
+func given(fs *flag.FlagSet, name string) (found bool) {
+	fs.Visit(func(f *flag.Flag) { found = found || f.Name == name })
+	return found
 }
 
 // interspersed parses flags among other arguments. What contains a blank or a line break is never a flag but a
@@ -114,21 +125,39 @@ type verb struct {
 	help  string
 	check func(args []string) error
 	run   func(*session, []string) error
+	// slow verbs may have to move all data.
+	slow bool
 }
 
 func verbs() []verb {
 	const statement = "ARG=VALUE is db.index=N, the database (0 if it is left out). Lua that could do something else on another replica\n" +
 		"(chance, the clock, expiry, unknown commands) is refused.\n"
 	return []verb{
-		{"redis save", "redis save [ARG=VALUE ...] LUA", "Run a Lua statement on every replica.\n\n" + statement, checkStatement, (*session).save},
-		{"redis load", "redis load [ARG=VALUE ...] LUA", "Run a Lua statement that only reads, and see everything acknowledged before.\n\n" + statement, checkStatement, (*session).load},
-		{"mysql save", "mysql save SQL", "Not there yet: no node in front of MySQL exists so far.\n", noMySQL, nil},
-		{"mysql load", "mysql load SQL", "Not there yet: no node in front of MySQL exists so far.\n", noMySQL, nil},
-		{"listNodes", "listNodes", "List the members of the cluster, as the asked node knows them.\n", wantArgs(0, 0), (*session).listNodes},
-		{"addNode", "addNode URL", "Add the node that was started with -nexus-node-url URL. It votes when it has caught up.\n", checkURL, (*session).addNode},
-		{"removeNode", "removeNode URL", "Remove a node for good. It stops serving; to use its machine again, empty its data directory.\n", checkURL, (*session).removeNode},
-		{"transferLeader", "transferLeader [URL|ID]", "Make another member the leader; without URL or ID, the best suited one.\n", wantArgs(0, 1), (*session).transferLeader},
-		{"status", "status", "Show the state of the asked node.\n", wantArgs(0, 0), (*session).status},
+		{name: "redis save", usage: "redis save [ARG=VALUE ...] LUA", check: checkStatement, run: (*session).save,
+			help: "Run a Lua statement on every replica.\n\n" + statement},
+		{name: "redis load", usage: "redis load [ARG=VALUE ...] LUA", check: checkStatement, run: (*session).load,
+			help: "Run a Lua statement that only reads, and see everything acknowledged before.\n\n" + statement},
+		{name: "mysql save", usage: "mysql save SQL", check: noMySQL,
+			help: "Not there yet: no node in front of MySQL exists so far.\n"},
+		{name: "mysql load", usage: "mysql load SQL", check: noMySQL,
+			help: "Not there yet: no node in front of MySQL exists so far.\n"},
+		{name: "listNodes", usage: "listNodes", check: wantArgs(0, 0), run: (*session).listNodes,
+			help: "List the members of the cluster, as the asked node knows them.\n"},
+		{name: "addNode", usage: "addNode URL", check: checkURLs(1, 1), run: (*session).addNode, slow: true,
+			help: "Add the node that was started with -nexus-node-url URL. It votes when it has caught up.\n"},
+		{name: "removeNode", usage: "removeNode URL", check: checkURLs(1, 1), run: (*session).removeNode,
+			help: "Remove a node for good. It stops serving; to use its machine again, empty its data directory.\n" +
+				"With -force also where the reachable rest would be no majority.\n"},
+		{name: "replaceNode", usage: "replaceNode URL [NEWURL]", check: checkURLs(1, 2), run: (*session).replaceNode, slow: true,
+			help: "Replace a node whose data or machine is lost by one with an empty data directory, at the same URL or another.\n"},
+		{name: "transferLeader", usage: "transferLeader [URL|ID]", check: wantArgs(0, 1), run: (*session).transferLeader,
+			help: "Make another member the leader; without URL or ID, the best suited one.\n"},
+		{name: "snapshot", usage: "snapshot", check: wantArgs(0, 0), run: (*session).snapshot, slow: true,
+			help: "Make the asked node take a snapshot now, and shorten its log.\n"},
+		{name: "backup", usage: "backup FILE", check: wantArgs(1, 1), run: (*session).backup, slow: true,
+			help: "Write all data to FILE, as of one moment, while the node goes on. redis_repl -restore FILE begins a new cluster\nwith it.\n"},
+		{name: "status", usage: "status", check: wantArgs(0, 0), run: (*session).status,
+			help: "Show the state of the asked node.\n"},
 	}
 }
 
@@ -154,12 +183,18 @@ func wantArgs(least, most int) func([]string) error {
 	}
 }
 
-func checkURL(args []string) error {
-	if err := wantArgs(1, 1)(args); err != nil {
-		return err
+func checkURLs(least, most int) func([]string) error {
+	return func(args []string) error {
+		if err := wantArgs(least, most)(args); err != nil {
+			return err
+		}
+		for _, arg := range args {
+			if _, err := raft.ParseNodeURL(arg); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
-	_, err := raft.ParseNodeURL(args[0])
-	return err
 }
 
 func checkStatement(args []string) error {
@@ -180,8 +215,13 @@ func noMySQL([]string) error {
 
 func helpFor(v *verb) string {
 	var b strings.Builder
+	patience := "1m0s; an hour for what may have to move all data"
 	if v != nil {
 		fmt.Fprintf(&b, "Usage: repl HOST:PORT %s\n\n%s", v.usage, v.help)
+		patience = time.Minute.String()
+		if v.slow {
+			patience = time.Hour.String()
+		}
 	} else {
 		b.WriteString("repl talks to a node of Nexus on its gRPC port.\n\nUsage: repl HOST:PORT VERB ...\n\nVerbs (repl VERB -h says more):\n")
 		for _, v := range verbs() {
@@ -191,7 +231,8 @@ func helpFor(v *verb) string {
 	}
 	b.WriteString("\nFlags, anywhere:\n" +
 		"  -json          print JSON\n" +
-		"  -timeout TIME  give up after this time (1m0s)\n" +
+		"  -force         remove a node even if the rest is no majority\n" +
+		"  -timeout TIME  give up after this time (" + patience + ")\n" +
 		"  -version       print the version\n" +
 		"  -h             print this\n" +
 		"\nExit status: 0 done, 1 failed, 2 wrong usage.\n")

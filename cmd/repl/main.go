@@ -48,7 +48,7 @@ func realMain(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 		fmt.Fprint(stdout, helpFor(cmd.verb))
 		return exitOK
 	default:
-		err = cmd.run(ctx, stdout)
+		err = cmd.run(ctx, stdout, stderr)
 	}
 	if err == nil {
 		return exitOK

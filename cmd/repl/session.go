@@ -32,10 +32,13 @@ type session struct {
 	ctx    context.Context
 	client nexuspb.NexusClient
 	out    io.Writer
-	json   bool
+	// progress is for what a person wants to see meanwhile.
+	progress io.Writer
+	json     bool
+	force    bool
 }
 
-func (c *command) run(ctx context.Context, out io.Writer) error {
+func (c *command) run(ctx context.Context, out, progress io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	if err := c.reach(ctx); err != nil {
@@ -49,7 +52,7 @@ func (c *command) run(ctx context.Context, out io.Writer) error {
 		return fmt.Errorf("%s: %w", c.addr, err)
 	}
 	defer conn.Close()
-	return c.verb.run(&session{ctx: ctx, client: nexuspb.NewNexusClient(conn), out: out, json: c.json}, c.args)
+	return c.verb.run(&session{ctx: ctx, client: nexuspb.NewNexusClient(conn), out: out, progress: progress, json: c.json, force: c.force}, c.args)
 }
 
 // reach finds out whether anybody listens: after that, a connection that breaks means that nothing is known.
@@ -125,12 +128,20 @@ func (s *session) listNodes([]string) error {
 }
 
 func (s *session) addNode(args []string) error {
+	defer s.follow(args[0])()
 	resp, err := s.client.AddNode(s.ctx, &nexuspb.AddNodeRequest{Url: args[0]})
 	return s.members(resp, describe(err, true))
 }
 
 func (s *session) removeNode(args []string) error {
-	resp, err := s.client.RemoveNode(s.ctx, &nexuspb.RemoveNodeRequest{Url: args[0]})
+	resp, err := s.client.RemoveNode(s.ctx, &nexuspb.RemoveNodeRequest{Url: args[0], Force: s.force})
+	return s.members(resp, describe(err, true))
+}
+
+func (s *session) replaceNode(args []string) error {
+	by := args[len(args)-1]
+	defer s.follow(by)()
+	resp, err := s.client.ReplaceNode(s.ctx, &nexuspb.ReplaceNodeRequest{Url: args[0], By: by})
 	return s.members(resp, describe(err, true))
 }
 

@@ -24,6 +24,7 @@ type nodeStatus struct {
 	Term        uint64            `json:"term"`
 	Commit      uint64            `json:"commit"`
 	Applied     uint64            `json:"applied"`
+	Snapshot    uint64            `json:"snapshot"` // 0: none
 	LeaseMillis int64             `json:"leaseMillis"`
 	Members     []member          `json:"members"`
 	Progress    map[string]uint64 `json:"progress,omitempty"`
@@ -54,6 +55,7 @@ func jsonStatus(st *nexuspb.StatusResponse) nodeStatus {
 		Term:        st.GetTerm(),
 		Commit:      st.GetCommit(),
 		Applied:     st.GetApplied(),
+		Snapshot:    st.GetSnapshot(),
 		LeaseMillis: st.GetLeaseMs(),
 		Members:     jsonMembers(st.GetMembers()),
 	}
@@ -86,6 +88,9 @@ func statusText(st *nexuspb.StatusResponse) string {
 	line("Term:", st.GetTerm())
 	line("Committed:", st.GetCommit())
 	line("Applied:", st.GetApplied())
+	if index := st.GetSnapshot(); index > 0 {
+		line("Snapshot:", index)
+	}
 	if lease := st.GetLeaseMs(); lease > 0 {
 		line("Lease:", time.Duration(lease)*time.Millisecond)
 	}

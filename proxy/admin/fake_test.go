@@ -2,6 +2,8 @@ package admin
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"slices"
 	"sync"
 
@@ -15,6 +17,7 @@ type fakeNode struct {
 	err    error
 	calls  []string
 	last   uint64
+	backup []byte
 }
 
 func newFakeNode() *fakeNode {
@@ -62,10 +65,10 @@ func (n *fakeNode) AddMember(_ context.Context, url string) error {
 	return n.err
 }
 
-func (n *fakeNode) RemoveMember(_ context.Context, url string) error {
+func (n *fakeNode) RemoveMember(_ context.Context, url string, force bool) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.calls = append(n.calls, "remove "+url)
+	n.calls = append(n.calls, fmt.Sprintf("remove %s %v", url, force))
 	if n.err == nil {
 		n.status.Members = slices.DeleteFunc(n.status.Members, func(m raft.Member) bool { return m.URL == url })
 	}
@@ -103,3 +106,26 @@ type fakeRefusal bool
 
 func (r fakeRefusal) Error() string         { return "refused\nhere" }
 func (r fakeRefusal) InvalidArgument() bool { return bool(r) }
+
+func (n *fakeNode) Snapshot(context.Context) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.err == nil {
+		n.status.Snapshot = n.status.Applied
+	}
+	return n.err
+}
+
+func (n *fakeNode) Backup(_ context.Context, w io.Writer) (raft.BackupInfo, error) {
+	if _, err := w.Write(n.backup); err != nil {
+		return raft.BackupInfo{}, err
+	}
+	return raft.BackupInfo{Index: 11, Size: int64(len(n.backup))}, n.err
+}
+
+func (n *fakeNode) ReplaceMember(ctx context.Context, url, by string) error {
+	if err := n.RemoveMember(ctx, url, false); err != nil {
+		return err
+	}
+	return n.AddMember(ctx, by)
+}

@@ -59,6 +59,7 @@ func newRaftCollector(node Node) *raftCollector {
 	gauge("nexus_raft_term", "Raft term.", func(s raft.Status) float64 { return float64(s.Term) })
 	gauge("nexus_raft_commit_index", "Last log index known to be committed.", func(s raft.Status) float64 { return float64(s.Commit) })
 	gauge("nexus_raft_applied_index", "Last log index applied to the backend.", func(s raft.Status) float64 { return float64(s.Applied) })
+	gauge("nexus_raft_snapshot_index", "Log index of the newest snapshot on disk; 0 without one.", func(s raft.Status) float64 { return float64(s.Snapshot) })
 	gauge("nexus_raft_has_leader", "1 if this node knows a leader.", func(s raft.Status) float64 { return oneIf(s.Leader != 0) })
 	gauge("nexus_raft_is_leader", "1 if this node is the leader.", func(s raft.Status) float64 { return oneIf(s.Leader != 0 && s.Leader == s.ID) })
 	gauge("nexus_raft_lease_seconds", "How long the lease for reads still holds; 0 without one.", func(s raft.Status) float64 { return s.Lease.Seconds() })

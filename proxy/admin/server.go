@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"time"
@@ -22,9 +23,12 @@ type Node interface {
 	Status() raft.Status
 	Members() []raft.Member
 	AddMember(ctx context.Context, url string) error
-	RemoveMember(ctx context.Context, url string) error
+	RemoveMember(ctx context.Context, url string, force bool) error
+	ReplaceMember(ctx context.Context, url, by string) error
 	// TransferLeadership moves the leadership to the member with the id; 0 lets the leader choose.
 	TransferLeadership(ctx context.Context, id uint64) error
+	Snapshot(ctx context.Context) error
+	Backup(ctx context.Context, w io.Writer) (raft.BackupInfo, error)
 }
 
 // Datastore runs statements in the language of the backend. An error that has a method InvalidArgument() bool is the
@@ -40,7 +44,8 @@ type Config struct {
 	Datastore Datastore
 	// Version is told to whoever asks.
 	Version string
-	// Timeout bounds Save and Load that carry no earlier deadline; MemberTimeout changes of membership and leadership.
+	// Timeout bounds Save and Load that carry no earlier deadline; MemberTimeout changes of membership and leadership,
+	// and snapshots. A new member may have to be sent all data.
 	Timeout       time.Duration
 	MemberTimeout time.Duration
 	// MaxRequestBytes bounds one request.
@@ -52,7 +57,7 @@ type Config struct {
 func NewConfig() Config {
 	return Config{
 		Timeout:         5 * time.Second,
-		MemberTimeout:   time.Minute,
+		MemberTimeout:   time.Hour,
 		MaxRequestBytes: 16 << 20,
 		Logger:          slog.Default(),
 	}

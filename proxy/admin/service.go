@@ -56,11 +56,35 @@ func (s *service) AddNode(ctx context.Context, req *nexuspb.AddNodeRequest) (*ne
 	if err := s.cfg.Node.AddMember(ctx, url); err != nil {
 		return nil, memberError(err)
 	}
+	return s.membersWith(ctx, url), nil
+}
+
+// membersWith returns the members when this node, too, has seen that the one at url votes.
+func (s *service) membersWith(ctx context.Context, url string) *nexuspb.MembersResponse {
 	s.await(ctx, func() bool {
 		m := s.find(url)
 		return m != nil && !m.Learner
 	})
-	return s.members(), nil
+	return s.members()
+}
+
+func (s *service) ReplaceNode(ctx context.Context, req *nexuspb.ReplaceNodeRequest) (*nexuspb.MembersResponse, error) {
+	url, by := strings.TrimSuffix(req.GetUrl(), "/"), strings.TrimSuffix(req.GetBy(), "/")
+	if by == "" {
+		by = url
+	}
+	for _, u := range []string{url, by} {
+		if _, err := raft.ParseNodeURL(u); err != nil {
+			return nil, invalid("url: " + err.Error())
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.MemberTimeout)
+	defer cancel()
+	s.cfg.Logger.Info("replacing a node", "url", url, "by", by)
+	if err := s.cfg.Node.ReplaceMember(ctx, url, by); err != nil {
+		return nil, memberError(err)
+	}
+	return s.membersWith(ctx, by), nil
 }
 
 func (s *service) RemoveNode(ctx context.Context, req *nexuspb.RemoveNodeRequest) (*nexuspb.MembersResponse, error) {
@@ -72,7 +96,7 @@ func (s *service) RemoveNode(ctx context.Context, req *nexuspb.RemoveNodeRequest
 	defer cancel()
 	s.cfg.Logger.Info("removing a node", "url", url)
 	self := url == s.cfg.Node.Status().URL
-	if err := s.cfg.Node.RemoveMember(ctx, url); err != nil && (!self || !errors.Is(err, raft.ErrRemoved)) {
+	if err := s.cfg.Node.RemoveMember(ctx, url, req.GetForce()); err != nil && (!self || !errors.Is(err, raft.ErrRemoved)) {
 		return nil, memberError(err)
 	}
 	if !self {
@@ -145,6 +169,7 @@ func (s *service) Status(context.Context, *nexuspb.StatusRequest) (*nexuspb.Stat
 		Serving:     st.Serving,
 		Problem:     problem(st),
 		Version:     s.cfg.Version,
+		Snapshot:    st.Snapshot,
 	}, nil
 }
 

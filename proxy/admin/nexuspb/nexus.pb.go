@@ -352,8 +352,10 @@ func (x *AddNodeRequest) GetUrl() string {
 }
 
 type RemoveNodeRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Url           string                 `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Url   string                 `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
+	// Also where the reachable rest would be no majority.
+	Force         bool `protobuf:"varint,2,opt,name=force,proto3" json:"force,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -395,6 +397,67 @@ func (x *RemoveNodeRequest) GetUrl() string {
 	return ""
 }
 
+func (x *RemoveNodeRequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
+type ReplaceNodeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The member whose data or machine is lost.
+	Url string `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
+	// The node that takes its place; the same URL if it is empty.
+	By            string `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplaceNodeRequest) Reset() {
+	*x = ReplaceNodeRequest{}
+	mi := &file_nexus_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplaceNodeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplaceNodeRequest) ProtoMessage() {}
+
+func (x *ReplaceNodeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_nexus_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplaceNodeRequest.ProtoReflect.Descriptor instead.
+func (*ReplaceNodeRequest) Descriptor() ([]byte, []int) {
+	return file_nexus_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ReplaceNodeRequest) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *ReplaceNodeRequest) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
 type ListNodesRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -403,7 +466,7 @@ type ListNodesRequest struct {
 
 func (x *ListNodesRequest) Reset() {
 	*x = ListNodesRequest{}
-	mi := &file_nexus_proto_msgTypes[8]
+	mi := &file_nexus_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -415,7 +478,7 @@ func (x *ListNodesRequest) String() string {
 func (*ListNodesRequest) ProtoMessage() {}
 
 func (x *ListNodesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nexus_proto_msgTypes[8]
+	mi := &file_nexus_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -428,7 +491,7 @@ func (x *ListNodesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNodesRequest.ProtoReflect.Descriptor instead.
 func (*ListNodesRequest) Descriptor() ([]byte, []int) {
-	return file_nexus_proto_rawDescGZIP(), []int{8}
+	return file_nexus_proto_rawDescGZIP(), []int{9}
 }
 
 type TransferLeaderRequest struct {
@@ -442,7 +505,7 @@ type TransferLeaderRequest struct {
 
 func (x *TransferLeaderRequest) Reset() {
 	*x = TransferLeaderRequest{}
-	mi := &file_nexus_proto_msgTypes[9]
+	mi := &file_nexus_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -454,7 +517,7 @@ func (x *TransferLeaderRequest) String() string {
 func (*TransferLeaderRequest) ProtoMessage() {}
 
 func (x *TransferLeaderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nexus_proto_msgTypes[9]
+	mi := &file_nexus_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -467,7 +530,7 @@ func (x *TransferLeaderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeaderRequest.ProtoReflect.Descriptor instead.
 func (*TransferLeaderRequest) Descriptor() ([]byte, []int) {
-	return file_nexus_proto_rawDescGZIP(), []int{9}
+	return file_nexus_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *TransferLeaderRequest) GetId() uint64 {
@@ -497,7 +560,7 @@ type Member struct {
 
 func (x *Member) Reset() {
 	*x = Member{}
-	mi := &file_nexus_proto_msgTypes[10]
+	mi := &file_nexus_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -509,7 +572,7 @@ func (x *Member) String() string {
 func (*Member) ProtoMessage() {}
 
 func (x *Member) ProtoReflect() protoreflect.Message {
-	mi := &file_nexus_proto_msgTypes[10]
+	mi := &file_nexus_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -522,7 +585,7 @@ func (x *Member) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Member.ProtoReflect.Descriptor instead.
 func (*Member) Descriptor() ([]byte, []int) {
-	return file_nexus_proto_rawDescGZIP(), []int{10}
+	return file_nexus_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Member) GetId() uint64 {
@@ -563,7 +626,7 @@ type MembersResponse struct {
 
 func (x *MembersResponse) Reset() {
 	*x = MembersResponse{}
-	mi := &file_nexus_proto_msgTypes[11]
+	mi := &file_nexus_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -575,7 +638,7 @@ func (x *MembersResponse) String() string {
 func (*MembersResponse) ProtoMessage() {}
 
 func (x *MembersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nexus_proto_msgTypes[11]
+	mi := &file_nexus_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -588,12 +651,174 @@ func (x *MembersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MembersResponse.ProtoReflect.Descriptor instead.
 func (*MembersResponse) Descriptor() ([]byte, []int) {
-	return file_nexus_proto_rawDescGZIP(), []int{11}
+	return file_nexus_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *MembersResponse) GetMembers() []*Member {
 	if x != nil {
 		return x.Members
+	}
+	return nil
+}
+
+type SnapshotRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SnapshotRequest) Reset() {
+	*x = SnapshotRequest{}
+	mi := &file_nexus_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SnapshotRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SnapshotRequest) ProtoMessage() {}
+
+func (x *SnapshotRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_nexus_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SnapshotRequest.ProtoReflect.Descriptor instead.
+func (*SnapshotRequest) Descriptor() ([]byte, []int) {
+	return file_nexus_proto_rawDescGZIP(), []int{13}
+}
+
+type SnapshotResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The log index that the newest snapshot is of.
+	Index         uint64 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SnapshotResponse) Reset() {
+	*x = SnapshotResponse{}
+	mi := &file_nexus_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SnapshotResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SnapshotResponse) ProtoMessage() {}
+
+func (x *SnapshotResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_nexus_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SnapshotResponse.ProtoReflect.Descriptor instead.
+func (*SnapshotResponse) Descriptor() ([]byte, []int) {
+	return file_nexus_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *SnapshotResponse) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+type BackupRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BackupRequest) Reset() {
+	*x = BackupRequest{}
+	mi := &file_nexus_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BackupRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BackupRequest) ProtoMessage() {}
+
+func (x *BackupRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_nexus_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BackupRequest.ProtoReflect.Descriptor instead.
+func (*BackupRequest) Descriptor() ([]byte, []int) {
+	return file_nexus_proto_rawDescGZIP(), []int{15}
+}
+
+type BackupResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The next bytes of the backup.
+	Data          []byte `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BackupResponse) Reset() {
+	*x = BackupResponse{}
+	mi := &file_nexus_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BackupResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BackupResponse) ProtoMessage() {}
+
+func (x *BackupResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_nexus_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BackupResponse.ProtoReflect.Descriptor instead.
+func (*BackupResponse) Descriptor() ([]byte, []int) {
+	return file_nexus_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *BackupResponse) GetData() []byte {
+	if x != nil {
+		return x.Data
 	}
 	return nil
 }
@@ -606,7 +831,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_nexus_proto_msgTypes[12]
+	mi := &file_nexus_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -618,7 +843,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nexus_proto_msgTypes[12]
+	mi := &file_nexus_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -631,7 +856,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_nexus_proto_rawDescGZIP(), []int{12}
+	return file_nexus_proto_rawDescGZIP(), []int{17}
 }
 
 type StatusResponse struct {
@@ -651,17 +876,19 @@ type StatusResponse struct {
 	// How long the leader's lease still holds; 0 without one.
 	LeaseMs int64 `protobuf:"varint,11,opt,name=lease_ms,json=leaseMs,proto3" json:"lease_ms,omitempty"`
 	// On the leader, the last index each member is known to hold.
-	Progress      map[uint64]uint64 `protobuf:"bytes,12,rep,name=progress,proto3" json:"progress,omitempty" protobuf_key:"fixed64,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
-	Serving       bool              `protobuf:"varint,13,opt,name=serving,proto3" json:"serving,omitempty"`
-	Problem       string            `protobuf:"bytes,14,opt,name=problem,proto3" json:"problem,omitempty"`
-	Version       string            `protobuf:"bytes,15,opt,name=version,proto3" json:"version,omitempty"`
+	Progress map[uint64]uint64 `protobuf:"bytes,12,rep,name=progress,proto3" json:"progress,omitempty" protobuf_key:"fixed64,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	Serving  bool              `protobuf:"varint,13,opt,name=serving,proto3" json:"serving,omitempty"`
+	Problem  string            `protobuf:"bytes,14,opt,name=problem,proto3" json:"problem,omitempty"`
+	Version  string            `protobuf:"bytes,15,opt,name=version,proto3" json:"version,omitempty"`
+	// The log index of the newest snapshot on this node's disk; 0 without one.
+	Snapshot      uint64 `protobuf:"varint,16,opt,name=snapshot,proto3" json:"snapshot,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_nexus_proto_msgTypes[13]
+	mi := &file_nexus_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -673,7 +900,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nexus_proto_msgTypes[13]
+	mi := &file_nexus_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -686,7 +913,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_nexus_proto_rawDescGZIP(), []int{13}
+	return file_nexus_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *StatusResponse) GetClusterName() string {
@@ -794,6 +1021,13 @@ func (x *StatusResponse) GetVersion() string {
 	return ""
 }
 
+func (x *StatusResponse) GetSnapshot() uint64 {
+	if x != nil {
+		return x.Snapshot
+	}
+	return 0
+}
+
 var File_nexus_proto protoreflect.FileDescriptor
 
 const file_nexus_proto_rawDesc = "" +
@@ -820,9 +1054,13 @@ const file_nexus_proto_rawDesc = "" +
 	"\fLoadResponse\x12\x12\n" +
 	"\x04data\x18\x01 \x01(\fR\x04data\"\"\n" +
 	"\x0eAddNodeRequest\x12\x10\n" +
-	"\x03url\x18\x01 \x01(\tR\x03url\"%\n" +
+	"\x03url\x18\x01 \x01(\tR\x03url\";\n" +
 	"\x11RemoveNodeRequest\x12\x10\n" +
-	"\x03url\x18\x01 \x01(\tR\x03url\"\x12\n" +
+	"\x03url\x18\x01 \x01(\tR\x03url\x12\x14\n" +
+	"\x05force\x18\x02 \x01(\bR\x05force\"6\n" +
+	"\x12ReplaceNodeRequest\x12\x10\n" +
+	"\x03url\x18\x01 \x01(\tR\x03url\x12\x0e\n" +
+	"\x02by\x18\x02 \x01(\tR\x02by\"\x12\n" +
 	"\x10ListNodesRequest\"9\n" +
 	"\x15TransferLeaderRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x06R\x02id\x12\x10\n" +
@@ -833,8 +1071,14 @@ const file_nexus_proto_rawDesc = "" +
 	"\alearner\x18\x03 \x01(\bR\alearner\x12\x16\n" +
 	"\x06leader\x18\x04 \x01(\bR\x06leader\"=\n" +
 	"\x0fMembersResponse\x12*\n" +
-	"\amembers\x18\x01 \x03(\v2\x10.nexus.v1.MemberR\amembers\"\x0f\n" +
-	"\rStatusRequest\"\xf7\x03\n" +
+	"\amembers\x18\x01 \x03(\v2\x10.nexus.v1.MemberR\amembers\"\x11\n" +
+	"\x0fSnapshotRequest\"(\n" +
+	"\x10SnapshotResponse\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\"\x0f\n" +
+	"\rBackupRequest\"$\n" +
+	"\x0eBackupResponse\x12\x12\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\"\x0f\n" +
+	"\rStatusRequest\"\x93\x04\n" +
 	"\x0eStatusResponse\x12!\n" +
 	"\fcluster_name\x18\x01 \x01(\tR\vclusterName\x12\x18\n" +
 	"\acluster\x18\x02 \x01(\x06R\acluster\x12\x0e\n" +
@@ -851,19 +1095,23 @@ const file_nexus_proto_rawDesc = "" +
 	"\bprogress\x18\f \x03(\v2&.nexus.v1.StatusResponse.ProgressEntryR\bprogress\x12\x18\n" +
 	"\aserving\x18\r \x01(\bR\aserving\x12\x18\n" +
 	"\aproblem\x18\x0e \x01(\tR\aproblem\x12\x18\n" +
-	"\aversion\x18\x0f \x01(\tR\aversion\x1a;\n" +
+	"\aversion\x18\x0f \x01(\tR\aversion\x12\x1a\n" +
+	"\bsnapshot\x18\x10 \x01(\x04R\bsnapshot\x1a;\n" +
 	"\rProgressEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\x06R\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x012\x84\x04\n" +
+	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x012\xce\x05\n" +
 	"\x05Nexus\x128\n" +
 	"\x05Check\x12\x16.nexus.v1.CheckRequest\x1a\x17.nexus.v1.CheckResponse\x125\n" +
 	"\x04Save\x12\x15.nexus.v1.SaveRequest\x1a\x16.nexus.v1.SaveResponse\x125\n" +
 	"\x04Load\x12\x15.nexus.v1.LoadRequest\x1a\x16.nexus.v1.LoadResponse\x12>\n" +
 	"\aAddNode\x12\x18.nexus.v1.AddNodeRequest\x1a\x19.nexus.v1.MembersResponse\x12D\n" +
 	"\n" +
-	"RemoveNode\x12\x1b.nexus.v1.RemoveNodeRequest\x1a\x19.nexus.v1.MembersResponse\x12B\n" +
+	"RemoveNode\x12\x1b.nexus.v1.RemoveNodeRequest\x1a\x19.nexus.v1.MembersResponse\x12F\n" +
+	"\vReplaceNode\x12\x1c.nexus.v1.ReplaceNodeRequest\x1a\x19.nexus.v1.MembersResponse\x12B\n" +
 	"\tListNodes\x12\x1a.nexus.v1.ListNodesRequest\x1a\x19.nexus.v1.MembersResponse\x12L\n" +
-	"\x0eTransferLeader\x12\x1f.nexus.v1.TransferLeaderRequest\x1a\x19.nexus.v1.MembersResponse\x12;\n" +
+	"\x0eTransferLeader\x12\x1f.nexus.v1.TransferLeaderRequest\x1a\x19.nexus.v1.MembersResponse\x12A\n" +
+	"\bSnapshot\x12\x19.nexus.v1.SnapshotRequest\x1a\x1a.nexus.v1.SnapshotResponse\x12=\n" +
+	"\x06Backup\x12\x17.nexus.v1.BackupRequest\x1a\x18.nexus.v1.BackupResponse0\x01\x12;\n" +
 	"\x06Status\x12\x17.nexus.v1.StatusRequest\x1a\x18.nexus.v1.StatusResponseB8Z6github.com/nexus-replication/nexus/proxy/admin/nexuspbb\x06proto3"
 
 var (
@@ -878,7 +1126,7 @@ func file_nexus_proto_rawDescGZIP() []byte {
 	return file_nexus_proto_rawDescData
 }
 
-var file_nexus_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_nexus_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_nexus_proto_goTypes = []any{
 	(*CheckRequest)(nil),          // 0: nexus.v1.CheckRequest
 	(*CheckResponse)(nil),         // 1: nexus.v1.CheckResponse
@@ -888,40 +1136,51 @@ var file_nexus_proto_goTypes = []any{
 	(*LoadResponse)(nil),          // 5: nexus.v1.LoadResponse
 	(*AddNodeRequest)(nil),        // 6: nexus.v1.AddNodeRequest
 	(*RemoveNodeRequest)(nil),     // 7: nexus.v1.RemoveNodeRequest
-	(*ListNodesRequest)(nil),      // 8: nexus.v1.ListNodesRequest
-	(*TransferLeaderRequest)(nil), // 9: nexus.v1.TransferLeaderRequest
-	(*Member)(nil),                // 10: nexus.v1.Member
-	(*MembersResponse)(nil),       // 11: nexus.v1.MembersResponse
-	(*StatusRequest)(nil),         // 12: nexus.v1.StatusRequest
-	(*StatusResponse)(nil),        // 13: nexus.v1.StatusResponse
-	nil,                           // 14: nexus.v1.SaveRequest.ArgsEntry
-	nil,                           // 15: nexus.v1.LoadRequest.ArgsEntry
-	nil,                           // 16: nexus.v1.StatusResponse.ProgressEntry
+	(*ReplaceNodeRequest)(nil),    // 8: nexus.v1.ReplaceNodeRequest
+	(*ListNodesRequest)(nil),      // 9: nexus.v1.ListNodesRequest
+	(*TransferLeaderRequest)(nil), // 10: nexus.v1.TransferLeaderRequest
+	(*Member)(nil),                // 11: nexus.v1.Member
+	(*MembersResponse)(nil),       // 12: nexus.v1.MembersResponse
+	(*SnapshotRequest)(nil),       // 13: nexus.v1.SnapshotRequest
+	(*SnapshotResponse)(nil),      // 14: nexus.v1.SnapshotResponse
+	(*BackupRequest)(nil),         // 15: nexus.v1.BackupRequest
+	(*BackupResponse)(nil),        // 16: nexus.v1.BackupResponse
+	(*StatusRequest)(nil),         // 17: nexus.v1.StatusRequest
+	(*StatusResponse)(nil),        // 18: nexus.v1.StatusResponse
+	nil,                           // 19: nexus.v1.SaveRequest.ArgsEntry
+	nil,                           // 20: nexus.v1.LoadRequest.ArgsEntry
+	nil,                           // 21: nexus.v1.StatusResponse.ProgressEntry
 }
 var file_nexus_proto_depIdxs = []int32{
-	14, // 0: nexus.v1.SaveRequest.args:type_name -> nexus.v1.SaveRequest.ArgsEntry
-	15, // 1: nexus.v1.LoadRequest.args:type_name -> nexus.v1.LoadRequest.ArgsEntry
-	10, // 2: nexus.v1.MembersResponse.members:type_name -> nexus.v1.Member
-	10, // 3: nexus.v1.StatusResponse.members:type_name -> nexus.v1.Member
-	16, // 4: nexus.v1.StatusResponse.progress:type_name -> nexus.v1.StatusResponse.ProgressEntry
+	19, // 0: nexus.v1.SaveRequest.args:type_name -> nexus.v1.SaveRequest.ArgsEntry
+	20, // 1: nexus.v1.LoadRequest.args:type_name -> nexus.v1.LoadRequest.ArgsEntry
+	11, // 2: nexus.v1.MembersResponse.members:type_name -> nexus.v1.Member
+	11, // 3: nexus.v1.StatusResponse.members:type_name -> nexus.v1.Member
+	21, // 4: nexus.v1.StatusResponse.progress:type_name -> nexus.v1.StatusResponse.ProgressEntry
 	0,  // 5: nexus.v1.Nexus.Check:input_type -> nexus.v1.CheckRequest
 	2,  // 6: nexus.v1.Nexus.Save:input_type -> nexus.v1.SaveRequest
 	4,  // 7: nexus.v1.Nexus.Load:input_type -> nexus.v1.LoadRequest
 	6,  // 8: nexus.v1.Nexus.AddNode:input_type -> nexus.v1.AddNodeRequest
 	7,  // 9: nexus.v1.Nexus.RemoveNode:input_type -> nexus.v1.RemoveNodeRequest
-	8,  // 10: nexus.v1.Nexus.ListNodes:input_type -> nexus.v1.ListNodesRequest
-	9,  // 11: nexus.v1.Nexus.TransferLeader:input_type -> nexus.v1.TransferLeaderRequest
-	12, // 12: nexus.v1.Nexus.Status:input_type -> nexus.v1.StatusRequest
-	1,  // 13: nexus.v1.Nexus.Check:output_type -> nexus.v1.CheckResponse
-	3,  // 14: nexus.v1.Nexus.Save:output_type -> nexus.v1.SaveResponse
-	5,  // 15: nexus.v1.Nexus.Load:output_type -> nexus.v1.LoadResponse
-	11, // 16: nexus.v1.Nexus.AddNode:output_type -> nexus.v1.MembersResponse
-	11, // 17: nexus.v1.Nexus.RemoveNode:output_type -> nexus.v1.MembersResponse
-	11, // 18: nexus.v1.Nexus.ListNodes:output_type -> nexus.v1.MembersResponse
-	11, // 19: nexus.v1.Nexus.TransferLeader:output_type -> nexus.v1.MembersResponse
-	13, // 20: nexus.v1.Nexus.Status:output_type -> nexus.v1.StatusResponse
-	13, // [13:21] is the sub-list for method output_type
-	5,  // [5:13] is the sub-list for method input_type
+	8,  // 10: nexus.v1.Nexus.ReplaceNode:input_type -> nexus.v1.ReplaceNodeRequest
+	9,  // 11: nexus.v1.Nexus.ListNodes:input_type -> nexus.v1.ListNodesRequest
+	10, // 12: nexus.v1.Nexus.TransferLeader:input_type -> nexus.v1.TransferLeaderRequest
+	13, // 13: nexus.v1.Nexus.Snapshot:input_type -> nexus.v1.SnapshotRequest
+	15, // 14: nexus.v1.Nexus.Backup:input_type -> nexus.v1.BackupRequest
+	17, // 15: nexus.v1.Nexus.Status:input_type -> nexus.v1.StatusRequest
+	1,  // 16: nexus.v1.Nexus.Check:output_type -> nexus.v1.CheckResponse
+	3,  // 17: nexus.v1.Nexus.Save:output_type -> nexus.v1.SaveResponse
+	5,  // 18: nexus.v1.Nexus.Load:output_type -> nexus.v1.LoadResponse
+	12, // 19: nexus.v1.Nexus.AddNode:output_type -> nexus.v1.MembersResponse
+	12, // 20: nexus.v1.Nexus.RemoveNode:output_type -> nexus.v1.MembersResponse
+	12, // 21: nexus.v1.Nexus.ReplaceNode:output_type -> nexus.v1.MembersResponse
+	12, // 22: nexus.v1.Nexus.ListNodes:output_type -> nexus.v1.MembersResponse
+	12, // 23: nexus.v1.Nexus.TransferLeader:output_type -> nexus.v1.MembersResponse
+	14, // 24: nexus.v1.Nexus.Snapshot:output_type -> nexus.v1.SnapshotResponse
+	16, // 25: nexus.v1.Nexus.Backup:output_type -> nexus.v1.BackupResponse
+	18, // 26: nexus.v1.Nexus.Status:output_type -> nexus.v1.StatusResponse
+	16, // [16:27] is the sub-list for method output_type
+	5,  // [5:16] is the sub-list for method input_type
 	5,  // [5:5] is the sub-list for extension type_name
 	5,  // [5:5] is the sub-list for extension extendee
 	0,  // [0:5] is the sub-list for field type_name
@@ -938,7 +1197,7 @@ func file_nexus_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_nexus_proto_rawDesc), len(file_nexus_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   17,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

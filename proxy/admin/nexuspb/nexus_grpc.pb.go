@@ -26,8 +26,11 @@ const (
 	Nexus_Load_FullMethodName           = "/nexus.v1.Nexus/Load"
 	Nexus_AddNode_FullMethodName        = "/nexus.v1.Nexus/AddNode"
 	Nexus_RemoveNode_FullMethodName     = "/nexus.v1.Nexus/RemoveNode"
+	Nexus_ReplaceNode_FullMethodName    = "/nexus.v1.Nexus/ReplaceNode"
 	Nexus_ListNodes_FullMethodName      = "/nexus.v1.Nexus/ListNodes"
 	Nexus_TransferLeader_FullMethodName = "/nexus.v1.Nexus/TransferLeader"
+	Nexus_Snapshot_FullMethodName       = "/nexus.v1.Nexus/Snapshot"
+	Nexus_Backup_FullMethodName         = "/nexus.v1.Nexus/Backup"
 	Nexus_Status_FullMethodName         = "/nexus.v1.Nexus/Status"
 )
 
@@ -49,10 +52,17 @@ type NexusClient interface {
 	AddNode(ctx context.Context, in *AddNodeRequest, opts ...grpc.CallOption) (*MembersResponse, error)
 	// RemoveNode removes a node for good. Removing the leader moves the leadership first.
 	RemoveNode(ctx context.Context, in *RemoveNodeRequest, opts ...grpc.CallOption) (*MembersResponse, error)
+	// ReplaceNode removes a node whose data or machine is lost, and adds another, which may run at the same URL.
+	ReplaceNode(ctx context.Context, in *ReplaceNodeRequest, opts ...grpc.CallOption) (*MembersResponse, error)
 	// ListNodes answers the members as this node knows them.
 	ListNodes(ctx context.Context, in *ListNodesRequest, opts ...grpc.CallOption) (*MembersResponse, error)
 	// TransferLeader moves the leadership to another member.
 	TransferLeader(ctx context.Context, in *TransferLeaderRequest, opts ...grpc.CallOption) (*MembersResponse, error)
+	// Snapshot takes a snapshot of this node's backend now, and shortens its log.
+	Snapshot(ctx context.Context, in *SnapshotRequest, opts ...grpc.CallOption) (*SnapshotResponse, error)
+	// Backup takes a snapshot of this node's backend and streams it, in the form that redis_repl -restore takes. A stream
+	// that ends with an error is of no use.
+	Backup(ctx context.Context, in *BackupRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[BackupResponse], error)
 	// Status describes this node.
 	Status(ctx context.Context, in *StatusRequest, opts ...grpc.CallOption) (*StatusResponse, error)
 }
@@ -115,6 +125,16 @@ func (c *nexusClient) RemoveNode(ctx context.Context, in *RemoveNodeRequest, opt
 	return out, nil
 }
 
+func (c *nexusClient) ReplaceNode(ctx context.Context, in *ReplaceNodeRequest, opts ...grpc.CallOption) (*MembersResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(MembersResponse)
+	err := c.cc.Invoke(ctx, Nexus_ReplaceNode_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *nexusClient) ListNodes(ctx context.Context, in *ListNodesRequest, opts ...grpc.CallOption) (*MembersResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(MembersResponse)
@@ -134,6 +154,35 @@ func (c *nexusClient) TransferLeader(ctx context.Context, in *TransferLeaderRequ
 	}
 	return out, nil
 }
+
+func (c *nexusClient) Snapshot(ctx context.Context, in *SnapshotRequest, opts ...grpc.CallOption) (*SnapshotResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SnapshotResponse)
+	err := c.cc.Invoke(ctx, Nexus_Snapshot_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *nexusClient) Backup(ctx context.Context, in *BackupRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[BackupResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Nexus_ServiceDesc.Streams[0], Nexus_Backup_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[BackupRequest, BackupResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Nexus_BackupClient = grpc.ServerStreamingClient[BackupResponse]
 
 func (c *nexusClient) Status(ctx context.Context, in *StatusRequest, opts ...grpc.CallOption) (*StatusResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
@@ -163,10 +212,17 @@ type NexusServer interface {
 	AddNode(context.Context, *AddNodeRequest) (*MembersResponse, error)
 	// RemoveNode removes a node for good. Removing the leader moves the leadership first.
 	RemoveNode(context.Context, *RemoveNodeRequest) (*MembersResponse, error)
+	// ReplaceNode removes a node whose data or machine is lost, and adds another, which may run at the same URL.
+	ReplaceNode(context.Context, *ReplaceNodeRequest) (*MembersResponse, error)
 	// ListNodes answers the members as this node knows them.
 	ListNodes(context.Context, *ListNodesRequest) (*MembersResponse, error)
 	// TransferLeader moves the leadership to another member.
 	TransferLeader(context.Context, *TransferLeaderRequest) (*MembersResponse, error)
+	// Snapshot takes a snapshot of this node's backend now, and shortens its log.
+	Snapshot(context.Context, *SnapshotRequest) (*SnapshotResponse, error)
+	// Backup takes a snapshot of this node's backend and streams it, in the form that redis_repl -restore takes. A stream
+	// that ends with an error is of no use.
+	Backup(*BackupRequest, grpc.ServerStreamingServer[BackupResponse]) error
 	// Status describes this node.
 	Status(context.Context, *StatusRequest) (*StatusResponse, error)
 	mustEmbedUnimplementedNexusServer()
@@ -194,11 +250,20 @@ func (UnimplementedNexusServer) AddNode(context.Context, *AddNodeRequest) (*Memb
 func (UnimplementedNexusServer) RemoveNode(context.Context, *RemoveNodeRequest) (*MembersResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RemoveNode not implemented")
 }
+func (UnimplementedNexusServer) ReplaceNode(context.Context, *ReplaceNodeRequest) (*MembersResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReplaceNode not implemented")
+}
 func (UnimplementedNexusServer) ListNodes(context.Context, *ListNodesRequest) (*MembersResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListNodes not implemented")
 }
 func (UnimplementedNexusServer) TransferLeader(context.Context, *TransferLeaderRequest) (*MembersResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method TransferLeader not implemented")
+}
+func (UnimplementedNexusServer) Snapshot(context.Context, *SnapshotRequest) (*SnapshotResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Snapshot not implemented")
+}
+func (UnimplementedNexusServer) Backup(*BackupRequest, grpc.ServerStreamingServer[BackupResponse]) error {
+	return status.Error(codes.Unimplemented, "method Backup not implemented")
 }
 func (UnimplementedNexusServer) Status(context.Context, *StatusRequest) (*StatusResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Status not implemented")
@@ -314,6 +379,24 @@ func _Nexus_RemoveNode_Handler(srv interface{}, ctx context.Context, dec func(in
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Nexus_ReplaceNode_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReplaceNodeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NexusServer).ReplaceNode(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Nexus_ReplaceNode_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NexusServer).ReplaceNode(ctx, req.(*ReplaceNodeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Nexus_ListNodes_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListNodesRequest)
 	if err := dec(in); err != nil {
@@ -349,6 +432,35 @@ func _Nexus_TransferLeader_Handler(srv interface{}, ctx context.Context, dec fun
 	}
 	return interceptor(ctx, in, info, handler)
 }
+
+func _Nexus_Snapshot_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SnapshotRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NexusServer).Snapshot(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Nexus_Snapshot_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NexusServer).Snapshot(ctx, req.(*SnapshotRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Nexus_Backup_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(BackupRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(NexusServer).Backup(m, &grpc.GenericServerStream[BackupRequest, BackupResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Nexus_BackupServer = grpc.ServerStreamingServer[BackupResponse]
 
 func _Nexus_Status_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(StatusRequest)
@@ -396,6 +508,10 @@ var Nexus_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _Nexus_RemoveNode_Handler,
 		},
 		{
+			MethodName: "ReplaceNode",
+			Handler:    _Nexus_ReplaceNode_Handler,
+		},
+		{
 			MethodName: "ListNodes",
 			Handler:    _Nexus_ListNodes_Handler,
 		},
@@ -404,10 +520,20 @@ var Nexus_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _Nexus_TransferLeader_Handler,
 		},
 		{
+			MethodName: "Snapshot",
+			Handler:    _Nexus_Snapshot_Handler,
+		},
+		{
 			MethodName: "Status",
 			Handler:    _Nexus_Status_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "Backup",
+			Handler:       _Nexus_Backup_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "nexus.proto",
 }

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/nexus-replication/nexus/proxy/admin/nexuspb"
+	"github.com/nexus-replication/nexus/raft"
+)
+
+func (s *session) snapshot([]string) error {
+	resp, err := s.client.Snapshot(s.ctx, &nexuspb.SnapshotRequest{})
+	if err != nil {
+		return describe(err, false)
+	}
+	if s.json {
+		return s.printJSON(map[string]uint64{"index": resp.GetIndex()})
+	}
+	_, err = fmt.Fprintf(s.out, "Snapshot at log index %d.\n", resp.GetIndex())
+	return err
+}
+
+// backup writes the file beside its final name first, so that there never is a file of that name which is not whole.
+func (s *session) backup(args []string) error {
+	path := args[0]
+	unfinished, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".unfinished-")
+	if err != nil {
+		return fmt.Errorf("write the backup: %w", err)
+	}
+	info, err := s.receiveBackup(unfinished)
+	if cerr := unfinished.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Rename(unfinished.Name(), path)
+	}
+	if err == nil {
+		err = syncDir(filepath.Dir(path))
+	}
+	if err != nil {
+		return errors.Join(err, remove(unfinished.Name()))
+	}
+	if s.json {
+		return s.printJSON(info)
+	}
+	_, err = fmt.Fprintf(s.out, "%s holds cluster %s (%x) as of log index %d, %d bytes.\n", path, info.ClusterName, info.Cluster, info.Index, info.Size)
+	return err
+}
+
+// receiveBackup copies what the node sends to f, and reads it again to see that it is whole.
+func (s *session) receiveBackup(f *os.File) (raft.BackupInfo, error) {
+	stream, err := s.client.Backup(s.ctx, &nexuspb.BackupRequest{})
+	if err != nil {
+		return raft.BackupInfo{}, describe(err, false)
+	}
+	for {
+		part, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return raft.BackupInfo{}, describe(err, false)
+		}
+		if _, err := f.Write(part.GetData()); err != nil {
+			return raft.BackupInfo{}, fmt.Errorf("write the backup: %w", err)
+		}
+	}
+	if err := f.Sync(); err != nil {
+		return raft.BackupInfo{}, fmt.Errorf("write the backup: %w", err)
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return raft.BackupInfo{}, fmt.Errorf("read the backup again: %w", err)
+	}
+	info, err := raft.CheckBackup(bufio.NewReaderSize(f, 1<<20))
+	if err != nil {
+		return info, fmt.Errorf("read the backup again: %w", err)
+	}
+	return info, nil
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+// remove deletes what is of no use.
+func remove(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}

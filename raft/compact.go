@@ -1,0 +1,284 @@
+package raft
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"go.etcd.io/etcd/client/pkg/v3/fileutil"
+	etcdraft "go.etcd.io/etcd/raft/v3"
+	"go.etcd.io/etcd/raft/v3/raftpb"
+	"go.etcd.io/etcd/server/v3/wal/walpb"
+
+	"github.com/nexus-replication/nexus/raft/failpoint"
+)
+
+const (
+	// The entries before a snapshot that stay in the log for members that lag a little, and never more than
+	// Config.SnapshotCount.
+	keptEntries = 5000
+	keptBytes   = 32 << 20
+	// The pause after a snapshot that failed doubles from one to the other.
+	minSnapshotPause = time.Second
+	maxSnapshotPause = time.Minute
+	// snapshotReport is how often the log tells how far a snapshot is.
+	snapshotReport = 5 * time.Second
+)
+
+// snapshotTurn lets one snapshot be taken at a time, and holds who asked for the next.
+type snapshotTurn struct {
+	mu      sync.Mutex
+	running bool
+	asked   []chan error  // who wants a snapshot that has not begun yet
+	failed  time.Time     // when the last one failed; zero if it did not
+	pause   time.Duration // from then on
+}
+
+// begin takes the turn, if it is free and a snapshot is due or asked for. It returns who is to be told of the outcome.
+func (t *snapshotTurn) begin(due bool) (asked []chan error, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.failed.IsZero() {
+		due = time.Since(t.failed) >= t.pause
+	}
+	if t.running || !due && len(t.asked) == 0 {
+		return nil, false
+	}
+	asked, t.asked, t.running = t.asked, nil, true
+	return asked, true
+}
+
+func (t *snapshotTurn) end(asked []chan error, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.running, t.failed = false, time.Time{}
+	if err != nil {
+		t.failed = time.Now()
+		t.pause = min(max(2*t.pause, minSnapshotPause), maxSnapshotPause)
+	} else {
+		t.pause = 0
+	}
+	for _, done := range asked {
+		done <- err
+	}
+}
+
+func (t *snapshotTurn) ask() <-chan error {
+	done := make(chan error, 1)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.asked = append(t.asked, done)
+	return done
+}
+
+// want asks for a snapshot without waiting for it.
+func (t *snapshotTurn) want() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.asked) == 0 {
+		t.asked = append(t.asked, make(chan error, 1))
+	}
+}
+
+// Snapshot takes a snapshot of this node's backend now, and shortens its log. It returns when that is done.
+func (r *Replicator) Snapshot(ctx context.Context) error {
+	if err := r.refusal(); err != nil {
+		return fmt.Errorf("%w: %w", ErrNotDone, err)
+	}
+	select {
+	case err := <-r.snapshotTurn.ask():
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("snapshot: %w", context.Cause(ctx))
+	case <-r.ctx.Done():
+		return fmt.Errorf("%w: %w", ErrNotDone, r.stopCause())
+	}
+}
+
+// snapshotIfDue begins a snapshot. Apply is not called meanwhile, so that the Store knows of which position it is; the
+// rest is done beside it.
+func (a *applyLoop) snapshotIfDue() {
+	r := a.r
+	newest := r.snapshotIndex.Load()
+	due := a.position.Index-min(newest, a.position.Index) >= r.cfg.SnapshotCount || a.logBytes >= r.cfg.SnapshotBytes
+	asked, ok := r.snapshotTurn.begin(due)
+	if !ok {
+		return
+	}
+	if a.position.Index <= newest {
+		r.snapshotTurn.end(asked, nil) // nothing has happened since
+		return
+	}
+	position, start := a.position, time.Now()
+	stream, err := r.cfg.Store.Snapshot(r.ctx)
+	if err != nil {
+		err = fmt.Errorf("take a snapshot: %w", err)
+		r.log.Warn("no snapshot, the log goes on growing", "index", position.Index, "err", err)
+		r.snapshotTurn.end(asked, err)
+		return
+	}
+	a.logBytes = 0
+	r.spawn(func(ctx context.Context) {
+		size, err := r.writeSnapshot(ctx, position, stream)
+		if err != nil {
+			r.log.Warn("no snapshot, the log goes on growing", "index", position.Index, "err", err)
+		} else {
+			r.log.Info("snapshot", "index", position.Index, "bytes", size, "took", time.Since(start).Round(time.Millisecond))
+		}
+		r.snapshotTurn.end(asked, err)
+	})
+}
+
+// writeSnapshot puts the state at position on disk and lets the log begin there.
+func (r *Replicator) writeSnapshot(ctx context.Context, position Position, stream io.ReadCloser) (size int64, err error) {
+	defer stream.Close()
+	var meta raftpb.Snapshot
+	err = r.onLoop(ctx, func() (err error) {
+		meta, err = r.snapshotMetadata(position)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	size, err = r.disk.snapshots.saveBody(position.Index, contextReader{ctx, stream}, r.reportSnapshot(position.Index))
+	if err != nil {
+		return 0, err
+	}
+	failpoint.Hit("raft.after-snapshot-body")
+	if err := r.disk.snapshots.saveMetadata(meta); err != nil {
+		return 0, err
+	}
+	if err := r.onLoop(ctx, func() error { return r.compact(meta) }); err != nil {
+		return 0, err
+	}
+	return size, r.disk.purge(r.snapshotIndex.Load(), r.restoring.Load())
+}
+
+// reportSnapshot returns a function that writes progress to the log now and then.
+func (r *Replicator) reportSnapshot(index uint64) func(total int64) {
+	last := time.Now()
+	return func(total int64) {
+		if time.Since(last) >= snapshotReport {
+			last = time.Now()
+			r.log.Info("writing a snapshot", "index", index, "bytes", total)
+		}
+	}
+}
+
+// snapshotMetadata describes the log up to position. Loop only.
+func (r *Replicator) snapshotMetadata(position Position) (raftpb.Snapshot, error) {
+	state, ok := r.membership.at(position.Index)
+	if !ok {
+		return raftpb.Snapshot{}, fmt.Errorf("the members at index %d are not known any more", position.Index)
+	}
+	data := snapshotData{
+		Version: snapshotVersion, Cluster: r.identity.Cluster, Node: r.identity.ID,
+		Stamp: r.disk.lastStamp, Members: state.members, Removed: state.removed,
+	}
+	return raftpb.Snapshot{
+		Data:     data.encode(),
+		Metadata: raftpb.SnapshotMetadata{ConfState: state.conf, Index: position.Index, Term: position.Term},
+	}, nil
+}
+
+// compact lets the log begin at a snapshot that is on disk, but for a tail that stays in memory for members that lag.
+// Loop only.
+func (r *Replicator) compact(meta raftpb.Snapshot) error {
+	index := meta.Metadata.Index
+	if index <= r.snapshotIndex.Load() {
+		return nil // a newer one was received meanwhile
+	}
+	if err := r.disk.noteSnapshot(meta); err != nil {
+		r.fail(err) // whether the log holds the record is not known
+		return err
+	}
+	if _, err := r.disk.memory.CreateSnapshot(index, &meta.Metadata.ConfState, meta.Data); err != nil {
+		return fmt.Errorf("note the snapshot at index %d: %w", index, err)
+	}
+	keep, err := r.disk.keepFrom(index, min(keptEntries, r.cfg.SnapshotCount))
+	if err == nil && keep > 0 {
+		err = r.disk.memory.Compact(keep)
+	}
+	if err != nil && !errors.Is(err, etcdraft.ErrCompacted) {
+		return fmt.Errorf("shorten the log to index %d: %w", index, err)
+	}
+	r.membership.forgetBefore(index)
+	r.snapshotIndex.Store(index)
+	return r.disk.release(index)
+}
+
+// noteSnapshot records in the log that a snapshot is on disk.
+func (l *diskLog) noteSnapshot(meta raftpb.Snapshot) error {
+	err := l.wal.SaveSnapshot(walpb.Snapshot{
+		Index: meta.Metadata.Index, Term: meta.Metadata.Term, ConfState: &meta.Metadata.ConfState,
+	})
+	if err != nil {
+		return fmt.Errorf("write the log: %w", err)
+	}
+	return nil
+}
+
+// keepFrom returns the index up to which the copy of the log in memory can go, when there is a snapshot at index: a tail
+// of so many entries stays.
+func (l *diskLog) keepFrom(index, tail uint64) (uint64, error) {
+	first, err := l.memory.FirstIndex()
+	if err != nil || first > index {
+		return 0, err
+	}
+	from := max(first, index-min(index, tail)+1)
+	entries, err := l.memory.Entries(from, index+1, math.MaxUint64)
+	if err != nil {
+		return 0, err
+	}
+	bytes := 0
+	for i := range slices.Backward(entries) {
+		if bytes += len(entries[i].Data); bytes > keptBytes {
+			return entries[i].Index, nil
+		}
+	}
+	return from - 1, nil
+}
+
+// release lets go of the log's files before index; purge removes them.
+func (l *diskLog) release(index uint64) error {
+	if err := l.wal.ReleaseLockTo(index); err != nil {
+		return fmt.Errorf("release the log before index %d: %w", index, err)
+	}
+	return nil
+}
+
+// purge removes what the snapshot at index made needless, except for the snapshot at keep.
+func (l *diskLog) purge(index, keep uint64) error {
+	if err := l.snapshots.purge(index, keep); err != nil {
+		return err
+	}
+	names, err := os.ReadDir(l.walPath)
+	if err != nil {
+		return fmt.Errorf("purge the log: %w", err)
+	}
+	for _, entry := range names { // in order of their numbers
+		if !strings.HasSuffix(entry.Name(), ".wal") {
+			continue
+		}
+		path := filepath.Join(l.walPath, entry.Name())
+		// What is still needed is locked by the log itself.
+		lock, err := fileutil.TryLockFile(path, os.O_WRONLY, fileutil.PrivateFileMode)
+		if err != nil {
+			return nil
+		}
+		err = os.Remove(path)
+		lock.Close()
+		if err != nil {
+			return fmt.Errorf("purge the log: %w", err)
+		}
+	}
+	return nil
+}

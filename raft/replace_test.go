@@ -1,0 +1,80 @@
+package raft
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+)
+
+// A member loses its disk and comes back at the same URL: it waits, because it must not vote with a new memory, until it
+// is put in the place of the one that it was.
+func TestReplaceMember(t *testing.T) {
+	c := newTestCluster(t, 3, often)
+	c.count(60)
+	lost := (c.leader() + 1) % 3
+	live := c.leader()
+	old := c.nodes[lost].identity.ID
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := c.nodes[live].ReplaceMember(ctx, c.urls[lost], c.urls[lost]); !errors.Is(err, ErrRefused) {
+		t.Errorf("replaced a member that has its data: %v", err)
+	}
+	c.stop(lost)
+	c.dirs[lost] = t.TempDir()
+	c.stores[lost] = newMapStore()
+	c.count(40)
+	replaced := make(chan error, 1)
+	go func() { replaced <- c.nodes[live].ReplaceMember(ctx, c.urls[lost], c.urls[lost]) }()
+	c.start(lost)
+	if err := <-replaced; err != nil {
+		t.Fatal(err)
+	}
+	if got := c.propose(lost, "n+"); got != "101" {
+		t.Errorf("counter is %s, want 101", got)
+	}
+	if !c.nodes[live].membership.isRemoved(old) || len(c.nodes[live].Members()) != 3 {
+		t.Errorf("members are %v", c.nodes[live].Members())
+	}
+	// Once more is done already.
+	if err := c.nodes[live].ReplaceMember(ctx, c.urls[lost], c.urls[lost]); !errors.Is(err, ErrRefused) {
+		t.Errorf("got %v", err)
+	}
+	short, stop := context.WithTimeout(ctx, time.Second)
+	defer stop()
+	if err := c.nodes[live].ReplaceMember(short, "http://127.0.0.1:1", freeURL(t)); err == nil {
+		t.Error("replaced a stranger")
+	}
+}
+
+func TestRemoveMemberForced(t *testing.T) {
+	c := newTestCluster(t, 3, nil)
+	leader := c.leader()
+	dead, other := (leader+1)%3, (leader+2)%3
+	c.stop(dead)
+	eventually(t, "the dead member to be missed", func() bool { return !c.nodes[leader].transport.active(c.idOf(dead)) })
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := c.nodes[leader].RemoveMember(ctx, c.urls[other], false); !errors.Is(err, ErrRefused) {
+		t.Errorf("removed a live member beside a dead one: %v", err)
+	}
+	if err := c.nodes[leader].RemoveMember(ctx, c.urls[dead], false); err != nil {
+		t.Errorf("remove the dead one: %v", err)
+	}
+	if err := c.nodes[leader].RemoveMember(ctx, c.urls[other], true); err != nil {
+		t.Errorf("forced: %v", err)
+	}
+	c.stop(other)
+	c.propose(leader, "k=1")
+}
+
+// idOf returns the id of the member at the URL of node i.
+func (c *testCluster) idOf(i int) uint64 {
+	for _, r := range c.nodes {
+		if r != nil {
+			m, _ := r.membership.byURL(c.urls[i])
+			return m.ID
+		}
+	}
+	return 0
+}

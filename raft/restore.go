@@ -1,0 +1,209 @@
+package raft
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	etcdraft "go.etcd.io/etcd/raft/v3"
+	"go.etcd.io/etcd/raft/v3/raftpb"
+)
+
+// restoringFile is there from before the first Restore of a snapshot until after the last: the backend may hold anything
+// meanwhile, and a node that starts then must not ask it for its position.
+const restoringFile = "restoring.json"
+
+type restoringNote struct {
+	Index uint64 `json:"index"`
+}
+
+// errRestoring is what clients are told meanwhile.
+type errRestoring struct{ index uint64 }
+
+func (e errRestoring) Error() string {
+	return fmt.Sprintf("it is being filled from the snapshot at index %d", e.index)
+}
+
+// restore fills the Store from the newest snapshot, because the log no longer reaches back to what it holds. It goes on
+// until it succeeds; an error is fatal.
+func (a *applyLoop) restore(ctx context.Context) error {
+	r := a.r
+	meta, err := r.disk.memory.Snapshot()
+	if err != nil {
+		return fmt.Errorf("find the newest snapshot: %w", err)
+	}
+	if etcdraft.IsEmptySnap(meta) {
+		return fmt.Errorf("the backend holds index %d, and there is neither log nor snapshot after it", a.position.Index)
+	}
+	index := meta.Metadata.Index
+	r.log.Warn("filling the backend from a snapshot", "holds", a.position.Index, "snapshot", index)
+	a.failing(errRestoring{index})
+	r.mail.call(r.handOver)
+	again := false
+	for pause := minApplyPause; ; pause = min(2*pause, maxApplyPause) {
+		err := r.restoreStore(ctx, meta, again)
+		if err == nil {
+			break
+		}
+		var fatal *FatalError
+		if errors.As(err, &fatal) {
+			return err
+		}
+		a.failing(fmt.Errorf("%w: %w", errRestoring{index}, err))
+		again = true
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	a.jump(Position{Term: meta.Metadata.Term, Index: index})
+	a.recovered()
+	return nil
+}
+
+// jump goes on after a snapshot that was restored.
+func (a *applyLoop) jump(to Position) {
+	r := a.r
+	if to.Index > a.highest {
+		// What was committed on the way was not seen here.
+		r.loseOutcomes(to.Term)
+		a.highest = to.Index
+	}
+	a.position = to
+	a.settledTerm = max(a.settledTerm, to.Term)
+	r.applied.Store(to.Index)
+	r.appliedTerm.Store(to.Term)
+	r.applyWaits.advance(to.Index)
+	r.mail.wake()
+}
+
+// loseOutcomes ends the wait for the proposals that may have been committed unseen, in a term up to term.
+func (r *Replicator) loseOutcomes(term uint64) {
+	for _, p := range r.pending.takeBefore(term + 1) {
+		if p.state.CompareAndSwap(proposalOffered, proposalDone) {
+			p.failed = fmt.Errorf("%w: this node took over a snapshot in which the outcome is not told", ErrOutcomeUnknown)
+			p.done <- struct{}{}
+		}
+	}
+}
+
+// restoreStore restores the snapshot that meta describes, under the cover of restoringFile.
+func (r *Replicator) restoreStore(ctx context.Context, meta raftpb.Snapshot, again bool) error {
+	data, err := decodeSnapshotData(meta.Data)
+	if err != nil {
+		return &FatalError{err}
+	}
+	index := meta.Metadata.Index
+	body, err := r.disk.snapshots.openBody(index)
+	if err != nil {
+		return r.unusable(index, err)
+	}
+	defer body.Close()
+	if err := body.verify(ctx); err != nil {
+		return r.unusable(index, err)
+	}
+	if err := r.noteRestoring(index); err != nil {
+		return err
+	}
+	start := time.Now()
+	err = r.cfg.Store.Restore(ctx, Identity{Cluster: r.identity.Cluster, Node: r.identity.ID}, &Snapshot{
+		Position: Position{Term: meta.Metadata.Term, Index: index},
+		Origin:   Identity{Cluster: data.Cluster, Node: data.Node},
+		Data:     body.data(),
+		Size:     body.size,
+		Again:    again,
+	})
+	if err != nil {
+		return fmt.Errorf("restore the snapshot at index %d: %w", index, err)
+	}
+	if err := r.forgetRestoring(); err != nil {
+		return err
+	}
+	r.log.Info("backend filled from a snapshot", "index", index, "bytes", body.size, "took", time.Since(start).Round(time.Millisecond))
+	return nil
+}
+
+// unusable makes an error fatal that trying again does not mend.
+func (r *Replicator) unusable(index uint64, err error) error {
+	if errors.Is(err, errSnapshotDamaged) || errors.Is(err, fs.ErrNotExist) {
+		return &FatalError{fmt.Errorf("the snapshot at index %d cannot be used: %w: replace this node (remove it, empty its data directory, add it again)", index, err)}
+	}
+	return err
+}
+
+func (r *Replicator) noteRestoring(index uint64) error {
+	if r.restoring.Load() == index {
+		return nil
+	}
+	data, err := json.Marshal(restoringNote{Index: index})
+	if err == nil {
+		err = writeFileDurably(filepath.Join(r.cfg.DataDir, restoringFile), data)
+	}
+	if err != nil {
+		return fmt.Errorf("note that a snapshot is being restored: %w", err)
+	}
+	r.restoring.Store(index)
+	return nil
+}
+
+func (r *Replicator) forgetRestoring() error {
+	err := os.Remove(filepath.Join(r.cfg.DataDir, restoringFile))
+	if err == nil {
+		err = syncDir(r.cfg.DataDir)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("note that a snapshot is restored: %w", err)
+	}
+	r.restoring.Store(0)
+	return nil
+}
+
+// finishRestoring restores once more, before the Store is opened, what an earlier run of this node left unfinished.
+func (r *Replicator) finishRestoring(ctx context.Context) error {
+	data, err := os.ReadFile(filepath.Join(r.cfg.DataDir, restoringFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	var note restoringNote
+	if err == nil {
+		err = json.Unmarshal(data, &note)
+	}
+	if err != nil {
+		return fmt.Errorf("read %s: %w", restoringFile, err)
+	}
+	r.restoring.Store(note.Index)
+	meta, err := r.disk.snapshots.at(note.Index)
+	if err != nil {
+		return fmt.Errorf("find the snapshot that was being restored: %w", err)
+	}
+	r.log.Warn("filling the backend from a snapshot again, this was cut off", "snapshot", note.Index)
+	return r.persevere(ctx, "restore the backend", func() error { return r.restoreStore(ctx, meta, true) })
+}
+
+// installSnapshot begins the log anew at a snapshot that was received, and whose body the transport has put on disk.
+// The apply loop notices by itself that what comes after its position is gone. Loop only.
+func (r *Replicator) installSnapshot(meta raftpb.Snapshot) error {
+	data, err := decodeSnapshotData(meta.Data)
+	if err != nil {
+		return err
+	}
+	index := meta.Metadata.Index
+	if err := r.disk.saveSnapshot(meta, &data); err != nil {
+		return err
+	}
+	r.log.Info("received a snapshot", "index", index, "from", formatID(data.Node))
+	r.lease.drop()
+	r.membership.reset(index, meta.Metadata.ConfState, &data)
+	r.snapshotIndex.Store(index)
+	if r.membership.isRemoved(r.identity.ID) {
+		return ErrRemoved
+	}
+	r.transport.setPeers(data.Members, r.identity.ID)
+	return nil
+}

@@ -1,0 +1,77 @@
+package raft
+
+import (
+	"io"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	etcdraft "go.etcd.io/etcd/raft/v3"
+	"go.etcd.io/etcd/raft/v3/raftpb"
+	"go.etcd.io/etcd/server/v3/etcdserver/api/snap"
+)
+
+// send hands messages to the transport. Snapshots go by a way of their own, with the body as a stream. Loop only.
+func (r *Replicator) send(messages []raftpb.Message) {
+	for i := range messages {
+		if messages[i].Type == raftpb.MsgSnap {
+			r.sendSnapshot(messages[i])
+			messages[i].To = 0 // the transport skips it
+		}
+	}
+	r.transport.send(messages)
+}
+
+func (r *Replicator) sendSnapshot(m raftpb.Message) {
+	index := m.Snapshot.Metadata.Index
+	conf := &m.Snapshot.Metadata.ConfState
+	if !slices.Contains(conf.Voters, m.To) && !slices.Contains(conf.Learners, m.To) {
+		// It is from before the member was added, which would not know itself and refuse it. Raft asks again.
+		r.snapshotTurn.want()
+		r.mail.call(func() { r.node.ReportSnapshot(m.To, etcdraft.SnapshotFailure) })
+		return
+	}
+	b, err := r.disk.snapshots.openBody(index)
+	if err != nil {
+		r.log.Warn("snapshot cannot be sent", "to", formatID(m.To), "index", index, "err", err)
+		r.mail.call(func() { r.node.ReportSnapshot(m.To, etcdraft.SnapshotFailure) })
+		return
+	}
+	size := b.size + trailerSize
+	r.log.Info("sending a snapshot", "to", formatID(m.To), "index", index, "bytes", size)
+	r.transport.http.SendSnapshot(*snap.NewMessage(m, &outgoing{body: b, r: r, to: m.To, index: index, size: size, begun: time.Now()}, size))
+}
+
+// outgoing is a body on its way to another member.
+type outgoing struct {
+	*body
+	r     *Replicator
+	to    uint64
+	index uint64
+	size  int64
+	begun time.Time
+	sent  atomic.Int64
+	tenth int64
+	ended atomic.Bool
+}
+
+func (o *outgoing) Read(p []byte) (int, error) {
+	n, err := o.File.Read(p)
+	sent := o.sent.Add(int64(n))
+	if tenth := sent * 10 / o.size; tenth > o.tenth && err == nil {
+		o.tenth = tenth
+		o.r.log.Debug("sending a snapshot", "to", formatID(o.to), "index", o.index, "sent", sent, "of", o.size)
+	}
+	return n, err
+}
+
+func (o *outgoing) Close() error {
+	if o.ended.Swap(true) {
+		return nil // the transport closes twice
+	}
+	o.r.log.Info("snapshot left", "to", formatID(o.to), "index", o.index, "sent", o.sent.Load(), "of", o.size,
+		"took", time.Since(o.begun).Round(time.Millisecond))
+	return o.body.Close()
+}
+
+var _ io.ReadCloser = (*outgoing)(nil)

@@ -1,0 +1,344 @@
+package raft
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.etcd.io/etcd/raft/v3/raftpb"
+	"go.etcd.io/etcd/server/v3/wal/walpb"
+	"go.uber.org/zap"
+)
+
+// often makes members take a snapshot every few entries.
+func often(cfg *Config) { cfg.SnapshotCount = 20 }
+
+func (c *testCluster) count(times int) {
+	c.t.Helper()
+	for range times {
+		c.propose(c.leader(), "n+")
+	}
+}
+
+// compacted waits until the log of every running member begins at a snapshot.
+func (c *testCluster) compacted() {
+	c.t.Helper()
+	for i, r := range c.nodes {
+		if r == nil {
+			continue
+		}
+		eventually(c.t, fmt.Sprintf("snapshot on node %d", i), func() bool {
+			first, err := r.disk.memory.FirstIndex()
+			return err == nil && first > 1
+		})
+	}
+}
+
+func TestSnapshotShortensTheLog(t *testing.T) {
+	c := newTestCluster(t, 3, often)
+	c.count(100)
+	c.compacted()
+	for i := range 3 {
+		c.stop(i)
+	}
+	// One backend lost its data, the others kept theirs.
+	c.stores[2].wipe()
+	for i := range 3 {
+		c.start(i)
+	}
+	if got := c.propose(0, "n+"); got != "101" {
+		t.Fatalf("counter is %s, want 101", got)
+	}
+	c.converged()
+	if len(c.stores[2].restored()) == 0 || len(c.stores[1].restored()) != 0 {
+		t.Errorf("restored %v and %v", c.stores[2].restored(), c.stores[1].restored())
+	}
+	for _, dir := range c.dirs {
+		bodies, _ := filepath.Glob(filepath.Join(dir, snapshotDir, "*"+bodySuffix))
+		if len(bodies) > 2 {
+			t.Errorf("snapshots are not purged: %v", bodies)
+		}
+	}
+}
+
+func TestSnapshotOnRequest(t *testing.T) {
+	c := newTestCluster(t, 1, nil)
+	c.count(3)
+	for range 2 { // the second finds nothing new
+		if err := c.nodes[0].Snapshot(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	status := c.nodes[0].Status()
+	if status.Snapshot == 0 || status.Snapshot != status.Applied {
+		t.Errorf("snapshot at %d, applied %d", status.Snapshot, status.Applied)
+	}
+	c.stores[0].fail(errBackendDown)
+	eventually(t, "trouble", func() bool { return !c.nodes[0].Status().Serving })
+	if err := c.nodes[0].Snapshot(context.Background()); !errors.Is(err, ErrNotDone) {
+		t.Errorf("snapshot of a backend that is down: %v", err)
+	}
+}
+
+// A member that was away for longer than the log is kept gets a snapshot, and what it had proposed is not lost silently.
+func TestMemberFarBehind(t *testing.T) {
+	c := newTestCluster(t, 3, often)
+	c.count(10)
+	away := (c.leader() + 1) % 3
+	c.stop(away)
+	c.count(100)
+	c.compacted()
+	c.start(away)
+	c.converged()
+	if len(c.stores[away].restored()) == 0 {
+		t.Error("caught up without a snapshot")
+	}
+	if got := c.propose(away, "n+"); got != "111" {
+		t.Errorf("counter is %s, want 111", got)
+	}
+	// It leads after a snapshot as well as others.
+	if err := c.nodes[away].TransferLeadership(context.Background(), c.nodes[away].identity.ID); err != nil {
+		t.Fatal(err)
+	}
+	c.count(30)
+	c.converged()
+}
+
+// A backend that comes back empty while its node runs is filled from the node's own snapshot, also on the leader.
+func TestBackendEmptyAfterCompaction(t *testing.T) {
+	c := newTestCluster(t, 3, often)
+	c.count(100)
+	c.compacted()
+	for _, i := range []int{c.leader(), (c.leader() + 1) % 3} {
+		c.stores[i].wipe()
+		c.converged()
+		if len(c.stores[i].restored()) == 0 {
+			t.Errorf("node %d: filled without a snapshot", i)
+		}
+	}
+	if got := c.propose(0, "n+"); got != "101" {
+		t.Errorf("counter is %s, want 101", got)
+	}
+}
+
+// A node that ends in the middle of Restore does it again before it asks the backend for anything.
+func TestRestoreCutOff(t *testing.T) {
+	c := newTestCluster(t, 3, often)
+	c.count(100)
+	c.compacted()
+	i := (c.leader() + 1) % 3
+	store := c.stores[i]
+	store.mu.Lock()
+	store.failRestore = errors.New("connection reset")
+	store.mu.Unlock()
+	store.wipe()
+	eventually(t, "a restore that fails", func() bool {
+		return len(store.restored()) > 0
+	})
+	status := c.nodes[i].Status()
+	if status.Serving || !strings.Contains(status.Problem, "filled from the snapshot") {
+		t.Errorf("status is %+v", status)
+	}
+	c.count(5)
+	c.stop(i)
+	store.mu.Lock()
+	store.failRestore = nil
+	store.mu.Unlock()
+	c.start(i)
+	c.converged()
+	if got := c.read(i, "n"); !strings.HasSuffix(got, string(rune(105))) {
+		t.Errorf("read %q", got)
+	}
+	if _, err := os.Stat(filepath.Join(c.dirs[i], restoringFile)); !os.IsNotExist(err) {
+		t.Errorf("%s: %v", restoringFile, err)
+	}
+}
+
+// Members that join take the members and the removed ids from the snapshot, and bring both through a restart.
+func TestJoinBySnapshot(t *testing.T) {
+	c := newTestCluster(t, 3, often)
+	c.count(50)
+	leader := c.leader()
+	gone := (leader + 1) % 3
+	goneID := c.nodes[gone].identity.ID
+	if err := c.nodes[leader].RemoveMember(context.Background(), c.urls[gone], false); err != nil {
+		t.Fatal(err)
+	}
+	c.stop(gone)
+	c.nodes = append(c.nodes, nil)
+	c.urls, c.stores, c.dirs = append(c.urls, freeURL(t)), append(c.stores, newMapStore()), append(c.dirs, t.TempDir())
+	c.nodes[gone] = nil
+	c.count(60)
+	c.compacted()
+
+	first := append([]string(nil), c.urls[:3]...)
+	c.tune = func(cfg *Config) { often(cfg); cfg.ClusterURLs = first }
+	added := make(chan error, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		added <- c.nodes[leader].AddMember(ctx, c.urls[3])
+	}()
+	c.start(3)
+	if err := <-added; err != nil {
+		t.Fatal(err)
+	}
+	if len(c.stores[3].restored()) == 0 {
+		t.Error("joined without a snapshot")
+	}
+	check := func() {
+		t.Helper()
+		eventually(t, "the members", func() bool { return len(c.nodes[3].Members()) == 3 })
+		if !c.nodes[3].membership.isRemoved(goneID) {
+			t.Error("the removed id is forgotten")
+		}
+	}
+	check()
+	c.count(40)
+	eventually(t, "a snapshot of its own", func() bool { return c.nodes[3].Status().Snapshot > c.stores[3].restored()[0].Index })
+	c.stop(3)
+	c.start(3)
+	if got := c.propose(3, "n+"); got != "151" {
+		t.Errorf("counter is %s, want 151", got)
+	}
+	check()
+}
+
+func TestLoseOutcomes(t *testing.T) {
+	r, err := New(func() Config {
+		cfg := NewConfig()
+		cfg.NodeURL, cfg.ClusterURLs, cfg.DataDir, cfg.Store = "http://h:1", []string{"http://h:1"}, t.TempDir(), newMapStore()
+		return cfg
+	}())
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, later := &proposal{done: make(chan struct{}, 1)}, &proposal{done: make(chan struct{}, 1)}
+	old.id, later.id = 1, 2
+	r.offer(old, 3)
+	r.offer(later, 4)
+	r.loseOutcomes(3)
+	<-old.done
+	if !errors.Is(old.failed, ErrOutcomeUnknown) {
+		t.Errorf("told %v", old.failed)
+	}
+	if later.state.Load() != proposalOffered || !r.pending.has(2) {
+		t.Error("a proposal of a later term was given up")
+	}
+}
+
+func TestBodyDamage(t *testing.T) {
+	s, err := openSnapshots(t.TempDir(), zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const index = 7
+	content := bytes.Repeat([]byte("0123456789"), 1000)
+	write := func() {
+		if n, err := s.saveBody(index, bytes.NewReader(content), func(int64) {}); err != nil || n != int64(len(content)) {
+			t.Fatal(n, err)
+		}
+	}
+	write()
+	if err := s.checkBody(context.Background(), index); err != nil {
+		t.Fatal(err)
+	}
+	b, err := s.openBody(index)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(b.data()); err != nil || !bytes.Equal(got, content) {
+		t.Errorf("read %d bytes: %v", len(got), err)
+	}
+	b.Close()
+	whole, err := os.ReadFile(s.bodyPath(index))
+	if err != nil {
+		t.Fatal(err)
+	}
+	damages := map[string][]byte{"empty": {}, "cut in the trailer": whole[:len(whole)-1], "cut": whole[:len(content)/2], "longer": append(bytes.Clone(whole), 0)}
+	for _, at := range []int{0, len(content) / 2, len(content) - 1, len(content), len(content) + 9, len(content) + 20, len(whole) - 1} {
+		damaged := bytes.Clone(whole)
+		damaged[at] ^= 1
+		damages[fmt.Sprintf("bit at %d", at)] = damaged
+	}
+	for name, damaged := range damages {
+		if err := os.WriteFile(s.bodyPath(index), damaged, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.checkBody(context.Background(), index); !errors.Is(err, errSnapshotDamaged) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := os.Stat(s.bodyPath(index)); !os.IsNotExist(err) {
+			t.Errorf("%s: the body is still there: %v", name, err)
+		}
+	}
+}
+
+// A stream that breaks off leaves nothing behind.
+func TestBodyBreaksOff(t *testing.T) {
+	dir := t.TempDir()
+	s, err := openSnapshots(dir, zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cut := errors.New("cut")
+	from := io.MultiReader(strings.NewReader("some"), errReader{cut})
+	if _, err := s.saveBody(1, from, func(int64) {}); !errors.Is(err, cut) {
+		t.Errorf("got %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(s.dir, "tmp123"), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openSnapshots(dir, zap.NewNop()); err != nil {
+		t.Fatal(err)
+	}
+	left, _ := os.ReadDir(s.dir)
+	if len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+type errReader struct{ err error }
+
+func (r errReader) Read([]byte) (int, error) { return 0, r.err }
+
+func TestSnapshotFiles(t *testing.T) {
+	s, err := openSnapshots(t.TempDir(), zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var known []walpb.Snapshot
+	for _, index := range []uint64{10, 20, 30, 40} {
+		if _, err := s.saveBody(index, strings.NewReader("x"), func(int64) {}); err != nil {
+			t.Fatal(err)
+		}
+		meta := raftpb.Snapshot{Metadata: raftpb.SnapshotMetadata{Index: index, Term: 2}}
+		if err := s.saveMetadata(meta); err != nil {
+			t.Fatal(err)
+		}
+		known = append(known, walpb.Snapshot{Index: index, Term: 2})
+	}
+	if meta, err := s.newest(known[:3]); err != nil || meta.Metadata.Index != 30 {
+		t.Errorf("newest that the log knows: %v %v", meta, err)
+	}
+	if err := s.purge(30, 10); err != nil {
+		t.Fatal(err)
+	}
+	for index, want := range map[uint64]bool{10: true, 20: false, 30: true, 40: true} {
+		_, err := s.at(index)
+		b, berr := s.openBody(index)
+		if (err == nil) != want || (berr == nil) != want {
+			t.Errorf("snapshot at %d: %v, %v", index, err, berr)
+		}
+		if b != nil {
+			b.Close()
+		}
+	}
+}
