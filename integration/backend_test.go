@@ -17,7 +17,17 @@ import (
 // before it serves from it.
 func TestBackendRestarts(t *testing.T) {
 	t.Parallel()
-	c := startCluster(t)
+	testBackendRestarts(t)
+}
+
+// The same where the log does not reach back to what a backend holds, so that it is filled from a snapshot.
+func TestBackendRestartsSnapshots(t *testing.T) {
+	t.Parallel()
+	testBackendRestarts(t, "-nexus-snapshot-count", "50")
+}
+
+func testBackendRestarts(t *testing.T, flags ...string) {
+	c := startCluster(t, flags...)
 	// From before all that happens, so that a backend that lacks something can be told.
 	ctx := within(t, 120*time.Second)
 	for i := range 100 {

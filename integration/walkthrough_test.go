@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"bytes"
 	"fmt"
 	"os/exec"
 	"regexp"
@@ -16,8 +17,14 @@ import (
 func repl(t *testing.T, n *cluster.Node, args ...string) (string, error) {
 	t.Helper()
 	args = append([]string{n.GRPCAddr()}, args...)
-	out, err := exec.CommandContext(within(t, 30*time.Second), replBinary, args...).CombinedOutput()
-	return strings.TrimSuffix(string(out), "\n"), err
+	cmd := exec.CommandContext(within(t, 30*time.Second), replBinary, args...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	if err != nil {
+		return strings.TrimSuffix(stdout.String()+stderr.String(), "\n"), err
+	}
+	return strings.TrimSuffix(stdout.String(), "\n"), nil
 }
 
 // TestWalkthrough follows the README's examples of the command line, word for word.
