@@ -84,11 +84,18 @@ func (a *applyLoop) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if err := a.step(ctx, target); err != nil {
+		do := a.step
+		if a.r.mustRestore.Load() {
+			do = a.repair
+		}
+		if err := do(ctx, target); err != nil {
 			a.r.fail(fmt.Errorf("apply after index %d: %w", a.position.Index, err))
 			return
 		}
 		a.snapshotIfDue()
+		if a.r.quarantined.Load() != nil && a.r.leader.Load() == a.r.identity.ID {
+			a.r.mail.call(a.r.handOver)
+		}
 	}
 }
 
@@ -111,6 +118,9 @@ func (a *applyLoop) step(ctx context.Context, target uint64) error {
 			if n := len(run.entries); n > 0 {
 				failpoint.Hit("raft.after-apply")
 				a.finish(run, run.entries[n-1].Index)
+			}
+			if run.checkpoint != 0 {
+				a.takeCheckpoint(run.checkpoint)
 			}
 			return nil
 		case errors.As(err, &behind):
@@ -146,6 +156,8 @@ func (a *applyLoop) next(target uint64) (applyRun, error) {
 type applyRun struct {
 	entries []Entry
 	groups  [][]groupRef // of this node, by entry
+	// checkpoint is the id of the one that the last entry is, or 0.
+	checkpoint uint64
 }
 
 func (a *applyLoop) decode(raw []raftpb.Entry) (applyRun, error) {
@@ -163,6 +175,9 @@ func (a *applyLoop) decode(raw []raftpb.Entry) (applyRun, error) {
 		}
 		e.Stamp, e.Commands = stamp, cmds
 		for _, g := range groups {
+			if g.origin == checkpointOrigin {
+				run.checkpoint = g.id
+			}
 			if g.origin != a.r.identity.ID || !a.r.pending.has(g.id) {
 				continue
 			}
@@ -170,6 +185,11 @@ func (a *applyLoop) decode(raw []raftpb.Entry) (applyRun, error) {
 			for j := g.from; j < g.to; j++ {
 				cmds[j].Wanted = true
 			}
+		}
+		if run.checkpoint != 0 {
+			// The state is to be that of this entry and no later one.
+			run.entries, run.groups = run.entries[:i+1], run.groups[:i+1]
+			break
 		}
 	}
 	return run, nil

@@ -107,6 +107,9 @@ func (r *Replicator) Snapshot(ctx context.Context) error {
 // rest is done beside it.
 func (a *applyLoop) snapshotIfDue() {
 	r := a.r
+	if r.quarantined.Load() != nil {
+		return // nobody needs a snapshot of this backend
+	}
 	newest := r.snapshotIndex.Load()
 	due := a.position.Index-min(newest, a.position.Index) >= r.cfg.SnapshotCount || a.logBytes >= r.cfg.SnapshotBytes
 	asked, ok := r.snapshotTurn.begin(due)
@@ -117,12 +120,21 @@ func (a *applyLoop) snapshotIfDue() {
 		r.snapshotTurn.end(asked, nil) // nothing has happened since
 		return
 	}
+	a.beginSnapshot(asked, nil)
+}
+
+// beginSnapshot takes a snapshot of the present position, and calls then, if it is not nil, when it is on disk or failed.
+func (a *applyLoop) beginSnapshot(asked []chan error, then func(context.Context, error)) {
+	r := a.r
 	position, start := a.position, time.Now()
 	stream, err := r.cfg.Store.Snapshot(r.ctx)
 	if err != nil {
 		err = fmt.Errorf("take a snapshot: %w", err)
 		r.log.Warn("no snapshot, the log goes on growing", "index", position.Index, "err", err)
 		r.snapshotTurn.end(asked, err)
+		if then != nil {
+			then(r.ctx, err)
+		}
 		return
 	}
 	a.logBytes = 0
@@ -134,6 +146,9 @@ func (a *applyLoop) snapshotIfDue() {
 			r.log.Info("snapshot", "index", position.Index, "bytes", size, "took", time.Since(start).Round(time.Millisecond))
 		}
 		r.snapshotTurn.end(asked, err)
+		if then != nil {
+			then(ctx, err)
+		}
 	})
 }
 

@@ -41,6 +41,10 @@ type Config struct {
 	// SnapshotBytes of them, whichever comes first. The log since then is also held in memory.
 	SnapshotCount uint64
 	SnapshotBytes uint64
+	// VerifyInterval is how often the leader compares the data of all members; 0 for never. A member that differs stops
+	// serving; with AutoRepair set there, it is then filled from a snapshot of another.
+	VerifyInterval time.Duration
+	AutoRepair     bool
 	// MaxProposalBytes bounds the commands of one Propose call; MaxBatchBytes and MaxBatchCommands what is put into
 	// one entry with others.
 	MaxProposalBytes int
@@ -119,6 +123,9 @@ func (c *Config) Validate() error {
 		if n.value < n.least {
 			return fmt.Errorf("config: %s is %d, want at least %d", n.name, n.value, n.least)
 		}
+	}
+	if c.VerifyInterval < 0 {
+		return fmt.Errorf("config: VerifyInterval is %v, want 0 or more", c.VerifyInterval)
 	}
 	if c.Logger == nil {
 		return errors.New("config: Logger is nil")

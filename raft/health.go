@@ -27,6 +27,9 @@ func (r *Replicator) refusal() error {
 	if p := r.backendProblem.Load(); p != nil {
 		return fmt.Errorf("backend of this node: %w", *p)
 	}
+	if q := r.quarantined.Load(); q != nil {
+		return fmt.Errorf("backend of this node: %w", q)
+	}
 	return nil
 }
 
@@ -74,6 +77,8 @@ func (r *Replicator) Status() Status {
 		Members:     r.Members(),
 		Lease:       r.lease.remaining(),
 		Snapshot:    r.snapshotIndex.Load(),
+		Quarantined: r.quarantined.Load() != nil,
+		Verified:    r.verified.Load(),
 	}
 	if p := r.progress.Load(); p != nil {
 		s.Progress = *p

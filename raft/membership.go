@@ -30,7 +30,7 @@ var ErrRefused = errors.New("refused")
 
 // membershipRequest is a change handed to the leader.
 type membershipRequest struct {
-	Op    string `json:"op"` // add, remove, replace or transfer
+	Op    string `json:"op"` // add, remove, replace, transfer or verify
 	URL   string `json:"url,omitempty"`
 	By    string `json:"by,omitempty"` // the URL of the node that replaces the one at URL
 	ID    uint64 `json:"id,omitempty"`
@@ -38,10 +38,11 @@ type membershipRequest struct {
 }
 
 type membershipAnswer struct {
-	Error    string `json:"error,omitempty"`
-	Refused  bool   `json:"refused,omitempty"`
-	NotHere  bool   `json:"notHere,omitempty"` // not the leader (any more): ask again
-	Complete bool   `json:"complete,omitempty"`
+	Error    string        `json:"error,omitempty"`
+	Refused  bool          `json:"refused,omitempty"`
+	NotHere  bool          `json:"notHere,omitempty"` // not the leader (any more): ask again
+	Complete bool          `json:"complete,omitempty"`
+	Report   *VerifyReport `json:"report,omitempty"`
 }
 
 // errNotLeader means that the change has to be asked of another node.
@@ -54,13 +55,15 @@ func (r *Replicator) AddMember(ctx context.Context, url string) error {
 	if _, err := ParseNodeURL(url); err != nil {
 		return fmt.Errorf("%w: %w", ErrRefused, err)
 	}
-	return r.change(ctx, membershipRequest{Op: "add", URL: strings.TrimSuffix(url, "/")})
+	_, err := r.change(ctx, membershipRequest{Op: "add", URL: strings.TrimSuffix(url, "/")})
+	return err
 }
 
 // RemoveMember removes the member at url for good; its id is never used again. A leader hands over first. It is refused
 // where too few of the remaining voters are reachable to form a quorum, unless force is set.
 func (r *Replicator) RemoveMember(ctx context.Context, url string, force bool) error {
-	return r.change(ctx, membershipRequest{Op: "remove", URL: strings.TrimSuffix(url, "/"), Force: force})
+	_, err := r.change(ctx, membershipRequest{Op: "remove", URL: strings.TrimSuffix(url, "/"), Force: force})
+	return err
 }
 
 // ReplaceMember removes the member at url, whose data or machine is lost, and adds the node that runs at by, which may be
@@ -69,16 +72,18 @@ func (r *Replicator) ReplaceMember(ctx context.Context, url, by string) error {
 	if _, err := ParseNodeURL(by); err != nil {
 		return fmt.Errorf("%w: %w", ErrRefused, err)
 	}
-	return r.change(ctx, membershipRequest{Op: "replace", URL: strings.TrimSuffix(url, "/"), By: strings.TrimSuffix(by, "/")})
+	_, err := r.change(ctx, membershipRequest{Op: "replace", URL: strings.TrimSuffix(url, "/"), By: strings.TrimSuffix(by, "/")})
+	return err
 }
 
 // TransferLeadership makes the member called id the leader, or, with id 0, the best suited of the others.
 func (r *Replicator) TransferLeadership(ctx context.Context, id uint64) error {
-	return r.change(ctx, membershipRequest{Op: "transfer", ID: id})
+	_, err := r.change(ctx, membershipRequest{Op: "transfer", ID: id})
+	return err
 }
 
 // change has req done by the leader, wherever it is.
-func (r *Replicator) change(ctx context.Context, req membershipRequest) error {
+func (r *Replicator) change(ctx context.Context, req membershipRequest) (answer membershipAnswer, err error) {
 	if _, ok := ctx.Deadline(); !ok {
 		limited, cancel := context.WithTimeout(ctx, membershipTimeout)
 		defer cancel()
@@ -86,62 +91,62 @@ func (r *Replicator) change(ctx context.Context, req membershipRequest) error {
 	}
 	for {
 		if err := r.absence(); err != nil {
-			return err
+			return answer, err
 		}
-		err := r.changeOnce(ctx, req)
+		answer, err := r.changeOnce(ctx, req)
 		if !errors.Is(err, errNotLeader) {
-			return err
+			return answer, err
 		}
 		select {
 		case <-time.After(membershipPause):
 		case <-ctx.Done():
-			return fmt.Errorf("%s: no leader: %w", req.Op, context.Cause(ctx))
+			return answer, fmt.Errorf("%s: no leader: %w", req.Op, context.Cause(ctx))
 		case <-r.ctx.Done():
-			return r.stopCause()
+			return answer, r.stopCause()
 		}
 	}
 }
 
-func (r *Replicator) changeOnce(ctx context.Context, req membershipRequest) error {
+func (r *Replicator) changeOnce(ctx context.Context, req membershipRequest) (membershipAnswer, error) {
 	leader := r.leader.Load()
 	if leader == r.identity.ID {
-		return r.changeAsLeader(ctx, req)
+		report, err := r.changeAsLeader(ctx, req)
+		return membershipAnswer{Report: report}, err
 	}
 	url := r.membership.url(leader)
 	if url == "" {
-		return errNotLeader
+		return membershipAnswer{}, errNotLeader
 	}
 	return r.askLeader(ctx, url, req)
 }
 
-func (r *Replicator) askLeader(ctx context.Context, url string, req membershipRequest) error {
+func (r *Replicator) askLeader(ctx context.Context, url string, req membershipRequest) (answer membershipAnswer, err error) {
 	body, err := json.Marshal(req)
 	if err != nil {
-		return err
+		return answer, err
 	}
 	hreq, err := http.NewRequestWithContext(ctx, http.MethodPost, url+pathMembership, bytes.NewReader(body))
 	if err != nil {
-		return err
+		return answer, err
 	}
 	hreq.Header.Set(headerCluster, formatID(r.identity.Cluster))
 	resp, err := r.client.Do(hreq)
 	if err != nil {
-		return fmt.Errorf("ask the leader %s: %w", url, err)
+		return answer, fmt.Errorf("ask the leader %s: %w", url, err)
 	}
 	defer resp.Body.Close()
-	var answer membershipAnswer
 	if err := json.NewDecoder(io.LimitReader(resp.Body, maxIdentityBytes)).Decode(&answer); err != nil {
-		return fmt.Errorf("ask the leader %s: %s: %w", url, resp.Status, err)
+		return answer, fmt.Errorf("ask the leader %s: %s: %w", url, resp.Status, err)
 	}
 	switch {
 	case answer.Complete:
-		return nil
+		return answer, nil
 	case answer.NotHere:
-		return errNotLeader
+		return answer, errNotLeader
 	case answer.Refused:
-		return fmt.Errorf("%w: %s", ErrRefused, strings.TrimPrefix(answer.Error, ErrRefused.Error()+": "))
+		return answer, fmt.Errorf("%w: %s", ErrRefused, strings.TrimPrefix(answer.Error, ErrRefused.Error()+": "))
 	default:
-		return errors.New(answer.Error)
+		return answer, errors.New(answer.Error)
 	}
 }
 
@@ -151,8 +156,8 @@ func (r *Replicator) serveMembership(w http.ResponseWriter, req *http.Request) {
 		http.Error(w, "bad request", http.StatusBadRequest)
 		return
 	}
-	err := r.changeAsLeader(req.Context(), change)
-	answer := membershipAnswer{Complete: err == nil, NotHere: errors.Is(err, errNotLeader), Refused: errors.Is(err, ErrRefused)}
+	report, err := r.changeAsLeader(req.Context(), change)
+	answer := membershipAnswer{Report: report, Complete: err == nil, NotHere: errors.Is(err, errNotLeader), Refused: errors.Is(err, ErrRefused)}
 	if err != nil {
 		answer.Error = err.Error()
 	}
@@ -160,28 +165,30 @@ func (r *Replicator) serveMembership(w http.ResponseWriter, req *http.Request) {
 	_ = json.NewEncoder(w).Encode(answer) // the asker sees a lost answer as an error
 }
 
-func (r *Replicator) changeAsLeader(ctx context.Context, req membershipRequest) error {
+func (r *Replicator) changeAsLeader(ctx context.Context, req membershipRequest) (*VerifyReport, error) {
 	if r.leader.Load() != r.identity.ID {
-		return errNotLeader
+		return nil, errNotLeader
 	}
 	// One change at a time; raft ignores a second one.
 	select {
 	case r.changeTurn <- struct{}{}:
 		defer func() { <-r.changeTurn }()
 	case <-ctx.Done():
-		return fmt.Errorf("another membership change is under way: %w", context.Cause(ctx))
+		return nil, fmt.Errorf("another membership change is under way: %w", context.Cause(ctx))
 	}
 	switch req.Op {
 	case "add":
-		return r.addAsLeader(ctx, req.URL)
+		return nil, r.addAsLeader(ctx, req.URL)
 	case "remove":
-		return r.removeAsLeader(ctx, req.URL, req.Force)
+		return nil, r.removeAsLeader(ctx, req.URL, req.Force)
 	case "replace":
-		return r.replaceAsLeader(ctx, req.URL, req.By)
+		return nil, r.replaceAsLeader(ctx, req.URL, req.By)
 	case "transfer":
-		return r.transferAsLeader(ctx, req.ID)
+		return nil, r.transferAsLeader(ctx, req.ID)
+	case "verify":
+		return r.verifyAsLeader(ctx)
 	default:
-		return fmt.Errorf("%w: unknown change %q", ErrRefused, req.Op)
+		return nil, fmt.Errorf("%w: unknown change %q", ErrRefused, req.Op)
 	}
 }
 

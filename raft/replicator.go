@@ -71,8 +71,12 @@ type Replicator struct {
 	lagging              atomic.Bool
 	lease                lease
 	backendProblem       atomic.Pointer[error]
-	problem              atomic.Pointer[string]            // while starting
-	snapshotIndex        atomic.Uint64                     // of the newest snapshot on disk
+	problem              atomic.Pointer[string] // while starting
+	snapshotIndex        atomic.Uint64          // of the newest snapshot on disk
+	checkpoint           atomic.Pointer[checkpoint]
+	quarantined          atomic.Pointer[quarantine]
+	mustRestore          atomic.Bool                       // for a repair
+	verified             atomic.Pointer[VerifyReport]      // as a leader
 	restoring            atomic.Uint64                     // index of the snapshot under restoringFile, or 0
 	progress             atomic.Pointer[map[uint64]uint64] // on a leader, as of the last tick
 
@@ -165,6 +169,9 @@ func (r *Replicator) start(ctx context.Context) error {
 	if r.disk, err = openLog(r.cfg.DataDir, r.identity, lg); err != nil {
 		return err
 	}
+	if err := r.loadQuarantine(); err != nil {
+		return err
+	}
 	if err := r.finishRestoring(ctx); err != nil {
 		return err
 	}
@@ -192,6 +199,8 @@ func (r *Replicator) start(ctx context.Context) error {
 	r.spawn(r.runLoop)
 	r.spawn((&applyLoop{r: r, position: position, highest: position.Index, logBytes: r.disk.bytes}).run)
 	r.spawn(r.watchTransport)
+	r.spawn(r.verifyPeriodically)
+	r.autoRepair()
 	if r.membership.isRemoved(r.identity.ID) {
 		r.fail(ErrRemoved)
 	}
@@ -299,6 +308,9 @@ func (r *Replicator) listen() error {
 	mux.HandleFunc("GET "+pathIdentity, r.serveIdentity)
 	mux.HandleFunc("POST "+pathPropose, r.ofCluster(r.servePropose))
 	mux.HandleFunc("POST "+pathMembership, r.ofCluster(r.serveMembership))
+	mux.HandleFunc("GET "+pathDigest, r.ofCluster(r.serveDigest))
+	mux.HandleFunc("GET "+pathSnapshot, r.ofCluster(r.serveSnapshot))
+	mux.HandleFunc("POST "+pathQuarantine, r.ofCluster(r.serveQuarantine))
 	mux.HandleFunc("/", r.serveRaft)
 	r.server = &http.Server{
 		Handler:           mux,
@@ -405,6 +417,7 @@ func (r *Replicator) release() error {
 		}
 		r.tasks.Wait()
 		r.client.CloseIdleConnections()
+		r.checkpoint.Load().close()
 		if r.disk != nil {
 			errs = append(errs, r.disk.close())
 		}

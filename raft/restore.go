@@ -41,6 +41,10 @@ func (a *applyLoop) restore(ctx context.Context) error {
 		return fmt.Errorf("the backend holds index %d, and there is neither log nor snapshot after it", a.position.Index)
 	}
 	index := meta.Metadata.Index
+	// What is on disk may have come from another member since.
+	if meta, err = r.disk.snapshots.at(index); err != nil {
+		return fmt.Errorf("find the newest snapshot: %w", err)
+	}
 	r.log.Warn("filling the backend from a snapshot", "holds", a.position.Index, "snapshot", index)
 	a.failing(errRestoring{index})
 	r.mail.call(r.handOver)
@@ -65,6 +69,15 @@ func (a *applyLoop) restore(ctx context.Context) error {
 	a.jump(Position{Term: meta.Metadata.Term, Index: index})
 	a.recovered()
 	return nil
+}
+
+// repair restores the newest snapshot, which came from another member, whatever the backend holds.
+func (a *applyLoop) repair(ctx context.Context, _ uint64) error {
+	if err := a.restore(ctx); err != nil || ctx.Err() != nil {
+		return err
+	}
+	a.r.mustRestore.Store(false)
+	return a.r.leaveQuarantine()
 }
 
 // jump goes on after a snapshot that was restored.

@@ -1,6 +1,7 @@
 package raft
 
 import (
+	"errors"
 	"io"
 	"slices"
 	"sync/atomic"
@@ -32,6 +33,15 @@ func (r *Replicator) sendSnapshot(m raftpb.Message) {
 		return
 	}
 	b, err := r.disk.snapshots.openBody(index)
+	if err == nil && r.quarantined.Load() != nil {
+		err = errors.New("this node is out of service")
+	}
+	if err == nil {
+		// What is on disk may have come from another member since.
+		var meta raftpb.Snapshot
+		meta, err = r.disk.snapshots.at(index)
+		m.Snapshot.Data = meta.Data
+	}
 	if err != nil {
 		r.log.Warn("snapshot cannot be sent", "to", formatID(m.To), "index", index, "err", err)
 		r.mail.call(func() { r.node.ReportSnapshot(m.To, etcdraft.SnapshotFailure) })

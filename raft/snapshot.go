@@ -251,6 +251,35 @@ func (s *snapshots) checkBody(ctx context.Context, index uint64) error {
 	return err
 }
 
+// replaceBody puts whole, which is a body with its checksum, in the place of the body at index.
+func (s *snapshots) replaceBody(ctx context.Context, index uint64, whole io.Reader) error {
+	f, err := os.CreateTemp(s.dir, "tmp")
+	if err != nil {
+		return fmt.Errorf("replace a snapshot: %w", err)
+	}
+	size, err := io.Copy(f, whole)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err == nil && size < trailerSize {
+		err = fmt.Errorf("%w: it has %d bytes", errSnapshotDamaged, size)
+	}
+	if err == nil {
+		err = (&body{File: f, size: size - trailerSize}).verify(ctx)
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), s.bodyPath(index))
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+		return fmt.Errorf("replace a snapshot: %w", err)
+	}
+	return syncDir(s.dir)
+}
+
 // purge removes the snapshots before index but for the one at keep.
 func (s *snapshots) purge(index, keep uint64) error {
 	names, err := os.ReadDir(s.dir)

@@ -24,6 +24,10 @@ type Status struct {
 	Members []Member `json:"members"`
 	// Snapshot is the index of the newest snapshot on this node's disk; 0 without one.
 	Snapshot uint64 `json:"snapshot"`
+	// Quarantined says that the data of this node was found to differ from that of the others.
+	Quarantined bool `json:"quarantined"`
+	// Verified is the newest comparison that this node made as a leader; nil if it made none.
+	Verified *VerifyReport `json:"verified,omitempty"`
 	// Lease is how long the leader's lease still holds; 0 without one.
 	Lease time.Duration `json:"lease"`
 	// Progress is, on the leader, the last index each member is known to hold.

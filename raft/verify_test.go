@@ -1,0 +1,233 @@
+package raft
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Digest makes mapStore a Digester. Keys before a slash name the part.
+func (s *mapStore) Digest(_ context.Context, snap *Snapshot, item func(part string, key, value uint64)) error {
+	data := make(map[string]string)
+	if err := json.NewDecoder(snap.Data).Decode(&data); err != nil {
+		return err
+	}
+	for key, value := range data {
+		part := "main"
+		if name, _, ok := strings.Cut(key, "/"); ok {
+			part = name
+		}
+		item(part, fnvOf(key), fnvOf(value))
+	}
+	return nil
+}
+
+func fnvOf(s string) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(s))
+	return mix(h.Sum64(), 1)
+}
+
+// corrupt changes what a backend holds behind its node's back.
+func (s *mapStore) corrupt(change func(data map[string]string)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change(s.data)
+}
+
+func (c *testCluster) verify(i int) VerifyReport {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	report, err := c.nodes[i].Verify(ctx)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return report
+}
+
+func (c *testCluster) follower() int { return (c.leader() + 1) % len(c.nodes) }
+
+func TestVerifyEqual(t *testing.T) {
+	c := newTestCluster(t, 3, often)
+	stop := make(chan struct{})
+	var load sync.WaitGroup
+	for i := range 3 {
+		load.Go(func() {
+			for n := 0; ; n++ {
+				select {
+				case <-stop:
+					return
+				default:
+					_, _ = c.nodes[i].Propose(context.Background(), [][]byte{fmt.Appendf(nil, "p%d/%d=%d", i, n%50, n)})
+				}
+			}
+		})
+	}
+	for i := range 3 { // asked of any member
+		report := c.verify(i)
+		if !report.Equal() || len(report.Members) != 3 || report.Members[0].Items != report.Members[1].Items || report.Index == 0 {
+			t.Errorf("report is %+v", report)
+		}
+	}
+	close(stop)
+	load.Wait()
+	leader := c.nodes[c.leader()].Status()
+	if leader.Verified == nil || !leader.Verified.Equal() {
+		t.Errorf("the leader's status tells of %+v", leader.Verified)
+	}
+}
+
+// A member whose data was changed behind its back is found, taken out of service, and repaired.
+func TestVerifyFindsAndRepairs(t *testing.T) {
+	for _, leads := range []bool{false, true} {
+		t.Run(fmt.Sprint("leader=", leads), func(t *testing.T) {
+			c := newTestCluster(t, 3, nil)
+			for i := range 200 {
+				c.propose(0, fmt.Sprintf("a/%d=%d", i, i))
+				c.propose(0, fmt.Sprintf("b/%d=%d", i, i))
+			}
+			c.converged()
+			odd := c.follower()
+			if leads {
+				odd = c.leader()
+			}
+			c.stores[odd].corrupt(func(data map[string]string) {
+				data["a/7"] = "other"
+				delete(data, "a/8")
+				data["a/new"] = "x"
+				data["c/1"] = "y"
+			})
+			report := c.verify((odd + 1) % 3)
+			i := slices.IndexFunc(report.Members, func(m VerifiedMember) bool { return m.URL == c.urls[odd] })
+			want := []PartDifference{{Part: "a", Items: 3}, {Part: "c", Items: 1}}
+			if !slices.Equal(report.Members[i].Differences, want) || report.Equal() {
+				t.Errorf("report is %+v", report)
+			}
+			status := c.nodes[odd].Status()
+			if !status.Quarantined || status.Serving || !strings.Contains(status.Problem, "3 keys of a, 1 keys of c") {
+				t.Errorf("status of the odd node: %+v", status)
+			}
+			if err := c.nodes[odd].Read(context.Background(), func(context.Context) error { return nil }); !errors.Is(err, ErrNotDone) {
+				t.Errorf("the odd node answers a read: %v", err)
+			}
+			eventually(t, "another leader", func() bool { return c.nodes[(odd+1)%3].Status().Leader != c.nodes[odd].identity.ID })
+			c.propose((odd+1)%3, "a/9=later")
+
+			// It stays out of service over a restart.
+			c.stop(odd)
+			c.start(odd)
+			if status := c.nodes[odd].Status(); !status.Quarantined || status.Serving {
+				t.Errorf("status after a restart: %+v", status)
+			}
+			ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+			defer cancel()
+			if err := c.nodes[odd].Repair(ctx); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.nodes[odd].Repair(ctx); !errors.Is(err, ErrRefused) {
+				t.Errorf("repaired again: %v", err)
+			}
+			c.propose(odd, "a/10=later")
+			c.converged()
+			if report := c.verify(odd); !report.Equal() {
+				t.Errorf("after the repair: %+v", report)
+			}
+			// Its own snapshot is that of the others now.
+			c.stores[odd].wipe()
+			c.converged()
+		})
+	}
+}
+
+// With AutoRepair and an interval nobody has to do anything, also while the snapshots of that position are gone already.
+func TestVerifyByItself(t *testing.T) {
+	c := newTestCluster(t, 3, func(cfg *Config) {
+		often(cfg)
+		cfg.AutoRepair = true
+		cfg.VerifyInterval = 300 * time.Millisecond
+	})
+	c.count(50)
+	c.converged()
+	odd := c.follower()
+	c.stores[odd].corrupt(func(data map[string]string) { data["x"] = "y" })
+	eventually(t, "a report of the difference", func() bool {
+		c.count(1)
+		for _, r := range c.nodes {
+			if v := r.Status().Verified; v != nil && !v.Equal() {
+				return true
+			}
+		}
+		return false
+	})
+	eventually(t, "the repair", func() bool {
+		c.count(30) // snapshots go on being taken
+		return !c.nodes[odd].Status().Quarantined && c.stores[odd].get("x") == ""
+	})
+	c.converged()
+}
+
+// Without a majority that holds the same, nobody is taken out of service.
+func TestVerifyWithoutMajority(t *testing.T) {
+	c := newTestCluster(t, 3, nil)
+	c.propose(0, "k=v")
+	c.converged()
+	for i, s := range c.stores {
+		s.corrupt(func(data map[string]string) { data["own"] = fmt.Sprint(i) })
+	}
+	if report := c.verify(0); report.Equal() {
+		t.Errorf("report is %+v", report)
+	}
+	for i, r := range c.nodes {
+		if r.Status().Quarantined {
+			t.Errorf("node %d is out of service", i)
+		}
+	}
+}
+
+func TestVerifyMemberMissing(t *testing.T) {
+	c := newTestCluster(t, 3, nil)
+	c.propose(0, "k=v")
+	gone := c.follower()
+	c.stop(gone)
+	report := c.verify(c.leader())
+	if report.Equal() || len(report.Members) != 3 {
+		t.Fatalf("report is %+v", report)
+	}
+	for _, m := range report.Members {
+		if (m.Problem != "") != (m.URL == c.urls[gone]) || len(m.Differences) > 0 {
+			t.Errorf("member %+v", m)
+		}
+	}
+}
+
+type plainStore struct{ Store }
+
+func TestVerifyNeedsADigester(t *testing.T) {
+	c := newTestCluster(t, 1, func(cfg *Config) { cfg.Store = plainStore{cfg.Store} })
+	if _, err := c.nodes[0].Verify(context.Background()); err == nil || !strings.Contains(err.Error(), "cannot be compared") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestCountDifferences(t *testing.T) {
+	var all, some partDigest
+	for i := range uint64(1000) {
+		all.add(mix(i, 0), i)
+		some.add(mix(999-i, 0), 999-i)
+	}
+	if all != some {
+		t.Error("the order of the items matters")
+	}
+	some.add(1, 1)
+	if all == some || all.buckets == some.buckets {
+		t.Error("one more item is not noticed")
+	}
+}
