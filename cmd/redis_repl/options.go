@@ -28,6 +28,8 @@ type options struct {
 	timeout       time.Duration
 	snapshotCount uint64
 	leaseReads    bool
+	verifyEvery   time.Duration
+	autoRepair    bool
 
 	bind        string
 	proxyPort   int
@@ -54,6 +56,7 @@ func newOptions() *options {
 		clusterName:   "nexus",
 		timeout:       5 * time.Second,
 		snapshotCount: 100_000,
+		verifyEvery:   24 * time.Hour,
 		bind:          "127.0.0.1",
 		proxyPort:     settings.AutoPort,
 		grpcPort:      9121,
@@ -81,6 +84,10 @@ func (o *options) settings() *settings.Set {
 			Usage: "Time after which a request that got no answer from the cluster is given up."},
 		settings.Setting{Name: "nexus-snapshot-count", Value: settings.Count(&o.snapshotCount, 1),
 			Usage: "Number of applied log entries after which a snapshot of the redis-server is taken and the log before it dropped."},
+		settings.Setting{Name: "nexus-verify-interval", Value: settings.Duration(&o.verifyEvery, 0, 365*24*time.Hour),
+			Usage: "How often the leader compares the data of all nodes; 0s for never. A node that differs from the majority stops serving."},
+		settings.Setting{Name: "nexus-auto-repair", Value: settings.Bool(&o.autoRepair),
+			Usage: "If this node is found to differ, fill its redis-server from a snapshot of another, as repl repair does."},
 		settings.Setting{Name: "nexusLeaseBasedReads", Alias: "nexus-lease-based-reads", Value: settings.Bool(&o.leaseReads),
 			Usage: "Answer reads on the leader while a lease from a quorum holds, instead of asking a quorum for each."},
 	)

@@ -149,6 +149,7 @@ func raftConfig(opts *options, backend raft.Store, log *slog.Logger) raft.Config
 	cfg.LeaseReads = opts.leaseReads
 	cfg.Timeout = opts.timeout
 	cfg.SnapshotCount = opts.snapshotCount
+	cfg.VerifyInterval, cfg.AutoRepair = opts.verifyEvery, opts.autoRepair
 	cfg.Logger = log.With("part", "raft")
 	return cfg
 }

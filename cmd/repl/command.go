@@ -156,6 +156,10 @@ func verbs() []verb {
 			help: "Make the asked node take a snapshot now, and shorten its log.\n"},
 		{name: "backup", usage: "backup FILE", check: wantArgs(1, 1), run: (*session).backup, slow: true,
 			help: "Write all data to FILE, as of one moment, while the node goes on. redis_repl -restore FILE begins a new cluster\nwith it.\n"},
+		{name: "verify", usage: "verify", check: wantArgs(0, 0), run: (*session).verify, slow: true,
+			help: "Compare the data of all nodes at one position of the log, while they go on.\n\nA node that differs from the majority stops serving, see repair. The exit status is 1 if one does.\n"},
+		{name: "repair", usage: "repair", check: wantArgs(0, 0), run: (*session).repair, slow: true,
+			help: "Fill the asked node, which verify has found to differ, from one that holds what the majority holds.\n"},
 		{name: "status", usage: "status", check: wantArgs(0, 0), run: (*session).status,
 			help: "Show the state of the asked node.\n"},
 	}

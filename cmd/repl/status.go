@@ -25,6 +25,7 @@ type nodeStatus struct {
 	Commit      uint64            `json:"commit"`
 	Applied     uint64            `json:"applied"`
 	Snapshot    uint64            `json:"snapshot"` // 0: none
+	Quarantined bool              `json:"quarantined"`
 	LeaseMillis int64             `json:"leaseMillis"`
 	Members     []member          `json:"members"`
 	Progress    map[string]uint64 `json:"progress,omitempty"`
@@ -56,6 +57,7 @@ func jsonStatus(st *nexuspb.StatusResponse) nodeStatus {
 		Commit:      st.GetCommit(),
 		Applied:     st.GetApplied(),
 		Snapshot:    st.GetSnapshot(),
+		Quarantined: st.GetQuarantined(),
 		LeaseMillis: st.GetLeaseMs(),
 		Members:     jsonMembers(st.GetMembers()),
 	}

@@ -129,3 +129,23 @@ func (n *fakeNode) ReplaceMember(ctx context.Context, url, by string) error {
 	}
 	return n.AddMember(ctx, by)
 }
+
+func (n *fakeNode) Verify(context.Context) (raft.VerifyReport, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	report := raft.VerifyReport{Position: raft.Position{Term: 3, Index: 11}}
+	for i, m := range n.status.Members {
+		verified := raft.VerifiedMember{ID: m.ID, URL: m.URL, Items: 5}
+		if i == 0 {
+			verified.Differences = []raft.PartDifference{{Part: "db0", Items: 2, AtLeast: true}}
+		}
+		report.Members = append(report.Members, verified)
+	}
+	return report, n.err
+}
+
+func (n *fakeNode) Repair(context.Context) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.err
+}

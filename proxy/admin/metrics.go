@@ -60,6 +60,9 @@ func newRaftCollector(node Node) *raftCollector {
 	gauge("nexus_raft_commit_index", "Last log index known to be committed.", func(s raft.Status) float64 { return float64(s.Commit) })
 	gauge("nexus_raft_applied_index", "Last log index applied to the backend.", func(s raft.Status) float64 { return float64(s.Applied) })
 	gauge("nexus_raft_snapshot_index", "Log index of the newest snapshot on disk; 0 without one.", func(s raft.Status) float64 { return float64(s.Snapshot) })
+	gauge("nexus_quarantined", "1 if this node's data was found to differ from that of the others.", func(s raft.Status) float64 { return oneIf(s.Quarantined) })
+	gauge("nexus_verified_index", "Log index of the last comparison of all nodes that this node made as a leader; 0 without one.", verifiedIndex)
+	gauge("nexus_verified_different", "Nodes that the last comparison found to differ, or could not compare.", verifiedDifferent)
 	gauge("nexus_raft_has_leader", "1 if this node knows a leader.", func(s raft.Status) float64 { return oneIf(s.Leader != 0) })
 	gauge("nexus_raft_is_leader", "1 if this node is the leader.", func(s raft.Status) float64 { return oneIf(s.Leader != 0 && s.Leader == s.ID) })
 	gauge("nexus_raft_lease_seconds", "How long the lease for reads still holds; 0 without one.", func(s raft.Status) float64 { return s.Lease.Seconds() })
@@ -90,6 +93,25 @@ func (c *raftCollector) Collect(ch chan<- prometheus.Metric) {
 	for _, m := range c.plain {
 		ch <- prometheus.MustNewConstMetric(m.desc, m.kind, m.value(st))
 	}
+}
+
+func verifiedIndex(s raft.Status) float64 {
+	if s.Verified == nil {
+		return 0
+	}
+	return float64(s.Verified.Index)
+}
+
+func verifiedDifferent(s raft.Status) float64 {
+	n := 0
+	if s.Verified != nil {
+		for _, m := range s.Verified.Members {
+			if m.Problem != "" || len(m.Differences) > 0 {
+				n++
+			}
+		}
+	}
+	return float64(n)
 }
 
 func oneIf(b bool) float64 {

@@ -28,6 +28,8 @@ type Node interface {
 	// TransferLeadership moves the leadership to the member with the id; 0 lets the leader choose.
 	TransferLeadership(ctx context.Context, id uint64) error
 	Snapshot(ctx context.Context) error
+	Verify(ctx context.Context) (raft.VerifyReport, error)
+	Repair(ctx context.Context) error
 	Backup(ctx context.Context, w io.Writer) (raft.BackupInfo, error)
 }
 

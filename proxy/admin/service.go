@@ -170,6 +170,7 @@ func (s *service) Status(context.Context, *nexuspb.StatusRequest) (*nexuspb.Stat
 		Problem:     problem(st),
 		Version:     s.cfg.Version,
 		Snapshot:    st.Snapshot,
+		Quarantined: st.Quarantined,
 	}, nil
 }
 

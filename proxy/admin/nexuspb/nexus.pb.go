@@ -823,6 +823,317 @@ func (x *BackupResponse) GetData() []byte {
 	return nil
 }
 
+type VerifyRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VerifyRequest) Reset() {
+	*x = VerifyRequest{}
+	mi := &file_nexus_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VerifyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VerifyRequest) ProtoMessage() {}
+
+func (x *VerifyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_nexus_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VerifyRequest.ProtoReflect.Descriptor instead.
+func (*VerifyRequest) Descriptor() ([]byte, []int) {
+	return file_nexus_proto_rawDescGZIP(), []int{17}
+}
+
+type VerifyResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The log index that was compared.
+	Index         uint64            `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	Equal         bool              `protobuf:"varint,2,opt,name=equal,proto3" json:"equal,omitempty"`
+	Members       []*VerifiedMember `protobuf:"bytes,3,rep,name=members,proto3" json:"members,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VerifyResponse) Reset() {
+	*x = VerifyResponse{}
+	mi := &file_nexus_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VerifyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VerifyResponse) ProtoMessage() {}
+
+func (x *VerifyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_nexus_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VerifyResponse.ProtoReflect.Descriptor instead.
+func (*VerifyResponse) Descriptor() ([]byte, []int) {
+	return file_nexus_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *VerifyResponse) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *VerifyResponse) GetEqual() bool {
+	if x != nil {
+		return x.Equal
+	}
+	return false
+}
+
+func (x *VerifyResponse) GetMembers() []*VerifiedMember {
+	if x != nil {
+		return x.Members
+	}
+	return nil
+}
+
+type VerifiedMember struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    uint64                 `protobuf:"fixed64,1,opt,name=id,proto3" json:"id,omitempty"`
+	Url   string                 `protobuf:"bytes,2,opt,name=url,proto3" json:"url,omitempty"`
+	// Keys in all databases.
+	Items uint64 `protobuf:"varint,3,opt,name=items,proto3" json:"items,omitempty"`
+	// To what the majority holds.
+	Differences []*PartDifference `protobuf:"bytes,4,rep,name=differences,proto3" json:"differences,omitempty"`
+	// Why the member was not compared, if it was not.
+	Problem       string `protobuf:"bytes,5,opt,name=problem,proto3" json:"problem,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VerifiedMember) Reset() {
+	*x = VerifiedMember{}
+	mi := &file_nexus_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VerifiedMember) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VerifiedMember) ProtoMessage() {}
+
+func (x *VerifiedMember) ProtoReflect() protoreflect.Message {
+	mi := &file_nexus_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VerifiedMember.ProtoReflect.Descriptor instead.
+func (*VerifiedMember) Descriptor() ([]byte, []int) {
+	return file_nexus_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *VerifiedMember) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *VerifiedMember) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *VerifiedMember) GetItems() uint64 {
+	if x != nil {
+		return x.Items
+	}
+	return 0
+}
+
+func (x *VerifiedMember) GetDifferences() []*PartDifference {
+	if x != nil {
+		return x.Differences
+	}
+	return nil
+}
+
+func (x *VerifiedMember) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
+type PartDifference struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Such as db0.
+	Part string `protobuf:"bytes,1,opt,name=part,proto3" json:"part,omitempty"`
+	// Keys that differ, are missing or are too many.
+	Items uint64 `protobuf:"varint,2,opt,name=items,proto3" json:"items,omitempty"`
+	// Whether items is a lower bound.
+	AtLeast       bool `protobuf:"varint,3,opt,name=at_least,json=atLeast,proto3" json:"at_least,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PartDifference) Reset() {
+	*x = PartDifference{}
+	mi := &file_nexus_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PartDifference) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PartDifference) ProtoMessage() {}
+
+func (x *PartDifference) ProtoReflect() protoreflect.Message {
+	mi := &file_nexus_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PartDifference.ProtoReflect.Descriptor instead.
+func (*PartDifference) Descriptor() ([]byte, []int) {
+	return file_nexus_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *PartDifference) GetPart() string {
+	if x != nil {
+		return x.Part
+	}
+	return ""
+}
+
+func (x *PartDifference) GetItems() uint64 {
+	if x != nil {
+		return x.Items
+	}
+	return 0
+}
+
+func (x *PartDifference) GetAtLeast() bool {
+	if x != nil {
+		return x.AtLeast
+	}
+	return false
+}
+
+type RepairRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RepairRequest) Reset() {
+	*x = RepairRequest{}
+	mi := &file_nexus_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RepairRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RepairRequest) ProtoMessage() {}
+
+func (x *RepairRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_nexus_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RepairRequest.ProtoReflect.Descriptor instead.
+func (*RepairRequest) Descriptor() ([]byte, []int) {
+	return file_nexus_proto_rawDescGZIP(), []int{21}
+}
+
+type RepairResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RepairResponse) Reset() {
+	*x = RepairResponse{}
+	mi := &file_nexus_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RepairResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RepairResponse) ProtoMessage() {}
+
+func (x *RepairResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_nexus_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RepairResponse.ProtoReflect.Descriptor instead.
+func (*RepairResponse) Descriptor() ([]byte, []int) {
+	return file_nexus_proto_rawDescGZIP(), []int{22}
+}
+
 type StatusRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -831,7 +1142,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_nexus_proto_msgTypes[17]
+	mi := &file_nexus_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -843,7 +1154,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nexus_proto_msgTypes[17]
+	mi := &file_nexus_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -856,7 +1167,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_nexus_proto_rawDescGZIP(), []int{17}
+	return file_nexus_proto_rawDescGZIP(), []int{23}
 }
 
 type StatusResponse struct {
@@ -881,14 +1192,16 @@ type StatusResponse struct {
 	Problem  string            `protobuf:"bytes,14,opt,name=problem,proto3" json:"problem,omitempty"`
 	Version  string            `protobuf:"bytes,15,opt,name=version,proto3" json:"version,omitempty"`
 	// The log index of the newest snapshot on this node's disk; 0 without one.
-	Snapshot      uint64 `protobuf:"varint,16,opt,name=snapshot,proto3" json:"snapshot,omitempty"`
+	Snapshot uint64 `protobuf:"varint,16,opt,name=snapshot,proto3" json:"snapshot,omitempty"`
+	// Whether this node was found to differ from the others.
+	Quarantined   bool `protobuf:"varint,17,opt,name=quarantined,proto3" json:"quarantined,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_nexus_proto_msgTypes[18]
+	mi := &file_nexus_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -900,7 +1213,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nexus_proto_msgTypes[18]
+	mi := &file_nexus_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -913,7 +1226,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_nexus_proto_rawDescGZIP(), []int{18}
+	return file_nexus_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *StatusResponse) GetClusterName() string {
@@ -1028,6 +1341,13 @@ func (x *StatusResponse) GetSnapshot() uint64 {
 	return 0
 }
 
+func (x *StatusResponse) GetQuarantined() bool {
+	if x != nil {
+		return x.Quarantined
+	}
+	return false
+}
+
 var File_nexus_proto protoreflect.FileDescriptor
 
 const file_nexus_proto_rawDesc = "" +
@@ -1078,7 +1398,24 @@ const file_nexus_proto_rawDesc = "" +
 	"\rBackupRequest\"$\n" +
 	"\x0eBackupResponse\x12\x12\n" +
 	"\x04data\x18\x01 \x01(\fR\x04data\"\x0f\n" +
-	"\rStatusRequest\"\x93\x04\n" +
+	"\rVerifyRequest\"p\n" +
+	"\x0eVerifyResponse\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x14\n" +
+	"\x05equal\x18\x02 \x01(\bR\x05equal\x122\n" +
+	"\amembers\x18\x03 \x03(\v2\x18.nexus.v1.VerifiedMemberR\amembers\"\x9e\x01\n" +
+	"\x0eVerifiedMember\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x06R\x02id\x12\x10\n" +
+	"\x03url\x18\x02 \x01(\tR\x03url\x12\x14\n" +
+	"\x05items\x18\x03 \x01(\x04R\x05items\x12:\n" +
+	"\vdifferences\x18\x04 \x03(\v2\x18.nexus.v1.PartDifferenceR\vdifferences\x12\x18\n" +
+	"\aproblem\x18\x05 \x01(\tR\aproblem\"U\n" +
+	"\x0ePartDifference\x12\x12\n" +
+	"\x04part\x18\x01 \x01(\tR\x04part\x12\x14\n" +
+	"\x05items\x18\x02 \x01(\x04R\x05items\x12\x19\n" +
+	"\bat_least\x18\x03 \x01(\bR\aatLeast\"\x0f\n" +
+	"\rRepairRequest\"\x10\n" +
+	"\x0eRepairResponse\"\x0f\n" +
+	"\rStatusRequest\"\xb5\x04\n" +
 	"\x0eStatusResponse\x12!\n" +
 	"\fcluster_name\x18\x01 \x01(\tR\vclusterName\x12\x18\n" +
 	"\acluster\x18\x02 \x01(\x06R\acluster\x12\x0e\n" +
@@ -1096,10 +1433,11 @@ const file_nexus_proto_rawDesc = "" +
 	"\aserving\x18\r \x01(\bR\aserving\x12\x18\n" +
 	"\aproblem\x18\x0e \x01(\tR\aproblem\x12\x18\n" +
 	"\aversion\x18\x0f \x01(\tR\aversion\x12\x1a\n" +
-	"\bsnapshot\x18\x10 \x01(\x04R\bsnapshot\x1a;\n" +
+	"\bsnapshot\x18\x10 \x01(\x04R\bsnapshot\x12 \n" +
+	"\vquarantined\x18\x11 \x01(\bR\vquarantined\x1a;\n" +
 	"\rProgressEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\x06R\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x012\xce\x05\n" +
+	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x012\xc8\x06\n" +
 	"\x05Nexus\x128\n" +
 	"\x05Check\x12\x16.nexus.v1.CheckRequest\x1a\x17.nexus.v1.CheckResponse\x125\n" +
 	"\x04Save\x12\x15.nexus.v1.SaveRequest\x1a\x16.nexus.v1.SaveResponse\x125\n" +
@@ -1112,6 +1450,8 @@ const file_nexus_proto_rawDesc = "" +
 	"\x0eTransferLeader\x12\x1f.nexus.v1.TransferLeaderRequest\x1a\x19.nexus.v1.MembersResponse\x12A\n" +
 	"\bSnapshot\x12\x19.nexus.v1.SnapshotRequest\x1a\x1a.nexus.v1.SnapshotResponse\x12=\n" +
 	"\x06Backup\x12\x17.nexus.v1.BackupRequest\x1a\x18.nexus.v1.BackupResponse0\x01\x12;\n" +
+	"\x06Verify\x12\x17.nexus.v1.VerifyRequest\x1a\x18.nexus.v1.VerifyResponse\x12;\n" +
+	"\x06Repair\x12\x17.nexus.v1.RepairRequest\x1a\x18.nexus.v1.RepairResponse\x12;\n" +
 	"\x06Status\x12\x17.nexus.v1.StatusRequest\x1a\x18.nexus.v1.StatusResponseB8Z6github.com/nexus-replication/nexus/proxy/admin/nexuspbb\x06proto3"
 
 var (
@@ -1126,7 +1466,7 @@ func file_nexus_proto_rawDescGZIP() []byte {
 	return file_nexus_proto_rawDescData
 }
 
-var file_nexus_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_nexus_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_nexus_proto_goTypes = []any{
 	(*CheckRequest)(nil),          // 0: nexus.v1.CheckRequest
 	(*CheckResponse)(nil),         // 1: nexus.v1.CheckResponse
@@ -1145,45 +1485,57 @@ var file_nexus_proto_goTypes = []any{
 	(*SnapshotResponse)(nil),      // 14: nexus.v1.SnapshotResponse
 	(*BackupRequest)(nil),         // 15: nexus.v1.BackupRequest
 	(*BackupResponse)(nil),        // 16: nexus.v1.BackupResponse
-	(*StatusRequest)(nil),         // 17: nexus.v1.StatusRequest
-	(*StatusResponse)(nil),        // 18: nexus.v1.StatusResponse
-	nil,                           // 19: nexus.v1.SaveRequest.ArgsEntry
-	nil,                           // 20: nexus.v1.LoadRequest.ArgsEntry
-	nil,                           // 21: nexus.v1.StatusResponse.ProgressEntry
+	(*VerifyRequest)(nil),         // 17: nexus.v1.VerifyRequest
+	(*VerifyResponse)(nil),        // 18: nexus.v1.VerifyResponse
+	(*VerifiedMember)(nil),        // 19: nexus.v1.VerifiedMember
+	(*PartDifference)(nil),        // 20: nexus.v1.PartDifference
+	(*RepairRequest)(nil),         // 21: nexus.v1.RepairRequest
+	(*RepairResponse)(nil),        // 22: nexus.v1.RepairResponse
+	(*StatusRequest)(nil),         // 23: nexus.v1.StatusRequest
+	(*StatusResponse)(nil),        // 24: nexus.v1.StatusResponse
+	nil,                           // 25: nexus.v1.SaveRequest.ArgsEntry
+	nil,                           // 26: nexus.v1.LoadRequest.ArgsEntry
+	nil,                           // 27: nexus.v1.StatusResponse.ProgressEntry
 }
 var file_nexus_proto_depIdxs = []int32{
-	19, // 0: nexus.v1.SaveRequest.args:type_name -> nexus.v1.SaveRequest.ArgsEntry
-	20, // 1: nexus.v1.LoadRequest.args:type_name -> nexus.v1.LoadRequest.ArgsEntry
+	25, // 0: nexus.v1.SaveRequest.args:type_name -> nexus.v1.SaveRequest.ArgsEntry
+	26, // 1: nexus.v1.LoadRequest.args:type_name -> nexus.v1.LoadRequest.ArgsEntry
 	11, // 2: nexus.v1.MembersResponse.members:type_name -> nexus.v1.Member
-	11, // 3: nexus.v1.StatusResponse.members:type_name -> nexus.v1.Member
-	21, // 4: nexus.v1.StatusResponse.progress:type_name -> nexus.v1.StatusResponse.ProgressEntry
-	0,  // 5: nexus.v1.Nexus.Check:input_type -> nexus.v1.CheckRequest
-	2,  // 6: nexus.v1.Nexus.Save:input_type -> nexus.v1.SaveRequest
-	4,  // 7: nexus.v1.Nexus.Load:input_type -> nexus.v1.LoadRequest
-	6,  // 8: nexus.v1.Nexus.AddNode:input_type -> nexus.v1.AddNodeRequest
-	7,  // 9: nexus.v1.Nexus.RemoveNode:input_type -> nexus.v1.RemoveNodeRequest
-	8,  // 10: nexus.v1.Nexus.ReplaceNode:input_type -> nexus.v1.ReplaceNodeRequest
-	9,  // 11: nexus.v1.Nexus.ListNodes:input_type -> nexus.v1.ListNodesRequest
-	10, // 12: nexus.v1.Nexus.TransferLeader:input_type -> nexus.v1.TransferLeaderRequest
-	13, // 13: nexus.v1.Nexus.Snapshot:input_type -> nexus.v1.SnapshotRequest
-	15, // 14: nexus.v1.Nexus.Backup:input_type -> nexus.v1.BackupRequest
-	17, // 15: nexus.v1.Nexus.Status:input_type -> nexus.v1.StatusRequest
-	1,  // 16: nexus.v1.Nexus.Check:output_type -> nexus.v1.CheckResponse
-	3,  // 17: nexus.v1.Nexus.Save:output_type -> nexus.v1.SaveResponse
-	5,  // 18: nexus.v1.Nexus.Load:output_type -> nexus.v1.LoadResponse
-	12, // 19: nexus.v1.Nexus.AddNode:output_type -> nexus.v1.MembersResponse
-	12, // 20: nexus.v1.Nexus.RemoveNode:output_type -> nexus.v1.MembersResponse
-	12, // 21: nexus.v1.Nexus.ReplaceNode:output_type -> nexus.v1.MembersResponse
-	12, // 22: nexus.v1.Nexus.ListNodes:output_type -> nexus.v1.MembersResponse
-	12, // 23: nexus.v1.Nexus.TransferLeader:output_type -> nexus.v1.MembersResponse
-	14, // 24: nexus.v1.Nexus.Snapshot:output_type -> nexus.v1.SnapshotResponse
-	16, // 25: nexus.v1.Nexus.Backup:output_type -> nexus.v1.BackupResponse
-	18, // 26: nexus.v1.Nexus.Status:output_type -> nexus.v1.StatusResponse
-	16, // [16:27] is the sub-list for method output_type
-	5,  // [5:16] is the sub-list for method input_type
-	5,  // [5:5] is the sub-list for extension type_name
-	5,  // [5:5] is the sub-list for extension extendee
-	0,  // [0:5] is the sub-list for field type_name
+	19, // 3: nexus.v1.VerifyResponse.members:type_name -> nexus.v1.VerifiedMember
+	20, // 4: nexus.v1.VerifiedMember.differences:type_name -> nexus.v1.PartDifference
+	11, // 5: nexus.v1.StatusResponse.members:type_name -> nexus.v1.Member
+	27, // 6: nexus.v1.StatusResponse.progress:type_name -> nexus.v1.StatusResponse.ProgressEntry
+	0,  // 7: nexus.v1.Nexus.Check:input_type -> nexus.v1.CheckRequest
+	2,  // 8: nexus.v1.Nexus.Save:input_type -> nexus.v1.SaveRequest
+	4,  // 9: nexus.v1.Nexus.Load:input_type -> nexus.v1.LoadRequest
+	6,  // 10: nexus.v1.Nexus.AddNode:input_type -> nexus.v1.AddNodeRequest
+	7,  // 11: nexus.v1.Nexus.RemoveNode:input_type -> nexus.v1.RemoveNodeRequest
+	8,  // 12: nexus.v1.Nexus.ReplaceNode:input_type -> nexus.v1.ReplaceNodeRequest
+	9,  // 13: nexus.v1.Nexus.ListNodes:input_type -> nexus.v1.ListNodesRequest
+	10, // 14: nexus.v1.Nexus.TransferLeader:input_type -> nexus.v1.TransferLeaderRequest
+	13, // 15: nexus.v1.Nexus.Snapshot:input_type -> nexus.v1.SnapshotRequest
+	15, // 16: nexus.v1.Nexus.Backup:input_type -> nexus.v1.BackupRequest
+	17, // 17: nexus.v1.Nexus.Verify:input_type -> nexus.v1.VerifyRequest
+	21, // 18: nexus.v1.Nexus.Repair:input_type -> nexus.v1.RepairRequest
+	23, // 19: nexus.v1.Nexus.Status:input_type -> nexus.v1.StatusRequest
+	1,  // 20: nexus.v1.Nexus.Check:output_type -> nexus.v1.CheckResponse
+	3,  // 21: nexus.v1.Nexus.Save:output_type -> nexus.v1.SaveResponse
+	5,  // 22: nexus.v1.Nexus.Load:output_type -> nexus.v1.LoadResponse
+	12, // 23: nexus.v1.Nexus.AddNode:output_type -> nexus.v1.MembersResponse
+	12, // 24: nexus.v1.Nexus.RemoveNode:output_type -> nexus.v1.MembersResponse
+	12, // 25: nexus.v1.Nexus.ReplaceNode:output_type -> nexus.v1.MembersResponse
+	12, // 26: nexus.v1.Nexus.ListNodes:output_type -> nexus.v1.MembersResponse
+	12, // 27: nexus.v1.Nexus.TransferLeader:output_type -> nexus.v1.MembersResponse
+	14, // 28: nexus.v1.Nexus.Snapshot:output_type -> nexus.v1.SnapshotResponse
+	16, // 29: nexus.v1.Nexus.Backup:output_type -> nexus.v1.BackupResponse
+	18, // 30: nexus.v1.Nexus.Verify:output_type -> nexus.v1.VerifyResponse
+	22, // 31: nexus.v1.Nexus.Repair:output_type -> nexus.v1.RepairResponse
+	24, // 32: nexus.v1.Nexus.Status:output_type -> nexus.v1.StatusResponse
+	20, // [20:33] is the sub-list for method output_type
+	7,  // [7:20] is the sub-list for method input_type
+	7,  // [7:7] is the sub-list for extension type_name
+	7,  // [7:7] is the sub-list for extension extendee
+	0,  // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_nexus_proto_init() }
@@ -1197,7 +1549,7 @@ func file_nexus_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_nexus_proto_rawDesc), len(file_nexus_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   22,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -31,6 +31,8 @@ const (
 	Nexus_TransferLeader_FullMethodName = "/nexus.v1.Nexus/TransferLeader"
 	Nexus_Snapshot_FullMethodName       = "/nexus.v1.Nexus/Snapshot"
 	Nexus_Backup_FullMethodName         = "/nexus.v1.Nexus/Backup"
+	Nexus_Verify_FullMethodName         = "/nexus.v1.Nexus/Verify"
+	Nexus_Repair_FullMethodName         = "/nexus.v1.Nexus/Repair"
 	Nexus_Status_FullMethodName         = "/nexus.v1.Nexus/Status"
 )
 
@@ -63,6 +65,11 @@ type NexusClient interface {
 	// Backup takes a snapshot of this node's backend and streams it, in the form that redis_repl -restore takes. A stream
 	// that ends with an error is of no use.
 	Backup(ctx context.Context, in *BackupRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[BackupResponse], error)
+	// Verify compares the data of all nodes at one position of the log, while they go on. A node that differs from the
+	// majority stops serving.
+	Verify(ctx context.Context, in *VerifyRequest, opts ...grpc.CallOption) (*VerifyResponse, error)
+	// Repair fills this node, which Verify found to differ, from a node that holds what the majority holds.
+	Repair(ctx context.Context, in *RepairRequest, opts ...grpc.CallOption) (*RepairResponse, error)
 	// Status describes this node.
 	Status(ctx context.Context, in *StatusRequest, opts ...grpc.CallOption) (*StatusResponse, error)
 }
@@ -184,6 +191,26 @@ func (c *nexusClient) Backup(ctx context.Context, in *BackupRequest, opts ...grp
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Nexus_BackupClient = grpc.ServerStreamingClient[BackupResponse]
 
+func (c *nexusClient) Verify(ctx context.Context, in *VerifyRequest, opts ...grpc.CallOption) (*VerifyResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(VerifyResponse)
+	err := c.cc.Invoke(ctx, Nexus_Verify_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *nexusClient) Repair(ctx context.Context, in *RepairRequest, opts ...grpc.CallOption) (*RepairResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RepairResponse)
+	err := c.cc.Invoke(ctx, Nexus_Repair_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *nexusClient) Status(ctx context.Context, in *StatusRequest, opts ...grpc.CallOption) (*StatusResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(StatusResponse)
@@ -223,6 +250,11 @@ type NexusServer interface {
 	// Backup takes a snapshot of this node's backend and streams it, in the form that redis_repl -restore takes. A stream
 	// that ends with an error is of no use.
 	Backup(*BackupRequest, grpc.ServerStreamingServer[BackupResponse]) error
+	// Verify compares the data of all nodes at one position of the log, while they go on. A node that differs from the
+	// majority stops serving.
+	Verify(context.Context, *VerifyRequest) (*VerifyResponse, error)
+	// Repair fills this node, which Verify found to differ, from a node that holds what the majority holds.
+	Repair(context.Context, *RepairRequest) (*RepairResponse, error)
 	// Status describes this node.
 	Status(context.Context, *StatusRequest) (*StatusResponse, error)
 	mustEmbedUnimplementedNexusServer()
@@ -264,6 +296,12 @@ func (UnimplementedNexusServer) Snapshot(context.Context, *SnapshotRequest) (*Sn
 }
 func (UnimplementedNexusServer) Backup(*BackupRequest, grpc.ServerStreamingServer[BackupResponse]) error {
 	return status.Error(codes.Unimplemented, "method Backup not implemented")
+}
+func (UnimplementedNexusServer) Verify(context.Context, *VerifyRequest) (*VerifyResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Verify not implemented")
+}
+func (UnimplementedNexusServer) Repair(context.Context, *RepairRequest) (*RepairResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Repair not implemented")
 }
 func (UnimplementedNexusServer) Status(context.Context, *StatusRequest) (*StatusResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Status not implemented")
@@ -462,6 +500,42 @@ func _Nexus_Backup_Handler(srv interface{}, stream grpc.ServerStream) error {
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Nexus_BackupServer = grpc.ServerStreamingServer[BackupResponse]
 
+func _Nexus_Verify_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(VerifyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NexusServer).Verify(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Nexus_Verify_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NexusServer).Verify(ctx, req.(*VerifyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Nexus_Repair_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RepairRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NexusServer).Repair(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Nexus_Repair_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NexusServer).Repair(ctx, req.(*RepairRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Nexus_Status_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(StatusRequest)
 	if err := dec(in); err != nil {
@@ -522,6 +596,14 @@ var Nexus_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Snapshot",
 			Handler:    _Nexus_Snapshot_Handler,
+		},
+		{
+			MethodName: "Verify",
+			Handler:    _Nexus_Verify_Handler,
+		},
+		{
+			MethodName: "Repair",
+			Handler:    _Nexus_Repair_Handler,
 		},
 		{
 			MethodName: "Status",

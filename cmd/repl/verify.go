@@ -1,0 +1,89 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/nexus-replication/nexus/proxy/admin/nexuspb"
+)
+
+// errDiffer makes the exit status tell that verify has found something.
+var errDiffer = errors.New("the nodes do not all hold the same")
+
+// verified is a member of a report as JSON shows it.
+type verified struct {
+	ID          string       `json:"id"`
+	URL         string       `json:"url"`
+	Keys        uint64       `json:"keys"`
+	Differences []difference `json:"differences,omitempty"`
+	Problem     string       `json:"problem,omitempty"`
+}
+
+type difference struct {
+	Part    string `json:"part"`
+	Keys    uint64 `json:"keys"`
+	AtLeast bool   `json:"atLeast"`
+}
+
+func (s *session) verify([]string) error {
+	resp, err := s.client.Verify(s.ctx, &nexuspb.VerifyRequest{})
+	if err != nil {
+		return describe(err, false)
+	}
+	var members []verified
+	for _, m := range resp.GetMembers() {
+		v := verified{ID: hex(m.GetId()), URL: m.GetUrl(), Keys: m.GetItems(), Problem: m.GetProblem()}
+		for _, d := range m.GetDifferences() {
+			v.Differences = append(v.Differences, difference{d.GetPart(), d.GetItems(), d.GetAtLeast()})
+		}
+		members = append(members, v)
+	}
+	if s.json {
+		err = s.printJSON(map[string]any{"index": resp.GetIndex(), "equal": resp.GetEqual(), "members": members})
+	} else {
+		err = s.printVerified(resp.GetIndex(), members)
+	}
+	if err == nil && !resp.GetEqual() {
+		return errDiffer
+	}
+	return err
+}
+
+func (s *session) printVerified(index uint64, members []verified) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Compared at log index %d:\n", index)
+	for _, m := range members {
+		fmt.Fprintf(&b, "%s => %s: %s\n", m.ID, m.URL, m.verdict())
+	}
+	_, err := fmt.Fprint(s.out, b.String())
+	return err
+}
+
+func (m *verified) verdict() string {
+	switch {
+	case m.Problem != "":
+		return "not compared: " + m.Problem
+	case len(m.Differences) == 0:
+		return fmt.Sprintf("equal, %d keys", m.Keys)
+	}
+	texts := make([]string, len(m.Differences))
+	for i, d := range m.Differences {
+		texts[i] = fmt.Sprintf("%d keys of %s", d.Keys, d.Part)
+		if d.AtLeast {
+			texts[i] = "at least " + texts[i]
+		}
+	}
+	return "DIFFERS in " + strings.Join(texts, ", ")
+}
+
+func (s *session) repair([]string) error {
+	if _, err := s.client.Repair(s.ctx, &nexuspb.RepairRequest{}); err != nil {
+		return describe(err, true)
+	}
+	if s.json {
+		return s.printJSON(map[string]bool{"repaired": true})
+	}
+	_, err := fmt.Fprintln(s.out, "Repaired; the node serves again.")
+	return err
+}
