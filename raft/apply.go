@@ -21,6 +21,8 @@ const (
 	maxApplyPause = time.Second
 	// handOverAfter is how long a leader keeps its office while its own backend is not usable.
 	handOverAfter = time.Second
+	// applyStall is how long a leader keeps its office while its own backend says nothing at all.
+	applyStall = 3 * time.Second
 	// idleCheck is how often the backend is looked at while there is nothing to apply.
 	idleCheck = 250 * time.Millisecond
 )

@@ -89,13 +89,21 @@ func (r *Replicator) waitToJoin(remedy string) {
 
 func (r *Replicator) meetFirstMembers(ctx context.Context) error {
 	members := []Member{{ID: r.identity.ID, URL: r.cfg.NodeURL}}
+	var missing error
 	for _, url := range r.cfg.ClusterURLs {
 		if sameURL(url, r.cfg.NodeURL) {
 			continue
 		}
 		peer, err := r.introduce(ctx, url)
-		if err != nil {
+		var wrong errMisconfigured
+		if errors.As(err, &wrong) {
 			return err
+		}
+		if err != nil {
+			if missing == nil {
+				missing = err
+			}
+			continue // another may know of a cluster
 		}
 		// A peer that was a first member knows the ids it met. One that has none in its list has another cluster, or
 		// met another node at this node's URL.
@@ -106,6 +114,9 @@ func (r *Replicator) meetFirstMembers(ctx context.Context) error {
 			return errMisconfigured{fmt.Errorf("node %s was started with the cluster URLs %s, this node with %s: all first members need the same", url, strings.Join(peer.ClusterURLs, ","), strings.Join(r.cfg.ClusterURLs, ","))}
 		}
 		members = append(members, Member{ID: peer.ID, URL: url})
+	}
+	if missing != nil {
+		return missing
 	}
 	sortMembers(members)
 	id := r.identity

@@ -30,6 +30,7 @@ type mapStore struct {
 	data        map[string]string
 	failWith    error // machine error
 	failRestore error
+	hung        chan struct{} // Apply says nothing until it is closed
 	restores    []Position
 	applied     []string
 }
@@ -46,7 +47,17 @@ func (s *mapStore) Open(_ context.Context, id Identity) (Position, error) {
 	return s.position, nil
 }
 
-func (s *mapStore) Apply(_ context.Context, entries []Entry) error {
+func (s *mapStore) Apply(ctx context.Context, entries []Entry) error {
+	s.mu.Lock()
+	hung := s.hung
+	s.mu.Unlock()
+	if hung != nil {
+		select {
+		case <-hung:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.failWith != nil {
@@ -140,6 +151,20 @@ func (s *mapStore) fail(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.failWith = err
+}
+
+// hang makes Apply say nothing until the returned function is called.
+func (s *mapStore) hang() (release func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	hung := make(chan struct{})
+	s.hung = hung
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.hung = nil
+		close(hung)
+	}
 }
 
 func (s *mapStore) snapshot() (Position, map[string]string) {

@@ -87,6 +87,9 @@ func (r *Replicator) Status() Status {
 	if err == nil && s.Leader == 0 {
 		err = r.whyWaiting()
 	}
+	if err == nil && s.Commit-min(s.Commit, s.Applied) > r.cfg.MaxApplyLag {
+		err = fmt.Errorf("backend of this node is catching up: it has applied %d of %d log entries", s.Applied, s.Commit)
+	}
 	s.Serving = err == nil
 	if err != nil {
 		s.Problem = err.Error()

@@ -47,6 +47,7 @@ func (r *Replicator) runLoop(ctx context.Context) {
 
 func (r *Replicator) tick() {
 	r.node.Tick()
+	r.watchOwnBackend()
 	if !r.leading {
 		r.progress.Store(nil)
 		return
@@ -54,6 +55,21 @@ func (r *Replicator) tick() {
 	progress := make(map[uint64]uint64)
 	r.node.WithProgress(func(id uint64, _ etcdraft.ProgressType, p tracker.Progress) { progress[id] = p.Match })
 	r.progress.Store(&progress)
+}
+
+// watchOwnBackend hands over the office when there is something to apply and nothing was for too long: a backend that
+// hangs is silent for long before that counts as an error.
+func (r *Replicator) watchOwnBackend() {
+	applied := r.applied.Load()
+	if !r.leading || applied >= r.commit.Load() || applied != r.appliedBefore {
+		r.appliedBefore, r.appliedAt = applied, leaseClock()
+		return
+	}
+	if leaseClock()-r.appliedAt > applyStall {
+		r.appliedAt = leaseClock()
+		r.log.Warn("backend applies nothing", "applied", applied, "committed", r.commit.Load())
+		r.handOver()
+	}
 }
 
 // step takes what has come.

@@ -81,20 +81,22 @@ type Replicator struct {
 	progress             atomic.Pointer[map[uint64]uint64] // on a leader, as of the last tick
 
 	// Owned by the loop.
-	node         *etcdraft.RawNode
-	started      time.Duration // on leaseClock
-	leading      bool
-	transferTerm uint64 // in which a leadership transfer was started: no lease
-	queue        []*proposal
-	batch        []*proposal
-	groups       []group
-	cmds         []Command
-	forwarding   int
-	held         bool   // an entry of the sequencer's own was proposed and has to be applied first
-	holdIndex    uint64 // its index
-	round        *readRound
-	readID       uint64
-	changes      map[uint64]chan struct{}
+	node          *etcdraft.RawNode
+	started       time.Duration // on leaseClock
+	leading       bool
+	appliedBefore uint64        // as of the last tick
+	appliedAt     time.Duration // on leaseClock, when applied last grew
+	transferTerm  uint64        // in which a leadership transfer was started: no lease
+	queue         []*proposal
+	batch         []*proposal
+	groups        []group
+	cmds          []Command
+	forwarding    int
+	held          bool   // an entry of the sequencer's own was proposed and has to be applied first
+	holdIndex     uint64 // its index
+	round         *readRound
+	readID        uint64
+	changes       map[uint64]chan struct{}
 }
 
 // New checks cfg. Nothing is opened before Start.

@@ -153,7 +153,11 @@ func TestNoQuorum(t *testing.T) {
 		t.Fatalf("propose without a leader: %v, want ErrNotDone", err)
 	}
 	c.start(other)
-	c.propose(other, "k=x")
+	// An election may take longer than the short limit of this test.
+	eventually(t, "a write with a quorum", func() bool {
+		_, err := c.nodes[other].Propose(context.Background(), [][]byte{[]byte("k=x")})
+		return err == nil
+	})
 	if got := c.read(leader, "k"); got != "x" {
 		t.Fatalf("read %q", got)
 	}
@@ -179,6 +183,24 @@ func TestIdleBackendLosesItsData(t *testing.T) {
 	c.converged()
 	c.stores[1].wipe()
 	c.converged()
+}
+
+// A backend that hangs says nothing for long before that counts as an error. Its node does not lead for so long.
+func TestBackendHangsOnTheLeader(t *testing.T) {
+	c := newTestCluster(t, 3, nil)
+	leader := c.leader()
+	c.propose(leader, "k=1")
+	release := c.stores[leader].hang()
+	defer release()
+	other := (leader + 1) % 3
+	c.propose(other, "k=2") // applied there, not at the leader
+	eventually(t, "another leader", func() bool {
+		l := c.nodes[other].Status().Leader
+		return l != 0 && l != c.nodes[leader].identity.ID
+	})
+	if got := c.read(other, "k"); got != "2" {
+		t.Fatalf("read %q", got)
+	}
 }
 
 func TestBackendFailsOnTheLeader(t *testing.T) {
