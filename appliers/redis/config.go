@@ -21,6 +21,8 @@ type Config struct {
 	// Username and Password are sent with AUTH when Password is not empty; an empty Username means the default user.
 	Username string
 	Password string
+	// Databases is how many the backend must have at least: those that ops name, and MetadataDB.
+	Databases int
 	// MetadataDB is the database reserved for the position. No op may name it.
 	MetadataDB int
 
@@ -50,6 +52,7 @@ type Config struct {
 func NewConfig() Config {
 	return Config{
 		Addr:          "127.0.0.1:6379",
+		Databases:     16,
 		MetadataDB:    13,
 		DialTimeout:   2 * time.Second,
 		ReplyTimeout:  10 * time.Second,
@@ -76,6 +79,7 @@ func (c *Config) Validate() error {
 		least int64
 	}{
 		{"MetadataDB", int64(c.MetadataDB), 1},
+		{"Databases", int64(c.Databases), int64(c.MetadataDB) + 1},
 		{"DialTimeout", int64(c.DialTimeout), int64(time.Millisecond)},
 		{"ReplyTimeout", int64(c.ReplyTimeout), int64(10 * time.Millisecond)},
 		{"MaxRunBytes", int64(c.MaxRunBytes), 1},

@@ -14,8 +14,7 @@
 // A snapshot is an RDB. To take one, Backend asks the server for it as a replica does: the server forks, goes on at once,
 // and a child sends the state of that moment, the position included. To fill a server with one, Backend plays its master
 // for one full synchronization. RDB is checked by the checksum at its end in both directions, because redis-server exits
-// when it loads a damaged one. Not checked is whether the server has as many databases as the data: it exits when it has
-// fewer. What an RDB does not carry is the script cache.
+// when it loads a damaged one. What an RDB does not carry is the script cache.
 //
 // For that, some settings of the server are changed, for a moment each: repl-diskless-sync, repl-diskless-sync-delay,
 // repl-diskless-load, save, tls-replication. repl-backlog-ttl is set to 1 for good. The server must be able to connect to

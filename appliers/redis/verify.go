@@ -66,9 +66,9 @@ func (b *Backend) verifyKind(s *serverInfo) error {
 	case s.maxmemory != 0:
 		return refuse("backend %s limits its memory to %d bytes, which would make it refuse or evict what other nodes keep: "+
 			"run CONFIG SET maxmemory 0 on it", b.cfg.Addr, s.maxmemory)
-	case s.databases <= b.cfg.MetadataDB:
-		return refuse("backend %s has %d databases, but database %d is needed for the position: set databases %d or more, or another metadata database",
-			b.cfg.Addr, s.databases, b.cfg.MetadataDB, b.cfg.MetadataDB+1)
+	case s.databases < b.cfg.Databases:
+		return refuse("backend %s has %d databases, where clients may use up to %d on other nodes: start it with databases %d",
+			b.cfg.Addr, s.databases, b.cfg.Databases, b.cfg.Databases)
 	}
 	return nil
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/nexus-replication/nexus/raft"
 )
 
-// databases is how many a redis-server has unless it was configured otherwise.
+// databases is how many clients see, less the reserved one; a redis-server has so many unless it was configured otherwise.
 const databases = 16
 
 // options are the settings of the program.

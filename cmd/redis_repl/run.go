@@ -91,6 +91,7 @@ func build(opts *options, log *slog.Logger) (*node, error) {
 
 	proxyCfg := proxy.NewConfig()
 	proxyCfg.Databases, proxyCfg.ReservedDB = databases, opts.metadataDB
+	proxyCfg.Version = version
 	proxyCfg.Password = opts.proxyPassword
 	proxyCfg.Timeout = opts.timeout
 	proxyCfg.Logger = log.With("part", "proxy")
@@ -135,7 +136,8 @@ func newBackend(opts *options, log *slog.Logger) (*appliers.Backend, error) {
 	cfg := appliers.NewConfig()
 	cfg.Addr = net.JoinHostPort(opts.redisHost, strconv.Itoa(opts.redisPort))
 	cfg.Username, cfg.Password = opts.redisUsername, opts.redisPassword
-	cfg.MetadataDB = opts.metadataDB
+	cfg.Databases, cfg.MetadataDB = databases, opts.metadataDB
+	cfg.Require = proxy.Requires()
 	cfg.Logger = log.With("part", "backend")
 	return appliers.New(cfg)
 }

@@ -15,6 +15,8 @@ type Config struct {
 	Databases int
 	// ReservedDB is the database that the applier keeps its position in. To clients it does not exist.
 	ReservedDB int
+	// Version of this program, which INFO tells.
+	Version string
 	// Password that clients must give with AUTH. Empty: none is asked for.
 	Password string
 	// Timeout bounds one phase of a batch: a proposal, or a read barrier with the reads behind it.
@@ -37,6 +39,7 @@ func NewConfig() Config {
 	return Config{
 		Databases:           16,
 		ReservedDB:          13,
+		Version:             "dev",
 		Timeout:             5 * time.Second,
 		Limits:              guard.DefaultLimits(),
 		MaxPipelineCommands: 4096,

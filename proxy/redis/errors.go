@@ -52,7 +52,10 @@ func writeErrorText(err error) string {
 
 // readErrorText is the reply to a read that failed. A read changed nothing, so it may always be asked again.
 func readErrorText(err error) string {
-	if errors.Is(err, context.DeadlineExceeded) {
+	switch {
+	case errors.Is(err, raft.ErrNotDone):
+		return wordNotDone + because(err, raft.ErrNotDone)
+	case errors.Is(err, context.DeadlineExceeded):
 		return wordRead + "timed out: " + reason(err)
 	}
 	return wordRead + reason(err)

@@ -81,7 +81,7 @@ func (s *session) cmdInfo(dst []byte, args [][]byte) []byte {
 		if len(text) > 0 {
 			text = append(text, "\r\n"...)
 		}
-		text = appendInfoNexus(text, s.srv.rep.Status())
+		text = appendInfoNexus(text, s.srv.rep.Status(), s.srv.cfg.Version)
 	}
 	return appendBulk(dst, text)
 }
@@ -160,7 +160,7 @@ func appendInfoReplication(out []byte, st raft.Status) []byte {
 		st.Cluster, 0, st.Applied)
 }
 
-func appendInfoNexus(out []byte, st raft.Status) []byte {
+func appendInfoNexus(out []byte, st raft.Status, version string) []byte {
 	serving := 0
 	if st.Serving {
 		serving = 1
@@ -169,7 +169,7 @@ func appendInfoNexus(out []byte, st raft.Status) []byte {
 		"nexus_role:%s\r\nnexus_leader_id:%x\r\nnexus_leader_url:%s\r\nnexus_term:%d\r\nnexus_commit:%d\r\nnexus_applied:%d\r\n"+
 		"nexus_serving:%d\r\nnexus_problem:%s\r\nnexus_version:%s\r\nnexus_members:%d\r\n",
 		st.ClusterName, st.Cluster, st.ID, st.URL, st.Role, st.Leader, st.LeaderURL(), st.Term, st.Commit, st.Applied,
-		serving, reason(errors.New(st.Problem)), version(), len(st.Members))
+		serving, reason(errors.New(st.Problem)), version, len(st.Members))
 	for i, m := range st.Members {
 		out = fmt.Appendf(out, "nexus_member%d:id=%x,url=%s,learner=%t\r\n", i, m.ID, m.URL, m.Learner)
 	}
