@@ -13,6 +13,7 @@ import (
 	appliers "github.com/nexus-replication/nexus/appliers/redis"
 	"github.com/nexus-replication/nexus/proxy/admin"
 	proxy "github.com/nexus-replication/nexus/proxy/redis"
+	"github.com/nexus-replication/nexus/proxy/redis/guard"
 	"github.com/nexus-replication/nexus/raft"
 )
 
@@ -21,6 +22,8 @@ import (
 const (
 	stopTimeout  = 10 * time.Second
 	drainTimeout = 5 * time.Second
+	// handshakeTimeout is what a client may take for the TLS handshake.
+	handshakeTimeout = 10 * time.Second
 )
 
 // node is all the parts of a running node.
@@ -46,9 +49,16 @@ func run(ctx context.Context, opts *options, log *slog.Logger) error {
 	if err := restoreBackup(opts, log); err != nil {
 		return err
 	}
+	clientTLS, err := opts.security.Proxy.Server()
+	if err != nil {
+		return err
+	}
 	open, err := listen(opts)
 	if err != nil {
 		return err
+	}
+	if open.proxy != nil && clientTLS != nil {
+		open.proxy = guard.NewTLSListener(open.proxy, clientTLS, handshakeTimeout)
 	}
 	log.Info("starting", "version", version, "node", opts.nodeURL, "data", opts.dataDir,
 		"backend", net.JoinHostPort(opts.redisHost, strconv.Itoa(opts.redisPort)))
@@ -112,6 +122,10 @@ func build(opts *options, log *slog.Logger) (*node, error) {
 	adminCfg.Datastore = proxy.NewScripts(replicator, backend, proxy.ScriptsConfig{Databases: databases, ReservedDB: opts.metadataDB})
 	adminCfg.Version = version
 	adminCfg.Timeout = opts.timeout
+	adminCfg.Tokens = admin.Tokens{Admin: opts.security.AdminToken, Read: opts.security.ReadToken}
+	if adminCfg.TLS, err = opts.security.GRPC.Server(); err != nil {
+		return nil, err
+	}
 	adminCfg.Logger = log.With("part", "admin")
 	operators, err := admin.New(adminCfg)
 	if err != nil {
@@ -148,6 +162,7 @@ func raftConfig(opts *options, backend raft.Store, log *slog.Logger) raft.Config
 	cfg.NodeURL, cfg.ClusterURLs = opts.nodeURL, opts.clusterURLs
 	cfg.DataDir, cfg.Bind = opts.dataDir, opts.bind
 	cfg.Store = backend
+	cfg.TLS = opts.security.PeerFiles()
 	cfg.LeaseReads = opts.leaseReads
 	cfg.Timeout = opts.timeout
 	cfg.SnapshotCount = opts.snapshotCount
