@@ -50,7 +50,7 @@ func TestSecurity(t *testing.T) {
 		db := redis.NewClient(&redis.Options{
 			Addr: n.Addr(), Password: "secret", MaxRetries: -1, TLSConfig: clientTLS(t, certs, "client"),
 		})
-		defer db.Close()
+		t.Cleanup(func() { db.Close() })
 		key := fmt.Sprint("key", i)
 		check(t, db.Set(ctx, key, strings.Repeat("x", 1<<20), 0).Err())
 		if got := must(db.Get(ctx, key).Result())(t); len(got) != 1<<20 {

@@ -21,9 +21,11 @@ const (
 	Temporary
 	// DDL changes the schema, accounts or privileges, and commits what is open before it.
 	DDL
-	// Begin, Commit and Rollback are about the whole transaction.
+	// Begin starts a transaction, which ends the one before it.
 	Begin
+	// Commit ends a transaction, or does nothing outside of one.
 	Commit
+	// Rollback ends a transaction, or does nothing outside of one.
 	Rollback
 	// Savepoint is SAVEPOINT, ROLLBACK TO or RELEASE SAVEPOINT.
 	Savepoint
@@ -33,9 +35,11 @@ const (
 	SetTransaction
 	// Use chooses the default database, Statement.Name.
 	Use
-	// Prepare, Execute and Deallocate are about prepared statements in SQL text: see Statement.Name, Text and Variable.
+	// Prepare makes a prepared statement in SQL text: see Statement.Name, Text and Variable.
 	Prepare
+	// Execute runs the prepared statement called Statement.Name, or Statement.Text, or what Statement.Variable holds.
 	Execute
+	// Deallocate forgets a prepared statement.
 	Deallocate
 	// Kill ends the connection or query called Statement.Target.
 	Kill
@@ -56,8 +60,11 @@ func (k Kind) String() string { return kindNames[k] }
 type Access uint8
 
 const (
+	// AccessDefault is what the session says.
 	AccessDefault Access = iota
+	// ReadOnly refuses writes.
 	ReadOnly
+	// ReadWrite allows them.
 	ReadWrite
 )
 
