@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	appliers "github.com/nexus-replication/nexus/appliers/redis"
 	"github.com/nexus-replication/nexus/proxy/admin"
 	proxy "github.com/nexus-replication/nexus/proxy/redis"
@@ -94,6 +96,8 @@ func run(ctx context.Context, opts *options, log *slog.Logger) error {
 
 // build makes all parts. Nothing is opened yet.
 func build(opts *options, log *slog.Logger) (*node, error) {
+	events := admin.NewEvents(log.Handler())
+	log = slog.New(events)
 	backend, err := newBackend(opts, log)
 	if err != nil {
 		return nil, err
@@ -139,9 +143,11 @@ func build(opts *options, log *slog.Logger) (*node, error) {
 		proxy:      clients,
 		admin:      operators,
 		http: admin.NewHTTP(admin.HTTPConfig{
-			Node:   replicator,
-			Build:  admin.Build{Version: version, Commit: commit, Date: date},
-			Logger: adminCfg.Logger,
+			Node:       replicator,
+			Build:      admin.Build{Version: version, Commit: commit, Date: date},
+			Collectors: []prometheus.Collector{clients.Collector(), backend.Collector()},
+			Events:     events,
+			Logger:     adminCfg.Logger,
 		}),
 	}, nil
 }
