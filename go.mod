@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	github.com/anishathalye/porcupine v1.3.1
 	github.com/cespare/xxhash/v2 v2.3.0
+	github.com/coreos/go-systemd/v22 v22.7.0
 	github.com/go-redis/redis/v8 v8.11.5
 	github.com/hdt3213/rdb v1.3.1
 	github.com/prometheus/client_golang v1.24.1

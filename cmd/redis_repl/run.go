@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/prometheus/client_golang/prometheus"
 
 	appliers "github.com/nexus-replication/nexus/appliers/redis"
@@ -84,10 +85,12 @@ func run(ctx context.Context, opts *options, log *slog.Logger) error {
 	cancelStart()
 	<-started // Start may not run beside Stop.
 	if err == nil && startErr == nil && ctx.Err() == nil {
+		n.notify(daemon.SdNotifyReady)
 		log.Info("running", "proxyPort", opts.proxyPort, "grpcPort", opts.grpcPort, "metricsPort", opts.metricsPort)
 		err = n.watch(ctx, failed)
 	}
 	if ctx.Err() != nil {
+		n.notify(daemon.SdNotifyStopping)
 		log.Info("stopping")
 		err = nil // Starting may have been broken off by the signal.
 	}
@@ -251,6 +254,13 @@ func (n *node) stop() error {
 		return fmt.Errorf("stop: %w", err)
 	}
 	return nil
+}
+
+// notify tells systemd, where it has started this process.
+func (n *node) notify(state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		n.log.Warn("systemd could not be told", "state", state, "err", err)
+	}
 }
 
 // warn notes what did not end by itself: clients that are cut off are no failure of the node.
