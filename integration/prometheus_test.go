@@ -35,7 +35,8 @@ func TestPrometheus(t *testing.T) {
 	n := c.Nodes[0]
 	check(t, client(t, n, 0).Set(within(t, 10*time.Second), "k", "v", 0).Err())
 	lint := exec.CommandContext(within(t, 30*time.Second), "promtool", "check", "metrics")
-	resp := must(http.Get("http://" + n.MetricsAddr() + "/metrics"))(t)
+	resp, err := http.Get("http://" + n.MetricsAddr() + "/metrics")
+	check(t, err)
 	defer resp.Body.Close()
 	lint.Stdin = resp.Body
 	if out, err := lint.CombinedOutput(); err != nil {
