@@ -17,11 +17,11 @@ import (
 )
 
 var (
-	roundsFlag  = flag.Int("rounds", 4, "rounds of faults")
+	roundsFlag  = flag.Int("rounds", 6, "rounds of faults")
 	seedFlag    = flag.Uint64("seed", 1, "what the plans are made of")
 	firstFlag   = flag.Int("first", 1, "number of the first round")
 	onlyFlag    = flag.String("only", "", "faults to choose from, with commas between; all if empty")
-	perFlag     = flag.Int("per-cluster", 8, "rounds before the next cluster is made")
+	perFlag     = flag.Int("per-cluster", 3, "rounds before the next cluster is made")
 	failuresDir = flag.String("failures", filepath.Join("..", "..", "bin", "faults"), "where failed rounds are kept")
 )
 
