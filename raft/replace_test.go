@@ -5,6 +5,8 @@ import (
 	"errors"
 	"testing"
 	"time"
+
+	"go.etcd.io/etcd/raft/v3/raftpb"
 )
 
 // A member loses its disk and comes back at the same URL: it waits, because it must not vote with a new memory, until it
@@ -77,4 +79,39 @@ func (c *testCluster) idOf(i int) uint64 {
 		}
 	}
 	return 0
+}
+
+// A replacement that was broken off between its steps, as by a change of leader, goes on when it is asked for again.
+func TestReplaceMemberGoesOn(t *testing.T) {
+	c := newTestCluster(t, 3, often)
+	c.count(20)
+	live := c.leader()
+	lost := (live + 1) % 3
+	c.stop(lost)
+	c.dirs[lost] = t.TempDir()
+	c.stores[lost] = newMapStore()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	begun := make(chan error, 1)
+	go func() {
+		leader := c.nodes[live]
+		peer, err := leader.meet(ctx, c.urls[lost])
+		if err == nil {
+			err = leader.removeAsLeader(ctx, c.urls[lost], false)
+		}
+		if err == nil {
+			err = leader.proposeChange(ctx, raftpb.ConfChangeAddLearnerNode, peer.ID, c.urls[lost])
+		}
+		begun <- err
+	}()
+	c.start(lost)
+	if err := <-begun; err != nil {
+		t.Fatal(err)
+	}
+	if err := c.nodes[live].ReplaceMember(ctx, c.urls[lost], c.urls[lost]); err != nil {
+		t.Fatal(err)
+	}
+	if m, ok := c.nodes[live].membership.byURL(c.urls[lost]); !ok || m.Learner {
+		t.Errorf("the new member is %+v, want a voter", m)
+	}
 }
