@@ -16,8 +16,11 @@ import (
 	"github.com/nexus-replication/nexus/integration/cluster"
 )
 
+// shortRun is how many rounds there are where nobody asks for more.
+const shortRun = 6
+
 var (
-	roundsFlag  = flag.Int("rounds", 6, "rounds of faults")
+	roundsFlag  = flag.Int("rounds", shortRun, "rounds of faults")
 	seedFlag    = flag.Uint64("seed", 1, "what the plans are made of")
 	firstFlag   = flag.Int("first", 1, "number of the first round")
 	onlyFlag    = flag.String("only", "", "faults to choose from, with commas between; all if empty")

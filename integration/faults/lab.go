@@ -25,6 +25,7 @@ const (
 // lab is one cluster, with hands on all that can fail.
 type lab struct {
 	*cluster.Cluster
+	opts   labOptions
 	net    *network.Network
 	clocks map[*cluster.Node]string         // files that put clocks wrong
 	disks  map[*cluster.Node]*cluster.Tmpfs // nil where none can be mounted
@@ -49,6 +50,7 @@ func newLab(ctx context.Context, opts labOptions) (l *lab, err error) {
 	}
 	l = &lab{
 		Cluster: c,
+		opts:    opts,
 		clocks:  make(map[*cluster.Node]string),
 		disks:   make(map[*cluster.Node]*cluster.Tmpfs),
 		taken:   make(map[*cluster.Process]bool),
@@ -60,7 +62,7 @@ func newLab(ctx context.Context, opts labOptions) (l *lab, err error) {
 		}
 	}()
 	for _, n := range c.Nodes {
-		if err := l.equip(n, opts); err != nil {
+		if err := l.equip(n); err != nil {
 			return nil, err
 		}
 	}
@@ -70,19 +72,19 @@ func newLab(ctx context.Context, opts labOptions) (l *lab, err error) {
 }
 
 // equip gives a node its way to the others, its clock and its disk.
-func (l *lab) equip(n *cluster.Node, opts labOptions) error {
+func (l *lab) equip(n *cluster.Node) error {
 	if err := l.net.Listen(n.Name, cluster.Address(n.Raft), n.RaftAddr()); err != nil {
 		return err
 	}
-	l.clocks[n] = filepath.Join(opts.Dir, n.Name+".clock")
+	l.clocks[n] = filepath.Join(l.opts.Dir, n.Name+".clock")
 	n.Env = append(n.Env, "NEXUS_CLOCK="+l.clocks[n])
 	if err := l.setClock(n, 0); err != nil {
 		return err
 	}
-	if !opts.Disks {
+	if !l.opts.Disks {
 		return nil
 	}
-	disk, err := cluster.MountTmpfs(filepath.Join(opts.Dir, n.Name+".disk"), tmpfsSize)
+	disk, err := cluster.MountTmpfs(filepath.Join(l.opts.Dir, n.Name+".disk"), tmpfsSize)
 	if err != nil {
 		return err
 	}

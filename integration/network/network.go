@@ -18,6 +18,12 @@ type Rule struct {
 	Delay, Jitter time.Duration
 }
 
+// trigger is something to be done once, in the midst of a connection.
+type trigger struct {
+	size int64
+	do   func()
+}
+
 // way is from one node to another, by their names.
 type way struct{ from, to string }
 
@@ -27,6 +33,7 @@ type Network struct {
 
 	mu        sync.Mutex
 	rules     map[way]Rule
+	triggers  map[way]*trigger
 	changed   chan struct{} // closed when rules change, and replaced
 	listeners map[string]net.Listener
 	conns     map[*connection]struct{}
@@ -41,6 +48,7 @@ func New(pids func() map[string]int) *Network {
 	n := &Network{
 		owner:     func(dialer net.Addr) (string, error) { return ownerOf(dialer, pids()) },
 		rules:     make(map[way]Rule),
+		triggers:  make(map[way]*trigger),
 		changed:   make(chan struct{}),
 		listeners: make(map[string]net.Listener),
 		conns:     make(map[*connection]struct{}),
@@ -100,10 +108,32 @@ func (n *Network) Break(a, b string) {
 	}
 }
 
+// OnceAfter calls do, once, when so many bytes have passed from one node to another on one connection. No more pass on it
+// before do returns. Another call for the same way takes its place.
+func (n *Network) OnceAfter(from, to string, size int64, do func()) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.triggers[way{from, to}] = &trigger{size, do}
+}
+
+// passed is called when so many bytes have passed on a connection.
+func (n *Network) passed(w way, size int64) {
+	n.mu.Lock()
+	t := n.triggers[w]
+	if t != nil && size >= t.size {
+		delete(n.triggers, w)
+	}
+	n.mu.Unlock()
+	if t != nil && size >= t.size {
+		t.do()
+	}
+}
+
 // Heal lifts all rules.
 func (n *Network) Heal() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	clear(n.triggers)
 	clear(n.rules)
 	close(n.changed)
 	n.changed = make(chan struct{})

@@ -187,3 +187,20 @@ func TestEndIsHeldBackToo(t *testing.T) {
 	n.Heal()
 	ends(t, c)
 }
+
+func TestOnceAfter(t *testing.T) {
+	n, c := between(t)
+	done := make(chan struct{})
+	n.OnceAfter("a", "b", 6, func() {
+		n.Break("a", "b")
+		close(done)
+	})
+	say(t, c, "123")
+	hear(t, c, "123")
+	say(t, c, "456")
+	<-done
+	ends(t, c)
+	c = dial(t, n)
+	say(t, c, "once only")
+	hear(t, c, "once only")
+}

@@ -32,6 +32,7 @@ func (n *Network) pump(c *connection, w way, src, dst net.Conn) {
 		for range line { //revive:disable-line:empty-block // let receive end
 		}
 	}()
+	var passed int64
 	for p := range line {
 		if !n.arrive(w, p.due) {
 			return
@@ -40,6 +41,8 @@ func (n *Network) pump(c *connection, w way, src, dst net.Conn) {
 			n.arrive(way{w.to, w.from}, time.Time{})
 			return
 		}
+		passed += int64(len(p.data))
+		n.passed(w, passed)
 	}
 	n.arrive(w, time.Time{})
 }
