@@ -20,8 +20,12 @@ CONCURRENT := ./raft/... ./appliers/... ./proxy/...
 
 FUZZTIME ?= 10s
 
+# Fault tests: how many rounds (about 6 s each), and what their plans are made of.
+ROUNDS ?= 100
+SEED   ?= $(shell date +%s)
+
 .DEFAULT_GOAL := help
-.PHONY: help build run certs test test-race lint fuzz bench dist generate clean deps
+.PHONY: help build run certs test test-race test-faults figures lint fuzz bench dist generate clean deps
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +43,12 @@ test: deps ## Run all tests: unit tests, and integration tests on real redis-ser
 
 test-race: deps ## Run the tests of the concurrent packages under the race detector
 	$(GO) test -race $(CONCURRENT)
+
+test-faults: deps ## Let clusters go through ROUNDS rounds of faults made from SEED, about 10 minutes (ROUNDS=1000 SEED=7)
+	$(GO) test -v -timeout 0 -run 'TestFaults$$' ./integration/faults -rounds $(ROUNDS) -seed $(SEED) -per-cluster 8
+
+figures: deps ## Measure what docs/testing.md tells: fail-over, restart, snapshots of a million keys
+	$(GO) test -v -timeout 0 -run TestFigure ./integration/faults -figures
 
 lint: $(GOLANGCI_LINT) ## Run the linters (built into bin/tools the first time)
 	$(GOLANGCI_LINT) run ./...

@@ -3,7 +3,6 @@ package integration
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -96,52 +95,34 @@ type disk interface {
 // node may only grow files to a limit.
 func newDisk(t *testing.T, n *cluster.Node) disk {
 	t.Helper()
-	mount := filepath.Join(t.TempDir(), n.Name)
-	check(t, os.Mkdir(mount, 0o755))
+	dir := filepath.Join(t.TempDir(), n.Name)
 	if os.Geteuid() == 0 {
-		out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=256m", "nexus-test", mount).CombinedOutput()
+		fs, err := cluster.MountTmpfs(dir, 256)
 		if err == nil {
 			t.Cleanup(func() {
-				if err := n.Kill(); err != nil {
-					t.Error(err)
-				}
-				if out, err := exec.Command("umount", mount).CombinedOutput(); err != nil {
-					t.Errorf("umount %s: %v: %s", mount, err, out)
-				}
+				check(t, n.Kill())
+				check(t, fs.Unmount())
 			})
-			return &tmpfs{mount: mount}
+			return tmpfs{fs}
 		}
-		t.Logf("mount: %v: %s; a limit on the size of files stands in", err, out)
+		t.Logf("%v; a limit on the size of files stands in", err)
 	}
-	return &fileLimit{path: filepath.Join(mount, "data")}
+	return &fileLimit{path: filepath.Join(dir, "data")}
 }
 
 // tmpfs runs full because a file of ours takes what is left.
-type tmpfs struct{ mount string }
+type tmpfs struct{ fs *cluster.Tmpfs }
 
-func (d *tmpfs) dir() string     { return filepath.Join(d.mount, "data") }
-func (d *tmpfs) ballast() string { return filepath.Join(d.mount, "ballast") }
+func (d tmpfs) dir() string { return d.fs.Dir() }
 
-func (d *tmpfs) limit(t *testing.T, _ *cluster.Node) {
+func (d tmpfs) limit(t *testing.T, _ *cluster.Node) {
 	t.Helper()
-	f := must(os.Create(d.ballast()))(t)
-	defer f.Close()
-	_, err := io.Copy(f, zeros{})
-	if err == nil || !strings.Contains(err.Error(), "no space left") {
-		t.Fatalf("filling %s: %v", d.mount, err)
-	}
+	check(t, d.fs.Fill())
 }
 
-func (d *tmpfs) unlimit(t *testing.T) {
+func (d tmpfs) unlimit(t *testing.T) {
 	t.Helper()
-	check(t, os.Remove(d.ballast()))
-}
-
-type zeros struct{}
-
-func (zeros) Read(p []byte) (int, error) {
-	clear(p)
-	return len(p), nil
+	check(t, d.fs.Free())
 }
 
 // fileLimit takes the right to write beyond the first megabyte of any file from the running node.

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+
+	"github.com/nexus-replication/nexus/integration/cluster"
 )
 
 // The programs under test, built once for a run.
@@ -52,19 +54,18 @@ func build(dir string) error {
 	replBinary = filepath.Join(binDir, "repl")
 	localclusterBinary = filepath.Join(binDir, "localcluster")
 	failingNodeBinary = filepath.Join(failing, "redis_repl")
-	builds := [][]string{
-		{"-o", binDir + "/", "./cmd/redis_repl", "./cmd/repl", "./integration/localcluster"},
-		{"-o", failing + "/", "-tags", "failpoint", "./cmd/redis_repl"},
+	builds := []struct {
+		dir, tags string
+		packages  []string
+	}{
+		{binDir, "", []string{"../cmd/redis_repl", "../cmd/repl", "./localcluster"}},
+		{failing, "failpoint", []string{"../cmd/redis_repl"}},
 	}
 	errs := make([]error, len(builds))
 	var wg sync.WaitGroup
 	for i, args := range builds {
 		wg.Go(func() {
-			cmd := exec.Command("go", append([]string{"build"}, args...)...)
-			cmd.Dir = ".."
-			if out, err := cmd.CombinedOutput(); err != nil {
-				errs[i] = fmt.Errorf("%v: %w\n%s", cmd.Args, err, out)
-			}
+			errs[i] = cluster.Build(args.dir, args.tags, args.packages...)
 		})
 	}
 	wg.Wait()

@@ -105,12 +105,17 @@ func (r *Replicator) meetFirstMembers(ctx context.Context) error {
 			}
 			continue // another may know of a cluster
 		}
-		// A peer that was a first member knows the ids it met. One that has none in its list has another cluster, or
-		// met another node at this node's URL.
-		if peer.Cluster != 0 && !containsID(peer.Bootstrap, r.identity.ID) && !containsID(peer.Members, r.identity.ID) {
+		// The cluster exists. This node is one of its first members if it was met as one, and else has to be added, or
+		// was already: the members now are not those that began it.
+		if peer.Cluster != 0 && containsID(peer.Bootstrap, r.identity.ID) {
+			id := r.identity
+			id.Bootstrap, id.Cluster = peer.Bootstrap, peer.Cluster
+			return r.adopt(id)
+		}
+		if peer.Cluster != 0 {
 			return errNoFirstMember{url}
 		}
-		if peer.Cluster == 0 && !sameURLs(peer.ClusterURLs, r.cfg.ClusterURLs) {
+		if !sameURLs(peer.ClusterURLs, r.cfg.ClusterURLs) {
 			return errMisconfigured{fmt.Errorf("node %s was started with the cluster URLs %s, this node with %s: all first members need the same", url, strings.Join(peer.ClusterURLs, ","), strings.Join(r.cfg.ClusterURLs, ","))}
 		}
 		members = append(members, Member{ID: peer.ID, URL: url})

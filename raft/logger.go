@@ -42,16 +42,26 @@ func (l raftLogger) printf(level slog.Level, format string, v []any) {
 	}
 }
 
-// zapCore gives the log of etcd's wal and rafthttp to slog, as debug messages.
+// zapCore gives the log of etcd's wal and rafthttp to slog, as debug messages, but for what only they can tell.
 type zapCore struct {
 	log    *slog.Logger
 	fields []zapcore.Field
 }
 
+// levelOf what rafthttp says: why a snapshot did not arrive is known to it alone.
+func levelOf(message string) slog.Level {
+	switch message {
+	case "failed to send database snapshot", "failed to save incoming database snapshot":
+		return slog.LevelWarn
+	default:
+		return slog.LevelDebug
+	}
+}
+
 func newZap(log *slog.Logger) *zap.Logger { return zap.New(zapCore{log: log}) }
 
 func (c zapCore) Enabled(level zapcore.Level) bool {
-	return level > zapcore.DebugLevel && c.log.Enabled(context.Background(), slog.LevelDebug)
+	return level > zapcore.InfoLevel || level > zapcore.DebugLevel && c.log.Enabled(context.Background(), slog.LevelDebug)
 }
 
 func (c zapCore) With(fields []zapcore.Field) zapcore.Core {
@@ -59,7 +69,7 @@ func (c zapCore) With(fields []zapcore.Field) zapcore.Core {
 }
 
 func (c zapCore) Check(e zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.CheckedEntry {
-	if c.Enabled(e.Level) {
+	if c.Enabled(e.Level) && c.log.Enabled(context.Background(), levelOf(e.Message)) {
 		return checked.AddCore(e, c)
 	}
 	return checked
@@ -74,7 +84,7 @@ func (c zapCore) Write(e zapcore.Entry, fields []zapcore.Field) error {
 	for k, v := range enc.Fields {
 		attrs = append(attrs, k, v)
 	}
-	c.log.Log(context.Background(), slog.LevelDebug, e.Message, append(attrs, "from", "etcd")...)
+	c.log.Log(context.Background(), levelOf(e.Message), e.Message, append(attrs, "from", "etcd")...)
 	return nil
 }
 

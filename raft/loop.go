@@ -220,7 +220,7 @@ func (r *Replicator) proposeBatch() bool {
 		r.dropQueued(rest)
 		return true
 	}
-	stamp := max(time.Now().UnixMilli(), r.disk.lastStamp)
+	stamp := max(failpoint.Now().UnixMilli(), r.disk.lastStamp)
 	groups, hold := r.sequence(stamp, batch)
 	data := appendEntry(make([]byte, 0, r.entrySize(groups)), stamp, groups)
 	err := r.node.Propose(data)

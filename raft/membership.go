@@ -218,11 +218,11 @@ func (r *Replicator) replaceAsLeader(ctx context.Context, url, by string) error 
 	}
 	old, isMember := r.membership.byURL(url)
 	switch {
-	case isMember && old.ID == peer.ID:
+	case isMember && old.ID == peer.ID && !old.Learner:
 		return fmt.Errorf("%w: %s is node %x as before: it has not lost its data", ErrRefused, url, peer.ID)
 	case !isMember && !sameURL(url, by) && !r.isMemberURL(by):
 		return fmt.Errorf("%w: %s is not a member", ErrRefused, url)
-	case isMember:
+	case isMember && old.ID != peer.ID: // else it was broken off after this
 		if err := r.removeAsLeader(ctx, url, false); err != nil {
 			return err
 		}

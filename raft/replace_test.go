@@ -5,6 +5,8 @@ import (
 	"errors"
 	"testing"
 	"time"
+
+	"go.etcd.io/etcd/raft/v3/raftpb"
 )
 
 // A member loses its disk and comes back at the same URL: it waits, because it must not vote with a new memory, until it
@@ -77,4 +79,98 @@ func (c *testCluster) idOf(i int) uint64 {
 		}
 	}
 	return 0
+}
+
+// A replacement that was broken off between its steps, as by a change of leader, goes on when it is asked for again.
+func TestReplaceMemberGoesOn(t *testing.T) {
+	c := newTestCluster(t, 3, often)
+	c.count(20)
+	live := c.leader()
+	lost := (live + 1) % 3
+	c.stop(lost)
+	c.dirs[lost] = t.TempDir()
+	c.stores[lost] = newMapStore()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	begun := make(chan error, 1)
+	go func() {
+		leader := c.nodes[live]
+		peer, err := leader.meet(ctx, c.urls[lost])
+		if err == nil {
+			err = leader.removeAsLeader(ctx, c.urls[lost], false)
+		}
+		if err == nil {
+			err = leader.proposeChange(ctx, raftpb.ConfChangeAddLearnerNode, peer.ID, c.urls[lost])
+		}
+		begun <- err
+	}()
+	c.start(lost)
+	if err := <-begun; err != nil {
+		t.Fatal(err)
+	}
+	if err := c.nodes[live].ReplaceMember(ctx, c.urls[lost], c.urls[lost]); err != nil {
+		t.Fatal(err)
+	}
+	if m, ok := c.nodes[live].membership.byURL(c.urls[lost]); !ok || m.Learner {
+		t.Errorf("the new member is %+v, want a voter", m)
+	}
+}
+
+// A new node at the URL of a first member may have been added before it finds out that there is a cluster. It joins
+// that; it must not found another one together with the members that it meets.
+func TestReplacedMemberJoins(t *testing.T) {
+	c := newTestCluster(t, 3, nil)
+	c.count(20)
+	live := c.leader()
+	lost := (live + 1) % 3
+	leader := c.nodes[live]
+	c.stop(lost)
+	c.dirs[lost] = t.TempDir()
+	c.stores[lost] = newMapStore()
+	cfg := c.config(lost)
+	fresh, err := makeIdentity(&cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := leader.removeAsLeader(ctx, c.urls[lost], false); err != nil {
+		t.Fatal(err)
+	}
+	if err := leader.proposeChange(ctx, raftpb.ConfChangeAddLearnerNode, fresh.ID, c.urls[lost]); err != nil {
+		t.Fatal(err)
+	}
+	c.start(lost)
+	if got, want := c.nodes[lost].identity.Cluster, leader.identity.Cluster; got != want {
+		t.Fatalf("it is in cluster %x, want %x", got, want)
+	}
+	if err := leader.ReplaceMember(ctx, c.urls[lost], c.urls[lost]); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.propose(lost, "n+"); got != "21" {
+		t.Errorf("counter is %s, want 21", got)
+	}
+}
+
+// A first member that ended before it noted the cluster finds it noted by another, also when not all of them are up.
+func TestFirstMemberComesLate(t *testing.T) {
+	c := newTestCluster(t, 3, nil)
+	live := c.leader()
+	late, down := (live+1)%3, (live+2)%3
+	id := c.nodes[late].identity
+	want := id.Cluster
+	id.Cluster, id.Bootstrap = 0, nil
+	c.stop(late)
+	c.stop(down)
+	r, err := New(c.config(late))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.identity = id
+	if err := r.meetFirstMembers(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if r.identity.Cluster != want || len(r.identity.Bootstrap) != 3 {
+		t.Errorf("it is in cluster %x with first members %v, want %x and 3", r.identity.Cluster, r.identity.Bootstrap, want)
+	}
 }

@@ -99,6 +99,7 @@ type Replicator struct {
 	round         *readRound
 	readID        uint64
 	changes       map[uint64]chan struct{}
+	resends       map[uint64]resend // of snapshots, by member
 }
 
 // New checks cfg. Nothing is opened before Start.
@@ -126,6 +127,7 @@ func New(cfg Config) (*Replicator, error) {
 		pending:    pendingSet{byID: make(map[uint64]*proposal)},
 		committed:  newWatermark(),
 		changes:    make(map[uint64]chan struct{}),
+		resends:    make(map[uint64]resend),
 		client: &http.Client{Transport: &http.Transport{
 			DialContext:         (&net.Dialer{Timeout: time.Second}).DialContext,
 			MaxIdleConnsPerHost: 2 * maxForwards,

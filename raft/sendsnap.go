@@ -12,6 +12,19 @@ import (
 	"go.etcd.io/etcd/server/v3/etcdserver/api/snap"
 )
 
+// The pause before a snapshot is sent again to a member that did not take it doubles from one to the other: raft itself
+// would try at every heartbeat.
+const (
+	minResendPause = 200 * time.Millisecond
+	maxResendPause = 5 * time.Second
+)
+
+// resend is when the next snapshot may be sent to a member that failed to take one.
+type resend struct {
+	pause time.Duration
+	due   time.Duration // on leaseClock
+}
+
 // send hands messages to the transport. Snapshots go by a way of their own, with the body as a stream. Loop only.
 func (r *Replicator) send(messages []raftpb.Message) {
 	for i := range messages {
@@ -32,6 +45,10 @@ func (r *Replicator) sendSnapshot(m raftpb.Message) {
 		r.mail.call(func() { r.node.ReportSnapshot(m.To, etcdraft.SnapshotFailure) })
 		return
 	}
+	if leaseClock() < r.resends[m.To].due {
+		r.mail.call(func() { r.node.ReportSnapshot(m.To, etcdraft.SnapshotFailure) })
+		return
+	}
 	b, err := r.disk.snapshots.openBody(index)
 	if err == nil && r.quarantined.Load() != nil {
 		err = errors.New("this node is out of service")
@@ -44,12 +61,24 @@ func (r *Replicator) sendSnapshot(m raftpb.Message) {
 	}
 	if err != nil {
 		r.log.Warn("snapshot cannot be sent", "to", formatID(m.To), "index", index, "err", err)
-		r.mail.call(func() { r.node.ReportSnapshot(m.To, etcdraft.SnapshotFailure) })
+		r.mail.call(func() { r.snapshotSent(m.To, etcdraft.SnapshotFailure) })
 		return
 	}
 	size := b.size + trailerSize
 	r.log.Info("sending a snapshot", "to", formatID(m.To), "index", index, "bytes", size)
 	r.transport.http.SendSnapshot(*snap.NewMessage(m, &outgoing{body: b, r: r, to: m.To, index: index, size: size, begun: time.Now()}, size))
+}
+
+// snapshotSent takes note of what became of a snapshot on its way to another member. Loop only.
+func (r *Replicator) snapshotSent(to uint64, status etcdraft.SnapshotStatus) {
+	r.node.ReportSnapshot(to, status)
+	if status == etcdraft.SnapshotFinish {
+		delete(r.resends, to)
+		return
+	}
+	pause := min(max(2*r.resends[to].pause, minResendPause), maxResendPause)
+	r.resends[to] = resend{pause: pause, due: leaseClock() + pause}
+	r.log.Warn("snapshot did not arrive", "to", formatID(to), "again", pause)
 }
 
 // outgoing is a body on its way to another member.

@@ -140,5 +140,5 @@ func (in inbound) ReportUnreachable(id uint64) {
 }
 
 func (in inbound) ReportSnapshot(id uint64, status etcdraft.SnapshotStatus) {
-	in.r.mail.call(func() { in.r.node.ReportSnapshot(id, status) })
+	in.r.mail.call(func() { in.r.snapshotSent(id, status) })
 }

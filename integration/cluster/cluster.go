@@ -26,6 +26,9 @@ type Options struct {
 	Ports []Ports
 	// Flags are given to each node after those the cluster sets itself, and override them.
 	Flags []string
+	// Apart lets each node listen on a loopback address of its own, 127.0.1.1 and so on, and not where its node URL says:
+	// that is left to something that stands between the nodes. Only Linux has these addresses without more ado.
+	Apart bool
 }
 
 // Cluster is a set of nodes, each with a backend.
@@ -73,8 +76,13 @@ func (c *Cluster) newNode(number int, ports Ports) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
+	host := loopback
+	if c.opts.Apart {
+		host = fmt.Sprintf("127.0.1.%d", number)
+	}
 	name = fmt.Sprintf("node-%d", number)
 	return &Node{
+		Host: host,
 		Process: Process{
 			Name: name,
 			Path: c.opts.Binary,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strconv"
 
 	"github.com/go-redis/redis/v8"
@@ -17,6 +18,7 @@ import (
 type Node struct {
 	Process
 	Ports
+	Host    string // where it listens
 	Backend *Redis
 	DataDir string
 }
@@ -24,14 +26,19 @@ type Node struct {
 // URL is the node's raft address as members of the cluster know it.
 func (n *Node) URL() string { return "http://" + Address(n.Raft) }
 
+// RaftAddr is where the node listens for other nodes.
+func (n *Node) RaftAddr() string { return n.address(n.Raft) }
+
 // Addr is where Redis clients reach the node.
-func (n *Node) Addr() string { return Address(n.Ports.Client) }
+func (n *Node) Addr() string { return n.address(n.Ports.Client) }
 
 // GRPCAddr is where the repl command line reaches the node.
-func (n *Node) GRPCAddr() string { return Address(n.GRPC) }
+func (n *Node) GRPCAddr() string { return n.address(n.GRPC) }
 
 // MetricsAddr is where the node serves HTTP.
-func (n *Node) MetricsAddr() string { return Address(n.Metrics) }
+func (n *Node) MetricsAddr() string { return n.address(n.Metrics) }
+
+func (n *Node) address(port int) string { return net.JoinHostPort(n.Host, strconv.Itoa(port)) }
 
 // Client returns a new connection pool to one of the databases. It never tries again by itself.
 func (n *Node) Client(db int) *redis.Client { return dial(n.Addr(), db) }
@@ -43,6 +50,7 @@ func (n *Node) flags(clusterURLs, clusterName string, extra []string) []string {
 		"-nexus-node-url", n.URL(),
 		"-nexus-cluster-name", clusterName,
 		"-nexus-data-dir", n.DataDir,
+		"-bind", n.Host,
 		"-proxyPort", strconv.Itoa(n.Ports.Client),
 		"-grpcPort", strconv.Itoa(n.GRPC),
 		"-metricsPort", strconv.Itoa(n.Metrics),
@@ -53,7 +61,7 @@ func (n *Node) flags(clusterURLs, clusterName string, extra []string) []string {
 
 // Ready reports, as an error that says why, whether the node does not serve.
 func (n *Node) Ready(ctx context.Context) error {
-	return n.admin(func(c nexuspb.NexusClient) error {
+	return n.Admin(func(c nexuspb.NexusClient) error {
 		check, err := c.Check(ctx, &nexuspb.CheckRequest{})
 		if err == nil && !check.GetServing() {
 			err = fmt.Errorf("not serving: %s", check.GetProblem())
@@ -77,15 +85,15 @@ func (n *Node) StartReady(ctx context.Context) error {
 
 // Status asks the node for its view of the cluster.
 func (n *Node) Status(ctx context.Context) (status *nexuspb.StatusResponse, err error) {
-	err = n.admin(func(c nexuspb.NexusClient) error {
+	err = n.Admin(func(c nexuspb.NexusClient) error {
 		status, err = c.Status(ctx, &nexuspb.StatusRequest{})
 		return err
 	})
 	return status, err
 }
 
-// admin calls f with a connection to the node's gRPC port.
-func (n *Node) admin(f func(nexuspb.NexusClient) error) error {
+// Admin calls f with a connection to the node's gRPC port.
+func (n *Node) Admin(f func(nexuspb.NexusClient) error) error {
 	conn, err := grpc.NewClient(n.GRPCAddr(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		return err

@@ -86,8 +86,10 @@ func canListen(port int) bool {
 	return true
 }
 
+const loopback = "127.0.0.1"
+
 // Address returns the address of a port on this machine.
-func Address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+func Address(port int) string { return net.JoinHostPort(loopback, strconv.Itoa(port)) }
 
 // Ports of one node and of its backend. A zero stands for a free one.
 type Ports struct {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/nexus-replication/nexus/raft"
+	"github.com/nexus-replication/nexus/raft/failpoint"
 )
 
 const (
@@ -40,7 +41,7 @@ func (e *Expirer) Run(ctx context.Context) error {
 			return ctx.Err()
 		case <-timer.C:
 		}
-		wait, err := e.step(ctx, time.Now().UnixMilli())
+		wait, err := e.step(ctx, failpoint.Now().UnixMilli())
 		if errors.Is(err, raft.ErrStopped) || errors.Is(err, raft.ErrRemoved) {
 			return nil
 		}

@@ -7,10 +7,10 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"time"
 
 	appliers "github.com/nexus-replication/nexus/appliers/redis"
 	"github.com/nexus-replication/nexus/raft"
+	"github.com/nexus-replication/nexus/raft/failpoint"
 )
 
 // ScriptsConfig of Scripts. A zero field is not a default.
@@ -91,7 +91,7 @@ func (s *Scripts) Load(ctx context.Context, statement []byte, args map[string]st
 		return nil, err
 	}
 	// Nobody knows which keys a statement will meet. An empty proposal has all that is due deleted first.
-	if next, ok := s.backend.NextDue(); ok && next <= time.Now().UnixMilli() {
+	if next, ok := s.backend.NextDue(); ok && next <= failpoint.Now().UnixMilli() {
 		if _, err := s.replicator.Propose(ctx, nil); err != nil {
 			return nil, fmt.Errorf("%w: expire keys: %w", raft.ErrNotDone, err)
 		}

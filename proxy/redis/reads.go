@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/tidwall/redcon"
 
 	"github.com/nexus-replication/nexus/proxy/redis/policy"
+	"github.com/nexus-replication/nexus/raft/failpoint"
 )
 
 // maxExpiryRounds is how often a batch of reads asks for the deletion of due keys before it goes on without: the
@@ -146,7 +146,7 @@ func (s *session) readOnce(ctx context.Context) error {
 	r := &s.reads
 	s.out = s.out[:r.mark]
 	r.done, r.due, r.large = r.from, false, false
-	now := time.Now().UnixMilli()
+	now := failpoint.Now().UnixMilli()
 	if r.patient && s.meetsDue(now) {
 		r.due = true
 		return nil

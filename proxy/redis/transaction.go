@@ -1,13 +1,12 @@
 package redis
 
 import (
-	"time"
-
 	"github.com/tidwall/redcon"
 
 	backend "github.com/nexus-replication/nexus/appliers/redis"
 	"github.com/nexus-replication/nexus/proxy/redis/policy"
 	"github.com/nexus-replication/nexus/raft"
+	"github.com/nexus-replication/nexus/raft/failpoint"
 )
 
 // transaction is what a client queued since MULTI.
@@ -135,7 +134,7 @@ func (s *session) plan(t *transaction) (steps []step, items []backend.Item, plai
 	steps = make([]step, 0, len(t.cmds))
 	items = make([]backend.Item, 0, len(t.cmds))
 	plain = true
-	now := time.Now().UnixMilli()
+	now := failpoint.Now().UnixMilli()
 	for i := range t.cmds {
 		st, item, sent := s.planOne(&t.cmds[i], now)
 		if sent {

@@ -2,13 +2,13 @@ package redis
 
 import (
 	"errors"
-	"time"
 
 	"github.com/tidwall/redcon"
 
 	backend "github.com/nexus-replication/nexus/appliers/redis"
 	"github.com/nexus-replication/nexus/proxy/redis/policy"
 	"github.com/nexus-replication/nexus/raft"
+	"github.com/nexus-replication/nexus/raft/failpoint"
 )
 
 // writePhase collects the writes that are proposed in one call.
@@ -36,7 +36,7 @@ func (w *writePhase) trim() {
 func (s *session) addWrite(cmd redcon.Command, d policy.Decision) {
 	item := backend.Item{DB: s.db, Cmd: cmd.Raw, Flags: s.writeFlags(d)}
 	if d.Policy == policy.WriteTime {
-		if _, _, errText := policy.RewriteTime(cmd.Args, time.Now().UnixMilli()); errText != "" {
+		if _, _, errText := policy.RewriteTime(cmd.Args, failpoint.Now().UnixMilli()); errText != "" {
 			s.endPhase()
 			s.out = appendError(s.out, errText)
 			return

@@ -1,0 +1,203 @@
+package faults
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sort"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nexus-replication/nexus/integration/cluster"
+)
+
+// shortRun is how many rounds there are where nobody asks for more.
+const shortRun = 6
+
+var (
+	roundsFlag  = flag.Int("rounds", shortRun, "rounds of faults")
+	seedFlag    = flag.Uint64("seed", 1, "what the plans are made of")
+	firstFlag   = flag.Int("first", 1, "number of the first round")
+	onlyFlag    = flag.String("only", "", "faults to choose from, with commas between; all if empty")
+	perFlag     = flag.Int("per-cluster", 3, "rounds before the next cluster is made")
+	failuresDir = flag.String("failures", filepath.Join("..", "..", "bin", "faults"), "where failed rounds are kept")
+)
+
+// nodeBinary is redis_repl with its failpoints and its clock that can be put wrong.
+var nodeBinary string
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	code, err := run(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func run(m *testing.M) (code int, err error) {
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		return 0, fmt.Errorf("the fault tests need redis-server: run make deps (%w)", err)
+	}
+	dir, err := os.MkdirTemp("", "nexus-faults-")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if err := cluster.Build(dir, "failpoint", "../../cmd/redis_repl"); err != nil {
+		return 0, err
+	}
+	nodeBinary = filepath.Join(dir, "redis_repl")
+	return m.Run(), nil
+}
+
+// TestFaults runs the rounds, several with one cluster.
+func TestFaults(t *testing.T) {
+	possible := possibleFaults(t)
+	var sum total
+	defer func() { t.Log(sum.String()) }()
+	last := *firstFlag + *roundsFlag - 1
+	for first := *firstFlag; first <= last && t.Context().Err() == nil; {
+		next := min(first-(first-1)%*perFlag+*perFlag, last+1)
+		runCluster(t, possible, first, next, &sum)
+		first = next
+	}
+}
+
+// possibleFaults are those that can be had here. It says what cannot.
+func possibleFaults(t *testing.T) []*fault {
+	disks := canMount(t)
+	var possible []*fault
+	for _, f := range allFaults() {
+		if *onlyFlag != "" && !contains(strings.Split(*onlyFlag, ","), f.name) {
+			continue
+		}
+		if f.needsDisks && !disks {
+			t.Logf("SKIPPED: the fault %s: no file system can be mounted here", f.name)
+			continue
+		}
+		possible = append(possible, f)
+	}
+	return possible
+}
+
+func contains(list []string, name string) bool {
+	for _, s := range list {
+		if s == name {
+			return true
+		}
+	}
+	return false
+}
+
+func canMount(t *testing.T) bool {
+	t.Helper()
+	disk, err := cluster.MountTmpfs(filepath.Join(t.TempDir(), "try"), 1)
+	if err != nil {
+		t.Log(err)
+		return false
+	}
+	if err := disk.Unmount(); err != nil {
+		t.Fatal(err)
+	}
+	return true
+}
+
+// runCluster makes a cluster and runs the rounds from first to before next on it. How it is configured depends on the
+// seed and the number of the cluster.
+func runCluster(t *testing.T, possible []*fault, first, next int, sum *total) {
+	t.Helper()
+	number := (first - 1) / *perFlag
+	rng := rand.New(rand.NewPCG(*seedFlag, 1<<32+uint64(number)))
+	timeout := []time.Duration{time.Second, 2 * time.Second, 5 * time.Second}[rng.IntN(3)]
+	snapshots := []int{100, 1000, 100_000}[rng.IntN(3)]
+	leases := number%2 == 0
+	disks := false
+	for _, f := range possible {
+		disks = disks || f.needsDisks
+	}
+	disks = disks && rng.IntN(2) == 0
+	if !disks {
+		possible = without(possible, func(f *fault) bool { return f.needsDisks })
+	}
+	flags := []string{
+		"-nexus-repl-timeout", timeout.String(), "-nexus-snapshot-count", fmt.Sprint(snapshots),
+		fmt.Sprintf("-nexusLeaseBasedReads=%v", leases),
+	}
+	t.Logf("cluster %d: %s, disks that can run full: %v", number, strings.Join(flags, " "), disks)
+	l, err := newLab(t.Context(), labOptions{Binary: nodeBinary, Dir: t.TempDir(), Flags: flags, Disks: disks})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := l.close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	for round := first; round < next; round++ {
+		r := runRound(t.Context(), l, *seedFlag, round, plan(*seedFlag, round, possible), timeout+2*time.Second)
+		sum.add(r)
+		t.Log(r.String())
+		if len(r.problems) == 0 {
+			continue
+		}
+		dir, err := r.keep(*failuresDir, l)
+		t.Errorf("round %d failed, see %s (%v)", round, dir, err)
+		sum.cut += next - round - 1
+		return // what follows on this cluster would tell nothing new
+	}
+}
+
+func without(list []*fault, drop func(*fault) bool) []*fault {
+	var kept []*fault
+	for _, f := range list {
+		if !drop(f) {
+			kept = append(kept, f)
+		}
+	}
+	return kept
+}
+
+// total is the tally of a run.
+type total struct {
+	rounds, failed, undecided, cut int
+	tally                          tally
+	steps                          map[string]int
+	longestGap, longestRecovery    time.Duration
+}
+
+func (s *total) add(r *result) {
+	s.rounds++
+	if len(r.problems) > 0 {
+		s.failed++
+	}
+	s.undecided += r.undecided
+	s.tally.add(r.tally)
+	s.longestGap = max(s.longestGap, r.gap)
+	s.longestRecovery = max(s.longestRecovery, r.recovered)
+	if s.steps == nil {
+		s.steps = make(map[string]int)
+	}
+	for i, st := range r.steps {
+		if r.whats[i] != nothing {
+			s.steps[st.fault.name]++
+		}
+	}
+}
+
+func (s *total) String() string {
+	var faults []string
+	for name, n := range s.steps {
+		faults = append(faults, fmt.Sprintf("%s %d", name, n))
+	}
+	sort.Strings(faults)
+	return fmt.Sprintf("%d rounds, %d failed, %d left out after a failure, %d histories undecided: %v; longest gap without an answered write %v, longest recovery %v\nfaults: %s",
+		s.rounds, s.failed, s.cut, s.undecided, s.tally, s.longestGap.Round(10*time.Millisecond), s.longestRecovery.Round(10*time.Millisecond),
+		strings.Join(faults, ", "))
+}
