@@ -97,6 +97,7 @@ type Replicator struct {
 	round         *readRound
 	readID        uint64
 	changes       map[uint64]chan struct{}
+	view          *logView // nil unless the Sequencer is a LogReader
 }
 
 // New checks cfg. Nothing is opened before Start.
@@ -131,6 +132,10 @@ func New(cfg Config) (*Replicator, error) {
 	r.readID = r.nextProposal.Load()
 	r.role.Store(roleStarting)
 	r.ctx, r.cancel = context.WithCancelCause(context.Background())
+	if reader, ok := cfg.Sequencer.(LogReader); ok {
+		r.view = &logView{r: r}
+		reader.ReadLog(r.view)
+	}
 	return r, nil
 }
 
