@@ -145,6 +145,7 @@ func (r *Replicator) ready() error {
 	if err := r.disk.save(rd.HardState, rd.Entries); err != nil {
 		return err
 	}
+	r.view.saved()
 	failpoint.Hit("raft.after-save")
 	if n := len(rd.Entries); n > 0 && r.held {
 		r.held, r.holdIndex = false, rd.Entries[n-1].Index
@@ -226,6 +227,7 @@ func (r *Replicator) proposeBatch() bool {
 	err := r.node.Propose(data)
 	if err == nil {
 		r.disk.lastStamp = stamp
+		r.view.note(data)
 	}
 	if err != nil || hold {
 		r.putBack(batch)

@@ -100,6 +100,7 @@ type Replicator struct {
 	readID        uint64
 	changes       map[uint64]chan struct{}
 	resends       map[uint64]resend // of snapshots, by member
+	view          *logView // nil unless the Sequencer is a LogReader
 }
 
 // New checks cfg. Nothing is opened before Start.
@@ -141,6 +142,10 @@ func New(cfg Config) (*Replicator, error) {
 	r.readID = r.nextProposal.Load()
 	r.role.Store(roleStarting)
 	r.ctx, r.cancel = context.WithCancelCause(context.Background())
+	if reader, ok := cfg.Sequencer.(LogReader); ok {
+		r.view = &logView{r: r}
+		reader.ReadLog(r.view)
+	}
 	return r, nil
 }
 

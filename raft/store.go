@@ -105,7 +105,8 @@ type Store interface {
 //
 // It may replace Data of each command, and returns commands of its own to be put before them. With hold set, only
 // those make up the entry, and cmds are presented again for the next one. It is not called before this leader has
-// applied every entry of earlier terms. An entry may fail to be committed after Sequence saw it.
+// applied every entry of earlier terms. An entry may fail to be committed after Sequence saw it; its commands may then
+// come back, as they were replaced, to this leader or another. See LogReader for one that looks at the log.
 type Sequencer interface {
 	Sequence(stamp int64, cmds []Command) (before []Command, hold bool)
 }

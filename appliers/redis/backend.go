@@ -45,8 +45,9 @@ type Backend struct {
 	problemMu sync.Mutex
 	problem   error
 
-	reads   readers
-	streams streams
+	reads    readers
+	streams  streams
+	watchers watchers
 
 	closing context.Context // ends with Close
 	close   context.CancelFunc
@@ -82,6 +83,7 @@ func New(cfg Config) (*Backend, error) {
 	b.closing, b.close = context.WithCancel(context.Background())
 	b.reads.b = b
 	b.streams.init(b)
+	b.watchers = watchers{b: b, busy: make(map[*conn]struct{})}
 	return b, nil
 }
 
@@ -221,6 +223,7 @@ func (b *Backend) Close() error {
 	b.close()
 	b.dropConn()
 	b.reads.closeAll()
+	b.watchers.closeAll()
 	b.streams.closeAll()
 	return nil
 }

@@ -41,6 +41,8 @@ type Config struct {
 	ReadBudget int
 	// StreamConns bounds the connections that Stream uses at the same time.
 	StreamConns int
+	// WatchConns bounds the Watchers that have a connection at the same time.
+	WatchConns int
 
 	// Require lists commands that Open insists on.
 	Require []CommandArity
@@ -61,6 +63,7 @@ func NewConfig() Config {
 		MaxReplyBytes: 1 << 30,
 		ReadBudget:    1 << 20,
 		StreamConns:   8,
+		WatchConns:    1000,
 		Logger:        slog.Default(),
 	}
 }
@@ -87,6 +90,7 @@ func (c *Config) Validate() error {
 		{"MaxReplyBytes", int64(c.MaxReplyBytes), 1},
 		{"ReadBudget", int64(c.ReadBudget), 1},
 		{"StreamConns", int64(c.StreamConns), 1},
+		{"WatchConns", int64(c.WatchConns), 1},
 	} {
 		if n.value < n.least {
 			return fmt.Errorf("config: %s is %d, want at least %d", n.name, n.value, n.least)

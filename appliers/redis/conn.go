@@ -129,6 +129,12 @@ func (c *conn) one(args ...string) ([]byte, error) {
 	return replies[0], nil
 }
 
+// speak changes the protocol of the replies.
+func (c *conn) speak(p Protocol) error {
+	_, err := c.one("HELLO", strconv.Itoa(int(p)))
+	return err
+}
+
 // replyError is an error that the backend answered to a command of this package's own.
 type replyError struct{ command, class, text string }
 

@@ -1,8 +1,8 @@
 // Package redis keeps one unmodified redis-server (or Valkey) in step with a replicated log.
 //
 // Backend implements raft.Store: committed entries are applied in order over one connection, as transactions that write
-// the log position together with the data. It also offers what a proxy needs beside that: shared read connections, and
-// the index of keys with deadlines.
+// the log position together with the data. It also offers what a proxy needs beside that: shared read connections,
+// connections that watch keys, and the index of keys with deadlines.
 //
 // The position is the string key raft.state in a reserved database. Every transaction replaces it and gets the old value
 // back, the key is watched between transactions, and it is read before a new connection is used: a writer that is not
@@ -10,6 +10,9 @@
 //
 // Redis never sees real deadlines, because it would expire keys by its own clock: what it stores is the deadline plus
 // ShiftMillis. Keys disappear by items made with ExpireItem only, which travel through the log like any write.
+//
+// Replies are in RESP2, or in RESP3 where that is asked for: reads have a connection for each protocol, and a transaction
+// changes the protocol for those of its commands whose reply somebody waits for.
 //
 // A snapshot is an RDB. To take one, Backend asks the server for it as a replica does: the server forks, goes on at once,
 // and a child sends the state of that moment, the position included. To fill a server with one, Backend plays its master

@@ -22,6 +22,14 @@ func ExpireItem(nowMillis int64, db int, keys []string) Item {
 	return Item{DB: db, Flags: ItemExpire, Cmd: appendStrings(nil, args...)}
 }
 
+// ExpireKeys returns the keys that an item made by ExpireItem names, given its arguments.
+func ExpireKeys(args [][]byte) [][]byte {
+	if len(args) < 4 {
+		return nil
+	}
+	return args[3 : len(args)-1]
+}
+
 var errExpireReply = errors.New("reply to an expiry item is not what its script returns")
 
 // expired corrects the index by the raw reply to an ItemExpire command. The caller holds d.mu.
@@ -29,7 +37,7 @@ func (d *Deadlines) expired(db int, args [][]byte, reply []byte) error {
 	if len(args) < 4 {
 		return fmt.Errorf("%w: the item has %d arguments", errExpireReply, len(args))
 	}
-	keys := args[3 : len(args)-1]
+	keys := ExpireKeys(args)
 	now, err := strconv.ParseInt(string(args[len(args)-1]), 10, 64)
 	if err != nil {
 		return fmt.Errorf("%w: time: %w", errExpireReply, err)

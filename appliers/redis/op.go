@@ -18,8 +18,12 @@ const (
 	ItemDeadline
 	// ItemExpire marks the deletion of due keys made by ExpireItem.
 	ItemExpire
+	// ItemCondition marks what ConditionItem made. It is for the leader, is not executed, and has no reply.
+	ItemCondition
+	// ItemRESP3 asks for the reply in RESP3. It matters only where somebody waits for the reply.
+	ItemRESP3
 
-	allItemFlags = ItemTime | ItemDeadline | ItemExpire
+	allItemFlags = ItemTime | ItemDeadline | ItemExpire | ItemCondition | ItemRESP3
 )
 
 // Item is one Redis command of an op, to be executed in database DB.
@@ -37,8 +41,8 @@ const opVersion = 1
 //
 //	version byte, number of items, then for each: database, flags byte, length of Cmd, Cmd
 //
-// Numbers are unsigned varints. Apply's reply to an op is the raw RESP2 replies of its items, one after the other. It
-// panics on a negative DB, which is a mistake of the caller.
+// Numbers are unsigned varints. Apply's reply to an op is the raw replies of its items, one after the other: nothing for
+// an op without items. It panics on a negative DB, which is a mistake of the caller.
 func AppendOp(dst []byte, items ...Item) []byte {
 	dst = append(dst, opVersion)
 	dst = binary.AppendUvarint(dst, uint64(len(items)))

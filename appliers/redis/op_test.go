@@ -88,6 +88,7 @@ func FuzzDecodeOp(f *testing.F) {
 
 func FuzzReplyReader(f *testing.F) {
 	f.Add([]byte("*3\r\n:1\r\n$3\r\nabc\r\n*-1\r\n+OK\r\n-ERR x\r\n$-1\r\n"))
+	f.Add([]byte("*2\r\n%1\r\n+a\r\n_\r\n=5\r\ntxt:a\r\n|1\r\n+a\r\n,1\r\n~1\r\n#t\r\n>1\r\n(1\r\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		keep := newReplyReader(bytes.NewReader(data), 16)
 		skip := newReplyReader(bytes.NewReader(data), 16)

@@ -12,15 +12,29 @@ import (
 	"github.com/nexus-replication/nexus/raft"
 )
 
-// readers are the shared connections for reads, one for each database.
+// Protocol is the version of RESP in which replies are asked for.
+type Protocol uint8
+
+// The versions that a backend speaks.
+const (
+	RESP2 Protocol = 2
+	RESP3 Protocol = 3
+)
+
+// readers are the shared connections for reads, one for each database and protocol.
 type readers struct {
 	b  *Backend
 	mu sync.RWMutex
 	// conns has a connection for each database that is read. A broken one stays until it is replaced.
-	conns map[int]*readConn
-	dials map[int]*readDial
+	conns map[readKey]*readConn
+	dials map[readKey]*readDial
 	// era counts dropAll: what is made when it is called is not used.
 	era int
+}
+
+type readKey struct {
+	protocol Protocol
+	db       int
 }
 
 // readDial is the making of a connection, which everybody who needs it waits for.
@@ -31,15 +45,20 @@ type readDial struct {
 	err  error
 }
 
-// Read runs n read commands, concatenated in request, in database db, and returns the raw replies of the first done of
-// them. done is less than n if the replies of more would exceed Config.ReadBudget; those are thrown away.
+// Read is ReadAs with RESP2.
+func (b *Backend) Read(ctx context.Context, db int, request []byte, n int) (replies []byte, done int, err error) {
+	return b.ReadAs(ctx, RESP2, db, request, n)
+}
+
+// ReadAs runs n read commands, concatenated in request, in database db, and returns the raw replies of the first done of
+// them, in the protocol asked for. done is less than n if the replies of more would exceed Config.ReadBudget; those are thrown away.
 //
 // An error reply that depends on data is a reply. The returned errors are of the machine: no connection, no progress for
 // Config.ReplyTimeout, a server that is loading or busy, or one that holds less than was applied (ErrBehind). The caller
 // owns replies; request may be used again when Read returns. Safe for concurrent use: calls share a connection.
-func (b *Backend) Read(ctx context.Context, db int, request []byte, n int) (replies []byte, done int, err error) {
+func (b *Backend) ReadAs(ctx context.Context, p Protocol, db int, request []byte, n int) (replies []byte, done int, err error) {
 	b.stats.reads.Add(1)
-	c, err := b.reads.get(ctx, db)
+	c, err := b.reads.get(ctx, readKey{p, db})
 	if err != nil {
 		return nil, 0, err
 	}
@@ -55,20 +74,20 @@ func (b *Backend) Query(ctx context.Context, db int, args ...string) ([]byte, er
 	return reply, err
 }
 
-// get returns the connection of db, making it if there is none that works.
-func (rs *readers) get(ctx context.Context, db int) (*readConn, error) {
+// get returns the connection for key, making it if there is none that works.
+func (rs *readers) get(ctx context.Context, key readKey) (*readConn, error) {
 	rs.mu.RLock()
-	c := rs.conns[db]
+	c := rs.conns[key]
 	rs.mu.RUnlock()
 	if c != nil && !c.broken.Load() {
 		return c, nil
 	}
 	rs.mu.Lock()
-	if c := rs.conns[db]; c != nil && !c.broken.Load() {
+	if c := rs.conns[key]; c != nil && !c.broken.Load() {
 		rs.mu.Unlock()
 		return c, nil
 	}
-	d := rs.dials[db]
+	d := rs.dials[key]
 	if d == nil {
 		if rs.b.closing.Err() != nil {
 			rs.mu.Unlock()
@@ -76,10 +95,10 @@ func (rs *readers) get(ctx context.Context, db int) (*readConn, error) {
 		}
 		d = &readDial{era: rs.era, done: make(chan struct{})}
 		if rs.dials == nil {
-			rs.conns, rs.dials = make(map[int]*readConn), make(map[int]*readDial)
+			rs.conns, rs.dials = make(map[readKey]*readConn), make(map[readKey]*readDial)
 		}
-		rs.dials[db] = d
-		go rs.dial(db, d)
+		rs.dials[key] = d
+		go rs.dial(key, d)
 	}
 	rs.mu.Unlock()
 	select {
@@ -90,12 +109,12 @@ func (rs *readers) get(ctx context.Context, db int) (*readConn, error) {
 	}
 }
 
-// dial makes the connection of db. closeAll waits for it by its entry in dials.
-func (rs *readers) dial(db int, d *readDial) {
-	c, err := rs.b.dialRead(rs.b.closing, db)
+// dial makes the connection for key. closeAll waits for it by its entry in dials.
+func (rs *readers) dial(key readKey, d *readDial) {
+	c, err := rs.b.dialRead(rs.b.closing, key.protocol, key.db)
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	delete(rs.dials, db)
+	delete(rs.dials, key)
 	if err == nil && d.era != rs.era {
 		_ = c.Close()
 		err = errDropped
@@ -103,17 +122,17 @@ func (rs *readers) dial(db int, d *readDial) {
 	if err != nil {
 		d.err = fmt.Errorf("connect for reads: %w", err)
 	} else {
-		if old := rs.conns[db]; old != nil {
+		if old := rs.conns[key]; old != nil {
 			old.stop(ErrClosed)
 		}
 		d.conn = newReadConn(c, rs.b.cfg.ReplyTimeout, rs.b.cfg.ReadBudget)
-		rs.conns[db] = d.conn
+		rs.conns[key] = d.conn
 	}
 	close(d.done)
 }
 
 // dialRead makes a connection for reads in database db, to a server that holds at least what was applied.
-func (b *Backend) dialRead(ctx context.Context, db int) (*conn, error) {
+func (b *Backend) dialRead(ctx context.Context, p Protocol, db int) (*conn, error) {
 	if b.id.Load() == nil {
 		return nil, errors.New("the backend is not open")
 	}
@@ -126,7 +145,11 @@ func (b *Backend) dialRead(ctx context.Context, db int) (*conn, error) {
 		return nil, err
 	}
 	defer release()
-	if err := b.checkRead(c, db, high); err != nil {
+	err = b.checkRead(c, db, high)
+	if err == nil && p != RESP2 {
+		err = c.speak(p)
+	}
+	if err != nil {
 		_ = c.Close()
 		return nil, err
 	}

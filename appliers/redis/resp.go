@@ -11,10 +11,14 @@ import (
 // maxLine bounds one line of the protocol. Status and error replies of scripts can be long, but not longer than a value.
 const maxLine = 1 << 30
 
-// errProtocol is wrapped by every error about bytes that are no RESP2 reply: the connection is useless then.
-var errProtocol = errors.New("not a RESP2 reply")
+// maxElements bounds what one aggregate says to consist of, so that no sum of such numbers runs over.
+const maxElements = 1 << 40
 
-// replyReader reads RESP2 replies from a stream: skips, keeps or copies them as raw bytes, without building values.
+// errProtocol is wrapped by every error about bytes that are no RESP2 or RESP3 reply: the connection is useless then.
+var errProtocol = errors.New("not a RESP reply")
+
+// replyReader reads RESP2 and RESP3 replies from a stream: skips, keeps or copies them as raw bytes, without building
+// values. Nesting costs it nothing: it counts what is still to come.
 // It is not safe for concurrent use.
 type replyReader struct {
 	br   *bufio.Reader
@@ -72,23 +76,32 @@ func (r *replyReader) head() (line []byte, body, elements int, err error) {
 		return nil, 0, 0, err
 	}
 	switch line[0] {
-	case '+', '-', ':':
+	case '+', '-', ':', '_', ',', '#', '(':
 		return line, 0, 0, nil
-	case '$', '*':
-		n, err := lineNumber(line)
-		switch {
-		case err != nil:
-			return nil, 0, 0, err
-		case n < 0:
-			return line, 0, 0, nil
-		case line[0] == '$':
-			return line, n + 2, 0, nil
-		default:
-			return line, 0, n, nil
+	}
+	n, err := lineNumber(line)
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	switch line[0] {
+	case '$', '=', '!':
+		if n >= 0 {
+			body = n + 2
 		}
+		return line, body, 0, nil
+	case '*', '~', '>':
+		elements = max(n, 0)
+	case '%':
+		elements = 2 * max(n, 0)
+	case '|':
+		elements = 2*max(n, 0) + 1 // what the attributes are about follows them
 	default:
 		return nil, 0, 0, fmt.Errorf("%w: %.40q", errProtocol, line)
 	}
+	if n > maxElements {
+		return nil, 0, 0, fmt.Errorf("%w: %.40q", errProtocol, line)
+	}
+	return line, 0, elements, nil
 }
 
 // lineNumber returns n of a line "<kind><n>\r\n".
@@ -252,7 +265,7 @@ func bulkText(raw []byte) (text []byte, ok bool, err error) {
 		return raw[1 : len(raw)-2], true, nil
 	case raw[0] == '-':
 		return nil, false, errors.New(errorText(raw))
-	case raw[0] == '$' && raw[1] == '-':
+	case raw[0] == '_', raw[0] == '$' && raw[1] == '-':
 		return nil, false, nil
 	case raw[0] != '$':
 		return nil, false, fmt.Errorf("%w: %.40q where a string was expected", errProtocol, raw)

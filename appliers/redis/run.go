@@ -32,6 +32,7 @@ type run struct {
 	wipes   bool // FLUSHALL is among the commands
 	indexed bool // a command touches deadlines
 	db      int  // database that the commands so far have selected
+	resp3   bool // the commands so far have selected RESP3
 
 	keep    []byte // replies of wanted commands
 	scratch []byte // one reply that is looked at
@@ -57,6 +58,7 @@ const (
 	slotItem   slotKind = iota
 	slotSelect          // SELECT of an item's database
 	slotProbe           // PEXPIRETIME of a key that a script may have touched
+	slotHello           // HELLO, to change the protocol of the replies
 	slotMeta            // SELECT of the metadata database
 	slotMarker          // SET of the marker
 )
@@ -121,6 +123,9 @@ func (r *run) add(cfg *Config, cmd *raft.Command, databases int) error {
 	}
 	for i := range items {
 		it := &items[i]
+		if it.Flags&ItemCondition != 0 {
+			continue
+		}
 		if it.DB >= databases || it.DB == cfg.MetadataDB {
 			return fmt.Errorf("item %d names database %d of %d, and %d is reserved", i, it.DB, databases, cfg.MetadataDB)
 		}
@@ -141,6 +146,9 @@ func (r *run) add(cfg *Config, cmd *raft.Command, databases int) error {
 			r.wipes = true
 		}
 		r.sel(it.DB, slotSelect)
+		if cmd.Wanted {
+			r.speak(it.Flags&ItemRESP3 != 0)
+		}
 		r.send(it.Cmd)
 		r.slots = append(r.slots, slot{kind: slotItem, flags: it.Flags, script: kind == kindScript, db: it.DB, want: wanted, cmd: it.Cmd})
 		if it.Flags&(ItemDeadline|ItemExpire) != 0 {
@@ -184,6 +192,26 @@ func (r *run) sel(db int, kind slotKind) {
 	r.slots = append(r.slots, slot{kind: kind, want: -1})
 }
 
+const (
+	helloRESP2 = "*2\r\n$5\r\nHELLO\r\n$1\r\n2\r\n"
+	helloRESP3 = "*2\r\n$5\r\nHELLO\r\n$1\r\n3\r\n"
+)
+
+// speak adds HELLO if the next reply is to be in another protocol. The connection is one of RESP2, and is so again at
+// the end of the run: a transaction that is not executed has changed nothing.
+func (r *run) speak(resp3 bool) {
+	if r.resp3 == resp3 {
+		return
+	}
+	r.resp3 = resp3
+	hello := helloRESP2
+	if resp3 {
+		hello = helloRESP3
+	}
+	r.out = append(r.out, hello...)
+	r.slots = append(r.slots, slot{kind: slotHello, want: -1})
+}
+
 func (r *run) send(cmd []byte) {
 	if len(cmd) < bigCommand {
 		r.out = append(r.out, cmd...)
@@ -208,6 +236,7 @@ func (r *run) cut() {
 // finish adds the marker, the end of the transaction, and the watch over the marker until the next one.
 func (r *run) finish(metadataDB int, marker []byte) {
 	r.sel(metadataDB, slotMeta)
+	r.speak(false)
 	r.out = append(r.out, "*4\r\n$3\r\nSET\r\n$10\r\n"+markerKey+"\r\n"...)
 	r.out = appendHead(r.out, '$', len(marker))
 	r.out = append(r.out, marker...)
@@ -252,6 +281,8 @@ func (r *run) name(s *slot) string {
 		return string(bytes.ToUpper(name))
 	case slotProbe:
 		return "PEXPIRETIME"
+	case slotHello:
+		return "HELLO"
 	case slotMarker:
 		return "SET " + markerKey
 	default:

@@ -99,6 +99,7 @@ func (b *Backend) regress(c *conn) error {
 	// Every connection that was open belongs to a process that is gone.
 	b.reads.dropAll(errDropped)
 	b.streams.dropAll()
+	b.watchers.dropAll()
 	if err := b.adopt(c); err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ import (
 // streamBuffer is what a stream holds in memory at most.
 const streamBuffer = 64 << 10
 
-// streams are the connections of Stream. Each is used by one call at a time.
+// streams are the connections of StreamAs. Each is used by one call at a time.
 type streams struct {
 	b     *Backend
 	slots chan struct{} // one for each call that runs
@@ -29,8 +29,8 @@ type streams struct {
 }
 
 type streamConn struct {
-	c  *conn
-	db int
+	c   *conn
+	key readKey
 }
 
 func (s *streams) init(b *Backend) {
@@ -39,10 +39,15 @@ func (s *streams) init(b *Backend) {
 	s.busy = make(map[*streamConn]struct{})
 }
 
-// Stream runs one read command in database db and copies its raw reply to w as it arrives, however large it is. It waits
-// while Config.StreamConns other calls run. After an error, w may have got a part of the reply. Errors of w are wrapped;
-// the others are as with Read. Safe for concurrent use; w should not block for ever.
+// Stream is StreamAs with RESP2.
 func (b *Backend) Stream(ctx context.Context, db int, request []byte, w io.Writer) error {
+	return b.StreamAs(ctx, RESP2, db, request, w)
+}
+
+// StreamAs runs one read command in database db and copies its raw reply to w as it arrives, however large it is, in the
+// protocol asked for. It waits while Config.StreamConns other calls run. After an error, w may have got a part of the reply. Errors of w are wrapped;
+// the others are as with Read. Safe for concurrent use; w should not block for ever.
+func (b *Backend) StreamAs(ctx context.Context, p Protocol, db int, request []byte, w io.Writer) error {
 	b.stats.reads.Add(1)
 	s := &b.streams
 	select {
@@ -59,12 +64,13 @@ func (b *Backend) Stream(ctx context.Context, db int, request []byte, w io.Write
 	defer cancel()
 	defer context.AfterFunc(b.closing, cancel)()
 
+	key := readKey{p, db}
 	for {
-		sc, fresh, err := s.get(ctx, db)
+		sc, fresh, err := s.get(ctx, key)
 		if err != nil {
 			return fmt.Errorf("connect for a stream: %w", err)
 		}
-		started, err := s.run(ctx, sc, db, request, w)
+		started, err := s.run(ctx, sc, key, request, w)
 		var machine *machineError
 		if err == nil || errors.As(err, &machine) {
 			s.put(sc)
@@ -93,13 +99,13 @@ func (s *streams) enter() bool {
 	return true
 }
 
-// get takes an idle connection, one in the right database first, or makes one.
-func (s *streams) get(ctx context.Context, db int) (sc *streamConn, fresh bool, err error) {
+// get takes an idle connection, one of the same kind first, or makes one.
+func (s *streams) get(ctx context.Context, key readKey) (sc *streamConn, fresh bool, err error) {
 	s.mu.Lock()
 	era := s.era
 	at := len(s.idle) - 1
 	for i := range s.idle {
-		if s.idle[i].db == db {
+		if s.idle[i].key == key {
 			at = i
 		}
 	}
@@ -111,7 +117,7 @@ func (s *streams) get(ctx context.Context, db int) (sc *streamConn, fresh bool, 
 		return sc, false, nil
 	}
 	s.mu.Unlock()
-	c, err := s.b.dialRead(ctx, db)
+	c, err := s.b.dialRead(ctx, key.protocol, key.db)
 	if err != nil {
 		return nil, false, err
 	}
@@ -121,7 +127,7 @@ func (s *streams) get(ctx context.Context, db int) (sc *streamConn, fresh bool, 
 		_ = c.Close()
 		return nil, false, errDropped
 	}
-	sc = &streamConn{c: c, db: db}
+	sc = &streamConn{c: c, key: key}
 	s.busy[sc] = struct{}{}
 	return sc, true, nil
 }
@@ -146,7 +152,7 @@ func (s *streams) drop(sc *streamConn) {
 }
 
 // run sends the request and copies the reply. started tells whether w got anything.
-func (s *streams) run(ctx context.Context, sc *streamConn, db int, request []byte, w io.Writer) (started bool, err error) {
+func (s *streams) run(ctx context.Context, sc *streamConn, key readKey, request []byte, w io.Writer) (started bool, err error) {
 	c := sc.c
 	release := context.AfterFunc(ctx, func() { _ = c.Close() })
 	defer func() {
@@ -154,14 +160,8 @@ func (s *streams) run(ctx context.Context, sc *streamConn, db int, request []byt
 			err = fmt.Errorf("%w: %w", context.Cause(ctx), err)
 		}
 	}()
-	if sc.db != db {
-		if db < 0 || db >= c.server.databases {
-			return false, fmt.Errorf("database %d is out of range, the backend has %d", db, c.server.databases)
-		}
-		if _, err := c.one("SELECT", strconv.Itoa(db)); err != nil {
-			return false, err
-		}
-		sc.db = db
+	if err := sc.turn(key); err != nil {
+		return false, err
 	}
 	if _, err := c.Write(request); err != nil {
 		return false, fmt.Errorf("write to backend: %w", err)
@@ -191,6 +191,25 @@ func (s *streams) run(ctx context.Context, sc *streamConn, db int, request []byt
 		return true, &writeError{err}
 	}
 	return true, c.SetDeadline(time.Time{})
+}
+
+// turn brings a connection that was used for something else to a database and protocol.
+func (sc *streamConn) turn(key readKey) error {
+	if sc.key.db != key.db {
+		if key.db < 0 || key.db >= sc.c.server.databases {
+			return fmt.Errorf("database %d is out of range, the backend has %d", key.db, sc.c.server.databases)
+		}
+		if _, err := sc.c.one("SELECT", strconv.Itoa(key.db)); err != nil {
+			return err
+		}
+	}
+	if sc.key.protocol != key.protocol {
+		if err := sc.c.speak(key.protocol); err != nil {
+			return err
+		}
+	}
+	sc.key = key
+	return nil
 }
 
 // dropAll closes all connections, also those that are used or being made, because they belong to data that is gone.

@@ -75,7 +75,7 @@ func (b *Backend) verifyKind(s *serverInfo) error {
 
 // required is what this package itself cannot do without.
 var required = [...]string{
-	"multi", "exec", "watch", "unwatch", "select", "set", "get", "eval", "unlink", "pexpiretime", "scan", "client",
+	"multi", "exec", "watch", "unwatch", "hello", "select", "set", "get", "eval", "unlink", "pexpiretime", "scan", "client",
 	"config", "psync", "replconf", "replicaof", "flushall", "function",
 }
 

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 
+	backend "github.com/nexus-replication/nexus/appliers/redis"
 	"github.com/nexus-replication/nexus/proxy/redis/policy"
 )
 
@@ -67,16 +68,17 @@ func (s *session) cmdAuth(dst []byte, args [][]byte) []byte {
 	return append(dst, replyOK...)
 }
 
-// cmdHello offers RESP2 only, with the error that makes clients fall back to it.
 func (s *session) cmdHello(dst []byte, args [][]byte) []byte {
+	protocol := s.protocol
 	if len(args) > 1 {
 		version, ok := parseInt(args[1])
 		if !ok {
 			return appendError(dst, "ERR Protocol version is not an integer or out of range")
 		}
-		if version != 2 {
+		if version != int64(backend.RESP2) && version != int64(backend.RESP3) {
 			return appendError(dst, errTextProto)
 		}
+		protocol = backend.Protocol(version)
 	}
 	var name []byte
 	for i := 2; i < len(args); {
@@ -100,21 +102,22 @@ func (s *session) cmdHello(dst []byte, args [][]byte) []byte {
 	if !s.authenticated {
 		return appendError(dst, errTextHelloAuth)
 	}
-	if name != nil {
-		s.setName(string(name))
-	}
-	return s.appendHello(dst)
-}
-
-func (s *session) appendHello(dst []byte) []byte {
 	version, err := s.srv.backendVersion()
 	if err != nil {
 		return appendError(dst, readErrorText(err))
 	}
-	dst = appendArray(dst, 14)
+	if name != nil {
+		s.setName(string(name))
+	}
+	s.setProtocol(protocol)
+	return s.appendHello(dst, version)
+}
+
+func (s *session) appendHello(dst []byte, version string) []byte {
+	dst = s.appendMap(dst, 7)
 	dst = appendBulk(appendBulk(dst, "server"), "redis")
 	dst = appendBulk(appendBulk(dst, "version"), version)
-	dst = appendInt(appendBulk(dst, "proto"), 2)
+	dst = appendInt(appendBulk(dst, "proto"), int64(s.protocol))
 	dst = appendInt(appendBulk(dst, "id"), int64(s.conn.ID()))
 	dst = appendBulk(appendBulk(dst, "mode"), "standalone")
 	dst = appendBulk(appendBulk(dst, "role"), "master")
@@ -123,8 +126,9 @@ func (s *session) appendHello(dst []byte) []byte {
 
 // reset puts the session back to where a new connection starts.
 func (s *session) reset() {
-	s.setMulti(nil)
+	s.endMulti()
 	s.setDB(0)
+	s.setProtocol(backend.RESP2)
 	s.setName("")
 	s.setAuthenticated(s.srv.cfg.Password == "")
 }

@@ -71,7 +71,7 @@ func (s *session) endPhase() {
 func (s *session) runAlone(cmd redcon.Command, d policy.Decision) {
 	switch {
 	case d.Err != "" && d.Spec != nil && d.Spec.Name == "exec" && (s.authenticated || !fits(d.Spec, cmd.Args)):
-		s.setMulti(nil)
+		s.endMulti()
 		s.out = appendError(s.out, "EXECABORT Transaction discarded because of: "+strings.TrimPrefix(d.Err, "ERR "))
 	case d.Err != "" && (d.Spec == nil || !fits(d.Spec, cmd.Args)):
 		s.abort()

@@ -41,11 +41,15 @@ type instantBackend struct {
 	replies []byte
 }
 
-func (b *instantBackend) Read(_ context.Context, _ int, _ []byte, n int) ([]byte, int, error) {
+func (b *instantBackend) ReadAs(_ context.Context, _ backend.Protocol, _ int, _ []byte, n int) ([]byte, int, error) {
 	return b.replies[:n*5], n, nil
 }
 
-func (b *instantBackend) Stream(context.Context, int, []byte, io.Writer) error { return nil }
+func (b *instantBackend) StreamAs(context.Context, backend.Protocol, int, []byte, io.Writer) error {
+	return nil
+}
+
+func (b *instantBackend) NewWatcher() *backend.Watcher { return nil }
 
 func startBench(b *testing.B) string {
 	b.Helper()

@@ -12,7 +12,7 @@ func (s *session) cmdClientID(dst []byte, _ [][]byte) []byte {
 
 func (s *session) cmdClientGetName(dst []byte, _ [][]byte) []byte {
 	if s.name == "" {
-		return append(dst, "$-1\r\n"...)
+		return s.appendNull(dst)
 	}
 	return appendBulk(dst, s.name)
 }
@@ -26,7 +26,7 @@ func (s *session) cmdClientSetName(dst []byte, args [][]byte) []byte {
 }
 
 func (s *session) cmdClientInfo(dst []byte, _ [][]byte) []byte {
-	return appendBulk(dst, s.appendClientLine(nil, time.Now()))
+	return s.appendText(dst, s.appendClientLine(nil, time.Now()))
 }
 
 // cmdClientList lists the clients of this node.
@@ -55,7 +55,7 @@ func (s *session) cmdClientList(dst []byte, args [][]byte) []byte {
 		return appendError(dst, errTextSyntax)
 	}
 	if none {
-		return appendBulk(dst, "")
+		return s.appendText(dst, nil)
 	}
 	now := time.Now()
 	var list []byte
@@ -64,14 +64,14 @@ func (s *session) cmdClientList(dst []byte, args [][]byte) []byte {
 			list = other.appendClientLine(list, now)
 		}
 	}
-	return appendBulk(dst, list)
+	return s.appendText(dst, list)
 }
 
 // appendClientLine appends the line of CLIENT LIST, in the format of Redis 7.0. Buffers are the kernel's and redcon's
 // here, so their sizes are shown as 0. Any goroutine may call it.
 func (s *session) appendClientLine(dst []byte, now time.Time) []byte {
 	s.shown.Lock()
-	name, db, queued := s.shown.name, s.shown.db, s.shown.queued
+	name, db, queued, protocol := s.shown.name, s.shown.db, s.shown.queued, s.shown.protocol
 	s.shown.Unlock()
 	flags := "N"
 	if queued >= 0 {
@@ -81,7 +81,7 @@ func (s *session) appendClientLine(dst []byte, now time.Time) []byte {
 	idle := max(now.Sub(time.Unix(0, s.lastActive.Load()))/time.Second, 0)
 	return fmt.Appendf(dst, "id=%d addr=%s laddr=%s fd=0 name=%s age=%d idle=%d flags=%s db=%d sub=0 psub=0 ssub=0 "+
 		"multi=%d qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r cmd=%s "+
-		"user=default redir=-1 resp=2\n",
+		"user=default redir=-1 resp=%d\n",
 		s.conn.ID(), s.conn.RemoteAddr(), s.conn.LocalAddr(), name, age, idle, flags, db, queued,
-		commandName(s.lastCommand.Load()))
+		commandName(s.lastCommand.Load()), protocol)
 }

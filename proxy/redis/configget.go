@@ -35,7 +35,7 @@ func (s *session) cmdConfigGet(dst []byte, args [][]byte) []byte {
 		}
 		kept = append(kept, pairs[i], value)
 	}
-	dst = appendArray(dst, len(kept))
+	dst = s.appendMap(dst, len(kept)/2)
 	for _, b := range kept {
 		dst = appendBulk(dst, b)
 	}

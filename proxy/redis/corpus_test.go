@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	backend "github.com/nexus-replication/nexus/appliers/redis"
 )
 
 // readCorpus returns the commands of a corpus file, split as redis-cli does.
@@ -63,9 +65,26 @@ var differs = map[string]string{
 	"CONFIG GET requirepass": "secrets of the backend are not shown",
 }
 
+// protocols are run one after the other.
+var protocols = []backend.Protocol{backend.RESP2, backend.RESP3}
+
 func TestCorpusEqualsPlainRedis(t *testing.T) {
+	for _, protocol := range protocols {
+		t.Run(fmt.Sprint("RESP", protocol), func(t *testing.T) { testCorpus(t, protocol) })
+	}
+}
+
+// speak chooses a protocol, also again where the corpus has reset the connection.
+func speak(protocol backend.Protocol, clients ...*client) {
+	for _, c := range clients {
+		c.cmd(fmt.Sprint("HELLO ", protocol))
+	}
+}
+
+func testCorpus(t *testing.T, protocol backend.Protocol) {
 	p := startProxy(t)
 	ours, plain := dial(t, p.addr), dial(t, startRedis(t))
+	speak(protocol, ours, plain)
 	lines, commands := readCorpus(t, "testdata/corpus.txt")
 	if len(lines) < 300 {
 		t.Fatalf("corpus has %d commands", len(lines))
@@ -75,16 +94,33 @@ func TestCorpusEqualsPlainRedis(t *testing.T) {
 		if got != exp && differs[lines[i]] == "" {
 			t.Errorf("%s\n got %.300q\nwant %.300q", lines[i], got, exp)
 		}
+		if args[0] == "RESET" {
+			speak(protocol, ours, plain)
+		}
 	}
 }
 
 // The same in pipelines, where commands share proposals and barriers.
 func TestCorpusPipelined(t *testing.T) {
+	for _, protocol := range protocols {
+		t.Run(fmt.Sprint("RESP", protocol), func(t *testing.T) { testCorpusPipelined(t, protocol) })
+	}
+}
+
+func testCorpusPipelined(t *testing.T, protocol backend.Protocol) {
 	p := startProxy(t)
 	ours, plain := dial(t, p.addr), dial(t, startRedis(t))
 	lines, commands := readCorpus(t, "testdata/corpus.txt")
-	for from := 0; from < len(commands); from += 50 {
-		end := min(from+50, len(commands))
+	end := 0
+	for from := 0; from < len(commands); from = end {
+		if from == 0 || commands[from-1][0] == "RESET" {
+			speak(protocol, ours, plain)
+		}
+		for end = from; end < min(from+50, len(commands)); end++ {
+			if end > from && commands[end-1][0] == "RESET" {
+				break
+			}
+		}
 		var request []byte
 		for _, args := range commands[from:end] {
 			request = appendRequest(request, args...)

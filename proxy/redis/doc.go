@@ -8,8 +8,9 @@
 //   - server.go accepts (redcon behind the guard) and drains; session.go is the state of one client.
 //   - batch.go cuts a pipeline into phases: writes that are proposed together (writes.go), reads that share one barrier
 //     (reads.go), and what the proxy answers itself (local.go, auth.go, client.go, info.go, configget.go).
-//   - transaction.go queues MULTI and makes EXEC one item of the log.
+//   - transaction.go queues MULTI and makes EXEC one item of the log; watch.go has the backend watch keys until then.
 //   - sequencer.go and expirer.go run on the leader: they turn times into deadlines and deadlines into deletions.
+//     touched.go decides there whether a transaction still finds its watched keys as its client saw them.
 //   - clock.go bounds each phase in time; metrics.go counts.
 //   - lua.go runs statements of the operator on every node; clients cannot reach it.
 //   - errors.go is the only place where an error becomes a reply.

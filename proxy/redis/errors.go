@@ -22,14 +22,15 @@ const (
 
 // Replies to what the proxy refuses by itself.
 const (
-	errTextNoAuth      = "NOAUTH Authentication required."
-	errTextDB          = "ERR DB index is out of range"
-	errTextNotInt      = "ERR value is not an integer or out of range"
-	errTextSyntax      = "ERR syntax error"
-	errTextAbort       = "EXECABORT Transaction discarded because of previous errors."
-	errTextTooLarge    = "ERR transaction is too large"
-	errTextEarlier     = wordNotDone + "an earlier command of the same pipeline failed"
-	errTextNestedMulti = "ERR MULTI calls can not be nested"
+	errTextNoAuth        = "NOAUTH Authentication required."
+	errTextDB            = "ERR DB index is out of range"
+	errTextNotInt        = "ERR value is not an integer or out of range"
+	errTextSyntax        = "ERR syntax error"
+	errTextAbort         = "EXECABORT Transaction discarded because of previous errors."
+	errTextTooLarge      = "ERR transaction is too large"
+	errTextEarlier       = wordNotDone + "an earlier command of the same pipeline failed"
+	errTextWatchTooLarge = "ERR too many watched keys"
+	errTextNestedMulti   = "ERR MULTI calls can not be nested"
 )
 
 // maxReason bounds what an error reply says, in bytes.

@@ -82,6 +82,10 @@ type fakeLog struct {
 	seq   raft.Sequencer
 	pos   raft.Position
 	stamp int64
+	// entries are all there were. Those of other are put behind them before the next proposal: what another node's
+	// clients have written and this node has not applied yet.
+	entries []raft.Entry
+	other   func() [][]byte
 
 	skew         atomic.Int64 // milliseconds that this leader's clock is ahead
 	proposals    atomic.Int64
@@ -93,9 +97,28 @@ type fakeLog struct {
 	follower     atomic.Bool
 }
 
+// After implements raft.LogView, for the Sequencer within Propose.
+func (l *fakeLog) After(index uint64) ([]raft.Entry, bool) {
+	first := l.pos.Index + 1 - uint64(len(l.entries))
+	if index+1 < first || index > l.pos.Index {
+		return nil, false
+	}
+	return l.entries[index+1-first:], true
+}
+
 func (l *fakeLog) Propose(_ context.Context, cmds [][]byte) (raft.Outcome, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if other := l.other; other != nil {
+		l.other = nil
+		if _, err := l.propose(other()); err != nil {
+			return raft.Outcome{}, err
+		}
+	}
+	return l.propose(cmds)
+}
+
+func (l *fakeLog) propose(cmds [][]byte) (raft.Outcome, error) {
 	if l.proposeFails != nil {
 		if err := l.proposeFails(cmds); err != nil {
 			return raft.Outcome{}, err
@@ -119,6 +142,7 @@ func (l *fakeLog) Propose(_ context.Context, cmds [][]byte) (raft.Outcome, error
 			return raft.Outcome{}, fmt.Errorf("%w: %w", raft.ErrOutcomeUnknown, err)
 		}
 		l.pos = entry.Position
+		l.entries = append(l.entries, entry)
 		if hold {
 			continue
 		}
@@ -205,7 +229,9 @@ func startProxy(tb testing.TB, change ...func(*Config)) *proxy {
 	for _, f := range change {
 		f(&cfg)
 	}
-	log := &fakeLog{store: store, seq: NewSequencer(cfg, store), pos: pos}
+	seq := NewSequencer(cfg, store)
+	log := &fakeLog{store: store, seq: seq, pos: pos}
+	seq.ReadLog(log)
 	srv, err := New(cfg, log, store)
 	if err != nil {
 		tb.Fatal(err)
@@ -229,7 +255,7 @@ func startProxy(tb testing.TB, change ...func(*Config)) *proxy {
 	return &proxy{addr: ln.Addr().String(), log: log, store: store, server: srv, redis: bcfg.Addr, logged: logged}
 }
 
-// client speaks raw RESP2.
+// client speaks raw RESP2 or RESP3.
 type client struct {
 	tb   testing.TB
 	conn net.Conn
@@ -292,13 +318,19 @@ func readReply(r *bufio.Reader, w *bytes.Buffer) error {
 	}
 	n, _ := strconv.Atoi(strings.TrimSpace(line[1:]))
 	switch line[0] {
-	case '$':
+	case '%':
+		n *= 2
+	case '|':
+		n = 2*n + 1
+	}
+	switch line[0] {
+	case '$', '=', '!':
 		if n >= 0 {
 			if _, err := io.CopyN(w, r, int64(n)+2); err != nil {
 				return err
 			}
 		}
-	case '*':
+	case '*', '%', '~', '>', '|':
 		for range n {
 			if err := readReply(r, w); err != nil {
 				return err

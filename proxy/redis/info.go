@@ -20,7 +20,7 @@ const infoNexus = "nexus"
 func (s *Server) ask(args ...string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.Timeout)
 	defer cancel()
-	reply, done, err := s.backend.Read(ctx, 0, appendRequest(nil, args...), 1)
+	reply, done, err := s.backend.ReadAs(ctx, backend.RESP2, 0, appendRequest(nil, args...), 1)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +83,7 @@ func (s *session) cmdInfo(dst []byte, args [][]byte) []byte {
 		}
 		text = appendInfoNexus(text, s.srv.rep.Status(), s.srv.cfg.Version)
 	}
-	return appendBulk(dst, text)
+	return s.appendText(dst, text)
 }
 
 // rewriteInfo returns the sections of the backend as those of the node.

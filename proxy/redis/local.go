@@ -27,6 +27,7 @@ func localCommands() map[string]localCommand {
 		"role":           (*session).cmdRole,
 		"select":         (*session).cmdSelect,
 		"time":           (*session).cmdTime,
+		"unwatch":        (*session).cmdUnwatch,
 	}
 }
 

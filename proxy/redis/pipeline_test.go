@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	backend "github.com/nexus-replication/nexus/appliers/redis"
 	"github.com/nexus-replication/nexus/raft"
 )
 
@@ -166,14 +167,14 @@ type failingStream struct {
 	after int
 }
 
-func (f *failingStream) Stream(_ context.Context, _ int, _ []byte, w io.Writer) error {
+func (f *failingStream) StreamAs(_ context.Context, _ backend.Protocol, _ int, _ []byte, w io.Writer) error {
 	if f.after > 0 {
 		_, _ = io.WriteString(w, "$100\r\n"+strings.Repeat("x", f.after))
 	}
 	return errors.New("connection lost")
 }
 
-func (f *failingStream) Read(ctx context.Context, db int, request []byte, n int) ([]byte, int, error) {
+func (f *failingStream) ReadAs(context.Context, backend.Protocol, int, []byte, int) ([]byte, int, error) {
 	return nil, 0, nil
 }
 

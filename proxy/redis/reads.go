@@ -100,10 +100,7 @@ func (s *session) runReads() {
 // failReads answers the commands that are left with an error.
 func (s *session) failReads(err error) {
 	text := readErrorText(err)
-	if !s.failed {
-		s.failed = true
-		s.srv.metrics.failed(err)
-	}
+	s.fail(err, true)
 	for range s.reads.cmds[s.reads.from:] {
 		s.out = appendError(s.out, text)
 	}
@@ -176,7 +173,7 @@ func (s *session) readRun(ctx context.Context, now int64) error {
 		}
 		r.request = request
 	}
-	replies, done, err := s.srv.backend.Read(ctx, r.cmds[first].db, request, end-first)
+	replies, done, err := s.srv.backend.ReadAs(ctx, s.protocol, r.cmds[first].db, request, end-first)
 	if err != nil {
 		return err
 	}
@@ -240,7 +237,7 @@ func (s *session) meetsDue(now int64) bool {
 
 // runStatic answers a command whose reply does not depend on the data: no barrier is needed.
 func (s *session) runStatic(cmd redcon.Command) {
-	replies, done, err := s.srv.backend.Read(s.phaseContext(), s.db, cmd.Raw, 1)
+	replies, done, err := s.srv.backend.ReadAs(s.phaseContext(), s.protocol, s.db, cmd.Raw, 1)
 	s.clock.stop()
 	switch {
 	case err != nil:
@@ -267,7 +264,7 @@ func (s *session) stream(cmd read) {
 	}
 	w := countingWriter{session: s}
 	// Time counts until the first byte only: how long the rest may take is up to the guard, which asks for progress.
-	err := s.srv.backend.Stream(s.phaseContext(), cmd.db, cmd.raw, &w)
+	err := s.srv.backend.StreamAs(s.phaseContext(), s.protocol, cmd.db, cmd.raw, &w)
 	s.clock.stop()
 	switch {
 	case err == nil:

@@ -11,7 +11,7 @@ const (
 	replyQueued = "+QUEUED\r\n"
 )
 
-// errBadReply means that a backend's reply is not complete RESP2. It is a broken invariant: the applier hands on
+// errBadReply means that a backend's reply is not complete. It is a broken invariant: the applier hands on
 // complete replies only.
 var errBadReply = errors.New("malformed reply from the backend")
 
@@ -51,7 +51,7 @@ func appendRequest[T []byte | string](dst []byte, args ...T) []byte {
 	return dst
 }
 
-// replyLen returns the length of the first RESP2 reply in b.
+// replyLen returns the length of the first reply in b, of RESP2 or RESP3.
 func replyLen(b []byte) (int, error) {
 	at := 0
 	for open := 1; open > 0; open-- {
@@ -60,21 +60,36 @@ func replyLen(b []byte) (int, error) {
 			return 0, errBadReply
 		}
 		at = next
-		switch {
-		case kind == '$' && n >= 0:
+		switch kind {
+		case '$', '=', '!':
+			if n < 0 {
+				continue
+			}
 			if n > int64(len(b)-at-2) {
 				return 0, errBadReply
 			}
 			at += int(n) + 2
-		case kind == '*' && n > 0:
+		case '*', '~', '>', '%', '|':
 			// Each element takes at least three bytes.
 			if n > int64(len(b)-at) {
 				return 0, errBadReply
 			}
-			open += int(n)
+			open += elements(kind, n)
 		}
 	}
 	return at, nil
+}
+
+// elements returns how many replies follow the head of an aggregate.
+func elements(kind byte, n int64) int {
+	n = max(n, 0)
+	switch kind {
+	case '%':
+		return int(2 * n)
+	case '|':
+		return int(2*n) + 1 // what the attributes are about follows them
+	}
+	return int(n)
 }
 
 // replyHead reads the line at b[at:]: its type, the number in it if the type has one, and where the next line starts.
@@ -88,9 +103,9 @@ func replyHead(b []byte, at int) (kind byte, n int64, next int, ok bool) {
 	}
 	kind, next = b[at], at+end+1
 	switch kind {
-	case '+', '-':
+	case '+', '-', '_', ',', '#', '(':
 		return kind, 0, next, true
-	case ':', '$', '*':
+	case ':', '$', '*', '=', '!', '~', '>', '%', '|':
 		n, err := strconv.ParseInt(string(b[at+1:next-2]), 10, 64)
 		return kind, n, next, err == nil
 	}

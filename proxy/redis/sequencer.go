@@ -26,7 +26,8 @@ type Sequencer struct {
 	table *policy.Table
 	ctx   policy.Context
 
-	swaps []swap
+	swaps   []swap
+	touched touched
 	// Scratch. Sequence is called by one goroutine at a time.
 	items []backend.Item
 	args  [][]byte
@@ -38,16 +39,21 @@ type swap struct {
 	until int64
 }
 
-var _ raft.Sequencer = (*Sequencer)(nil)
+var _ raft.LogReader = (*Sequencer)(nil)
 
 // NewSequencer returns the Sequencer for the backend with this index.
 func NewSequencer(cfg Config, index DeadlineIndex) *Sequencer {
-	return &Sequencer{
+	q := &Sequencer{
 		index: index,
 		table: policy.NewTable(),
 		ctx:   policy.Context{Databases: cfg.Databases, ReservedDB: cfg.ReservedDB},
 	}
+	q.touched.table, q.touched.ctx = q.table, q.ctx
+	return q
 }
+
+// ReadLog implements raft.LogReader.
+func (q *Sequencer) ReadLog(view raft.LogView) { q.touched.log = view }
 
 // Sequence implements raft.Sequencer. stamp is in milliseconds since the epoch.
 func (q *Sequencer) Sequence(stamp int64, cmds []raft.Command) (before []raft.Command, hold bool) {
@@ -56,8 +62,12 @@ func (q *Sequencer) Sequence(stamp int64, cmds []raft.Command) (before []raft.Co
 		return before, true
 	}
 	for i := range cmds {
-		cmds[i].Data = q.rewrite(stamp, cmds[i].Data)
+		cmds[i].Data = q.rewrite(stamp, cmds[i].Data, before, cmds[:i])
+		if q.touched.active {
+			q.touched.note(cmds[i].Data, beingMade)
+		}
 	}
+	q.touched.end()
 	return before, false
 }
 
@@ -107,13 +117,25 @@ func (q *Sequencer) addSwapped(due []backend.DueKey, stamp int64) []backend.DueK
 	return due
 }
 
-// rewrite returns the op as the log is to carry it.
-func (q *Sequencer) rewrite(stamp int64, data []byte) []byte {
+// rewrite returns the op as the log is to carry it: without items if a condition of it does not hold, for which the
+// entry's own deletions and the commands that stand earlier in the entry count too.
+func (q *Sequencer) rewrite(stamp int64, data []byte, before, earlier []raft.Command) []byte {
 	items, err := backend.DecodeOp(data, q.items[:0])
 	q.items = items
 	if err != nil {
 		// Logged as it is, it would stop every node.
 		return backend.AppendOp(nil, errorItem(0, "ERR nexus: not executed: the leader does not understand the operation: "+reason(err)))
+	}
+	for i := range items {
+		if items[i].Flags&backend.ItemCondition == 0 {
+			continue
+		}
+		if !q.touched.active {
+			q.touched.begin(before, earlier)
+		}
+		if !q.touched.holds(items[i]) {
+			return backend.AppendOp(nil)
+		}
 	}
 	changed := false
 	for i := range items {
@@ -178,8 +200,14 @@ func (q *Sequencer) pendMoves(stamp int64, db int, args [][]byte) {
 	}
 }
 
+const errorScript = "return redis.error_reply(ARGV[1])"
+
 // errorItem is a command that does nothing and answers text. Its reply is an error on every node alike.
 func errorItem(db int, text string) backend.Item {
-	cmd := appendRequest(nil, "EVAL", "return redis.error_reply(ARGV[1])", "0", text)
+	cmd := appendRequest(nil, "EVAL", errorScript, "0", text)
 	return backend.Item{DB: db, Cmd: cmd}
+}
+
+func isErrorItem(args [][]byte) bool {
+	return len(args) == 4 && string(args[0]) == "EVAL" && string(args[1]) == errorScript
 }

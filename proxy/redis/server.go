@@ -48,11 +48,12 @@ type DeadlineIndex interface {
 // Backend is the local backend, as this package needs it.
 type Backend interface {
 	DeadlineIndex
-	// Read runs the n commands of request and returns their raw replies. With done < n the replies to the others
+	// ReadAs runs the n commands of request and returns their raw replies. With done < n the replies to the others
 	// would have been too large together. It keeps neither request nor replies.
-	Read(ctx context.Context, db int, request []byte, n int) (replies []byte, done int, err error)
-	// Stream runs one command and copies its raw reply to w as it arrives.
-	Stream(ctx context.Context, db int, request []byte, w io.Writer) error
+	ReadAs(ctx context.Context, p backend.Protocol, db int, request []byte, n int) (replies []byte, done int, err error)
+	// StreamAs runs one command and copies its raw reply to w as it arrives.
+	StreamAs(ctx context.Context, p backend.Protocol, db int, request []byte, w io.Writer) error
+	NewWatcher() *backend.Watcher
 }
 
 // Server serves Redis clients. Make it with New.
@@ -210,6 +211,7 @@ func (s *Server) closed(conn redcon.Conn, _ error) {
 	if !ok {
 		return
 	}
+	sess.forgetWatch()
 	sess.clock.release()
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tidwall/redcon"
 
+	backend "github.com/nexus-replication/nexus/appliers/redis"
 	"github.com/nexus-replication/nexus/proxy/redis/guard"
 	"github.com/nexus-replication/nexus/proxy/redis/policy"
 )
@@ -38,7 +39,9 @@ type session struct {
 	authenticated bool
 	db            int
 	name          string
+	protocol      backend.Protocol
 	multi         *transaction
+	watch         *watch // nil while no key is watched
 	// ended is set when nothing more may be executed: QUIT, a broken connection or invariant.
 	ended bool
 	// failed is set when a phase failed because of the machine. The rest of the batch is refused quickly, instead of
@@ -53,18 +56,19 @@ type session struct {
 	// shown is what CLIENT LIST of other sessions may see.
 	shown struct {
 		sync.Mutex
-		name   string
-		db     int
-		queued int // -1 outside of MULTI
+		name     string
+		db       int
+		queued   int // -1 outside of MULTI
+		protocol backend.Protocol
 	}
 	lastActive  atomic.Int64 // nanoseconds since the epoch
 	lastCommand atomic.Pointer[policy.Spec]
 }
 
 func newSession(srv *Server, conn *guard.Conn) *session {
-	s := &session{srv: srv, conn: conn, authenticated: srv.cfg.Password == ""}
+	s := &session{srv: srv, conn: conn, authenticated: srv.cfg.Password == "", protocol: backend.RESP2}
 	s.reads.fn = s.readOnce
-	s.shown.queued = -1
+	s.shown.queued, s.shown.protocol = -1, s.protocol
 	s.lastActive.Store(conn.Opened().UnixNano())
 	conn.SetAuthenticated(s.authenticated)
 	return s
@@ -162,6 +166,13 @@ func (s *session) setName(name string) {
 	s.name = name
 	s.shown.Lock()
 	s.shown.name = name
+	s.shown.Unlock()
+}
+
+func (s *session) setProtocol(p backend.Protocol) {
+	s.protocol = p
+	s.shown.Lock()
+	s.shown.protocol = p
 	s.shown.Unlock()
 }
 

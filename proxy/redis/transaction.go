@@ -55,12 +55,14 @@ func (s *session) control(spec *policy.Spec, args [][]byte) bool {
 		s.out = append(s.out, replyOK...)
 	case "exec":
 		s.exec()
+	case "watch":
+		s.cmdWatch(args)
 	case "discard":
 		if s.multi == nil {
 			s.out = appendError(s.out, "ERR DISCARD without MULTI")
 			return true
 		}
-		s.setMulti(nil)
+		s.endMulti()
 		s.out = append(s.out, replyOK...)
 	case "quit":
 		s.out = append(s.out, replyOK...)
@@ -72,6 +74,12 @@ func (s *session) control(spec *policy.Spec, args [][]byte) bool {
 		return false
 	}
 	return true
+}
+
+// endMulti gives up the transaction, if there is one, and what is watched.
+func (s *session) endMulti() {
+	s.setMulti(nil)
+	s.unwatch()
 }
 
 // step is how one queued command gets its place in the reply to EXEC.
@@ -90,15 +98,32 @@ func (s *session) exec() {
 		return
 	}
 	s.setMulti(nil)
-	if t.dirty {
+	switch {
+	case t.dirty:
+		s.unwatch()
 		s.out = appendError(s.out, errTextAbort)
 		return
-	}
-	if s.failed {
+	case s.failed:
+		s.unwatch()
 		s.out = appendError(s.out, errTextEarlier)
 		return
 	}
-	db := s.db
+	conditions, ok, err := s.untouched(t.logged())
+	switch {
+	case err != nil:
+		s.fail(err, true)
+		s.out = appendError(s.out, readErrorText(err))
+		return
+	case !ok:
+		s.out = s.appendNullArray(s.out)
+		return
+	}
+	s.execute(t, conditions)
+}
+
+// execute runs a transaction whose watched keys were not touched as far as this node knows.
+func (s *session) execute(t *transaction, conditions []backend.Item) {
+	before := s.standing()
 	steps, items, plain := s.plan(t)
 	if len(items) == 0 {
 		s.out = appendArray(s.out, len(steps))
@@ -107,13 +132,19 @@ func (s *session) exec() {
 		}
 		return
 	}
-	outcome, errText := s.propose([][]byte{backend.AppendOp(nil, items...)})
+	outcome, errText := s.propose([][]byte{backend.AppendOp(nil, append(conditions, items...)...)})
 	if errText == "" && outcome.Replies[0].Err != nil {
 		errText = lostReplyText(outcome.Replies[0].Err)
 	}
 	if errText != "" {
-		s.setDB(db)
+		s.restore(before)
 		s.out = appendError(s.out, errText)
+		return
+	}
+	if len(outcome.Replies[0].Data) == 0 {
+		// The leader found a watched key touched.
+		s.restore(before)
+		s.out = s.appendNullArray(s.out)
 		return
 	}
 	mark := len(s.out)
@@ -126,6 +157,26 @@ func (s *session) exec() {
 		s.out = appendError(s.out[:mark], wordLost+"internal error")
 		s.broken("a transaction came back with a malformed reply", "error", err)
 	}
+}
+
+// standing is what the commands of a transaction may have changed of the session when it turns out that they were not
+// executed.
+type standing struct {
+	db            int
+	name          string
+	protocol      backend.Protocol
+	authenticated bool
+}
+
+func (s *session) standing() standing {
+	return standing{db: s.db, name: s.name, protocol: s.protocol, authenticated: s.authenticated}
+}
+
+func (s *session) restore(to standing) {
+	s.setDB(to.db)
+	s.setName(to.name)
+	s.setProtocol(to.protocol)
+	s.setAuthenticated(to.authenticated)
 }
 
 // plan turns queued commands into items for the log, in order, and the steps of their replies. Commands of the session
@@ -148,7 +199,7 @@ func (s *session) plan(t *transaction) (steps []step, items []backend.Item, plai
 
 // planOne reports true with the item to be sent, or false with the reply in the step.
 func (s *session) planOne(q *queued, now int64) (step, backend.Item, bool) {
-	item := backend.Item{DB: s.db, Cmd: q.cmd.Raw}
+	item := backend.Item{DB: s.db, Flags: s.replyFlags(), Cmd: q.cmd.Raw}
 	switch {
 	case q.d.Err != "":
 		return step{literal: appendError(nil, q.d.Err)}, item, false

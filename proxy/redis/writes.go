@@ -64,9 +64,9 @@ func (s *session) addWrite(cmd redcon.Command, d policy.Decision) {
 // writeFlags returns the flags of a write. Those of a plain SET, which can only drop a deadline, are left out while no
 // key has one: the applier then need not look into it, and its index may name too many keys, but never too few.
 func (s *session) writeFlags(d policy.Decision) backend.ItemFlags {
-	var flags backend.ItemFlags
+	flags := s.replyFlags()
 	if d.Policy == policy.WriteTime {
-		flags = backend.ItemTime
+		flags |= backend.ItemTime
 	}
 	switch s.srv.deadlines[d.Spec] {
 	case dropsDeadline:
@@ -77,6 +77,14 @@ func (s *session) writeFlags(d policy.Decision) backend.ItemFlags {
 		flags |= backend.ItemDeadline
 	}
 	return flags
+}
+
+// replyFlags returns the flags that the protocol of the session asks for.
+func (s *session) replyFlags() backend.ItemFlags {
+	if s.protocol == backend.RESP3 {
+		return backend.ItemRESP3
+	}
+	return 0
 }
 
 // deadlineEffect is what a command may do to the deadlines of keys.

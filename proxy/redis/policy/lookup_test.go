@@ -71,14 +71,6 @@ func TestLookupEmpty(t *testing.T) {
 	}
 }
 
-func TestHelloThree(t *testing.T) {
-	d := NewTable().Lookup(words("HELLO", "3", "AUTH", "u", "p"), testContext)
-	// The text is the one of a version that the server does not know.
-	if want := dial(t).do("HELLO", "4"); want != any(redisError(d.Err)) {
-		t.Errorf("got %q, want %q", d.Err, want)
-	}
-}
-
 var commonCommands = [][][]byte{
 	words("GET", "key"),
 	words("set", "key", "value"),

@@ -13,7 +13,6 @@ var resolvers = map[string]resolver{
 	"georadius":         geoResolver(6),
 	"georadiusbymember": geoResolver(5),
 	"getex":             resolveGetex,
-	"hello":             resolveHello,
 	"move":              resolveMove,
 	"pfcount":           resolvePFCount,
 	"ping":              resolvePing,
@@ -33,13 +32,12 @@ var (
 	errXReadWait = refusal("xread", "BLOCK is not supported; use the form that does not block")
 )
 
-// Errors of Redis about the number of a database and the protocol.
+// Errors of Redis about the number of a database.
 const (
 	errDBRange  = "ERR DB index is out of range"
 	errIntRange = "ERR value is out of range, value must between -2147483648 and 2147483647"
 	errFirstDB  = "ERR invalid first DB index"
 	errSecondDB = "ERR invalid second DB index"
-	errProto    = "NOPROTO unsupported protocol version"
 )
 
 func resolveSet(args [][]byte, _ Context) (Policy, string) {
@@ -155,15 +153,6 @@ func resolvePFCount(args [][]byte, _ Context) (Policy, string) {
 func resolvePing(args [][]byte, _ Context) (Policy, string) {
 	if len(args) > 2 {
 		return Refused, wrongArity("ping")
-	}
-	return Local, ""
-}
-
-// resolveHello refuses RESP3 with the error that makes clients fall back.
-// Versions that Redis does not know are the proxy's business.
-func resolveHello(args [][]byte, _ Context) (Policy, string) {
-	if len(args) > 1 && string(args[1]) == "3" {
-		return Refused, errProto
 	}
 	return Local, ""
 }

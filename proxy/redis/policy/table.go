@@ -23,7 +23,6 @@ const (
 	notePubSub     = "messages would reach the subscribers of one node only"
 	noteScript     = "scripts are not supported, as they could do something else on every node"
 	noteWait       = "every acknowledged write is on a quorum already"
-	noteWatch      = "optimistic locking is not supported"
 )
 
 // containers are the commands that only carry subcommands. Their arity counts
@@ -344,9 +343,9 @@ var leaves = []Spec{
 	{Name: "type", Arity: 2, Policy: Read, Keys: oneKey},
 	{Name: "unlink", Arity: -2, Policy: Write, Keys: allKeys},
 	{Name: "unsubscribe", Arity: -1, Policy: Refused, Note: notePubSub},
-	{Name: "unwatch", Arity: 1, Policy: Refused, Note: noteWatch},
+	{Name: "unwatch", Arity: 1, Policy: Local},
 	{Name: "wait", Arity: 3, Policy: Refused, Note: noteWait},
-	{Name: "watch", Arity: -2, Policy: Refused, Keys: allKeys, Note: noteWatch},
+	{Name: "watch", Arity: -2, Policy: Local, Keys: allKeys},
 	{Name: "xack", Arity: -4, Policy: Write, Keys: oneKey},
 	{Name: "xadd", Arity: -5, Policy: WriteTime, Keys: oneKey},
 	{Name: "xautoclaim", Arity: -6, Policy: Refused, Keys: oneKey, Note: noteGroupClock},

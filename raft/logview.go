@@ -1,0 +1,100 @@
+package raft
+
+import (
+	"fmt"
+
+	"go.etcd.io/etcd/raft/v3/raftpb"
+)
+
+// maxLogView bounds what one look at the log decodes, in bytes: the raft loop waits for it.
+const maxLogView = 8 << 20
+
+// LogView is what a Sequencer may see of the log that its entry is about to extend. It may be used during a call of
+// Sequence only.
+type LogView interface {
+	// After returns the entries after index in order, committed or not, up to the one that is being made. Of their
+	// commands only Data is set, and it must not be changed. The position of one that is not on disk yet is that which
+	// it will have at least. ok is false if there are too many of them, or if the log does not reach back to index.
+	After(index uint64) (entries []Entry, ok bool)
+}
+
+// LogReader is a Sequencer that looks at the log. New hands it the view, once, before anything else.
+type LogReader interface {
+	Sequencer
+	ReadLog(view LogView)
+}
+
+// logView is the LogView of a Replicator. It is owned by the loop.
+type logView struct {
+	r *Replicator
+	// unsaved is the data of the entries that were proposed in this round of the loop: raft has them, but they reach the
+	// log in memory only when they are saved.
+	unsaved [][]byte
+}
+
+// note remembers an entry that raft has taken.
+func (v *logView) note(data []byte) {
+	if v != nil {
+		v.unsaved = append(v.unsaved, data)
+	}
+}
+
+// saved forgets them: they are in the log.
+func (v *logView) saved() {
+	if v != nil {
+		clear(v.unsaved)
+		v.unsaved = v.unsaved[:0]
+	}
+}
+
+func (v *logView) After(index uint64) ([]Entry, bool) {
+	entries, err := v.after(index)
+	if err != nil {
+		v.r.log.Debug("a look at the log was refused", "after", index, "err", err)
+	}
+	return entries, err == nil
+}
+
+func (v *logView) after(index uint64) ([]Entry, error) {
+	memory := v.r.disk.memory
+	last, err := memory.LastIndex()
+	if err != nil {
+		return nil, fmt.Errorf("read the log: %w", err)
+	}
+	if index > last {
+		return nil, fmt.Errorf("the log ends at %d", last)
+	}
+	var raw []raftpb.Entry
+	if index < last {
+		if raw, err = memory.Entries(index+1, last+1, maxLogView); err != nil {
+			return nil, fmt.Errorf("read the log: %w", err)
+		}
+		if uint64(len(raw)) < last-index {
+			return nil, fmt.Errorf("%d entries of more than %d bytes", last-index, maxLogView)
+		}
+	}
+	entries := make([]Entry, 0, len(raw)+len(v.unsaved))
+	for i := range raw {
+		if raw[i].Type != raftpb.EntryNormal {
+			continue
+		}
+		if entries, err = appendViewed(entries, Position{Term: raw[i].Term, Index: raw[i].Index}, raw[i].Data); err != nil {
+			return nil, err
+		}
+	}
+	term := v.r.term.Load()
+	for i, data := range v.unsaved {
+		if entries, err = appendViewed(entries, Position{Term: term, Index: last + 1 + uint64(i)}, data); err != nil {
+			return nil, err
+		}
+	}
+	return entries, nil
+}
+
+func appendViewed(dst []Entry, at Position, data []byte) ([]Entry, error) {
+	stamp, cmds, _, err := decodeEntry(data)
+	if err != nil {
+		return nil, fmt.Errorf("entry %d: %w", at.Index, err)
+	}
+	return append(dst, Entry{Position: at, Stamp: stamp, Commands: cmds}), nil
+}
