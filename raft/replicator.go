@@ -94,6 +94,11 @@ type Replicator struct {
 	forwarding    int
 	held          bool   // an entry of the sequencer's own was proposed and has to be applied first
 	holdIndex     uint64 // its index
+	waits         *waitQueue
+	links         map[string]*waitLink     // of the nodes whose clients wait here, by token
+	link          *waitLink                // to the leader on which this node's clients wait
+	orphaned      bool                     // some of them wait on a link that broke
+	heard         map[uint64]time.Duration // on leaseClock, when a member was heard last
 	round         *readRound
 	readID        uint64
 	changes       map[uint64]chan struct{}
@@ -119,6 +124,8 @@ func New(cfg Config) (*Replicator, error) {
 		pending:    pendingSet{byID: make(map[uint64]*proposal)},
 		committed:  newWatermark(),
 		changes:    make(map[uint64]chan struct{}),
+		links:      make(map[string]*waitLink),
+		heard:      make(map[uint64]time.Duration),
 		client: &http.Client{Transport: &http.Transport{
 			DialContext:         (&net.Dialer{Timeout: time.Second}).DialContext,
 			MaxIdleConnsPerHost: 2 * maxForwards,
@@ -129,6 +136,8 @@ func New(cfg Config) (*Replicator, error) {
 	// Numbers of an earlier run of this node may still come out of the log.
 	r.nextProposal.Store(binary.LittleEndian.Uint64(seed[:]))
 	r.readID = r.nextProposal.Load()
+	rules, _ := cfg.Sequencer.(Waiting)
+	r.waits = newWaitQueue(rules, cfg.MaxBatchCommands, &r.pendingBytes, r.isAbsent)
 	r.role.Store(roleStarting)
 	r.ctx, r.cancel = context.WithCancelCause(context.Background())
 	return r, nil
@@ -309,6 +318,7 @@ func (r *Replicator) listen() error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+pathIdentity, r.serveIdentity)
 	mux.HandleFunc("POST "+pathPropose, r.ofCluster(r.servePropose))
+	mux.HandleFunc("GET "+pathWait, r.ofCluster(r.serveWait))
 	mux.HandleFunc("POST "+pathMembership, r.ofCluster(r.serveMembership))
 	mux.HandleFunc("GET "+pathDigest, r.ofCluster(r.serveDigest))
 	mux.HandleFunc("GET "+pathSnapshot, r.ofCluster(r.serveSnapshot))

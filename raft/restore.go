@@ -86,6 +86,7 @@ func (a *applyLoop) jump(to Position) {
 	if to.Index > a.highest {
 		// What was committed on the way was not seen here.
 		r.loseOutcomes(to.Term)
+		r.mail.call(r.forgetWaits)
 		a.highest = to.Index
 	}
 	a.position = to
