@@ -201,6 +201,7 @@ func (a *applyLoop) decode(raw []raftpb.Entry) (applyRun, error) {
 // finish publishes that the backend holds the entries of run up to and including last.
 func (a *applyLoop) finish(run applyRun, last uint64) {
 	a.land(run, last)
+	a.observe(run, last)
 	for i := range run.entries {
 		e := &run.entries[i]
 		if e.Index > last {
@@ -229,6 +230,20 @@ func (a *applyLoop) finish(run applyRun, last uint64) {
 	a.r.applyWaits.advance(a.position.Index)
 	if a.r.lagging.CompareAndSwap(true, false) {
 		a.r.mail.wake()
+	}
+}
+
+// observe shows the Sequencer the entries of run up to last.
+func (a *applyLoop) observe(run applyRun, last uint64) {
+	if a.r.observer == nil {
+		return
+	}
+	n := 0
+	for n < len(run.entries) && run.entries[n].Index <= last {
+		n++
+	}
+	if n > 0 {
+		a.r.observer.Applied(run.entries[:n])
 	}
 }
 

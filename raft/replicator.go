@@ -35,9 +35,10 @@ const (
 
 // Replicator is one member of a cluster. Its methods may be called by any goroutine, at any time after New.
 type Replicator struct {
-	cfg  Config
-	log  *slog.Logger
-	mail *mailbox
+	cfg      Config
+	log      *slog.Logger
+	mail     *mailbox
+	observer Observer // or nil
 
 	ctx      context.Context // ends when the node stops or fails
 	cancel   context.CancelCauseFunc
@@ -136,6 +137,7 @@ func New(cfg Config) (*Replicator, error) {
 	// Numbers of an earlier run of this node may still come out of the log.
 	r.nextProposal.Store(binary.LittleEndian.Uint64(seed[:]))
 	r.readID = r.nextProposal.Load()
+	r.observer, _ = cfg.Sequencer.(Observer)
 	rules, _ := cfg.Sequencer.(Waiting)
 	r.waits = newWaitQueue(rules, cfg.MaxBatchCommands, &r.pendingBytes, r.isAbsent)
 	r.role.Store(roleStarting)

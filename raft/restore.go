@@ -89,6 +89,9 @@ func (a *applyLoop) jump(to Position) {
 		r.mail.call(r.forgetWaits)
 		a.highest = to.Index
 	}
+	if r.observer != nil {
+		r.observer.Applied(nil)
+	}
 	a.position = to
 	a.settledTerm = max(a.settledTerm, to.Term)
 	r.applied.Store(to.Index)

@@ -236,7 +236,7 @@ func (r *Replicator) arrange(stamp int64, batch []*proposal, cmds []Command) []g
 	before := r.groups
 	q.begin(stamp, nil)
 	for _, g := range before {
-		q.command(g)
+		q.command(g, g.cmds)
 	}
 	at := 0
 	for _, p := range batch {
@@ -251,8 +251,7 @@ func (r *Replicator) arrange(stamp int64, batch []*proposal, cmds []Command) []g
 			q.end(nameOf(p.origin, p.id), p.verdict != nil)
 			q.groups = append(q.groups, p.group)
 		default:
-			copy(p.cmds, own)
-			q.command(p.group)
+			q.command(p.group, own)
 		}
 	}
 	return q.groups

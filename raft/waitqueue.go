@@ -15,8 +15,9 @@ type Waiting interface {
 	Sequencer
 	// Wants returns what a command that was given to Wait waits for.
 	Wants(cmd []byte) Wants
-	// Wakes appends to dst the topics on which cmd, as the log carries it, may bring something for those who wait, in
-	// the order in which they are to be served. all says that it may do so on any topic.
+	// Wakes appends to dst the topics on which cmd, as it was proposed, may bring something for those who wait, in the
+	// order in which they are to be served; of a command that was given to Wait, supposing that it is served. all says
+	// that it may do so on any topic.
 	Wakes(cmd []byte, dst []Wake) (wakes []Wake, all bool)
 	// Attempt returns the form in which the log carries a waiting command when it is tried again: so that it can be
 	// served on topics only.
@@ -160,9 +161,12 @@ func (q *waitQueue) begin(stamp int64, groups []group) {
 	}
 }
 
-// command adds a group that does not wait, and attempts of those whom it may wake.
-func (q *waitQueue) command(g group) {
-	q.groups = append(q.groups, g)
+// command adds a group that does not wait, with its commands as they were sequenced, and attempts of those whom it may
+// wake.
+func (q *waitQueue) command(g group, sequenced []Command) {
+	logged := g
+	logged.cmds = append([]Command(nil), sequenced...)
+	q.groups = append(q.groups, logged)
 	if q.empty() {
 		return
 	}
@@ -267,7 +271,7 @@ func (q *waitQueue) put(w *waiter, data []byte, sure bool) {
 	w.tried, w.flying, w.sure = true, true, sure
 	q.launched = append(q.launched, w)
 	q.groups = append(q.groups, group{origin: w.origin, id: w.id | idWaits, cmds: []Command{{Data: data}}})
-	q.brings(data, sure, !sure)
+	q.brings(w.cmd, sure, !sure)
 }
 
 // arrive takes a new waiter. data is its first attempt.

@@ -29,9 +29,6 @@ func (listRules) Wants(cmd []byte) Wants {
 
 func (listRules) Wakes(cmd []byte, dst []Wake) ([]Wake, bool) {
 	w := strings.Fields(string(cmd))
-	if strings.HasPrefix(w[0], "try:") {
-		w = w[1:]
-	}
 	switch w[0] {
 	case "push":
 		return append(dst, Wake{Topic: w[1], N: len(w) - 2, Sure: true}), false
@@ -80,7 +77,8 @@ func (x *queueTest) entry(lines ...string) string {
 			n, _ := strconv.Atoi(rest)
 			x.q.end(waitID{1, uint64(n)}, x.link != nil)
 		default:
-			x.q.command(group{cmds: []Command{{Data: []byte(line)}}})
+			cmds := []Command{{Data: []byte(line)}}
+			x.q.command(group{cmds: cmds}, cmds)
 		}
 	}
 	var shown []string
@@ -247,7 +245,8 @@ func TestWaitQueueRollback(t *testing.T) {
 	x.entry("1 pop k")
 	x.land(t, "nil 1")
 	x.q.begin(1, nil)
-	x.q.command(group{cmds: []Command{{Data: []byte("push k a")}}})
+	push := []Command{{Data: []byte("push k a")}}
+	x.q.command(group{cmds: push}, push)
 	x.q.arrive(waitID{1, 2}, []byte("pop k"), []byte("pop k"), nil)
 	x.q.rollback()
 	if len(x.q.byID) != 1 {

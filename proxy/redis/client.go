@@ -71,10 +71,13 @@ func (s *session) cmdClientList(dst []byte, args [][]byte) []byte {
 // here, so their sizes are shown as 0. Any goroutine may call it.
 func (s *session) appendClientLine(dst []byte, now time.Time) []byte {
 	s.shown.Lock()
-	name, db, queued := s.shown.name, s.shown.db, s.shown.queued
+	name, db, queued, blocked := s.shown.name, s.shown.db, s.shown.queued, s.shown.block != nil
 	s.shown.Unlock()
 	flags := "N"
-	if queued >= 0 {
+	switch {
+	case blocked:
+		flags = "b"
+	case queued >= 0:
 		flags = "x"
 	}
 	age := now.Sub(s.conn.Opened()) / time.Second

@@ -130,6 +130,15 @@ func (l *fakeLog) Propose(_ context.Context, cmds [][]byte) (raft.Outcome, error
 	}
 }
 
+// Wait is for tests that do not wait: what finds nothing is over.
+func (l *fakeLog) Wait(ctx context.Context, cmd []byte, _ func()) (raft.Outcome, error) {
+	out, err := l.Propose(ctx, [][]byte{cmd})
+	if err == nil && isNothing(out.Replies[0].Data) {
+		return raft.Outcome{}, fmt.Errorf("%w: nobody waits in this test", raft.ErrWaitEnded)
+	}
+	return out, err
+}
+
 func (l *fakeLog) Read(ctx context.Context, fn func(context.Context) error) error {
 	l.barriers.Add(1)
 	if l.readFails != nil {

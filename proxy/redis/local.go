@@ -19,6 +19,7 @@ func localCommands() map[string]localCommand {
 		"client|info":    (*session).cmdClientInfo,
 		"client|list":    (*session).cmdClientList,
 		"client|setname": (*session).cmdClientSetName,
+		"client|unblock": (*session).cmdClientUnblock,
 		"config|get":     (*session).cmdConfigGet,
 		"echo":           (*session).cmdEcho,
 		"hello":          (*session).cmdHello,
@@ -27,6 +28,7 @@ func localCommands() map[string]localCommand {
 		"role":           (*session).cmdRole,
 		"select":         (*session).cmdSelect,
 		"time":           (*session).cmdTime,
+		"wait":           (*session).cmdWait,
 	}
 }
 
