@@ -125,9 +125,10 @@ func build(opts *options, log *slog.Logger) (*node, error) {
 		proxy:      clients,
 		admin:      operators,
 		http: admin.NewHTTP(admin.HTTPConfig{
-			Node:   replicator,
-			Build:  admin.Build{Version: version, Commit: commit, Date: date},
-			Logger: adminCfg.Logger,
+			Node:    replicator,
+			Build:   admin.Build{Version: version, Commit: commit, Date: date},
+			Logger:  adminCfg.Logger,
+			Blocked: func() int { return clients.Stats().Blocked },
 		}),
 	}, nil
 }

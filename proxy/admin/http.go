@@ -18,6 +18,8 @@ type HTTPConfig struct {
 	Node   Node
 	Build  Build
 	Logger *slog.Logger
+	// Blocked returns how many clients wait in a blocking command; nil for a node without such clients.
+	Blocked func() int
 }
 
 // HTTPServer is the side for monitoring: /metrics, /livez, /readyz.
@@ -59,7 +61,7 @@ func (s *HTTPServer) Close(ctx context.Context) error {
 
 func newHandler(cfg HTTPConfig) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(newRegistry(cfg.Node, cfg.Build), promhttp.HandlerOpts{
+	mux.Handle("GET /metrics", promhttp.HandlerFor(newRegistry(cfg), promhttp.HandlerOpts{
 		MaxRequestsInFlight: 8,
 		Timeout:             20 * time.Second,
 	}))

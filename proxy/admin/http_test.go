@@ -16,7 +16,7 @@ import (
 
 func startHTTP(t *testing.T, node Node) string {
 	t.Helper()
-	s := NewHTTP(HTTPConfig{Node: node, Build: Build{"v1", "abc", "today"}, Logger: slog.New(slog.DiscardHandler)})
+	s := NewHTTP(HTTPConfig{Node: node, Build: Build{"v1", "abc", "today"}, Logger: slog.New(slog.DiscardHandler), Blocked: func() int { return 3 }})
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -90,7 +90,7 @@ func TestHTTPMetrics(t *testing.T) {
 		`nexus_build_info{commit="abc",date="today",version="v1"} 1`,
 		`nexus_raft_role{role="leader"} 1`, `nexus_raft_role{role="follower"} 0`,
 		"nexus_raft_term 3", "nexus_raft_commit_index 12", "nexus_raft_applied_index 11", "nexus_raft_has_leader 1",
-		"nexus_raft_is_leader 1", "nexus_raft_lease_seconds 1.5", "nexus_serving 1", "nexus_raft_members 2",
+		"nexus_raft_is_leader 1", "nexus_raft_lease_seconds 1.5", "nexus_serving 1", "nexus_raft_members 2", "nexus_blocked_clients 3",
 		"nexus_raft_learners 1", `nexus_raft_peer_match_index{url="http://127.0.0.1:9023"} 10`, "go_goroutines ", "process_start_time_seconds ",
 	} {
 		if !strings.Contains(body, "\n"+want) {

@@ -15,7 +15,8 @@ type Build struct {
 // roles are the values of raft.Status.Role: nexus_raft_role has a series for each, so that a query can name them all.
 var roles = []string{"starting", "joining", "follower", "candidate", "leader", "learner", "removed", "stopped", "failed"}
 
-func newRegistry(node Node, build Build) *prometheus.Registry {
+func newRegistry(cfg HTTPConfig) *prometheus.Registry {
+	build := cfg.Build
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name:        "nexus_build_info",
 		Help:        "1, with the version of the program as labels.",
@@ -27,8 +28,14 @@ func newRegistry(node Node, build Build) *prometheus.Registry {
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		info,
-		newRaftCollector(node),
+		newRaftCollector(cfg.Node),
 	)
+	if cfg.Blocked != nil {
+		r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "nexus_blocked_clients",
+			Help: "Clients of this node that wait in a blocking command.",
+		}, func() float64 { return float64(cfg.Blocked()) }))
+	}
 	return r
 }
 
