@@ -15,7 +15,7 @@ import (
 )
 
 // startNode runs a Server with a real log of one member, and returns its address.
-func startNode(tb testing.TB) (addr string, srv *Server) {
+func startNode(tb testing.TB) (string, *Server) {
 	tb.Helper()
 	logger := slog.New(slog.NewTextHandler(io.Discard, nil))
 	bcfg := backend.NewConfig()
@@ -40,7 +40,8 @@ func startNode(tb testing.TB) (addr string, srv *Server) {
 	if err := rep.Start(ctx); err != nil {
 		tb.Fatal(err)
 	}
-	if srv, err = New(cfg, rep, store); err != nil {
+	srv, err := New(cfg, rep, store)
+	if err != nil {
 		tb.Fatal(err)
 	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
