@@ -157,7 +157,7 @@ func (a *applyLoop) next(target uint64) (applyRun, error) {
 // applyRun is consecutive entries with the groups of this node in them.
 type applyRun struct {
 	entries []Entry
-	groups  [][]groupRef // of this node, by entry
+	groups  [][]groupRef // of this node and of those who wait, by entry
 	// checkpoint is the id of the one that the last entry is, or 0.
 	checkpoint uint64
 }
@@ -180,7 +180,8 @@ func (a *applyLoop) decode(raw []raftpb.Entry) (applyRun, error) {
 			if g.origin == checkpointOrigin {
 				run.checkpoint = g.id
 			}
-			if g.origin != a.r.identity.ID || !a.r.pending.has(g.id) {
+			// The leader has to know what became of those who wait, wherever they wait.
+			if !g.waits() && (g.origin != a.r.identity.ID || !a.r.pending.has(g.id)) {
 				continue
 			}
 			run.groups[i] = append(run.groups[i], g)
@@ -199,6 +200,8 @@ func (a *applyLoop) decode(raw []raftpb.Entry) (applyRun, error) {
 
 // finish publishes that the backend holds the entries of run up to and including last.
 func (a *applyLoop) finish(run applyRun, last uint64) {
+	a.land(run, last)
+	a.observe(run, last)
 	for i := range run.entries {
 		e := &run.entries[i]
 		if e.Index > last {
@@ -210,7 +213,13 @@ func (a *applyLoop) finish(run applyRun, last uint64) {
 		a.r.applied.Store(e.Index)
 		a.r.appliedTerm.Store(e.Term)
 		for _, g := range run.groups[i] {
-			a.r.complete(g.id, outcomeOf(e, g))
+			switch {
+			case g.origin != a.r.identity.ID:
+			case g.waits():
+				a.r.completeWait(g.id, outcomeOf(e, g))
+			default:
+				a.r.complete(g.id, outcomeOf(e, g))
+			}
 		}
 		if e.Term > a.settledTerm {
 			a.settledTerm = e.Term
@@ -221,6 +230,20 @@ func (a *applyLoop) finish(run applyRun, last uint64) {
 	a.r.applyWaits.advance(a.position.Index)
 	if a.r.lagging.CompareAndSwap(true, false) {
 		a.r.mail.wake()
+	}
+}
+
+// observe shows the Sequencer the entries of run up to last.
+func (a *applyLoop) observe(run applyRun, last uint64) {
+	if a.r.observer == nil {
+		return
+	}
+	n := 0
+	for n < len(run.entries) && run.entries[n].Index <= last {
+		n++
+	}
+	if n > 0 {
+		a.r.observer.Applied(run.entries[:n])
 	}
 }
 

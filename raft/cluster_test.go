@@ -33,6 +33,7 @@ type mapStore struct {
 	hung        chan struct{} // Apply says nothing until it is closed
 	restores    []Position
 	applied     []string
+	lists       bool // commands are those of listRules
 }
 
 func newMapStore() *mapStore { return &mapStore{data: make(map[string]string)} }
@@ -79,6 +80,9 @@ func (s *mapStore) Apply(ctx context.Context, entries []Entry) error {
 
 func (s *mapStore) do(cmd string) string {
 	s.applied = append(s.applied, cmd)
+	if s.lists {
+		return s.doList(cmd)
+	}
 	if key, ok := strings.CutSuffix(cmd, "+"); ok {
 		var b [8]byte
 		copy(b[:], s.data[key])

@@ -12,7 +12,8 @@ import (
 //	stamp    milliseconds since the epoch
 //	groups   number of groups, then for each:
 //	  origin   8 bytes, little endian: the node whose Propose call waits, 0 for the sequencer's own
-//	  id       8 bytes, little endian: unique to the call within the origin's lifetime
+//	  id       8 bytes, little endian: unique to the call within the origin's lifetime. Its two highest bits are 0, or
+//	           say that the group is an attempt of a command that may wait, or the end of such a wait: see idWaits
 //	  commands number of commands, then for each: length, bytes
 //
 // An entry without data is raft's own (a new leader's first).

@@ -2,12 +2,15 @@ package raft
 
 import "errors"
 
-// The errors of Propose and Read that callers decide by. They are always wrapped with the reason.
+// The errors of Propose, Wait and Read that callers decide by. They are always wrapped with the reason.
 var (
 	// ErrNotDone means that the commands were not executed and never will be: asking again is safe.
 	ErrNotDone = errors.New("not executed")
 	// ErrOutcomeUnknown means that the commands may or may not have been executed, or still be executed later.
 	ErrOutcomeUnknown = errors.New("outcome unknown")
+	// ErrWaitEnded means that the context of Wait ended before the command was served. It was not executed and never
+	// will be.
+	ErrWaitEnded = errors.New("not served in time")
 	// ErrStopped means that this node is stopping, was removed from the cluster, or has failed.
 	ErrStopped = errors.New("node stopped")
 	// ErrRemoved means that this node was removed from the cluster for good.

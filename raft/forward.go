@@ -52,9 +52,12 @@ func (r *Replicator) forwardQueue() {
 	if leader == 0 || leader == r.identity.ID || url == "" {
 		return
 	}
+	// Those who may have to wait need a link by which the leader knows that they still do.
+	aside := r.withoutLink(leader, url)
 	for len(r.queue) > 0 && r.forwarding < maxForwards {
 		r.forwardBatch(url, r.term.Load())
 	}
+	r.queue = append(r.queue, aside...)
 }
 
 func (r *Replicator) forwardBatch(url string, term uint64) {
@@ -79,12 +82,21 @@ func (r *Replicator) forwardBatch(url string, term uint64) {
 	}
 	body := appendGroups(make([]byte, 0, r.entrySize(groups)), groups)
 	r.forwarding++
+	link := r.link
+	for _, p := range batch {
+		if p.wait != nil {
+			p.wait.link = link
+		}
+	}
 	r.spawn(func(ctx context.Context) {
-		verdicts, err := r.postProposals(ctx, url, term, body, len(batch))
+		verdicts, err := r.postProposals(ctx, url, term, link, body, len(batch))
 		r.mail.call(func() { r.forwarding-- })
 		if err != nil && !errors.Is(err, errRefused) {
 			// Unknown: settled by the log, or given up by the waiting calls.
 			r.log.Debug("forward to the leader", "leader", url, "err", err)
+			for _, p := range batch {
+				p.wait.lose() // no entry need come of it
+			}
 			return
 		}
 		var again []*proposal
@@ -106,7 +118,7 @@ func (r *Replicator) forwardBatch(url string, term uint64) {
 
 // postProposals sends groups to the leader and returns, for each, whether it was put into its log. The error wraps
 // errRefused if certainly none was.
-func (r *Replicator) postProposals(ctx context.Context, url string, term uint64, body []byte, n int) ([]bool, error) {
+func (r *Replicator) postProposals(ctx context.Context, url string, term uint64, link *waitLink, body []byte, n int) ([]bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.Timeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url+pathPropose, bytes.NewReader(body))
@@ -115,6 +127,9 @@ func (r *Replicator) postProposals(ctx context.Context, url string, term uint64,
 	}
 	req.Header.Set(headerCluster, formatID(r.identity.Cluster))
 	req.Header.Set(headerTerm, strconv.FormatUint(term, 10))
+	if link != nil {
+		req.Header.Set(headerLink, link.token)
+	}
 	resp, err := r.client.Do(req)
 	if err != nil {
 		var op *net.OpError
@@ -177,6 +192,9 @@ func (r *Replicator) servePropose(w http.ResponseWriter, req *http.Request) {
 			handedTerm: term,
 		}
 		p.bytes = p.size()
+		if ref.waits() {
+			p.link = req.Header.Get(headerLink)
+		}
 		proposals[i] = p
 	}
 	r.mail.propose(proposals...)

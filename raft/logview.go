@@ -16,6 +16,9 @@ type LogView interface {
 	// commands only Data is set, and it must not be changed. The position of one that is not on disk yet is that which
 	// it will have at least. ok is false if there are too many of them, or if the log does not reach back to index.
 	After(index uint64) (entries []Entry, ok bool)
+	// Waiting returns the commands, as they were given to Wait, that may be attempted in the entry that is being made,
+	// behind any command that may wake them; with due set, also before its first command. They must not be changed.
+	Waiting() (cmds [][]byte, due bool)
 }
 
 // LogReader is a Sequencer that looks at the log. New hands it the view, once, before anything else.
@@ -53,6 +56,15 @@ func (v *logView) After(index uint64) ([]Entry, bool) {
 		v.r.log.Debug("a look at the log was refused", "after", index, "err", err)
 	}
 	return entries, err == nil
+}
+
+func (v *logView) Waiting() (cmds [][]byte, due bool) {
+	q := v.r.waits
+	cmds = make([][]byte, 0, len(q.byID))
+	for _, w := range q.byID {
+		cmds = append(cmds, w.cmd)
+	}
+	return cmds, q.isDue()
 }
 
 func (v *logView) after(index uint64) ([]Entry, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	etcdraft "go.etcd.io/etcd/raft/v3"
@@ -48,6 +49,8 @@ func (r *Replicator) runLoop(ctx context.Context) {
 func (r *Replicator) tick() {
 	r.node.Tick()
 	r.watchOwnBackend()
+	r.waits.tick()
+	r.reopenLink()
 	if !r.leading {
 		r.progress.Store(nil)
 		return
@@ -74,6 +77,12 @@ func (r *Replicator) watchOwnBackend() {
 
 // step takes what has come.
 func (r *Replicator) step(m *mail) {
+	if len(m.messages) > 0 {
+		now := leaseClock()
+		for i := range m.messages {
+			r.heard[m.messages[i].From] = now
+		}
+	}
 	for i := range m.messages {
 		if r.ignores(&m.messages[i]) {
 			continue
@@ -108,8 +117,12 @@ func (r *Replicator) observe() {
 		if !leading || status.Term != r.term.Load() {
 			r.lease.drop()
 			r.held, r.holdIndex = false, 0
+			r.forgetWaits()
 		}
 		r.log.Info("raft", "role", roleName(status.RaftState), "term", status.Term, "leader", formatID(status.Lead))
+	}
+	if r.link != nil && r.link.term != status.Term {
+		r.closeLink()
 	}
 	r.leading = leading
 	r.role.Store(uint32(status.RaftState))
@@ -175,7 +188,7 @@ func (r *Replicator) ready() error {
 
 // dispatch moves queued proposals: into the log on the leader, to the leader elsewhere.
 func (r *Replicator) dispatch() {
-	if len(r.queue) == 0 {
+	if len(r.queue) == 0 && !r.waits.isDue() {
 		return
 	}
 	if !r.leading {
@@ -196,7 +209,7 @@ func (r *Replicator) dispatch() {
 		r.lagging.Store(true)
 		return
 	}
-	for len(r.queue) > 0 && !r.held && r.proposeBatch() {
+	for (len(r.queue) > 0 || r.waits.isDue()) && !r.held && r.proposeBatch() {
 	}
 }
 
@@ -217,23 +230,29 @@ func (r *Replicator) refuseHandedStale() {
 // proposeBatch puts the head of the queue into one entry. False: raft does not take any now.
 func (r *Replicator) proposeBatch() bool {
 	batch, rest := r.takeBatch()
-	if len(batch) == 0 {
+	if len(batch) == 0 && !r.waits.isDue() {
 		r.dropQueued(rest)
 		return true
 	}
 	stamp := max(failpoint.Now().UnixMilli(), r.disk.lastStamp)
 	groups, hold := r.sequence(stamp, batch)
-	data := appendEntry(make([]byte, 0, r.entrySize(groups)), stamp, groups)
-	err := r.node.Propose(data)
-	if err == nil {
+	// With nothing but commands that have to wait there is no entry.
+	if len(groups) > 0 {
+		data := appendEntry(make([]byte, 0, r.entrySize(groups)), stamp, groups)
+		if err := r.node.Propose(data); err != nil {
+			r.waits.rollback()
+			r.putBack(batch)
+			return false
+		}
 		r.disk.lastStamp = stamp
 		r.view.note(data)
 	}
-	if err != nil || hold {
+	if hold {
 		r.putBack(batch)
-		r.held = err == nil
+		r.held = true
 		return false
 	}
+	r.waits.commit()
 	for _, p := range batch {
 		if p.verdict != nil {
 			p.verdict <- true
@@ -259,9 +278,12 @@ func (r *Replicator) takeBatch() (batch []*proposal, used int) {
 			if !r.offer(p, term) {
 				continue
 			}
+			if p.wait != nil {
+				p.wait.link = nil
+			}
 		case p.state.Load() == proposalAbandoned:
 			continue
-		case p.handedTerm != term:
+		case p.handedTerm != term || p.waits() && r.links[p.link] == nil:
 			p.refuse()
 			continue
 		}
@@ -303,6 +325,12 @@ func (r *Replicator) sequence(stamp int64, batch []*proposal) (groups []group, h
 		}
 		if hold {
 			return r.groups, true
+		}
+		if r.waits.rules != nil && (!r.waits.empty() || slices.ContainsFunc(batch, (*proposal).isOfWait)) {
+			r.groups = r.arrange(stamp, batch, cmds)
+			clear(cmds)
+			r.cmds = cmds[:0]
+			return r.groups, false
 		}
 		at := 0
 		for _, p := range batch {

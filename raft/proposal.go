@@ -1,8 +1,10 @@
 package raft
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,6 +31,9 @@ type proposal struct {
 	done    chan struct{}
 	outcome Outcome
 	failed  error // instead of an outcome
+
+	wait *wait  // of one that may have to wait, on the node whose call it is
+	link string // of one that may have to wait and that another node handed over: see waitLink
 
 	// verdict, for one that another node handed over, says whether it was put into this leader's log in handedTerm.
 	verdict    chan bool
@@ -108,7 +113,7 @@ func (r *Replicator) Propose(ctx context.Context, cmds [][]byte) (Outcome, error
 		return Outcome{}, fmt.Errorf("%w: %w", ErrNotDone, err)
 	}
 	p := &proposal{
-		group: group{origin: r.identity.ID, id: r.nextProposal.Add(1), cmds: make([]Command, len(cmds))},
+		group: group{origin: r.identity.ID, id: r.newID(), cmds: make([]Command, len(cmds))},
 		done:  make(chan struct{}, 1),
 	}
 	for i, data := range cmds {
@@ -124,6 +129,11 @@ func (r *Replicator) Propose(ctx context.Context, cmds [][]byte) (Outcome, error
 	}
 	defer r.pendingBytes.Add(-int64(p.bytes))
 
+	return r.settleWithin(ctx, p)
+}
+
+// settleWithin hands p to the loop and waits for its outcome.
+func (r *Replicator) settleWithin(ctx context.Context, p *proposal) (Outcome, error) {
 	r.mail.propose(p)
 	timer := time.NewTimer(r.cfg.Timeout)
 	defer timer.Stop()
@@ -165,7 +175,7 @@ func (r *Replicator) giveUp(p *proposal, why error) (Outcome, error) {
 func (r *Replicator) offer(p *proposal, term uint64) bool {
 	// Registered first: the entry may be applied as soon as a leader has it.
 	r.pending.add(p, term)
-	if p.state.CompareAndSwap(proposalQueued, proposalOffered) {
+	if !p.isEnding() && p.state.CompareAndSwap(proposalQueued, proposalOffered) {
 		return true
 	}
 	r.pending.take(p.id)
@@ -193,11 +203,17 @@ func (r *Replicator) requeueLost(term uint64) {
 	lost := r.pending.takeBefore(term)
 	kept := lost[:0]
 	for _, p := range lost {
+		if p.isEnding() {
+			r.settleEnding(p)
+			continue
+		}
 		if p.state.CompareAndSwap(proposalOffered, proposalQueued) {
 			kept = append(kept, p)
 		}
 	}
 	if len(kept) > 0 {
+		// In the order in which they came: those who wait are served in it.
+		slices.SortFunc(kept, func(a, b *proposal) int { return cmp.Compare(a.id&^kindMask, b.id&^kindMask) })
 		r.mail.propose(kept...)
 	}
 }

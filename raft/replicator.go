@@ -36,9 +36,10 @@ const (
 
 // Replicator is one member of a cluster. Its methods may be called by any goroutine, at any time after New.
 type Replicator struct {
-	cfg  Config
-	log  *slog.Logger
-	mail *mailbox
+	cfg      Config
+	log      *slog.Logger
+	mail     *mailbox
+	observer Observer // or nil
 
 	ctx      context.Context // ends when the node stops or fails
 	cancel   context.CancelCauseFunc
@@ -96,6 +97,11 @@ type Replicator struct {
 	forwarding    int
 	held          bool   // an entry of the sequencer's own was proposed and has to be applied first
 	holdIndex     uint64 // its index
+	waits         *waitQueue
+	links         map[string]*waitLink     // of the nodes whose clients wait here, by token
+	link          *waitLink                // to the leader on which this node's clients wait
+	orphaned      bool                     // some of them wait on a link that broke
+	heard         map[uint64]time.Duration // on leaseClock, when a member was heard last
 	round         *readRound
 	readID        uint64
 	changes       map[uint64]chan struct{}
@@ -129,6 +135,8 @@ func New(cfg Config) (*Replicator, error) {
 		committed:  newWatermark(),
 		changes:    make(map[uint64]chan struct{}),
 		resends:    make(map[uint64]resend),
+		links:      make(map[string]*waitLink),
+		heard:      make(map[uint64]time.Duration),
 		client: &http.Client{Transport: &http.Transport{
 			DialContext:         (&net.Dialer{Timeout: time.Second}).DialContext,
 			MaxIdleConnsPerHost: 2 * maxForwards,
@@ -140,6 +148,9 @@ func New(cfg Config) (*Replicator, error) {
 	// Numbers of an earlier run of this node may still come out of the log.
 	r.nextProposal.Store(binary.LittleEndian.Uint64(seed[:]))
 	r.readID = r.nextProposal.Load()
+	r.observer, _ = cfg.Sequencer.(Observer)
+	rules, _ := cfg.Sequencer.(Waiting)
+	r.waits = newWaitQueue(rules, cfg.MaxBatchCommands, &r.pendingBytes, r.isAbsent)
 	r.role.Store(roleStarting)
 	r.ctx, r.cancel = context.WithCancelCause(context.Background())
 	if reader, ok := cfg.Sequencer.(LogReader); ok {
@@ -327,6 +338,7 @@ func (r *Replicator) listen() error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+pathIdentity, r.serveIdentity)
 	mux.HandleFunc("POST "+pathPropose, r.ofCluster(r.servePropose))
+	mux.HandleFunc("GET "+pathWait, r.ofCluster(r.serveWait))
 	mux.HandleFunc("POST "+pathMembership, r.ofCluster(r.serveMembership))
 	mux.HandleFunc("GET "+pathDigest, r.ofCluster(r.serveDigest))
 	mux.HandleFunc("GET "+pathSnapshot, r.ofCluster(r.serveSnapshot))

@@ -86,7 +86,11 @@ func (a *applyLoop) jump(to Position) {
 	if to.Index > a.highest {
 		// What was committed on the way was not seen here.
 		r.loseOutcomes(to.Term)
+		r.mail.call(r.forgetWaits)
 		a.highest = to.Index
+	}
+	if r.observer != nil {
+		r.observer.Applied(nil)
 	}
 	a.position = to
 	a.settledTerm = max(a.settledTerm, to.Term)

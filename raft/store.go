@@ -111,6 +111,14 @@ type Sequencer interface {
 	Sequence(stamp int64, cmds []Command) (before []Command, hold bool)
 }
 
+// Observer may be implemented by a Sequencer that wants to see, on every member, what was applied.
+type Observer interface {
+	// Applied is called after entries were applied and before whoever waits for their outcome is told, by one
+	// goroutine, which it must not hold up. It may get entries again, and must not keep them. Without entries, the
+	// Store was restored from a snapshot: anything may have changed.
+	Applied(entries []Entry)
+}
+
 // BehindError says that the backend holds Position, which is not where the log was applied up to.
 type BehindError struct {
 	Position Position

@@ -33,6 +33,14 @@ func (s *session) run(cmd redcon.Command) {
 		}
 		return
 	}
+	if d.Spec.MayBlock() {
+		if b, ok := d.Spec.Blocks(cmd.Args); ok {
+			if s.endPhase(); !s.ended {
+				s.runBlocking(cmd, d, b)
+			}
+			return
+		}
+	}
 	switch d.Policy {
 	case policy.Write, policy.WriteTime:
 		s.addWrite(cmd, d)

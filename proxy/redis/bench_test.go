@@ -33,6 +33,10 @@ func (l *instantLog) Propose(_ context.Context, cmds [][]byte) (raft.Outcome, er
 	return out, nil
 }
 
+func (l *instantLog) Wait(ctx context.Context, cmd []byte, _ func()) (raft.Outcome, error) {
+	return l.Propose(ctx, [][]byte{cmd})
+}
+
 func (l *instantLog) Read(ctx context.Context, fn func(context.Context) error) error { return fn(ctx) }
 func (l *instantLog) Status() raft.Status                                            { return raft.Status{ID: 1, Leader: 1} }
 

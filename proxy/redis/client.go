@@ -72,9 +72,13 @@ func (s *session) cmdClientList(dst []byte, args [][]byte) []byte {
 func (s *session) appendClientLine(dst []byte, now time.Time) []byte {
 	s.shown.Lock()
 	name, db, queued, protocol := s.shown.name, s.shown.db, s.shown.queued, s.shown.protocol
+	blocked := s.shown.block != nil
 	s.shown.Unlock()
 	flags := "N"
-	if queued >= 0 {
+	switch {
+	case blocked:
+		flags = "b"
+	case queued >= 0:
 		flags = "x"
 	}
 	age := now.Sub(s.conn.Opened()) / time.Second

@@ -10,6 +10,7 @@ func (s *Server) Collector() prometheus.Collector { return collector{s} }
 
 var (
 	descClients = prometheus.NewDesc("nexus_redis_clients", "Redis clients that are connected.", nil, nil)
+	descBlocked = prometheus.NewDesc("nexus_redis_clients_blocked", "Redis clients that wait in a blocking command.", nil, nil)
 	descRefused = prometheus.NewDesc("nexus_redis_clients_refused_total", "Redis clients that found no room.", nil, nil)
 	descPanics  = prometheus.NewDesc("nexus_redis_session_panics_total", "Sessions that a bug ended.", nil, nil)
 	descErrors  = prometheus.NewDesc("nexus_redis_errors_total",
@@ -20,7 +21,7 @@ var (
 )
 
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descClients, descRefused, descPanics, descErrors, descCommands} {
+	for _, d := range []*prometheus.Desc{descClients, descBlocked, descRefused, descPanics, descErrors, descCommands} {
 		ch <- d
 	}
 	c.srv.metrics.reads.Describe(ch)
@@ -33,6 +34,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value), labels...)
 	}
 	ch <- prometheus.MustNewConstMetric(descClients, prometheus.GaugeValue, float64(st.Clients))
+	ch <- prometheus.MustNewConstMetric(descBlocked, prometheus.GaugeValue, float64(st.Blocked))
 	counter(descRefused, st.Refused)
 	counter(descPanics, st.Panics)
 	counter(descErrors, st.NotDone, "not_done")

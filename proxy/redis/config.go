@@ -31,6 +31,9 @@ type Config struct {
 	// MaxTransactionBytes bounds the commands queued between MULTI and EXEC.
 	MaxTransactionBytes int
 
+	// Arrivals is what the Sequencer tells the Server about what was applied. Both get the same.
+	Arrivals *Arrivals
+
 	Logger *slog.Logger
 }
 
@@ -45,6 +48,7 @@ func NewConfig() Config {
 		MaxPipelineCommands: 4096,
 		MaxPipelineBytes:    1 << 20,
 		MaxTransactionBytes: 64 << 20,
+		Arrivals:            NewArrivals(),
 		Logger:              slog.Default(),
 	}
 }
@@ -74,6 +78,9 @@ func (c *Config) Validate() error {
 	}
 	if err := c.Limits.Validate(); err != nil {
 		return fmt.Errorf("config: Limits: %w", err)
+	}
+	if c.Arrivals == nil {
+		return errors.New("config: Arrivals is nil")
 	}
 	if c.Logger == nil {
 		return errors.New("config: Logger is nil")

@@ -106,6 +106,9 @@ func (l *fakeLog) After(index uint64) ([]raft.Entry, bool) {
 	return l.entries[index+1-first:], true
 }
 
+// Waiting implements raft.LogView: nobody waits.
+func (l *fakeLog) Waiting() ([][]byte, bool) { return nil, false }
+
 func (l *fakeLog) Propose(_ context.Context, cmds [][]byte) (raft.Outcome, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -152,6 +155,15 @@ func (l *fakeLog) propose(cmds [][]byte) (raft.Outcome, error) {
 		}
 		return out, nil
 	}
+}
+
+// Wait is for tests that do not wait: what finds nothing is over.
+func (l *fakeLog) Wait(ctx context.Context, cmd []byte, _ func()) (raft.Outcome, error) {
+	out, err := l.Propose(ctx, [][]byte{cmd})
+	if err == nil && isNothing(out.Replies[0].Data) {
+		return raft.Outcome{}, fmt.Errorf("%w: nobody waits in this test", raft.ErrWaitEnded)
+	}
+	return out, err
 }
 
 func (l *fakeLog) Read(ctx context.Context, fn func(context.Context) error) error {

@@ -19,6 +19,7 @@ func localCommands() map[string]localCommand {
 		"client|info":    (*session).cmdClientInfo,
 		"client|list":    (*session).cmdClientList,
 		"client|setname": (*session).cmdClientSetName,
+		"client|unblock": (*session).cmdClientUnblock,
 		"config|get":     (*session).cmdConfigGet,
 		"echo":           (*session).cmdEcho,
 		"hello":          (*session).cmdHello,
@@ -28,6 +29,7 @@ func localCommands() map[string]localCommand {
 		"select":         (*session).cmdSelect,
 		"time":           (*session).cmdTime,
 		"unwatch":        (*session).cmdUnwatch,
+		"wait":           (*session).cmdWait,
 	}
 }
 

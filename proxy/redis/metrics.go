@@ -10,10 +10,12 @@ import (
 	"github.com/nexus-replication/nexus/raft"
 )
 
-// Stats of a Server. All but Clients count since it was made.
+// Stats of a Server. All but Clients and Blocked count since it was made.
 type Stats struct {
 	// Clients are the connections that are open now.
 	Clients int
+	// Blocked are those of them that wait in a blocking command.
+	Blocked int
 	// Refused counts the clients that found no room.
 	Refused uint64
 	// Panics counts the sessions that a bug ended.
@@ -31,6 +33,7 @@ type metrics struct {
 	// reads and writes time phases: from the moment at which their commands are handed on to that at which the last is
 	// answered.
 	reads, writes prometheus.Histogram
+	blocked       atomic.Int64
 }
 
 // phaseBuckets are bounds in seconds, from a read under a lease to a request that is given up.
@@ -69,6 +72,7 @@ func (m *metrics) failed(err error) {
 // Stats returns what the server has counted. It may be called from any goroutine.
 func (s *Server) Stats() Stats {
 	st := Stats{
+		Blocked: int(s.metrics.blocked.Load()),
 		Panics:  s.metrics.panics.Load(),
 		NotDone: s.metrics.notDone.Load(),
 		Unknown: s.metrics.unknown.Load(),

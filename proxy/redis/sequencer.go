@@ -25,12 +25,15 @@ type Sequencer struct {
 	index DeadlineIndex
 	table *policy.Table
 	ctx   policy.Context
+	// arrivals is told of what was applied.
+	arrivals *Arrivals
 
 	swaps   []swap
 	touched touched
 	// Scratch. Sequence is called by one goroutine at a time.
-	items []backend.Item
-	args  [][]byte
+	items  []backend.Item
+	args   [][]byte
+	brings []policy.Brought
 }
 
 // swap is a SWAPDB that may not be applied yet: until then, the index knows keys under the database they will leave.
@@ -47,6 +50,8 @@ func NewSequencer(cfg Config, index DeadlineIndex) *Sequencer {
 		index: index,
 		table: policy.NewTable(),
 		ctx:   policy.Context{Databases: cfg.Databases, ReservedDB: cfg.ReservedDB},
+
+		arrivals: cfg.Arrivals,
 	}
 	q.touched.table, q.touched.ctx = q.table, q.ctx
 	return q

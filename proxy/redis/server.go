@@ -27,6 +27,10 @@ type Replicator interface {
 	// makes the leader's sequencer log what is due, and returns when that is applied here. It may hold on to cmds
 	// after it returned an error.
 	Propose(ctx context.Context, cmds [][]byte) (raft.Outcome, error)
+	// Wait is Propose for one command that may have to wait for others. It returns when cmd was served, or with
+	// raft.ErrWaitEnded when ctx ended before that and cmd was not and will not be executed. parked is called, by this
+	// goroutine, when cmd has to wait.
+	Wait(ctx context.Context, cmd []byte, parked func()) (raft.Outcome, error)
 	// Read calls fn when the local backend holds everything that was committed when Read was called. It may call fn
 	// again, and returns nil only if what the last call read is linearizable.
 	Read(ctx context.Context, fn func(context.Context) error) error
@@ -159,6 +163,7 @@ func (s *Server) Close(ctx context.Context) error {
 		s.mu.Unlock()
 		list := s.sessionList()
 		for _, c := range list {
+			c.unblock(errLeaving)
 			c.closeIdle()
 		}
 		if len(list) == 0 {

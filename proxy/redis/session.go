@@ -47,6 +47,8 @@ type session struct {
 	// failed is set when a phase failed because of the machine. The rest of the batch is refused quickly, instead of
 	// one timeout after the other, and in order, instead of around a write whose outcome is unknown.
 	failed bool
+	// planning is set while EXEC runs commands of the session itself: those do not wait.
+	planning bool
 
 	out    []byte // replies not sent yet
 	phase  phase
@@ -60,6 +62,7 @@ type session struct {
 		db       int
 		queued   int // -1 outside of MULTI
 		protocol backend.Protocol
+		block    *block // or nil
 	}
 	lastActive  atomic.Int64 // nanoseconds since the epoch
 	lastCommand atomic.Pointer[policy.Spec]

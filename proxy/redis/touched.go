@@ -47,6 +47,22 @@ func (t *touched) begin(before, cmds []raft.Command) {
 	for i := range cmds {
 		t.note(cmds[i].Data, beingMade)
 	}
+	t.noteWaiting(len(before)+len(cmds) > 0)
+}
+
+// noteWaiting notes what those who wait may do when they are served in the entry that is being made, which woken says is
+// possible at all.
+func (t *touched) noteWaiting(woken bool) {
+	if t.log == nil {
+		return
+	}
+	waiting, due := t.log.Waiting()
+	if !woken && !due {
+		return
+	}
+	for _, cmd := range waiting {
+		t.note(cmd, beingMade)
+	}
 }
 
 // end forgets everything.

@@ -185,6 +185,8 @@ func (s *session) plan(t *transaction) (steps []step, items []backend.Item, plai
 	steps = make([]step, 0, len(t.cmds))
 	items = make([]backend.Item, 0, len(t.cmds))
 	plain = true
+	s.planning = true
+	defer func() { s.planning = false }()
 	now := failpoint.Now().UnixMilli()
 	for i := range t.cmds {
 		st, item, sent := s.planOne(&t.cmds[i], now)

@@ -216,7 +216,11 @@ type fakeView struct {
 	first   uint64
 	entries []raft.Entry
 	looks   int
+	waiting [][]byte
+	due     bool
 }
+
+func (v *fakeView) Waiting() ([][]byte, bool) { return v.waiting, v.due }
 
 func (v *fakeView) After(index uint64) ([]raft.Entry, bool) {
 	v.looks++
@@ -294,6 +298,33 @@ func TestSequencerConditions(t *testing.T) {
 	q.Sequence(100, alone)
 	if string(alone[0].Data) != string(backend.AppendOp(nil)) {
 		t.Error("a condition held without a log")
+	}
+}
+
+// Who waits may be served in the entry before a transaction, and what is moved to then counts.
+func TestSequencerConditionsAndWaiters(t *testing.T) {
+	view := &fakeView{first: 10, entries: []raft.Entry{{Position: raft.Position{Term: 1, Index: 10}}}}
+	view.waiting = [][]byte{testOp(0, 0, "BLMOVE from to LEFT RIGHT 0")}
+	q := NewSequencer(NewConfig(), &fakeIndex{})
+	q.ReadLog(view)
+	push := raft.Command{Data: testOp(0, 0, "RPUSH other x")}
+	for _, tc := range []struct {
+		name string
+		due  bool
+		cmds []raft.Command
+		void bool
+	}{
+		{"nothing comes before it", false, []raft.Command{conditional(10, "to", "INCR x")}, false},
+		{"a command that may wake one comes before it", false, []raft.Command{push, conditional(10, "to", "INCR x")}, true},
+		{"one is to be tried first", true, []raft.Command{conditional(10, "to", "INCR x")}, true},
+		{"nobody waits for what is watched", true, []raft.Command{push, conditional(10, "third", "INCR x")}, false},
+	} {
+		view.due = tc.due
+		q.Sequence(100, tc.cmds)
+		last := tc.cmds[len(tc.cmds)-1].Data
+		if void := string(last) == string(backend.AppendOp(nil)); void != tc.void {
+			t.Errorf("%s: void %v", tc.name, void)
+		}
 	}
 }
 

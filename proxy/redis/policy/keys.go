@@ -6,6 +6,8 @@ type keyFinder func(dst, args [][]byte) (keys [][]byte, exact bool)
 
 // keyFinders of the commands that need one, by name.
 var keyFinders = map[string]keyFinder{
+	"blmpop":            timedKeys,
+	"bzmpop":            timedKeys,
 	"copy":              copyKeys,
 	"georadius":         geoKeys(6),
 	"georadiusbymember": geoKeys(5),
@@ -65,6 +67,14 @@ func countedKeys(n int) keyFinder {
 		}
 		return append(dst, args[n+1:n+1+int(count)]...), true
 	}
+}
+
+// timedKeys finds keys after a timeout and their number.
+func timedKeys(dst, args [][]byte) ([][]byte, bool) {
+	if len(args) < 3 {
+		return dst, false
+	}
+	return countedKeys(1)(dst, args[1:])
 }
 
 func sortKeys(dst, args [][]byte) ([][]byte, bool) {

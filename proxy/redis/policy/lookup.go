@@ -28,6 +28,7 @@ func NewTable() *Table {
 		s := leaves[i]
 		s.resolve = resolvers[s.Name]
 		s.find = keyFinders[s.Name]
+		s.block = blockers[s.Name]
 		if s.Policy == Refused && s.reply == "" {
 			s.reply = refusal(s.Name, s.Note)
 		}

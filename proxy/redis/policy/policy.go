@@ -70,6 +70,7 @@ type Spec struct {
 	reply   string
 	resolve resolver
 	find    keyFinder
+	block   func(args [][]byte) (Blocking, bool)
 }
 
 // Context is what Lookup needs to know about the deployment.

@@ -21,7 +21,6 @@ var resolvers = map[string]resolver{
 	"sort":              resolveSort,
 	"swapdb":            resolveSwapDB,
 	"xadd":              resolveXAdd,
-	"xread":             resolveXRead,
 	"xtrim":             resolveXTrim,
 }
 
@@ -29,7 +28,6 @@ var resolvers = map[string]resolver{
 var (
 	errSortStore = refusal("sort", "BY together with STORE may store other elements on every node; sort first, then write the result")
 	errAutoID    = refusal("xadd", "an ID that the server completes is not supported; give the whole ID, as <ms>-<seq>")
-	errXReadWait = refusal("xread", "BLOCK is not supported; use the form that does not block")
 )
 
 // Errors of Redis about the number of a database.
@@ -89,22 +87,6 @@ func resolveXTrim(args [][]byte, _ Context) (Policy, string) {
 		return WriteTime, errText
 	}
 	return Write, errText
-}
-
-// resolveXRead refuses BLOCK, read as Redis reads it: any other mistake in the
-// arguments is left for the backend to report.
-func resolveXRead(args [][]byte, _ Context) (Policy, string) {
-	for i := 1; i < len(args)-1; i++ {
-		switch {
-		case isOption(args[i], "block"):
-			return Refused, errXReadWait
-		case isOption(args[i], "count"):
-			i++
-		default: // STREAMS, or an error
-			return Read, ""
-		}
-	}
-	return Read, ""
 }
 
 func resolveSort(args [][]byte, _ Context) (Policy, string) {

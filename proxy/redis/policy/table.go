@@ -13,7 +13,6 @@ var (
 const (
 	noteACL        = "users and permissions would be those of one backend, not of the cluster"
 	noteBackend    = "it administers a single backend, which Nexus manages itself"
-	noteBlocking   = "blocking commands are not supported; use the form that does not block"
 	noteChance     = "each node would choose other members; use SRANDMEMBER and SREM"
 	noteClient     = "it would change or describe a connection of the proxy to its backend, not the client's own"
 	noteCluster    = "Redis Cluster is not offered"
@@ -22,7 +21,6 @@ const (
 	noteOneNode    = "it shows or changes one backend only, not the cluster"
 	notePubSub     = "messages would reach the subscribers of one node only"
 	noteScript     = "scripts are not supported, as they could do something else on every node"
-	noteWait       = "every acknowledged write is on a quorum already"
 )
 
 // containers are the commands that only carry subcommands. Their arity counts
@@ -73,14 +71,14 @@ var leaves = []Spec{
 	{Name: "bitfield_ro", Arity: -2, Policy: Read, Keys: oneKey},
 	{Name: "bitop", Arity: -4, Policy: Write, Keys: Keys{First: 2, Last: -1, Step: 1}},
 	{Name: "bitpos", Arity: -3, Policy: Read, Keys: oneKey},
-	{Name: "blmove", Arity: 6, Policy: Refused, Keys: twoKeys, Note: noteBlocking},
-	{Name: "blmpop", Arity: -5, Policy: Refused, Keys: Keys{Movable: true}, Note: noteBlocking},
-	{Name: "blpop", Arity: -3, Policy: Refused, Keys: Keys{First: 1, Last: -2, Step: 1}, Note: noteBlocking},
-	{Name: "brpop", Arity: -3, Policy: Refused, Keys: Keys{First: 1, Last: -2, Step: 1}, Note: noteBlocking},
-	{Name: "brpoplpush", Arity: 4, Policy: Refused, Keys: twoKeys, Note: noteBlocking},
-	{Name: "bzmpop", Arity: -5, Policy: Refused, Keys: Keys{Movable: true}, Note: noteBlocking},
-	{Name: "bzpopmax", Arity: -3, Policy: Refused, Keys: Keys{First: 1, Last: -2, Step: 1}, Note: noteBlocking},
-	{Name: "bzpopmin", Arity: -3, Policy: Refused, Keys: Keys{First: 1, Last: -2, Step: 1}, Note: noteBlocking},
+	{Name: "blmove", Arity: 6, Policy: Write, Keys: twoKeys},
+	{Name: "blmpop", Arity: -5, Policy: Write, Keys: Keys{Movable: true}},
+	{Name: "blpop", Arity: -3, Policy: Write, Keys: Keys{First: 1, Last: -2, Step: 1}},
+	{Name: "brpop", Arity: -3, Policy: Write, Keys: Keys{First: 1, Last: -2, Step: 1}},
+	{Name: "brpoplpush", Arity: 4, Policy: Write, Keys: twoKeys},
+	{Name: "bzmpop", Arity: -5, Policy: Write, Keys: Keys{Movable: true}},
+	{Name: "bzpopmax", Arity: -3, Policy: Write, Keys: Keys{First: 1, Last: -2, Step: 1}},
+	{Name: "bzpopmin", Arity: -3, Policy: Write, Keys: Keys{First: 1, Last: -2, Step: 1}},
 	{Name: "client|caching", Arity: 3, Policy: Refused, Note: noteClient},
 	{Name: "client|getname", Arity: 2, Policy: Local},
 	{Name: "client|getredir", Arity: 2, Policy: Refused, Note: noteClient},
@@ -95,7 +93,7 @@ var leaves = []Spec{
 	{Name: "client|setname", Arity: 3, Policy: Local},
 	{Name: "client|tracking", Arity: -3, Policy: Refused, Note: noteClient},
 	{Name: "client|trackinginfo", Arity: 2, Policy: Refused, Note: noteClient},
-	{Name: "client|unblock", Arity: -3, Policy: Refused, Note: noteClient},
+	{Name: "client|unblock", Arity: -3, Policy: Local},
 	{Name: "client|unpause", Arity: 2, Policy: Refused, Note: noteClient},
 	{Name: "cluster|addslots", Arity: -3, Policy: Refused, Note: noteCluster, reply: errCluster},
 	{Name: "cluster|addslotsrange", Arity: -4, Policy: Refused, Note: noteCluster, reply: errCluster},
@@ -344,7 +342,7 @@ var leaves = []Spec{
 	{Name: "unlink", Arity: -2, Policy: Write, Keys: allKeys},
 	{Name: "unsubscribe", Arity: -1, Policy: Refused, Note: notePubSub},
 	{Name: "unwatch", Arity: 1, Policy: Local},
-	{Name: "wait", Arity: 3, Policy: Refused, Note: noteWait},
+	{Name: "wait", Arity: 3, Policy: Local},
 	{Name: "watch", Arity: -2, Policy: Local, Keys: allKeys},
 	{Name: "xack", Arity: -4, Policy: Write, Keys: oneKey},
 	{Name: "xadd", Arity: -5, Policy: WriteTime, Keys: oneKey},

@@ -1,0 +1,206 @@
+package redis
+
+import (
+	"bytes"
+	"strconv"
+	"strings"
+
+	backend "github.com/nexus-replication/nexus/appliers/redis"
+	"github.com/nexus-replication/nexus/proxy/redis/policy"
+	"github.com/nexus-replication/nexus/raft"
+)
+
+var _ raft.Waiting = (*Sequencer)(nil)
+
+// A topic is a key that may come to hold something of one kind: the letter of the kind, the database, a colon and the
+// key.
+var topicLetters = [...]byte{policy.KindList: 'l', policy.KindZSet: 'z', policy.KindStream: 's', policy.KindGroup: 'g'}
+
+func topicOf(kind policy.Kind, db int, key []byte) string {
+	var b strings.Builder
+	b.Grow(len(key) + 5)
+	b.WriteByte(topicLetters[kind])
+	b.WriteString(strconv.Itoa(db))
+	b.WriteByte(':')
+	b.Write(key)
+	return b.String()
+}
+
+// keyOf is the key of a topic.
+func keyOf(topic string) []byte {
+	_, key, _ := strings.Cut(topic, ":")
+	return []byte(key)
+}
+
+// waitingCommand is a command that waits, out of its op.
+type waitingCommand struct {
+	item backend.Item
+	args [][]byte
+	spec *policy.Spec
+}
+
+// openWaiting reads the op of a command that was given to Wait, which has one item.
+func openWaiting(table *policy.Table, ctx policy.Context, data []byte) (c waitingCommand, ok bool) {
+	items, err := backend.DecodeOp(data, nil)
+	if err != nil || len(items) != 1 {
+		return c, false
+	}
+	c.item = items[0]
+	if c.args, err = backend.ParseCommand(c.item.Cmd, nil); err != nil {
+		return c, false
+	}
+	c.spec = table.Lookup(c.args, ctx).Spec
+	return c, c.spec != nil
+}
+
+// Wants implements raft.Waiting.
+func (q *Sequencer) Wants(cmd []byte) raft.Wants {
+	c, ok := openWaiting(q.table, q.ctx, cmd)
+	if !ok {
+		return raft.Wants{}
+	}
+	b, _ := c.spec.WaitsFor(c.args)
+	w := raft.Wants{Takes: b.Takes}
+	for i, key := range b.Keys {
+		if !containsKey(b.Keys[:i], key) {
+			w.Topics = append(w.Topics, topicOf(b.Kind, c.item.DB, key))
+		}
+	}
+	return w
+}
+
+func containsKey(keys [][]byte, key []byte) bool {
+	for _, k := range keys {
+		if bytes.Equal(k, key) {
+			return true
+		}
+	}
+	return false
+}
+
+// Wakes implements raft.Waiting.
+func (q *Sequencer) Wakes(cmd []byte, dst []raft.Wake) (wakes []raft.Wake, all bool) {
+	items, err := backend.DecodeOp(cmd, q.items[:0])
+	q.items = items
+	if err != nil {
+		return dst, true
+	}
+	for i := range items {
+		if q.brings, all = appendBrings(q.table, q.ctx, q.brings[:0], &items[i]); all {
+			return dst, true
+		}
+		for _, b := range q.brings {
+			dst = append(dst, raft.Wake{Topic: topicOf(b.Kind, b.DB, b.Key), N: b.N, Sure: b.Exact && len(items) == 1})
+		}
+	}
+	return dst, false
+}
+
+// appendBrings is AppendBrings for an item of an op. Databases are filled in.
+func appendBrings(table *policy.Table, ctx policy.Context, dst []policy.Brought, item *backend.Item) (brings []policy.Brought, all bool) {
+	args, err := backend.ParseCommand(item.Cmd, nil)
+	if err != nil {
+		return dst, true
+	}
+	if item.Flags&backend.ItemExpire != 0 {
+		return appendExpired(dst, item.DB, args)
+	}
+	spec := table.Lookup(args, ctx).Spec
+	if spec == nil || spec.Policy == policy.Refused {
+		return dst, true // a script, or what nobody knows
+	}
+	from := len(dst)
+	dst, all = spec.AppendBrings(dst, args)
+	for i := from; i < len(dst); i++ {
+		if dst[i].DB == policy.CurrentDB {
+			dst[i].DB = item.DB
+		}
+	}
+	return dst, all
+}
+
+// appendExpired names the keys that an ExpireItem deletes.
+func appendExpired(dst []policy.Brought, db int, args [][]byte) (brings []policy.Brought, all bool) {
+	if len(args) < 3 {
+		return dst, true
+	}
+	n, err := strconv.Atoi(string(args[2]))
+	if err != nil || n < 0 || n > len(args)-3 {
+		return dst, true
+	}
+	for _, key := range args[3 : 3+n] {
+		dst = append(dst, policy.Brought{DB: db, Key: key, Kind: policy.KindGroup, N: policy.Unknown})
+	}
+	return dst, false
+}
+
+// Attempt implements raft.Waiting. A command that is tried again asks for the type of each of its keys first: one that
+// holds something else by now is no error for who waits already.
+func (q *Sequencer) Attempt(stamp int64, cmd []byte, topics []string) []byte {
+	if topics == nil {
+		return q.rewrite(stamp, cmd, nil, nil)
+	}
+	c, ok := openWaiting(q.table, q.ctx, cmd)
+	if !ok {
+		return q.rewrite(stamp, cmd, nil, nil)
+	}
+	items := make([]backend.Item, 0, len(topics)+1)
+	keys := make([][]byte, 0, len(topics))
+	for _, topic := range topics {
+		key := keyOf(topic)
+		keys = append(keys, key)
+		items = append(items, backend.Item{DB: c.item.DB, Cmd: appendRequest(nil, []byte("TYPE"), key)})
+	}
+	items = append(items, backend.Item{DB: c.item.DB, Flags: c.item.Flags,
+		Cmd: appendRequest(nil, c.spec.BlockingKeys(c.args, keys)...)})
+	return q.rewrite(stamp, backend.AppendOp(nil, items...), nil, nil)
+}
+
+const (
+	replyNoArray  = "*-1\r\n"
+	replyNoBulk   = "$-1\r\n"
+	replyNothing3 = "_\r\n"
+	replyUnblock  = "-UNBLOCKED the stream key no longer exists\r\n"
+)
+
+// Answer implements raft.Waiting. It may be called by any goroutine.
+func (q *Sequencer) Answer(cmd, reply []byte) (answer []byte, served bool) {
+	again, wrong, none := false, false, false
+	c, _ := openWaiting(q.table, q.ctx, cmd)
+	var kind policy.Kind
+	if c.spec != nil {
+		b, _ := c.spec.WaitsFor(c.args)
+		kind = b.Kind
+	}
+	for len(reply) > 0 && reply[0] == '+' {
+		line, rest, _ := bytes.Cut(reply, []byte("\r\n"))
+		reply, again = rest, true
+		switch string(line) {
+		case "+none":
+			none = true
+		case kindTypes[kind]:
+		default:
+			wrong = true
+		}
+	}
+	switch {
+	case isNothing(reply):
+		return nil, false
+	case !again:
+		return reply, true
+	case kind == policy.KindGroup && (wrong || none) && bytes.HasPrefix(reply, []byte("-")):
+		return []byte(replyUnblock), true
+	case wrong && bytes.HasPrefix(reply, []byte("-WRONGTYPE ")):
+		return nil, false
+	}
+	return reply, true
+}
+
+var kindTypes = [...]string{
+	policy.KindList: "+list", policy.KindZSet: "+zset", policy.KindStream: "+stream", policy.KindGroup: "+stream",
+}
+
+// isNothing reports whether a reply says that there was nothing.
+func isNothing(reply []byte) bool {
+	return string(reply) == replyNoArray || string(reply) == replyNoBulk || string(reply) == replyNothing3
+}
