@@ -181,7 +181,7 @@ func TestBlockedClientAndItsNodeDie(t *testing.T) {
 	leader, follower := must(c.Leader(ctx))(t), must(c.Follower(ctx))(t)
 	db := client(t, leader, 0)
 	for _, n := range []*cluster.Node{leader, follower} {
-		conn := dialRaw(t, n.Addr())
+		conn := dialRaw(t, n.Addr(), 2)
 		must(conn.conn.Write([]byte("*3\r\n$5\r\nBLPOP\r\n$1\r\nk\r\n$1\r\n0\r\n")))(t)
 		awaitBlocked(t, n, 1)
 		check(t, conn.conn.Close())
@@ -228,7 +228,7 @@ func TestBlockingTimeouts(t *testing.T) {
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
 	for i := range 12 {
-		conn := dialRaw(t, c.Nodes[i%3].Addr())
+		conn := dialRaw(t, c.Nodes[i%3].Addr(), 2)
 		wg.Go(func() {
 			for n := 0; ; n++ {
 				select {

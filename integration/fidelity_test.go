@@ -17,19 +17,22 @@ import (
 	"github.com/nexus-replication/nexus/integration/cluster"
 )
 
-// TestFidelity compares the replies of a cluster with those of a plain redis-server, byte for byte.
+// TestFidelity compares the replies of a cluster with those of a plain redis-server, byte for byte, in both protocols.
 func TestFidelity(t *testing.T) {
 	t.Parallel()
 	corpus := readCorpus(t)
 	if len(corpus) < 300 {
 		t.Fatalf("the corpus has %d commands, want at least 300", len(corpus))
 	}
-	plain, other := dialRaw(t, startRedis(t).Addr()), dialRaw(t, startRedis(t).Addr())
-	want := make([][]byte, len(corpus))
-	for i, command := range corpus {
-		want[i] = must(plain.do(command))(t)
-		if again := must(other.do(command))(t); !bytes.Equal(want[i], again) {
-			t.Errorf("%q does not belong in the corpus: one redis-server answers %q, another %q", command, want[i], again)
+	want := make(map[int][][]byte)
+	for _, protocol := range []int{2, 3} {
+		plain, other := dialRaw(t, startRedis(t).Addr(), protocol), dialRaw(t, startRedis(t).Addr(), protocol)
+		for _, command := range corpus {
+			reply := must(plain.do(command))(t)
+			if again := must(other.do(command))(t); !bytes.Equal(reply, again) {
+				t.Errorf("%q does not belong in the corpus: one redis-server answers %q, another %q", command, reply, again)
+			}
+			want[protocol] = append(want[protocol], reply)
 		}
 	}
 	if t.Failed() {
@@ -39,25 +42,28 @@ func TestFidelity(t *testing.T) {
 	c := startCluster(t)
 	ctx := within(t, 60*time.Second)
 	for name, n := range map[string]*cluster.Node{"leader": must(c.Leader(ctx))(t), "follower": must(c.Follower(ctx))(t)} {
-		check(t, client(t, n, 0).FlushAll(ctx).Err())
-		t.Run(name, func(t *testing.T) {
-			conn := dialRaw(t, n.Addr())
-			for i, command := range corpus {
-				if got := must(conn.do(command))(t); !bytes.Equal(got, want[i]) {
-					t.Errorf("%q\n  cluster %q\n  redis   %q", command, got, want[i])
+		for protocol, want := range want {
+			name := fmt.Sprintf("%s, RESP%d", name, protocol)
+			check(t, client(t, n, 0).FlushAll(ctx).Err())
+			t.Run(name, func(t *testing.T) {
+				conn := dialRaw(t, n.Addr(), protocol)
+				for i, command := range corpus {
+					if got := must(conn.do(command))(t); !bytes.Equal(got, want[i]) {
+						t.Errorf("%q\n  cluster %q\n  redis   %q", command, got, want[i])
+					}
 				}
-			}
-		})
-		check(t, client(t, n, 0).FlushAll(ctx).Err())
-		t.Run(name+", pipelined", func(t *testing.T) {
-			conn := dialRaw(t, n.Addr())
-			got := must(conn.pipeline(corpus))(t)
-			for i, command := range corpus {
-				if !bytes.Equal(got[i], want[i]) {
-					t.Errorf("%q\n  cluster %q\n  redis   %q", command, got[i], want[i])
+			})
+			check(t, client(t, n, 0).FlushAll(ctx).Err())
+			t.Run(name+", pipelined", func(t *testing.T) {
+				conn := dialRaw(t, n.Addr(), protocol)
+				got := must(conn.pipeline(corpus))(t)
+				for i, command := range corpus {
+					if !bytes.Equal(got[i], want[i]) {
+						t.Errorf("%q\n  cluster %q\n  redis   %q", command, got[i], want[i])
+					}
 				}
-			}
-		})
+			})
+		}
 	}
 	if _, err := c.AwaitEqual(within(t, 10*time.Second)); err != nil {
 		t.Error(err)
@@ -68,7 +74,7 @@ func TestFidelity(t *testing.T) {
 func TestDigestsAfterCorpus(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t)
-	conn := dialRaw(t, c.Nodes[1].Addr())
+	conn := dialRaw(t, c.Nodes[1].Addr(), 2)
 	for _, command := range readCorpus(t) {
 		switch strings.ToUpper(command[0]) {
 		case "FLUSHALL", "FLUSHDB", "SWAPDB":
@@ -121,17 +127,21 @@ func splitWords(line string) ([]string, error) {
 	return words, nil
 }
 
-// rawConn speaks RESP2 and hands out replies as the bytes that came.
+// rawConn speaks RESP2 or RESP3 and hands out replies as the bytes that came.
 type rawConn struct {
 	conn net.Conn
 	r    *bufio.Reader
 }
 
-func dialRaw(t *testing.T, addr string) *rawConn {
+func dialRaw(t *testing.T, addr string, protocol int) *rawConn {
 	t.Helper()
 	conn := must(net.DialTimeout("tcp", addr, 5*time.Second))(t)
 	t.Cleanup(func() { conn.Close() })
-	return &rawConn{conn: conn, r: bufio.NewReader(conn)}
+	c := &rawConn{conn: conn, r: bufio.NewReader(conn)}
+	if reply := must(c.do([]string{"HELLO", strconv.Itoa(protocol)}))(t); reply[0] == '-' {
+		t.Fatalf("HELLO %d: %q", protocol, reply)
+	}
+	return c
 }
 
 func (c *rawConn) do(command []string) ([]byte, error) {
@@ -179,21 +189,15 @@ func (c *rawConn) reply(dst []byte) ([]byte, error) {
 	}
 	dst = append(dst, line...)
 	switch line[0] {
-	case '+', '-', ':':
+	case '+', '-', ':', '_', ',', '#', '(':
 		return dst, nil
-	case '$', '*':
-		n, err := strconv.Atoi(strings.TrimSpace(string(line[1:])))
-		if err != nil {
-			return nil, err
-		}
-		if line[0] == '*' {
-			for range n {
-				if dst, err = c.reply(dst); err != nil {
-					return nil, err
-				}
-			}
-			return dst, nil
-		}
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(string(line[1:])))
+	if err != nil {
+		return nil, err
+	}
+	switch line[0] {
+	case '$', '=':
 		if n < 0 {
 			return dst, nil
 		}
@@ -202,7 +206,16 @@ func (c *rawConn) reply(dst []byte) ([]byte, error) {
 			return nil, err
 		}
 		return append(dst, bulk...), nil
+	case '%':
+		n *= 2
+	case '*', '~':
 	default:
-		return nil, fmt.Errorf("no RESP2 reply: %q", line)
+		return nil, fmt.Errorf("no reply of RESP2 or RESP3: %q", line)
 	}
+	for range n {
+		if dst, err = c.reply(dst); err != nil {
+			return nil, err
+		}
+	}
+	return dst, nil
 }

@@ -25,7 +25,7 @@ func TestRefusals(t *testing.T) {
 	check(t, client(t, c.Nodes[0], 0).Set(ctx, "k", "v", 0).Err())
 	for _, n := range c.Nodes {
 		for _, line := range refused {
-			conn := dialRaw(t, n.Addr())
+			conn := dialRaw(t, n.Addr(), 2)
 			reply, err := conn.do(strings.Fields(line))
 			if err != nil || !bytes.HasPrefix(reply, []byte("-")) {
 				t.Errorf("%s: %s answers %q, %v, want an error", n.Name, line, reply, err)

@@ -87,6 +87,9 @@ func (s *session) runAlone(cmd redcon.Command, d policy.Decision) {
 	case !s.authenticated && !withoutAuth(d.Spec):
 		s.abort()
 		s.out = appendError(s.out, errTextNoAuth)
+	case s.multi != nil && notInMulti(d.Spec):
+		s.abort()
+		s.out = appendError(s.out, "ERR Command not allowed inside a transaction")
 	case d.Err != "" && (s.multi == nil || isRefusal(d)):
 		s.abort()
 		s.out = appendError(s.out, d.Err)
@@ -97,6 +100,15 @@ func (s *session) runAlone(cmd redcon.Command, d policy.Decision) {
 		s.out = s.runLocal(s.out, d.Spec, cmd.Args)
 	}
 	s.flushLarge()
+}
+
+// notInMulti reports whether Redis has another error for the command inside of MULTI than outside.
+func notInMulti(spec *policy.Spec) bool {
+	switch spec.Name {
+	case "psync", "save", "shutdown", "sync":
+		return true
+	}
+	return false
 }
 
 // isRefusal tells the errors of Nexus from those that Redis finds when it executes a command. In a transaction, the
