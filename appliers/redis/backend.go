@@ -45,8 +45,9 @@ type Backend struct {
 	problemMu sync.Mutex
 	problem   error
 
-	reads   readers
-	streams streams
+	reads       readers
+	streams     streams
+	subscribers subscribers
 
 	closing context.Context // ends with Close
 	close   context.CancelFunc
@@ -222,5 +223,6 @@ func (b *Backend) Close() error {
 	b.dropConn()
 	b.reads.closeAll()
 	b.streams.closeAll()
+	b.subscribers.closeAll()
 	return nil
 }

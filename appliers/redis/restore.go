@@ -22,6 +22,7 @@ func (b *Backend) Restore(ctx context.Context, id raft.Identity, snap *raft.Snap
 	b.dropConn()
 	b.reads.dropAll(errRestoring)
 	b.streams.dropAll()
+	b.subscribers.dropAll()
 
 	err := b.restore(ctx, snap)
 	if err != nil {

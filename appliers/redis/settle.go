@@ -99,6 +99,8 @@ func (b *Backend) regress(c *conn) error {
 	// Every connection that was open belongs to a process that is gone.
 	b.reads.dropAll(errDropped)
 	b.streams.dropAll()
+	// What they have heard is applied again now.
+	b.subscribers.dropAll()
 	if err := b.adopt(c); err != nil {
 		return err
 	}
