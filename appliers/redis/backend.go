@@ -32,6 +32,8 @@ type Backend struct {
 	run    run
 	fatal  error
 	lent   lentSettings
+	// settings are what the backend has got from entries up to held.
+	settings nodeSettings
 
 	// high is the index of the highest position that was ever applied here. A connection to a server that holds less
 	// is one to a server that lost data.
@@ -149,6 +151,9 @@ func (b *Backend) adopt(c *conn) error {
 		return err
 	}
 	if err := b.rebuild(c, b.Deadlines); err != nil {
+		return err
+	}
+	if err := b.configure(c); err != nil {
 		return err
 	}
 	b.take(c, held, value)

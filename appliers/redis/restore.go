@@ -167,6 +167,9 @@ func (b *Backend) takeOver(c *conn, snap *raft.Snapshot) error {
 	if err := b.renewDeadlines(c, snap.Position); err != nil {
 		return err
 	}
+	if err := b.configure(c); err != nil {
+		return err
+	}
 	b.take(c, snap.Position, value)
 	b.high.Store(snap.Index)
 	return nil
