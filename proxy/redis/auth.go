@@ -123,6 +123,11 @@ func (s *session) appendHello(dst []byte) []byte {
 
 // reset puts the session back to where a new connection starts.
 func (s *session) reset() {
+	s.flush()
+	s.endSubscription()
+	s.endMonitor()
+	s.skipNext = false
+	s.setMuted(false)
 	s.setMulti(nil)
 	s.setDB(0)
 	s.setName("")

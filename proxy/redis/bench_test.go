@@ -41,6 +41,10 @@ type instantBackend struct {
 	replies []byte
 }
 
+func (*instantBackend) Subscriber(context.Context, int) (*backend.Subscriber, error) {
+	return nil, backend.ErrNoSubscriber
+}
+
 func (b *instantBackend) Read(_ context.Context, _ int, _ []byte, n int) ([]byte, int, error) {
 	return b.replies[:n*5], n, nil
 }

@@ -120,6 +120,8 @@ func (s *Server) appendInfoLine(out, line []byte) []byte {
 		return fmt.Appendf(out, "tcp_port:%d\r\n", s.port.Load())
 	case "connected_clients":
 		return fmt.Appendf(out, "connected_clients:%d\r\n", s.Stats().Clients)
+	case "blocked_clients":
+		return fmt.Appendf(out, "blocked_clients:%d\r\n", s.blocked.Load())
 	case "maxclients":
 		return fmt.Appendf(out, "maxclients:%d\r\n", s.cfg.Limits.MaxConns)
 	case "db" + strconv.Itoa(s.cfg.ReservedDB):
