@@ -57,7 +57,7 @@ func parseKillFilter(args [][]byte) (f killFilter, errText string) {
 			return f, errTextSyntax
 		}
 		option, value := args[0], args[1]
-		ok := true
+		var ok bool
 		switch {
 		case isWord(option, "id"):
 			if f.id, ok = parseInt(value); !ok || f.id < 1 {

@@ -215,7 +215,7 @@ func TestLostBackendClosesSubscribers(t *testing.T) {
 func TestSubscribeNeedsABarrier(t *testing.T) {
 	p := startProxy(t)
 	c := dial(t, p.addr)
-	var fails error = fmt.Errorf("%w: no quorum", raft.ErrNotDone)
+	fails := fmt.Errorf("%w: no quorum", raft.ErrNotDone)
 	p.log.readFails = func() error { return fails }
 	want(t, c.cmd("SUBSCRIBE c"), "-TRYAGAIN nexus: not executed: no quorum\r\n")
 	want(t, c.cmd("PING"), "+PONG\r\n")
