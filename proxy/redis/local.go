@@ -58,7 +58,7 @@ func (s *session) runLocal(dst []byte, spec *policy.Spec, args [][]byte) []byte 
 }
 
 func (s *session) cmdPing(dst []byte, args [][]byte) []byte {
-	if s.subscribed() && len(args) <= 2 {
+	if s.subscribed() && len(args) <= 2 && !s.muted {
 		return s.askSubscription(dst, args, 1)
 	}
 	switch len(args) {

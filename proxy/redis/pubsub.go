@@ -74,7 +74,7 @@ func (s *session) prepareSubscription() error {
 	if err != nil {
 		return err
 	}
-	u := newSubscription(conn, (*relayTarget)(s), &s.sending, s.captured)
+	u := newSubscription(conn, s.conn, &s.sending, s.captured)
 	if !s.srv.tasks.start() {
 		return errors.Join(errDraining, conn.Close())
 	}
@@ -100,16 +100,11 @@ func (s *session) runRelay(u *subscription) {
 	u.stop()
 }
 
-// relayTarget is the client of a session as its relay, which holds sending, writes to it.
-type relayTarget session
-
-func (t *relayTarget) Write(p []byte) (int, error) { return len(p), (*session)(t).sendLocked(p) }
-
 // cmdUnsubscribe is UNSUBSCRIBE, PUNSUBSCRIBE and SUNSUBSCRIBE. It needs no barrier.
 func (s *session) cmdUnsubscribe(dst []byte, args [][]byte) []byte {
 	n := len(args) - 1
 	if s.sub == nil {
-		return s.appendUnsubscribed(dst, args)
+		return s.unsubscribed(dst, args)
 	}
 	if n == 0 {
 		count := s.sub.counts()
@@ -125,7 +120,21 @@ func (s *session) cmdUnsubscribe(dst []byte, args [][]byte) []byte {
 	return s.askSubscription(dst, args, max(n, 1))
 }
 
-// appendUnsubscribed answers a client that is not subscribed to anything.
+// unsubscribed answers a client that is not subscribed to anything. CLIENT REPLY does not concern what clients of pub/sub
+// get, the replies included.
+func (s *session) unsubscribed(dst []byte, args [][]byte) []byte {
+	if !s.muted {
+		return s.appendUnsubscribed(dst, args)
+	}
+	s.sending.Lock()
+	defer s.sending.Unlock()
+	if _, err := s.conn.Write(s.appendUnsubscribed(nil, args)); err != nil {
+		s.ended = true
+	}
+	return dst
+}
+
+// appendUnsubscribed appends the reply of unsubscribed to dst.
 func (s *session) appendUnsubscribed(dst []byte, args [][]byte) []byte {
 	name := strings.ToLower(string(args[0]))
 	kind, null := byte('*'), "$-1\r\n"
