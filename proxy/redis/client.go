@@ -25,8 +25,8 @@ func (s *session) cmdClientSetName(dst []byte, args [][]byte) []byte {
 	return append(dst, replyOK...)
 }
 
-func (s *session) cmdClientInfo(dst []byte, _ [][]byte) []byte {
-	return appendBulk(dst, s.appendClientLine(nil, time.Now()))
+func (s *session) cmdClientInfo(dst []byte, args [][]byte) []byte {
+	return appendBulk(dst, s.appendClientLine(nil, time.Now(), requestLen(args)))
 }
 
 // cmdClientList lists the clients of this node.
@@ -57,16 +57,21 @@ func (s *session) cmdClientList(dst []byte, args [][]byte) []byte {
 		if kind != anyClient && kind != other.clientType() {
 			continue
 		}
-		if ids == nil || slices.Contains(ids, int64(other.conn.ID())) {
-			list = other.appendClientLine(list, now)
+		if ids != nil && !slices.Contains(ids, int64(other.conn.ID())) {
+			continue
 		}
+		request := 0
+		if other == s {
+			request = requestLen(args)
+		}
+		list = other.appendClientLine(list, now, request)
 	}
 	return appendBulk(dst, list)
 }
 
 // appendClientLine appends the line of CLIENT LIST, in the format of Redis 7.0. Buffers are the kernel's and redcon's
-// here, so their sizes are shown as 0. Any goroutine may call it.
-func (s *session) appendClientLine(dst []byte, now time.Time) []byte {
+// here, so their sizes are shown as 0, but for the request that asks. Any goroutine may call it.
+func (s *session) appendClientLine(dst []byte, now time.Time, request int) []byte {
 	s.shown.Lock()
 	shown := s.shown.clientFacts
 	s.shown.Unlock()
@@ -74,10 +79,10 @@ func (s *session) appendClientLine(dst []byte, now time.Time) []byte {
 	age := now.Sub(s.conn.Opened()) / time.Second
 	idle := max(now.Sub(time.Unix(0, s.lastActive.Load()))/time.Second, 0)
 	return fmt.Appendf(dst, "id=%d addr=%s laddr=%s fd=0 name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d "+
-		"multi=%d qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r cmd=%s "+
+		"multi=%d qbuf=%d qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r cmd=%s "+
 		"user=default redir=-1 resp=2\n",
 		s.conn.ID(), s.conn.RemoteAddr(), s.conn.LocalAddr(), shown.name, age, idle, shown.flags(), shown.db,
-		count.channels, count.patterns, count.shards, shown.queued, commandName(s.lastCommand.Load()))
+		count.channels, count.patterns, count.shards, shown.queued, request, commandName(s.lastCommand.Load()))
 }
 
 // clientFacts are what CLIENT LIST of other sessions may see.
