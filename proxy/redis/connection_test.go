@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -55,6 +56,32 @@ func TestClientKill(t *testing.T) {
 		t.Error("SKIPME no: it lives on")
 	}
 	want(t, dial(t, p.addr).cmd("EXISTS after"), ":0\r\n")
+}
+
+// What a client that was killed has sent is not run any more, but for what was running.
+func TestKilledInPipeline(t *testing.T) {
+	p := startProxy(t, func(c *Config) { c.MaxPipelineCommands = 10 })
+	c, killer := dial(t, p.addr), dial(t, p.addr)
+	id := strings.Trim(c.cmd("CLIENT ID"), ":\r\n")
+	running, killed := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	p.log.proposeFails = func([][]byte) error {
+		once.Do(func() { close(running); <-killed })
+		return nil
+	}
+	c.send([]byte(strings.Repeat("INCR n\r\n", 100)))
+	<-running
+	want(t, killer.cmd("CLIENT KILL ID "+id), ":1\r\n")
+	close(killed)
+	if !c.eof() {
+		t.Error("it lives on")
+	}
+	for end := time.Now().Add(5 * time.Second); p.server.Stats().Clients > 1; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the session stays")
+		}
+	}
+	want(t, killer.cmd("GET n"), "$2\r\n10\r\n")
 }
 
 func TestClientPause(t *testing.T) {
