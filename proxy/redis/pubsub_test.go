@@ -276,3 +276,28 @@ func TestCloseWithSubscribers(t *testing.T) {
 		t.Errorf("%d connections for subscribers are left", n)
 	}
 }
+
+// What the backend throws away because it is too much is the end of the subscription, not a gap in it.
+func TestBackendLimitsSubscribers(t *testing.T) {
+	p := startProxy(t, func(c *Config) { c.Limits.WriteTimeout = time.Minute })
+	want(t, dial(t, p.redis).do("CONFIG", "SET", "client-output-buffer-limit", "pubsub 4mb 0 0"), replyOK)
+	slow, pub := dial(t, p.addr), dial(t, p.addr)
+	slow.cmd("SUBSCRIBE c")
+	message := strings.Repeat("x", 1<<20)
+	const count = 40
+	for i := range count {
+		pub.do("PUBLISH", "c", fmt.Sprint(i, message))
+	}
+	want(t, pub.do("PUBLISH", "c", "end"), ":0\r\n")
+	for i := range count {
+		var b bytes.Buffer
+		if err := readReply(slow.r, &b); err != nil {
+			if i == 0 {
+				t.Error("nothing arrived")
+			}
+			return
+		}
+		want(t, b.String(), string(appendRequest(nil, "message", "c", fmt.Sprint(i, message))))
+	}
+	t.Error("all messages arrived, whatever the limit")
+}
