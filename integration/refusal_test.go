@@ -15,7 +15,7 @@ var refused = []string{
 	"SAVE", "BGSAVE", "BGREWRITEAOF", "CONFIG REWRITE", "CONFIG SET maxmemory 1", "MODULE LOAD /x.so",
 	"MIGRATE 127.0.0.1 1 k 0 10", "CLUSTER RESET", "PSYNC ? -1", "SYNC", "REPLCONF listening-port 1",
 	"ACL SETUSER mallory on nopass ~* +@all",
-	"MONITOR", "CLIENT KILL TYPE normal", "CLIENT PAUSE 100000", "CLIENT REPLY OFF",
+	"CLIENT TRACKING ON",
 }
 
 func TestRefusals(t *testing.T) {

@@ -64,7 +64,7 @@ func (b *Backend) applyOnce(ctx context.Context, entries []raft.Entry) error {
 		return err
 	}
 	for len(rest) > 0 {
-		if err := b.run.build(&b.cfg, rest, b.conn.server.databases); err != nil {
+		if err := b.run.build(&b.cfg, rest, b.conn.server.databases, b.settings); err != nil {
 			return err
 		}
 		if err := b.execute(ctx); err != nil {
@@ -153,7 +153,7 @@ func (b *Backend) execute(ctx context.Context) error {
 	if err := r.index(b.Deadlines); err != nil {
 		return b.broken(c, &runError{text: err.Error(), diverged: true})
 	}
-	b.held, b.marker, b.flight = r.position, next, nil
+	b.held, b.marker, b.flight, b.settings = r.position, next, nil, r.settings
 	b.raise(r.position.Index)
 	b.stats.execs.Add(1)
 	b.stats.commands.Add(uint64(r.answer()))

@@ -32,6 +32,8 @@ type Backend struct {
 	run    run
 	fatal  error
 	lent   lentSettings
+	// settings are what the backend has got from entries up to held.
+	settings nodeSettings
 
 	// high is the index of the highest position that was ever applied here. A connection to a server that holds less
 	// is one to a server that lost data.
@@ -45,9 +47,10 @@ type Backend struct {
 	problemMu sync.Mutex
 	problem   error
 
-	reads    readers
-	streams  streams
-	watchers watchers
+	reads       readers
+	streams     streams
+	watchers    watchers
+	subscribers subscribers
 
 	closing context.Context // ends with Close
 	close   context.CancelFunc
@@ -152,6 +155,9 @@ func (b *Backend) adopt(c *conn) error {
 	if err := b.rebuild(c, b.Deadlines); err != nil {
 		return err
 	}
+	if err := b.configure(c); err != nil {
+		return err
+	}
 	b.take(c, held, value)
 	return nil
 }
@@ -225,5 +231,6 @@ func (b *Backend) Close() error {
 	b.reads.closeAll()
 	b.watchers.closeAll()
 	b.streams.closeAll()
+	b.subscribers.closeAll()
 	return nil
 }

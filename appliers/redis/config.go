@@ -43,6 +43,8 @@ type Config struct {
 	StreamConns int
 	// WatchConns bounds the Watchers that have a connection at the same time.
 	WatchConns int
+	// MaxSubscribers bounds the connections for subscribers, each of which is a client of the backend.
+	MaxSubscribers int
 
 	// Require lists commands that Open insists on.
 	Require []CommandArity
@@ -53,18 +55,19 @@ type Config struct {
 // NewConfig returns the defaults, to be completed with Addr.
 func NewConfig() Config {
 	return Config{
-		Addr:          "127.0.0.1:6379",
-		Databases:     16,
-		MetadataDB:    13,
-		DialTimeout:   2 * time.Second,
-		ReplyTimeout:  10 * time.Second,
-		MaxRunBytes:   4 << 20,
-		MaxRunItems:   4096,
-		MaxReplyBytes: 1 << 30,
-		ReadBudget:    1 << 20,
-		StreamConns:   8,
-		WatchConns:    1000,
-		Logger:        slog.Default(),
+		Addr:           "127.0.0.1:6379",
+		Databases:      16,
+		MetadataDB:     13,
+		DialTimeout:    2 * time.Second,
+		ReplyTimeout:   10 * time.Second,
+		MaxRunBytes:    4 << 20,
+		MaxRunItems:    4096,
+		MaxReplyBytes:  1 << 30,
+		ReadBudget:     1 << 20,
+		StreamConns:    8,
+		WatchConns:     1000,
+		MaxSubscribers: 8000,
+		Logger:         slog.Default(),
 	}
 }
 
@@ -91,6 +94,7 @@ func (c *Config) Validate() error {
 		{"ReadBudget", int64(c.ReadBudget), 1},
 		{"StreamConns", int64(c.StreamConns), 1},
 		{"WatchConns", int64(c.WatchConns), 1},
+		{"MaxSubscribers", int64(c.MaxSubscribers), 1},
 	} {
 		if n.value < n.least {
 			return fmt.Errorf("config: %s is %d, want at least %d", n.name, n.value, n.least)

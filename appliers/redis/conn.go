@@ -39,10 +39,13 @@ type serverInfo struct {
 	loading   bool
 	cluster   bool
 	maxmemory uint64
-	libraries int
-	databases int
-	child     bool  // a process of its own saves, rewrites or sends the data
-	offset    int64 // of the replication stream
+	clients   int
+	// maxclients is 0 if the server does not tell.
+	maxclients int
+	libraries  int
+	databases  int
+	child      bool  // a process of its own saves, rewrites or sends the data
+	offset     int64 // of the replication stream
 
 	// Of a replica:
 	masterHost string
@@ -245,6 +248,10 @@ func parseInfo(text []byte) serverInfo {
 			s.cluster = v != "0"
 		case "maxmemory":
 			s.maxmemory, _ = strconv.ParseUint(v, 10, 64)
+		case "connected_clients":
+			s.clients, _ = strconv.Atoi(v)
+		case "maxclients":
+			s.maxclients, _ = strconv.Atoi(v)
 		case "number_of_libraries":
 			s.libraries, _ = strconv.Atoi(v)
 		default:

@@ -19,6 +19,11 @@
 // for one full synchronization. RDB is checked by the checksum at its end in both directions, because redis-server exits
 // when it loads a damaged one. What an RDB does not carry is the script cache.
 //
+// A client that subscribes gets a connection of its own (Subscriber), which ends when what it heard could come again.
+//
+// Settings that entries make are kept as the hash raft.settings beside the position, and given to a server that has
+// others. While keyspace notifications are on, they are switched off for what this package does by itself.
+//
 // For that, some settings of the server are changed, for a moment each: repl-diskless-sync, repl-diskless-sync-delay,
 // repl-diskless-load, save, tls-replication. repl-backlog-ttl is set to 1 for good. The server must be able to connect to
 // the address from which this node connects to it, at any port.

@@ -9,6 +9,8 @@ const (
 	kindScript
 	// kindWipe deletes the marker, which comes back at the end of the transaction.
 	kindWipe
+	// kindConfig changes a setting of the backend, which is kept for the time after a restart.
+	kindConfig
 	// kindForbidden would end the transaction, change the connection or stop the server. The proxy refuses these; here
 	// they would cost the atomicity of the position, so the node stops instead.
 	kindForbidden
@@ -30,6 +32,8 @@ func kindOf(name []byte) commandKind {
 		return kindScript
 	case "FLUSHALL":
 		return kindWipe
+	case "CONFIG":
+		return kindConfig
 	case "MULTI", "EXEC", "DISCARD", "RESET", "QUIT", "WATCH", "UNWATCH", "SELECT", "HELLO", "AUTH", "CLIENT", "MONITOR",
 		"SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "UNSUBSCRIBE", "PUNSUBSCRIBE", "SUNSUBSCRIBE", "SYNC", "PSYNC", "REPLICAOF", "SLAVEOF", "REPLCONF",
 		"SHUTDOWN", "FAILOVER", "DEBUG", "SAVE", "BGSAVE", "BGREWRITEAOF", "MIGRATE", "MODULE", "CLUSTER",

@@ -23,6 +23,7 @@ func (b *Backend) Restore(ctx context.Context, id raft.Identity, snap *raft.Snap
 	b.reads.dropAll(errRestoring)
 	b.streams.dropAll()
 	b.watchers.dropAll()
+	b.subscribers.dropAll()
 
 	err := b.restore(ctx, snap)
 	if err != nil {
@@ -165,6 +166,9 @@ func (b *Backend) takeOver(c *conn, snap *raft.Snapshot) error {
 		return errors.New("somebody made it a replica again")
 	}
 	if err := b.renewDeadlines(c, snap.Position); err != nil {
+		return err
+	}
+	if err := b.configure(c); err != nil {
 		return err
 	}
 	b.take(c, snap.Position, value)

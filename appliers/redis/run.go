@@ -33,6 +33,8 @@ type run struct {
 	indexed bool // a command touches deadlines
 	db      int  // database that the commands so far have selected
 	resp3   bool // the commands so far have selected RESP3
+	// settings are those after the commands so far.
+	settings nodeSettings
 
 	keep    []byte // replies of wanted commands
 	scratch []byte // one reply that is looked at
@@ -55,12 +57,13 @@ type slot struct {
 type slotKind uint8
 
 const (
-	slotItem   slotKind = iota
-	slotSelect          // SELECT of an item's database
-	slotProbe           // PEXPIRETIME of a key that a script may have touched
-	slotHello           // HELLO, to change the protocol of the replies
-	slotMeta            // SELECT of the metadata database
-	slotMarker          // SET of the marker
+	slotItem    slotKind = iota
+	slotSelect           // SELECT of an item's database
+	slotProbe            // PEXPIRETIME of a key that a script may have touched
+	slotHello            // HELLO, to change the protocol of the replies
+	slotMeta             // SELECT of the metadata database
+	slotSetting          // a setting of the backend is changed or kept
+	slotMarker           // SET of the marker
 )
 
 // want is a command whose reply is kept: bytes start to end of keep, lost if they were too many.
@@ -82,8 +85,9 @@ func (r *run) reset(metadataDB int) {
 
 // build fills the run with as many of entries as fit the bounds, at least one. What cannot be applied at all is a
 // *raft.FatalError.
-func (r *run) build(cfg *Config, entries []raft.Entry, databases int) error {
+func (r *run) build(cfg *Config, entries []raft.Entry, databases int, settings nodeSettings) error {
 	r.reset(cfg.MetadataDB)
+	r.settings = settings
 	r.out = append(r.out, "*1\r\n$5\r\nMULTI\r\n"...)
 	for i := range entries {
 		e := &entries[i]
@@ -149,8 +153,19 @@ func (r *run) add(cfg *Config, cmd *raft.Command, databases int) error {
 		if cmd.Wanted {
 			r.speak(it.Flags&ItemRESP3 != 0)
 		}
-		r.send(it.Cmd)
-		r.slots = append(r.slots, slot{kind: slotItem, flags: it.Flags, script: kind == kindScript, db: it.DB, want: wanted, cmd: it.Cmd})
+		s := slot{kind: slotItem, flags: it.Flags, script: kind == kindScript, db: it.DB, want: wanted, cmd: it.Cmd}
+		if it.Flags&ItemExpire != 0 {
+			err = r.addExpire(it, s)
+		} else {
+			r.send(it.Cmd)
+			r.slots = append(r.slots, s)
+		}
+		if err == nil && kind == kindConfig {
+			err = r.addSetting(cfg.MetadataDB, it.Cmd)
+		}
+		if err != nil {
+			return fmt.Errorf("item %d: %w", i, err)
+		}
 		if it.Flags&(ItemDeadline|ItemExpire) != 0 {
 			r.indexed = true
 		}
@@ -235,6 +250,14 @@ func (r *run) cut() {
 
 // finish adds the marker, the end of the transaction, and the watch over the marker until the next one.
 func (r *run) finish(metadataDB int, marker []byte) {
+	// What happens in the metadata database is nobody's business.
+	loud := r.settings.sendsAny()
+	if loud {
+		r.setEvents("")
+	}
+	if r.wipes && len(r.settings.values) > 0 {
+		r.writeSettings(metadataDB)
+	}
 	r.sel(metadataDB, slotMeta)
 	r.speak(false)
 	r.out = append(r.out, "*4\r\n$3\r\nSET\r\n$10\r\n"+markerKey+"\r\n"...)
@@ -242,6 +265,9 @@ func (r *run) finish(metadataDB int, marker []byte) {
 	r.out = append(r.out, marker...)
 	r.out = append(r.out, "\r\n$3\r\nGET\r\n"...)
 	r.slots = append(r.slots, slot{kind: slotMarker, want: -1})
+	if loud {
+		r.setEvents(r.settings.events)
+	}
 	r.out = append(r.out, "*1\r\n$4\r\nEXEC\r\n*2\r\n$5\r\nWATCH\r\n$10\r\n"+markerKey+"\r\n"...)
 	r.cut()
 }
@@ -285,6 +311,8 @@ func (r *run) name(s *slot) string {
 		return "HELLO"
 	case slotMarker:
 		return "SET " + markerKey
+	case slotSetting:
+		return "CONFIG SET, or HSET " + settingsKey
 	default:
 		return "SELECT"
 	}

@@ -54,9 +54,13 @@ func (b *Backend) settleOn(c *conn) error {
 	if err != nil {
 		return err
 	}
-	switch {
-	case !found:
+	if !found {
 		return b.lostMarker(c)
+	}
+	if err := b.configure(c); err != nil {
+		return err
+	}
+	switch {
 	case value == string(b.marker):
 		b.take(c, b.held, value)
 		return nil
@@ -100,6 +104,8 @@ func (b *Backend) regress(c *conn) error {
 	b.reads.dropAll(errDropped)
 	b.streams.dropAll()
 	b.watchers.dropAll()
+	// What they have heard is applied again now.
+	b.subscribers.dropAll()
 	if err := b.adopt(c); err != nil {
 		return err
 	}

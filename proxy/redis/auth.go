@@ -80,6 +80,10 @@ func (s *session) cmdHello(dst []byte, args [][]byte) []byte {
 		}
 		protocol = backend.Protocol(version)
 	}
+	if protocol != s.protocol && s.sub != nil {
+		// Its messages come in the one that it subscribed with.
+		return appendError(dst, "ERR nexus: the protocol cannot be changed while the client is subscribed")
+	}
 	var name []byte
 	for i := 2; i < len(args); {
 		left := len(args) - i - 1
@@ -126,6 +130,11 @@ func (s *session) appendHello(dst []byte, version string) []byte {
 
 // reset puts the session back to where a new connection starts.
 func (s *session) reset() {
+	s.flush()
+	s.endSubscription()
+	s.endMonitor()
+	s.skipNext = false
+	s.setMuted(false)
 	s.endMulti()
 	s.setDB(0)
 	s.setProtocol(backend.RESP2)

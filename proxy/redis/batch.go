@@ -21,18 +21,30 @@ const (
 
 // run takes one command in: it joins the running phase, or ends it first.
 func (s *session) run(cmd redcon.Command) {
+	if s.skipNext {
+		s.runSkipped(func() { s.run(cmd) })
+		return
+	}
 	d := s.srv.table.Lookup(cmd.Args, s.srv.policyContext)
 	if d.Spec != nil {
 		s.lastCommand.Store(d.Spec)
 		s.srv.metrics.count(d.Spec)
 	}
-	if s.multi != nil || !s.authenticated || d.Err != "" || d.Policy == policy.Local {
+	if s.multi != nil || !s.authenticated || d.Err != "" || d.Policy == policy.Local || s.sub != nil || s.monitor != nil {
 		s.endPhase()
 		if !s.ended {
 			s.runAlone(cmd, d)
 		}
 		return
 	}
+	if s.srv.attention.Load() && !s.attendTo(cmd, d) {
+		return
+	}
+	s.runData(cmd, d)
+}
+
+// runData runs a command that concerns the data.
+func (s *session) runData(cmd redcon.Command, d policy.Decision) {
 	if d.Spec.MayBlock() {
 		if b, ok := d.Spec.Blocks(cmd.Args); ok {
 			if s.endPhase(); !s.ended {
@@ -55,6 +67,27 @@ func (s *session) run(cmd redcon.Command) {
 		s.endPhase()
 		s.out = appendError(s.out, "ERR nexus: command is refused")
 	}
+}
+
+// attendTo waits for the end of a pause and tells the monitors. It reports false if the command must not run any more.
+func (s *session) attendTo(cmd redcon.Command, d policy.Decision) bool {
+	if !s.awaitPause(d) {
+		return false
+	}
+	switch {
+	case s.multi == nil:
+		s.watched(d.Spec, cmd.Args)
+	case d.Spec.Name == "exec":
+		s.watchedExec(s.multi, d.Spec, cmd.Args)
+	case notQueued[d.Spec.Name]:
+		s.watched(d.Spec, cmd.Args)
+	}
+	return true
+}
+
+// touchesData reports whether a command needs the data.
+func touchesData(d policy.Decision) bool {
+	return d.Policy.Writes() || d.Policy == policy.Read || d.Policy == policy.ReadTime
 }
 
 // endPhase runs what has been collected and appends its replies.
@@ -90,14 +123,24 @@ func (s *session) runAlone(cmd redcon.Command, d policy.Decision) {
 	case s.multi != nil && notInMulti(d.Spec):
 		s.abort()
 		s.out = appendError(s.out, "ERR Command not allowed inside a transaction")
+	case s.subscribed() && !allowedSubscribed(d.Spec):
+		s.abort()
+		s.out = appendError(s.out, errTextSubscribed(d.Spec))
+	case s.monitor != nil && touchesData(d):
+		s.abort()
+		s.out = appendError(s.out, errTextMonitor)
 	case d.Err != "" && (s.multi == nil || isRefusal(d)):
 		s.abort()
 		s.out = appendError(s.out, d.Err)
+	case s.srv.attention.Load() && !s.attendTo(cmd, d):
 	case s.control(d.Spec, cmd.Args):
 	case s.multi != nil:
 		s.queue(cmd, d)
 	case d.Policy == policy.Local:
 		s.out = s.runLocal(s.out, d.Spec, cmd.Args)
+	default:
+		// Of a client that is not like others, but whose command is.
+		s.runData(cmd, d)
 	}
 	s.flushLarge()
 }

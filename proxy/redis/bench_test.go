@@ -45,6 +45,10 @@ type instantBackend struct {
 	replies []byte
 }
 
+func (*instantBackend) Subscriber(context.Context, backend.Protocol) (*backend.Subscriber, error) {
+	return nil, backend.ErrNoSubscriber
+}
+
 func (b *instantBackend) ReadAs(_ context.Context, _ backend.Protocol, _ int, _ []byte, n int) ([]byte, int, error) {
 	return b.replies[:n*5], n, nil
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	backend "github.com/nexus-replication/nexus/appliers/redis"
 )
 
 func (s *session) cmdClientID(dst []byte, _ [][]byte) []byte {
@@ -25,23 +27,20 @@ func (s *session) cmdClientSetName(dst []byte, args [][]byte) []byte {
 	return append(dst, replyOK...)
 }
 
-func (s *session) cmdClientInfo(dst []byte, _ [][]byte) []byte {
-	return s.appendText(dst, s.appendClientLine(nil, time.Now()))
+func (s *session) cmdClientInfo(dst []byte, args [][]byte) []byte {
+	return s.appendText(dst, s.appendClientLine(nil, time.Now(), requestLen(args)))
 }
 
 // cmdClientList lists the clients of this node.
 func (s *session) cmdClientList(dst []byte, args [][]byte) []byte {
 	var ids []int64
-	none := false
+	kind := anyClient
 	switch {
 	case len(args) == 2:
 	case len(args) == 4 && isWord(args[2], "type"):
-		switch {
-		case isWord(args[3], "normal"):
-		case isWord(args[3], "master"), isWord(args[3], "replica"), isWord(args[3], "slave"), isWord(args[3], "pubsub"):
-			none = true
-		default:
-			return appendError(dst, "ERR Unknown client type '"+printable(args[3])+"'")
+		var ok bool
+		if kind, ok = parseClientType(args[3]); !ok {
+			return appendError(dst, errTextClientType(args[3]))
 		}
 	case len(args) > 3 && isWord(args[2], "id"):
 		for _, a := range args[3:] {
@@ -54,38 +53,95 @@ func (s *session) cmdClientList(dst []byte, args [][]byte) []byte {
 	default:
 		return appendError(dst, errTextSyntax)
 	}
-	if none {
-		return s.appendText(dst, nil)
-	}
 	now := time.Now()
 	var list []byte
 	for _, other := range s.srv.sessionList() {
-		if ids == nil || slices.Contains(ids, int64(other.conn.ID())) {
-			list = other.appendClientLine(list, now)
+		if kind != anyClient && kind != other.clientType() {
+			continue
 		}
+		if ids != nil && !slices.Contains(ids, int64(other.conn.ID())) {
+			continue
+		}
+		request := 0
+		if other == s {
+			request = requestLen(args)
+		}
+		list = other.appendClientLine(list, now, request)
 	}
 	return s.appendText(dst, list)
 }
 
 // appendClientLine appends the line of CLIENT LIST, in the format of Redis 7.0. Buffers are the kernel's and redcon's
-// here, so their sizes are shown as 0. Any goroutine may call it.
-func (s *session) appendClientLine(dst []byte, now time.Time) []byte {
+// here, so their sizes are shown as 0, but for the request that asks. Any goroutine may call it.
+func (s *session) appendClientLine(dst []byte, now time.Time, request int) []byte {
 	s.shown.Lock()
-	name, db, queued, protocol := s.shown.name, s.shown.db, s.shown.queued, s.shown.protocol
-	blocked := s.shown.block != nil
+	shown := s.shown.clientFacts
 	s.shown.Unlock()
-	flags := "N"
-	switch {
-	case blocked:
-		flags = "b"
-	case queued >= 0:
-		flags = "x"
-	}
+	count := shown.sub.counts()
 	age := now.Sub(s.conn.Opened()) / time.Second
 	idle := max(now.Sub(time.Unix(0, s.lastActive.Load()))/time.Second, 0)
-	return fmt.Appendf(dst, "id=%d addr=%s laddr=%s fd=0 name=%s age=%d idle=%d flags=%s db=%d sub=0 psub=0 ssub=0 "+
-		"multi=%d qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r cmd=%s "+
+	return fmt.Appendf(dst, "id=%d addr=%s laddr=%s fd=0 name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d "+
+		"multi=%d qbuf=%d qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r cmd=%s "+
 		"user=default redir=-1 resp=%d\n",
-		s.conn.ID(), s.conn.RemoteAddr(), s.conn.LocalAddr(), name, age, idle, flags, db, queued,
-		commandName(s.lastCommand.Load()), protocol)
+		s.conn.ID(), s.conn.RemoteAddr(), s.conn.LocalAddr(), shown.name, age, idle, shown.flags(), shown.db,
+		count.channels, count.patterns, count.shards, shown.queued, request, commandName(s.lastCommand.Load()), shown.protocol)
+}
+
+// clientFacts are what CLIENT LIST of other sessions may see.
+type clientFacts struct {
+	name     string
+	db       int
+	queued   int // -1 outside of MULTI
+	protocol backend.Protocol
+	block    *block // or nil
+	sub      *subscription
+	monitor  bool
+	noEvict  bool
+}
+
+func (f *clientFacts) flags() string {
+	var flags []byte
+	for _, flag := range []struct {
+		set  bool
+		name byte
+	}{{f.monitor, 'O'}, {f.sub != nil, 'P'}, {f.queued >= 0, 'x'}, {f.block != nil, 'b'}, {f.noEvict, 'e'}} {
+		if flag.set {
+			flags = append(flags, flag.name)
+		}
+	}
+	if len(flags) == 0 {
+		return "N"
+	}
+	return string(flags)
+}
+
+// cmdClientNoEvict: nodes close no client for the memory it takes, so the flag is but shown.
+func (s *session) cmdClientNoEvict(dst []byte, args [][]byte) []byte {
+	on := isWord(args[2], "on")
+	if !on && !isWord(args[2], "off") {
+		return appendError(dst, errTextSyntax)
+	}
+	s.shown.Lock()
+	s.shown.noEvict = on
+	s.shown.Unlock()
+	return append(dst, replyOK...)
+}
+
+// cmdClientNoTouch: backends evict nothing, so nobody asks when a key was touched.
+func (s *session) cmdClientNoTouch(dst []byte, args [][]byte) []byte {
+	if !isWord(args[2], "on") && !isWord(args[2], "off") {
+		return appendError(dst, errTextSyntax)
+	}
+	return append(dst, replyOK...)
+}
+
+// cmdClientSetInfo takes what later clients say about their library.
+func (s *session) cmdClientSetInfo(dst []byte, args [][]byte) []byte {
+	if !isWord(args[2], "lib-name") && !isWord(args[2], "lib-ver") {
+		return appendError(dst, "ERR Unrecognized option '"+printable(args[2])+"'")
+	}
+	if !validName(args[3]) {
+		return appendError(dst, "ERR "+string(args[2])+" cannot contain spaces, newlines or special characters.")
+	}
+	return append(dst, replyOK...)
 }

@@ -9,6 +9,8 @@
 //   - batch.go cuts a pipeline into phases: writes that are proposed together (writes.go), reads that share one barrier
 //     (reads.go), and what the proxy answers itself (local.go, auth.go, client.go, info.go, configget.go).
 //   - transaction.go queues MULTI and makes EXEC one item of the log; watch.go has the backend watch keys until then.
+//   - pubsub.go and subscription.go subscribe clients; relay.go copies what the backend sends to them, cut by frames.go.
+//   - monitor.go, clientkill.go, clientpause.go and clientreply.go are about the connections of this node.
 //   - sequencer.go and expirer.go run on the leader: they turn times into deadlines and deadlines into deletions.
 //     touched.go decides there whether a transaction still finds its watched keys as its client saw them.
 //   - clock.go bounds each phase in time; metrics.go counts.
@@ -21,4 +23,5 @@
 //
 // A reply travels as the bytes the backend sent. The phases of a pipeline follow each other strictly, so that a client
 // reads what it wrote, in the order it asked. Each session is one goroutine, that of its connection.
+// A client that is subscribed, or in MONITOR, has another one that sends to it, between the replies.
 package redis

@@ -29,6 +29,7 @@ const (
 	errTextAbort         = "EXECABORT Transaction discarded because of previous errors."
 	errTextTooLarge      = "ERR transaction is too large"
 	errTextEarlier       = wordNotDone + "an earlier command of the same pipeline failed"
+	errTextMonitor       = "ERR Replica can't interact with the keyspace"
 	errTextWatchTooLarge = "ERR too many watched keys"
 	errTextNestedMulti   = "ERR MULTI calls can not be nested"
 )

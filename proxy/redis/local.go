@@ -13,23 +13,41 @@ type localCommand func(s *session, dst []byte, args [][]byte) []byte
 // localCommands are the Local rows of the policy table that a transaction queues. The rest is in session.control.
 func localCommands() map[string]localCommand {
 	return map[string]localCommand{
-		"auth":           (*session).cmdAuth,
-		"client|getname": (*session).cmdClientGetName,
-		"client|id":      (*session).cmdClientID,
-		"client|info":    (*session).cmdClientInfo,
-		"client|list":    (*session).cmdClientList,
-		"client|setname": (*session).cmdClientSetName,
-		"client|unblock": (*session).cmdClientUnblock,
-		"config|get":     (*session).cmdConfigGet,
-		"echo":           (*session).cmdEcho,
-		"hello":          (*session).cmdHello,
-		"info":           (*session).cmdInfo,
-		"ping":           (*session).cmdPing,
-		"role":           (*session).cmdRole,
-		"select":         (*session).cmdSelect,
-		"time":           (*session).cmdTime,
-		"unwatch":        (*session).cmdUnwatch,
-		"wait":           (*session).cmdWait,
+		"auth":                (*session).cmdAuth,
+		"client|caching":      (*session).cmdClientCaching,
+		"client|getname":      (*session).cmdClientGetName,
+		"client|getredir":     (*session).cmdClientGetRedir,
+		"client|id":           (*session).cmdClientID,
+		"client|info":         (*session).cmdClientInfo,
+		"client|kill":         (*session).cmdClientKill,
+		"client|list":         (*session).cmdClientList,
+		"client|no-evict":     (*session).cmdClientNoEvict,
+		"client|no-touch":     (*session).cmdClientNoTouch,
+		"client|pause":        (*session).cmdClientPause,
+		"client|reply":        (*session).cmdClientReply,
+		"client|setinfo":      (*session).cmdClientSetInfo,
+		"client|setname":      (*session).cmdClientSetName,
+		"client|tracking":     (*session).cmdClientTracking,
+		"client|trackinginfo": (*session).cmdClientTrackingInfo,
+		"client|unblock":      (*session).cmdClientUnblock,
+		"client|unpause":      (*session).cmdClientUnpause,
+		"config|get":          (*session).cmdConfigGet,
+		"echo":                (*session).cmdEcho,
+		"hello":               (*session).cmdHello,
+		"info":                (*session).cmdInfo,
+		"monitor":             (*session).cmdMonitor,
+		"ping":                (*session).cmdPing,
+		"psubscribe":          (*session).cmdSubscribe,
+		"punsubscribe":        (*session).cmdUnsubscribe,
+		"role":                (*session).cmdRole,
+		"select":              (*session).cmdSelect,
+		"ssubscribe":          (*session).cmdSubscribe,
+		"subscribe":           (*session).cmdSubscribe,
+		"sunsubscribe":        (*session).cmdUnsubscribe,
+		"time":                (*session).cmdTime,
+		"unsubscribe":         (*session).cmdUnsubscribe,
+		"unwatch":             (*session).cmdUnwatch,
+		"wait":                (*session).cmdWait,
 	}
 }
 
@@ -43,6 +61,9 @@ func (s *session) runLocal(dst []byte, spec *policy.Spec, args [][]byte) []byte 
 }
 
 func (s *session) cmdPing(dst []byte, args [][]byte) []byte {
+	if s.subscribed() && len(args) <= 2 && !s.muted {
+		return s.askSubscription(dst, args, 1)
+	}
 	switch len(args) {
 	case 1:
 		return append(dst, "+PONG\r\n"...)

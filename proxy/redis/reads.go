@@ -262,6 +262,8 @@ func (s *session) stream(cmd read) {
 	if s.ended {
 		return
 	}
+	s.sending.Lock()
+	defer s.sending.Unlock()
 	w := countingWriter{session: s}
 	// Time counts until the first byte only: how long the rest may take is up to the guard, which asks for progress.
 	err := s.srv.backend.StreamAs(s.phaseContext(), s.protocol, cmd.db, cmd.raw, &w)
@@ -288,8 +290,10 @@ func (w *countingWriter) Write(p []byte) (int, error) {
 	if w.sent == 0 {
 		w.session.clock.timer.Stop()
 	}
-	n, err := w.session.conn.Write(p)
-	w.sent += int64(n)
-	w.err = err
-	return n, err
+	w.err = w.session.sendLocked(p)
+	if w.err != nil {
+		return 0, w.err
+	}
+	w.sent += int64(len(p))
+	return len(p), nil
 }

@@ -51,6 +51,9 @@ func appendRequest[T []byte | string](dst []byte, args ...T) []byte {
 	return dst
 }
 
+// requestLen is the length of what appendRequest appends.
+func requestLen(args [][]byte) int { return len(appendRequest(nil, args...)) }
+
 // replyLen returns the length of the first reply in b, of RESP2 or RESP3.
 func replyLen(b []byte) (int, error) {
 	at := 0

@@ -58,6 +58,9 @@ type Backend interface {
 	// StreamAs runs one command and copies its raw reply to w as it arrives.
 	StreamAs(ctx context.Context, p backend.Protocol, db int, request []byte, w io.Writer) error
 	NewWatcher() *backend.Watcher
+	// Subscriber makes a connection for one client that subscribes, which speaks the protocol. It ends when what was
+	// heard on it may come again, or be left out.
+	Subscriber(ctx context.Context, p backend.Protocol) (*backend.Subscriber, error)
 }
 
 // Server serves Redis clients. Make it with New.
@@ -73,6 +76,14 @@ type Server struct {
 	version       atomic.Pointer[string] // of the backend
 	port          atomic.Int64
 	metrics       metrics
+
+	// attention is set while monitors or a pause make commands more than their own business.
+	attention   atomic.Bool
+	attentionMu sync.Mutex
+	monitors    monitors
+	pause       pause
+	blocked     atomic.Int64 // clients that wait
+	tasks       *tasks       // goroutines that send to clients beside their sessions
 
 	// ctx ends when running requests are to be given up.
 	ctx    context.Context
@@ -108,6 +119,7 @@ func New(cfg Config, rep Replicator, b Backend) (*Server, error) {
 		locals:        make(map[*policy.Spec]localCommand),
 		deadlines:     deadlineEffects(table),
 		metrics:       newMetrics(len(table.Specs())),
+		tasks:         newTasks(),
 		drained:       make(chan struct{}),
 		sessions:      make(map[*session]struct{}),
 		gone:          make(chan struct{}),
@@ -148,6 +160,7 @@ func (s *Server) Serve(ln net.Listener) error {
 // given up: its connection is closed without a reply, which tells the client that the outcome is unknown.
 func (s *Server) Close(ctx context.Context) error {
 	s.draining.Store(true)
+	s.pause.end()
 	defer s.drainOnce.Do(func() { close(s.drained) })
 	defer s.cancel()
 	s.mu.Lock()
@@ -167,7 +180,7 @@ func (s *Server) Close(ctx context.Context) error {
 			c.closeIdle()
 		}
 		if len(list) == 0 {
-			return err
+			return errors.Join(err, s.awaitTasks(ctx))
 		}
 		select {
 		case <-gone:
@@ -178,6 +191,23 @@ func (s *Server) Close(ctx context.Context) error {
 			return errors.Join(err, fmt.Errorf("redis proxy: close: %w with %d clients", ctx.Err(), len(list)))
 		}
 	}
+}
+
+// awaitTasks waits for what was sending to clients, all of which are gone.
+func (s *Server) awaitTasks(ctx context.Context) error {
+	select {
+	case <-s.tasks.close():
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("redis proxy: close: %w, messages are still being sent", ctx.Err())
+	}
+}
+
+// attend finds out whether commands are more than their own business. Whoever changes that calls it afterwards.
+func (s *Server) attend() {
+	s.attentionMu.Lock()
+	defer s.attentionMu.Unlock()
+	s.attention.Store(s.monitors.any() || s.pause.active())
 }
 
 // Addr returns the address listened on, or nil before Serve.
@@ -217,7 +247,7 @@ func (s *Server) closed(conn redcon.Conn, _ error) {
 		return
 	}
 	sess.forgetWatch()
-	sess.clock.release()
+	sess.release()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.sessions, sess)

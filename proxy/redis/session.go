@@ -50,6 +50,17 @@ type session struct {
 	// planning is set while EXEC runs commands of the session itself: those do not wait.
 	planning bool
 
+	// sub is set while the client is subscribed to something, captured while an EXEC runs that asks it.
+	sub      *subscription
+	captured *captured
+	monitor  *monitor // set while the client is in MONITOR
+	skipNext bool     // CLIENT REPLY SKIP: the next command gets no reply
+
+	// sending is held while bytes go to the client, from the beginning of a reply or message to its end.
+	sending sync.Mutex
+	// muted is set while the client wants no replies. Other goroutines read it with sending held.
+	muted bool
+
 	out    []byte // replies not sent yet
 	phase  phase
 	writes writePhase
@@ -58,11 +69,7 @@ type session struct {
 	// shown is what CLIENT LIST of other sessions may see.
 	shown struct {
 		sync.Mutex
-		name     string
-		db       int
-		queued   int // -1 outside of MULTI
-		protocol backend.Protocol
-		block    *block // or nil
+		clientFacts
 	}
 	lastActive  atomic.Int64 // nanoseconds since the epoch
 	lastCommand atomic.Pointer[policy.Spec]
@@ -138,10 +145,26 @@ func (s *session) flush() {
 	if len(s.out) == 0 {
 		return
 	}
-	if _, err := s.conn.Write(s.out); err != nil {
+	if s.send(s.out) != nil {
 		s.ended = true
 	}
 	s.out = s.out[:0]
+}
+
+// send sends whole replies or messages. Any goroutine may call it.
+func (s *session) send(p []byte) error {
+	s.sending.Lock()
+	defer s.sending.Unlock()
+	return s.sendLocked(p)
+}
+
+// sendLocked is send for who holds sending.
+func (s *session) sendLocked(p []byte) error {
+	if s.muted || len(p) == 0 {
+		return nil
+	}
+	_, err := s.conn.Write(p)
+	return err
 }
 
 // flushLarge sends the collected replies when there are many. It must not be called inside of a phase.
@@ -149,6 +172,17 @@ func (s *session) flushLarge() {
 	if len(s.out) >= flushBytes {
 		s.flush()
 		s.out = nil
+	}
+}
+
+// release lets go of what works for the session beside its goroutine. It does not wait.
+func (s *session) release() {
+	s.clock.release()
+	if s.sub != nil {
+		s.sub.stop()
+	}
+	if s.monitor != nil {
+		s.leaveMonitor()
 	}
 }
 

@@ -82,12 +82,17 @@ func (s *session) endMulti() {
 	s.unwatch()
 }
 
+// notQueued are the commands that control runs.
+var notQueued = map[string]bool{"multi": true, "exec": true, "discard": true, "quit": true, "reset": true}
+
 // step is how one queued command gets its place in the reply to EXEC.
 type step struct {
 	// literal is the reply if the proxy gave it; otherwise the backend's next reply is taken.
 	literal []byte
 	// ttl names the command whose reply is made from that of PEXPIRETIME.
 	ttl string
+	// later is a command that the session runs when the others have been executed.
+	later *queued
 }
 
 // exec proposes the queued commands as one op, which every replica executes atomically.
@@ -107,6 +112,11 @@ func (s *session) exec() {
 		s.unwatch()
 		s.out = appendError(s.out, errTextEarlier)
 		return
+	}
+	if t.subscribes() {
+		s.flush()
+		s.beginCapture()
+		defer s.endCapture()
 	}
 	conditions, ok, err := s.untouched(t.logged())
 	switch {
@@ -128,7 +138,7 @@ func (s *session) execute(t *transaction, conditions []backend.Item) {
 	if len(items) == 0 {
 		s.out = appendArray(s.out, len(steps))
 		for _, st := range steps {
-			s.out = append(s.out, st.literal...)
+			s.appendOwn(&st)
 		}
 		return
 	}
@@ -199,12 +209,48 @@ func (s *session) plan(t *transaction) (steps []step, items []backend.Item, plai
 	return steps, items, plain
 }
 
+// subscribes reports whether the transaction has a command whose replies come through a subscription.
+func (t *transaction) subscribes() bool {
+	for i := range t.cmds {
+		if subscriptionCommands[t.cmds[i].d.Spec.Name] {
+			return true
+		}
+	}
+	return false
+}
+
+// runLater reports whether a queued command has its reply from a subscription: those that make one, and PING, whose
+// reply is another one then.
+func (s *session) runLater(spec *policy.Spec) bool {
+	return s.captured != nil && (subscriptionCommands[spec.Name] || spec.Name == "ping")
+}
+
+// appendOwn appends the reply to a command that the session runs by itself. It reports false for the others.
+func (s *session) appendOwn(st *step) bool {
+	switch {
+	case st.later != nil:
+		s.out = s.runLocal(s.out, st.later.d.Spec, st.later.cmd.Args)
+	case st.literal != nil:
+		s.out = append(s.out, st.literal...)
+	default:
+		return false
+	}
+	return true
+}
+
 // planOne reports true with the item to be sent, or false with the reply in the step.
 func (s *session) planOne(q *queued, now int64) (step, backend.Item, bool) {
 	item := backend.Item{DB: s.db, Flags: s.replyFlags(), Cmd: q.cmd.Raw}
 	switch {
 	case q.d.Err != "":
 		return step{literal: appendError(nil, q.d.Err)}, item, false
+	case s.runLater(q.d.Spec):
+		return step{later: q}, item, false
+	case q.d.Spec.Name == "monitor":
+		return step{literal: appendError(nil, "ERR MONITOR isn't allowed for DENY BLOCKING client")}, item, false
+	case q.d.Spec.Name == "client|reply":
+		// It would leave a hole in the reply to EXEC.
+		return step{literal: appendError(nil, "ERR nexus: CLIENT REPLY is not executed in a transaction")}, item, false
 	case q.d.Policy == policy.Local:
 		return step{literal: s.runLocal([]byte{}, q.d.Spec, q.cmd.Args)}, item, false
 	case q.d.Policy == policy.ReadTime:
@@ -225,8 +271,7 @@ func (s *session) planOne(q *queued, now int64) (step, backend.Item, bool) {
 func (s *session) appendSteps(steps []step, outcome *raft.Outcome) error {
 	replies := outcome.Replies[0].Data
 	for _, st := range steps {
-		if st.literal != nil {
-			s.out = append(s.out, st.literal...)
+		if s.appendOwn(&st) {
 			continue
 		}
 		n, err := replyLen(replies)

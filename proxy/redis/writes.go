@@ -148,6 +148,11 @@ func (s *session) propose(ops [][]byte) (raft.Outcome, string) {
 	if s.failed {
 		return raft.Outcome{}, errTextEarlier
 	}
+	if s.conn.Closed() {
+		// Nobody waits for the rest of the pipeline: CLIENT KILL, a subscriber that was closed.
+		s.ended = true
+		return raft.Outcome{}, wordNotDone + "the connection was closed"
+	}
 	outcome, err := s.srv.rep.Propose(s.phaseContext(), ops)
 	s.clock.stop()
 	if err != nil {

@@ -70,6 +70,9 @@ func (c *Conn) ID() uint64 { return c.id }
 // Opened returns when the connection was accepted.
 func (c *Conn) Opened() time.Time { return c.opened }
 
+// Closed reports whether Close was called: CLIENT KILL, a slow client.
+func (c *Conn) Closed() bool { return c.closed.Load() }
+
 // LocalAddr returns the local address.
 func (c *Conn) LocalAddr() net.Addr { return c.inner.LocalAddr() }
 

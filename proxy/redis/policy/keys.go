@@ -14,6 +14,7 @@ var keyFinders = map[string]keyFinder{
 	"lmpop":             countedKeys(1),
 	"move":              moveKeys,
 	"sintercard":        countedKeys(1),
+	"spublish":          noKeys,
 	"sort":              sortKeys,
 	"sort_ro":           sortKeys,
 	"zdiff":             countedKeys(1),
@@ -107,6 +108,9 @@ func copyKeys(dst, args [][]byte) ([][]byte, bool) {
 	}
 	return appendRange(dst, args, twoKeys), true
 }
+
+// noKeys: a channel is no key.
+func noKeys(dst, _ [][]byte) ([][]byte, bool) { return dst, true }
 
 // moveKeys: the other key has the same name in another database.
 func moveKeys(dst, args [][]byte) ([][]byte, bool) {

@@ -1,6 +1,10 @@
 package policy
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
 
 // maxName is longer than any name in the table; a longer one is unknown.
 const maxName = 32
@@ -24,8 +28,7 @@ func NewTable() *Table {
 		s := containers[i]
 		t.commands[s.Name] = &node{spec: &s, subs: make(map[string]*Spec)}
 	}
-	for i := range leaves {
-		s := leaves[i]
+	for _, s := range slices.Concat(leaves[:], later[:]) {
 		s.resolve = resolvers[s.Name]
 		s.find = keyFinders[s.Name]
 		s.block = blockers[s.Name]
@@ -40,6 +43,7 @@ func NewTable() *Table {
 			t.commands[s.Name] = &node{spec: &s}
 		}
 	}
+	slices.SortFunc(t.specs, func(a, b *Spec) int { return strings.Compare(a.Name, b.Name) })
 	return t
 }
 

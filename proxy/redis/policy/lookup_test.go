@@ -17,7 +17,7 @@ func TestUnknownMatchesServer(t *testing.T) {
 		{"foo", long[:126], "b"}, {"foo", long[:127], "b"}, {"foo", long[:128]},
 		{"foo", "a\x00b", "c"}, {"fo\x00o", "a"}, {"geté"},
 		{"config", "foo"}, {"CoNfIg", "FOO", "bar"}, {"config", long}, {"config", "a\r\nb"},
-		{"config", "a\x00b"}, {"config", ""}, {"client", "setinfo", "lib-name", "x"},
+		{"config", "a\x00b"}, {"config", ""}, {"client", "setinfoo", "lib-name", "x"},
 		{"object", "foo"}, {"memory", "foo"}, {"xinfo", "foo"}, {"xgroup", "foo"},
 		{"pubsub", "foo"}, {"acl", "foo"}, {"command", "foo"}, {"script", "foo"},
 		{"function", "foo"}, {"cluster", "foo"}, {"latency", "foo"}, {"slowlog", "foo"},

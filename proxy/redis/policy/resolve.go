@@ -9,6 +9,7 @@ type resolver func(args [][]byte, ctx Context) (p Policy, errText string)
 
 // resolvers of the commands that need one, by name.
 var resolvers = map[string]resolver{
+	"config|set":        resolveConfigSet,
 	"copy":              resolveCopy,
 	"georadius":         geoResolver(6),
 	"georadiusbymember": geoResolver(5),
