@@ -7,7 +7,7 @@ const (
 	kindPlain commandKind = iota
 	// kindScript may answer with any text, also with one that looks like an error of the machine.
 	kindScript
-	// kindWipe deletes the marker, which comes back at the end of the transaction.
+	// kindWipe would delete the marker, and what else the reserved database holds: see run.flushAll.
 	kindWipe
 	// kindForbidden would end the transaction, change the connection or stop the server. The proxy refuses these; here
 	// they would cost the atomicity of the position, so the node stops instead.

@@ -36,6 +36,8 @@ func (s *session) run(cmd redcon.Command) {
 		s.addWrite(cmd, d)
 	case policy.Read, policy.ReadTime:
 		s.addRead(cmd, d)
+	case policy.WriteScript, policy.ReadScript:
+		s.addScript(cmd, d)
 	case policy.Static:
 		s.endPhase()
 		if !s.ended {

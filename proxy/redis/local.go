@@ -21,10 +21,12 @@ func localCommands() map[string]localCommand {
 		"client|setname": (*session).cmdClientSetName,
 		"config|get":     (*session).cmdConfigGet,
 		"echo":           (*session).cmdEcho,
+		"function|kill":  (*session).cmdKill,
 		"hello":          (*session).cmdHello,
 		"info":           (*session).cmdInfo,
 		"ping":           (*session).cmdPing,
 		"role":           (*session).cmdRole,
+		"script|kill":    (*session).cmdKill,
 		"select":         (*session).cmdSelect,
 		"time":           (*session).cmdTime,
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/tidwall/redcon"
 
 	"github.com/nexus-replication/nexus/proxy/redis/policy"
+	"github.com/nexus-replication/nexus/proxy/redis/script"
 )
 
 // maxExpiryRounds is how often a batch of reads asks for the deletion of due keys before it goes on without: the
@@ -21,8 +22,10 @@ type read struct {
 	raw  []byte
 	args [][]byte
 	spec *policy.Spec
-	// convert is set for ReadTime commands.
+	// convert is set for ReadTime commands and for scripts.
 	convert bool
+	// call is set for scripts.
+	call *script.Call
 }
 
 // readPhase collects the reads that share a barrier.
@@ -57,19 +60,23 @@ func (r *readPhase) trim() {
 }
 
 func (s *session) addRead(cmd redcon.Command, d policy.Decision) {
+	rd := read{db: s.db, raw: cmd.Raw, args: cmd.Args, spec: d.Spec}
+	if d.Policy == policy.ReadTime {
+		rd.convert = true
+		rd.raw = appendRequest(nil, policy.ReadTimeCommand(cmd.Args)...)
+	}
+	s.collectRead(rd)
+}
+
+func (s *session) collectRead(rd read) {
 	r := &s.reads
 	if s.phase != phaseReads || len(r.cmds) >= s.srv.cfg.MaxPipelineCommands ||
-		(len(r.cmds) > 0 && r.size+len(cmd.Raw) > s.srv.cfg.MaxPipelineBytes) {
+		(len(r.cmds) > 0 && r.size+len(rd.raw) > s.srv.cfg.MaxPipelineBytes) {
 		s.endPhase()
 		if s.ended {
 			return
 		}
 		s.phase = phaseReads
-	}
-	rd := read{db: s.db, raw: cmd.Raw, args: cmd.Args, spec: d.Spec}
-	if d.Policy == policy.ReadTime {
-		rd.convert = true
-		rd.raw = appendRequest(nil, policy.ReadTimeCommand(cmd.Args)...)
 	}
 	r.cmds = append(r.cmds, rd)
 	r.size += len(rd.raw)
@@ -197,7 +204,11 @@ func (s *session) appendConverted(replies []byte, cmds []read, now int64) error 
 		if err != nil {
 			return err
 		}
-		if cmds[i].convert {
+		if cmds[i].call != nil {
+			if s.out, err = s.appendScript(s.out, cmds[i].call, replies[:n]); err != nil {
+				return err
+			}
+		} else if cmds[i].convert {
 			s.out = appendTTL(s.out, cmds[i].spec.Name, replies[:n], now)
 		} else {
 			s.out = append(s.out, replies[:n]...)
@@ -263,6 +274,10 @@ func (s *session) stream(cmd read) {
 	s.flush()
 	s.out = nil
 	if s.ended {
+		return
+	}
+	if cmd.call != nil && !cmd.call.AsIs() {
+		s.out = appendError(s.out, "ERR nexus: there are too many libraries of functions for one reply")
 		return
 	}
 	w := countingWriter{session: s}

@@ -65,6 +65,7 @@ type Server struct {
 	policyContext policy.Context
 	locals        map[*policy.Spec]localCommand
 	deadlines     map[*policy.Spec]deadlineEffect
+	scripts       *scriptHost
 	version       atomic.Pointer[string] // of the backend
 	port          atomic.Int64
 	metrics       metrics
@@ -102,6 +103,7 @@ func New(cfg Config, rep Replicator, b Backend) (*Server, error) {
 		policyContext: policy.Context{Databases: cfg.Databases, ReservedDB: cfg.ReservedDB},
 		locals:        make(map[*policy.Spec]localCommand),
 		deadlines:     deadlineEffects(table),
+		scripts:       newScriptHost(rep, b, cfg.Databases, cfg.ReservedDB),
 		drained:       make(chan struct{}),
 		sessions:      make(map[*session]struct{}),
 		gone:          make(chan struct{}),
