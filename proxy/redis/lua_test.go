@@ -36,7 +36,8 @@ func startLuaServers(t *testing.T, n int, env ...string) []*luaServer {
 	var servers []*luaServer
 	for range n {
 		socket := t.TempDir() + "/redis.sock"
-		cmd := exec.Command(path, "--port", "0", "--unixsocket", socket, "--save", "", "--appendonly", "no")
+		cmd := exec.Command(path, "--port", "0", "--unixsocket", socket, "--save", "", "--appendonly", "no",
+			"--enable-debug-command", "yes", "--dir", t.TempDir())
 		cmd.Env = append(cmd.Environ(), env...)
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)

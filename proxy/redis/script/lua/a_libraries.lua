@@ -240,7 +240,8 @@ end
 
 local function fcall(log)
   return function(keys, args)
-    local name = lower(begin(args, log))
+    local name = begin(args, log)
+    name = lower(name)
     readlibraries()
     local lib = all.owners[name]
     if not lib then return fail('Function not found') end
