@@ -66,7 +66,7 @@ func (l *Library) Build(name string, args [][]byte, db int) (c *Call, errText st
 		return l.manage("function_delete", db, args[2]), ""
 	case "function|flush":
 		if len(args) > 3 {
-			return nil, "ERR unknown subcommand or wrong number of arguments for 'FLUSH'. Try FUNCTION HELP."
+			return nil, wrongFunction(args)
 		}
 		if !isFlush(args) {
 			return nil, errFlushFuncs

@@ -17,7 +17,10 @@ func parseMetadata(code []byte) (m metadata, errText string) {
 	if !found {
 		return m, "ERR Invalid library metadata"
 	}
-	parts := strings.Fields(string(line))
+	parts, ok := splitArgs(string(line))
+	if !ok || len(parts) == 0 {
+		return m, "ERR Invalid library metadata"
+	}
 	engine := strings.TrimPrefix(parts[0], "#!")
 	named := false
 	for _, part := range parts[1:] {
@@ -39,6 +42,11 @@ func parseMetadata(code []byte) (m metadata, errText string) {
 		return m, "ERR Engine '" + engine + "' not found"
 	}
 	return m, ""
+}
+
+// wrongFunction is Redis' text for a subcommand of FUNCTION with too many arguments.
+func wrongFunction(args [][]byte) string {
+	return "ERR unknown subcommand or wrong number of arguments for '" + string(args[1]) + "'. Try FUNCTION HELP."
 }
 
 func isName(s string) bool {
@@ -73,7 +81,7 @@ func (l *Library) functionRestore(args [][]byte, db int) (*Call, string) {
 	case 4:
 		policy = strings.ToLower(string(args[3]))
 	default:
-		return nil, "ERR unknown subcommand or wrong number of arguments for 'RESTORE'. Try FUNCTION HELP."
+		return nil, wrongFunction(args)
 	}
 	if policy != "append" && policy != "replace" && policy != "flush" {
 		return nil, "ERR Wrong restore policy given, value should be either FLUSH, APPEND or REPLACE."

@@ -12,6 +12,8 @@ local db       -- the database selected
 local logged   -- runs from the log, on every replica; otherwise it only reads, here
 local nowrites -- the script declared that it does not write
 local steps    -- taken so far
+local limit    -- of steps, and what is said at its end
+local verdict
 local machine  -- an error that comes from the state of a server, not from its data
 
 -- Keys that got a deadline, with the database before each.
@@ -35,7 +37,7 @@ end
 -- A script that does not end would stop every replica. What counts is the same everywhere, so all stop at the same step.
 local function step()
   steps = steps + 1
-  if steps > $steps then error('nexus: the script was stopped, it has run for too long', 2) end
+  if steps > limit then error(verdict, 2) end
 end
 
 local function touch(key, where)

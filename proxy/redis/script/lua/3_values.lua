@@ -1,5 +1,8 @@
 -- The functions of Lua that could tell one server from another, without what could.
 
+-- What scripts find under a name instead of what the server has there.
+local api = {}
+
 -- Tables that scripts share and cannot change, with their contents.
 local contents = {}
 
@@ -103,7 +106,10 @@ local function setmetatable_(t, meta)
   return setmetatable(t, copy)
 end
 
+local globalmeta -- what scripts get for the metatable of _G
+
 local function getmetatable_(t)
+  if t ~= nil and t == api._G then return globalmeta end
   if type(t) ~= 'table' or contents[t] then return nil end
   local meta = getmetatable(t)
   if meta == nil then return nil end

@@ -54,8 +54,6 @@ local function renewed()
   if not thread or status(thread) ~= 'suspended' then callmeta.__call = prepared() end
 end
 
--- What scripts find under a name instead of what the server has there.
-local api = {}
 local hidden = {} -- globals of the server that are nobody's business
 local redismeta = {}
 local registered -- functions of the library that is being loaded
@@ -196,6 +194,7 @@ local function globals()
     error("Script attempted to access nonexistent global variable '" .. k .. "'", 2)
   end
   api._G = shared(g, meta)
+  globalmeta = shared({})
   g._G = api._G
 end
 
@@ -219,6 +218,9 @@ local function prepare()
 end
 
 -- Takes what belongs to the run off the end of the arguments: what to run, the database, the time and the seed.
+-- How many steps a run may take from here on.
+local function allow(n, message) limit, verdict = steps + n, message end
+
 local function begin(args, log)
   if not ready then prepare() end
   local n = #args
@@ -226,6 +228,7 @@ local function begin(args, log)
   db, now, seed = tonumber(args[n - 2]), tonumber(args[n - 1]), tonumber(args[n])
   args[n], args[n - 1], args[n - 2], args[n - 3] = nil, nil, nil, nil
   logged, nowrites, seeded, steps, machine = log, false, false, 0, nil
+  allow($steps, 'nexus: the script was stopped, it has run for too long')
   touched, ntouched = {}, 0
   numbers, count, original = {}, 0, {}
   redismeta.__index = redismeta.fields

@@ -73,10 +73,13 @@ end
 
 -- The functions that a library registers, or nil and the error.
 local function instantiate(entry)
+  local outer, said = limit, verdict
+  allow(math.min($steps / 20, limit - steps), 'FUNCTION LOAD timeout')
   registered = {}
   redismeta.__index = loading
   local ok, err = pcall(entry.call)
   redismeta.__index = redismeta.fields
+  limit, verdict = outer, said
   local out = registered
   registered = nil
   if ok then return out end
