@@ -10,7 +10,8 @@ import (
 //
 // An FCALL of such a function with ItemDeadline is followed by one of nexus_<version>_deadlines in the same transaction,
 // which says what became of the deadlines of the keys that it touched, declared or not: database, key and the reply to
-// PEXPIRETIME, by turns. It answers with an error if the function met one that comes from the state of its server.
+// PEXPIRETIME, by turns. It answers with an error if the call before was not executed here as it is elsewhere: refused by
+// the server, killed, or in part refused for a reason of the server. The backend is not equal to others any more then.
 const LibraryPrefix = "nexus_"
 
 const deadlinesSuffix = "_deadlines"
@@ -26,9 +27,6 @@ func libraryOf(args [][]byte) (library []byte, ok bool) {
 	}
 	return bytes.Clone(args[1][:len(LibraryPrefix)+version]), true
 }
-
-// isNoFunction tells whether a backend has answered that it has no function of this name.
-func isNoFunction(raw []byte) bool { return bytes.HasPrefix(raw, []byte("-ERR Function not found")) }
 
 // reported takes the reply of a library's deadlines function. The caller holds d.mu.
 func (d *Deadlines) reported(reply []byte) error {

@@ -170,9 +170,6 @@ func (r *run) judge(s *slot, raw []byte, held string) *runError {
 		return r.judgeMarker(raw, held)
 	case !s.failed:
 		return nil
-	case s.kind == slotDeadlines && isNoFunction(raw):
-		// Then there was none to call before either.
-		return nil
 	case s.kind == slotFlush && !isMachineError(raw):
 		// All of them fail, on the options.
 		return nil

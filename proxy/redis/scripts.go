@@ -144,7 +144,7 @@ func (h *scriptHost) readOnly(name string, args [][]byte) bool {
 // scriptItem is a call as the sequencer takes it.
 func scriptItem(call *script.Call, db int) backend.Item {
 	item := backend.Item{DB: db, Cmd: call.Cmd, Flags: backend.ItemTime}
-	if call.Keeps {
+	if call.Writes() {
 		item.Flags |= backend.ItemDeadline
 	}
 	return item

@@ -184,3 +184,52 @@ func TestScriptsNested(t *testing.T) {
 	want(t, c.do("EVAL", body, "0"), plain.do("EVAL", body, "0"))
 	want(t, c.do("EVAL_RO", body, "0"), plain.do("EVAL", body, "0"))
 }
+
+// Scripts that came with EVAL go when there are too many; those of SCRIPT LOAD stay.
+func TestScriptsPassing(t *testing.T) {
+	p := startProxy(t)
+	c := dial(t, p.addr)
+	want(t, c.do("EVAL", "return 'passing'", "0"), "$7\r\npassing\r\n")
+	want(t, c.do("EVAL", "return 'loaded'", "0"), "$6\r\nloaded\r\n")
+	want(t, c.do("SCRIPT", "LOAD", "return 'loaded'"), "$40\r\n"+sha1hex("return 'loaded'")+"\r\n")
+	var request []byte
+	for i := range 1000 {
+		request = appendRequest(request, "EVAL", fmt.Sprint("return ", i), "0")
+	}
+	c.send(request)
+	for range 1000 {
+		c.reply()
+	}
+	if got := c.do("EVALSHA", sha1hex("return 'passing'"), "0"); !strings.HasPrefix(got, "-NOSCRIPT") {
+		t.Errorf("%q", got)
+	}
+	want(t, c.do("EVALSHA", sha1hex("return 'loaded'"), "0"), "$6\r\nloaded\r\n")
+	want(t, c.do("EVALSHA", sha1hex("return 0"), "0"), ":0\r\n")
+	want(t, c.do("EVALSHA", sha1hex("return 999"), "0"), ":999\r\n")
+	direct := dial(t, p.redis)
+	direct.cmd("SELECT 13")
+	want(t, direct.cmd("HLEN nexus.scripts"), ":1001\r\n")
+	want(t, direct.cmd("LLEN nexus.scripts.passing"), ":1000\r\n")
+}
+
+// Somebody kills a script of the log at one backend: it did not do there what it does elsewhere, and must not go on so.
+func TestScriptsKilledDirectly(t *testing.T) {
+	p := startProxy(t)
+	c, direct := dial(t, p.addr), dial(t, p.redis)
+	want(t, direct.cmd("CONFIG SET busy-reply-threshold 1"), "+OK\r\n")
+	body := "for i = 1, 1e9 do pcall(function() end) end"
+	c.do("SCRIPT", "LOAD", body)
+	c.send(appendRequest(nil, "EVALSHA", sha1hex(body), "0"))
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		got := direct.cmd("FUNCTION KILL")
+		if got == "+OK\r\n" {
+			break
+		}
+		if !strings.HasPrefix(got, "-NOTBUSY") || time.Now().After(deadline) {
+			t.Fatalf("%q", got)
+		}
+	}
+	if got := c.reply(); !strings.HasPrefix(got, "-UNKNOWNOUTCOME") || !strings.Contains(got, "told to kill a script") {
+		t.Errorf("%q", got)
+	}
+}

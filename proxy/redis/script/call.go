@@ -24,8 +24,6 @@ const (
 type Call struct {
 	// Cmd is the call without time and seed: see Stamp.
 	Cmd []byte
-	// Keeps is set for calls that may touch keys and their deadlines.
-	Keeps bool
 	// Stores is set for calls that make a script known to all replicas.
 	Stores bool
 	// Body is the script that the command carries. SHA is its SHA1, or the one that the command carries instead.
@@ -36,6 +34,9 @@ type Call struct {
 	// list is what FUNCTION LIST was asked for.
 	list listOptions
 }
+
+// Writes reports whether the call may write, and is made by FCALL.
+func (c *Call) Writes() bool { return bytes.Contains(c.Cmd[:min(len(c.Cmd), 24)], []byte("\r\nFCALL\r\n")) }
 
 // Build returns the call for a command, named as in the policy table, in database db. errText is the error that Redis
 // gives without looking at any data.
@@ -96,7 +97,7 @@ func (l *Library) Once(body []byte, db int, readOnly bool) *Call {
 	if readOnly {
 		verb = "once_ro"
 	}
-	return &Call{Cmd: l.call(verb, [][]byte{[]byte("0")}, body, db), Keeps: !readOnly, reply: replyScript}
+	return &Call{Cmd: l.call(verb, [][]byte{[]byte("0")}, body, db), reply: replyScript}
 }
 
 // LoadScript is SCRIPT LOAD.
@@ -112,7 +113,7 @@ func (l *Library) eval(verb string, args [][]byte, db int) (*Call, string) {
 	}
 	digest := sha(args[1])
 	return &Call{
-		Cmd: l.call(verb, args[2:], args[1], db), Keeps: verb == "eval", reply: replyScript,
+		Cmd: l.call(verb, args[2:], args[1], db), reply: replyScript,
 		Body: args[1], SHA: digest, Stores: verb == "eval",
 	}, ""
 }
@@ -126,7 +127,7 @@ func (l *Library) evalsha(verb string, args [][]byte, db int) (*Call, string) {
 	}
 	digest := bytes.ToLower(args[1])
 	return &Call{
-		Cmd: l.call(verb, args[2:], args[1], db), Keeps: verb == "evalsha", reply: replyScript, SHA: string(digest),
+		Cmd: l.call(verb, args[2:], args[1], db), reply: replyScript, SHA: string(digest),
 	}, ""
 }
 
@@ -134,7 +135,7 @@ func (l *Library) fcall(verb string, args [][]byte, db int) (*Call, string) {
 	if errText := checkKeys(args, errBadKeys); errText != "" {
 		return nil, errText
 	}
-	return &Call{Cmd: l.call(verb, args[2:], args[1], db), Keeps: verb == "fcall", reply: replyScript}, ""
+	return &Call{Cmd: l.call(verb, args[2:], args[1], db), reply: replyScript}, ""
 }
 
 // checkKeys checks the number of keys at position 2.

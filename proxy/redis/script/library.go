@@ -17,6 +17,7 @@ var sources embed.FS
 // Keys of the reserved database.
 const (
 	bodiesKey    = "nexus.scripts"
+	passingKey   = "nexus.scripts.passing"
 	librariesKey = "nexus.functions"
 )
 
@@ -40,6 +41,7 @@ func NewLibrary(databases, reserved, steps int) *Library {
 		"$reserved", strconv.Itoa(reserved),
 		"$steps", strconv.Itoa(steps),
 		"$scripts", bodiesKey,
+		"$passing", passingKey,
 		"$functions", librariesKey,
 	).Replace(text)
 	sum := sha256.Sum256([]byte(text))

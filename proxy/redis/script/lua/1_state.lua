@@ -15,6 +15,8 @@ local steps    -- taken so far
 local limit    -- of steps, and what is said at its end
 local verdict
 local machine  -- an error that comes from the state of a server, not from its data
+local ran      -- since the last look at the deadlines
+local running  -- the code of a client; still set afterwards if the server has cut it off
 
 -- Keys that got a deadline, with the database before each.
 local touched, ntouched

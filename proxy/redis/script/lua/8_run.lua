@@ -228,6 +228,7 @@ local function begin(args, log)
   db, now, seed = tonumber(args[n - 2]), tonumber(args[n - 1]), tonumber(args[n])
   args[n], args[n - 1], args[n - 2], args[n - 3] = nil, nil, nil, nil
   logged, nowrites, seeded, steps, machine = log, false, false, 0, nil
+  ran, running = true, false
   allow($steps, 'nexus: the script was stopped, it has run for too long')
   touched, ntouched = {}, 0
   numbers, count, original = {}, 0, {}
@@ -278,6 +279,8 @@ end
 local function run(f, keys, args, name, chunk)
   api.KEYS, api.ARGV = keys, args
   current, currentkeys, currentargs, currentname, currentchunk = f, keys, args, name, chunk
+  running = true
   local _, result = xpcall(invoke, explain)
+  running = false
   return result
 end

@@ -1,7 +1,34 @@
 -- The cache of scripts: bodies by their SHA1 in the database that clients cannot reach, and here what was compiled.
 
-local scripts = {}
+local scripts, held = {}, 0
 local bodies = '$scripts'
+
+-- Scripts that came with EVAL, oldest first: there is no end to those that programs make up. What SCRIPT LOAD has brought
+-- stays until SCRIPT FLUSH.
+local passing = '$passing'
+local most = 1000
+
+local function remember(sha, entry)
+  if not scripts[sha] then
+    if held >= 5 * most then scripts, held = {}, 0 end
+    held = held + 1
+  end
+  scripts[sha] = entry
+end
+
+-- Writes a body to the cache of all replicas, to stay or for as long as there is room.
+local function store(sha, body, stays)
+  native('select', reserved)
+  local fresh = native('hset', bodies, sha, body) == 1
+  if stays then
+    if not fresh then native('lrem', passing, 1, sha) end
+  elseif fresh and native('rpush', passing, sha) > most then
+    local oldest = native('lpop', passing)
+    native('hdel', bodies, oldest)
+    if scripts[oldest] then scripts[oldest].kept = nil end
+  end
+  native('select', db)
+end
 
 local declared = {['no-writes'] = true, ['allow-oom'] = true, ['allow-stale'] = true, ['no-cluster'] = true, ['allow-cross-slot-keys'] = true}
 
@@ -33,7 +60,7 @@ local function parse(body)
   return entry
 end
 
--- The script with this body. If it is to be kept and is not yet, it is written to the cache of all replicas.
+-- The script with this body, which is written to the cache of all replicas if it is to be kept: 'passing' or 'staying'.
 local function script(body, keep)
   local sha = redis.sha1hex(body)
   local entry, err = scripts[sha], nil
@@ -42,13 +69,11 @@ local function script(body, keep)
     if not entry then return nil, err end
     entry.sha = sha
   end
-  if keep and not entry.kept then
-    native('select', reserved)
-    native('hset', bodies, sha, body)
-    native('select', db)
-    entry.kept = true
+  remember(sha, entry)
+  if keep and entry.kept ~= keep and entry.kept ~= 'staying' then
+    store(sha, body, keep == 'staying')
+    entry.kept = keep
   end
-  scripts[sha] = entry
   return entry
 end
 
@@ -64,8 +89,8 @@ local function known(sha)
   local err
   entry, err = parse(body)
   if not entry then return nil, err end
-  entry.kept, entry.sha = true, sha
-  scripts[sha] = entry
+  entry.kept, entry.sha = 'passing', sha
+  remember(sha, entry)
   return entry
 end
 
@@ -106,7 +131,7 @@ end
 
 local function scriptload(keys, args)
   local body = begin(args, true)
-  local entry, err = script(body, true)
+  local entry, err = script(body, 'staying')
   return entry and redis.sha1hex(body) or err
 end
 
@@ -121,7 +146,7 @@ end
 local function scriptflush(keys, args)
   begin(args, true)
   native('select', reserved)
-  native('del', bodies)
-  scripts = {}
+  native('del', bodies, passing)
+  scripts, held = {}, 0
   return {ok = 'OK'}
 end

@@ -261,10 +261,14 @@ local function fcall(log)
   end
 end
 
--- The deadlines of the keys that the last run touched: database, key and what PEXPIRETIME says, by turns.
+-- The deadlines of the keys that the last run touched: database, key and what PEXPIRETIME says, by turns. It is asked
+-- after every run from the log, and tells of those that did not go here as they go elsewhere.
 local function deadlines()
+  if not ran then return fail('nexus: the server has not run a script') end
+  ran = false
+  if running then return fail('nexus: the server was told to kill a script') end
   if machine then return fail('nexus: a command of a script failed for a reason of the server: ' .. machine) end
-  if not touched or ntouched == 0 then return {} end
+  if ntouched == 0 then return {} end
   local out, selected = {}, nil
   for i = 1, ntouched, 2 do
     if touched[i] ~= selected then
@@ -279,7 +283,7 @@ local function deadlines()
   return out
 end
 
-redis.register_function('$prefix_eval', eval(true, true))
+redis.register_function('$prefix_eval', eval(true, 'passing'))
 redis.register_function('$prefix_evalsha', evalsha(true))
 redis.register_function('$prefix_once', once(true))
 redis.register_function('$prefix_fcall', fcall(true))
@@ -294,7 +298,7 @@ local function reading(name, callback)
   redis.register_function({function_name = '$prefix_' .. name, callback = callback, flags = {'no-writes'}})
 end
 
-reading('eval_ro', eval(false, false))
+reading('eval_ro', eval(false, nil))
 reading('evalsha_ro', evalsha(false))
 reading('once_ro', once(false))
 reading('fcall_ro', fcall(false))
