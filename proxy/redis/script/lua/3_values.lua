@@ -130,6 +130,9 @@ end
 local function checktree(v, seen)
   if type(v) ~= 'table' or seen[v] then return end
   seen[v] = true
-  local _, keys = sequence(v, 'pack', 4)
-  for _, k in next, keys do checktree(rawget(v, k), seen) end
+  for k, x in next, v do
+    local kind = type(k)
+    if kind ~= 'string' and kind ~= 'number' then sequence(v, 'pack', 4) end
+    if type(x) == 'table' then checktree(x, seen) end
+  end
 end
