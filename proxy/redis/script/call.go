@@ -36,7 +36,9 @@ type Call struct {
 }
 
 // Writes reports whether the call may write, and is made by FCALL.
-func (c *Call) Writes() bool { return bytes.Contains(c.Cmd[:min(len(c.Cmd), 24)], []byte("\r\nFCALL\r\n")) }
+func (c *Call) Writes() bool {
+	return bytes.Contains(c.Cmd[:min(len(c.Cmd), 24)], []byte("\r\nFCALL\r\n"))
+}
 
 // Build returns the call for a command, named as in the policy table, in database db. errText is the error that Redis
 // gives without looking at any data.

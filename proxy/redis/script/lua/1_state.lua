@@ -19,7 +19,7 @@ local ran      -- since the last look at the deadlines
 local running  -- the code of a client; still set afterwards if the server has cut it off
 
 -- Keys that got a deadline, with the database before each.
-local touched, ntouched
+local touched, ntouched = {}, 0
 
 -- Of the commands, which see to the rest in a block of their own: Lua allows only so many local variables at a time.
 local class, writing = {}, {} -- how a command runs, and whether it writes

@@ -36,7 +36,7 @@ local function type_(...)
 end
 
 -- Tables and functions by the order in which they were asked for, instead of by their addresses.
-local numbers, count
+local numbers, count = {}, 0
 
 local function tostring_(...)
   local v = ...
@@ -94,7 +94,7 @@ end
 
 -- A metatable is copied, so that nobody makes the table weak afterwards: what a weak table holds depends on when the
 -- server collects garbage.
-local original
+local original = {}
 
 local function setmetatable_(t, meta)
   if type(t) ~= 'table' or type(meta) ~= 'table' then return setmetatable(t, meta) end

@@ -230,8 +230,9 @@ local function begin(args, log)
   logged, nowrites, seeded, steps, machine = log, false, false, 0, nil
   ran, running = true, false
   allow($steps, 'nexus: the script was stopped, it has run for too long')
-  touched, ntouched = {}, 0
-  numbers, count, original = {}, 0, {}
+  if ntouched ~= 0 then touched, ntouched = {}, 0 end
+  if count ~= 0 then numbers, count = {}, 0 end
+  if next(original) ~= nil then original = {} end
   redismeta.__index = redismeta.fields
   cjsonmeta.__index = cjsonfields
   cleanup()
