@@ -108,7 +108,7 @@ end
 
 local many = 10000000
 
--- Choices with a count argument are checked by the server first, on a key that cannot exist there: nil means go on.
+-- The count argument of a choice: nil if there is none, false if it is not one that is served.
 local function countof(a, n, most)
   if n == 2 then return nil end
   local count = n <= most and integer(a[3])
