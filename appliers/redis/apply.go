@@ -146,7 +146,7 @@ func (b *Backend) execute(ctx context.Context) error {
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
 		}
-		b.flight.probes = r.unsure(b.Deadlines)
+		b.flight.probes, b.flight.probeAll = r.unsure(b.Deadlines)
 		b.dropConn()
 		return fmt.Errorf("apply entries up to %d to backend %s: %w", r.position.Index, b.cfg.Addr, err)
 	}

@@ -24,7 +24,8 @@ const functionsPart = "functions"
 
 // Digest calls item for each key of an RDB that Snapshot wrote, with its value and deadline, and for each library of
 // functions. What differs between servers that hold the same does not count: encodings, the order of sets and hashes,
-// access times. Neither does the metadata database, which is each node's own. See raft.Digester.
+// access times. Neither does the position, which is each node's own; what else the metadata database holds is the cluster's.
+// See raft.Digester.
 func (b *Backend) Digest(ctx context.Context, snap *raft.Snapshot, item func(part string, key, value uint64)) (err error) {
 	// The parser trusts its input, which may be of a server with modules or of a later version.
 	defer func() {
@@ -40,7 +41,10 @@ func (b *Backend) Digest(ctx context.Context, snap *raft.Snapshot, item func(par
 			item(functionsPart, xxhash.Sum64String(libraries.FunctionsLua), 1)
 			return true
 		}
-		if o.GetType() == rdb.AuxType || o.GetType() == rdb.DBSizeType || o.GetDBIndex() == b.cfg.MetadataDB {
+		if o.GetType() == rdb.AuxType || o.GetType() == rdb.DBSizeType {
+			return true
+		}
+		if o.GetDBIndex() == b.cfg.MetadataDB && o.GetKey() == markerKey {
 			return true
 		}
 		part, ok := parts[o.GetDBIndex()]

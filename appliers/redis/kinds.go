@@ -7,7 +7,7 @@ const (
 	kindPlain commandKind = iota
 	// kindScript may answer with any text, also with one that looks like an error of the machine.
 	kindScript
-	// kindWipe deletes the marker, which comes back at the end of the transaction.
+	// kindWipe would delete the marker, and what else the reserved database holds: see run.flushAll.
 	kindWipe
 	// kindConfig changes a setting of the backend, which is kept for the time after a restart.
 	kindConfig

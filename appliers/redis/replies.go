@@ -157,7 +157,7 @@ func (r *run) readResult(in *replyReader, s *slot, limit int) ([]byte, error) {
 	if r.scratch, _, err = in.keep(r.scratch[:0], math.MaxInt); err != nil {
 		return nil, err
 	}
-	if s.kind == slotProbe || s.flags&ItemExpire != 0 {
+	if s.kind == slotProbe || s.kind == slotDeadlines || s.flags&ItemExpire != 0 {
 		s.reply = append([]byte(nil), r.scratch...)
 	}
 	return r.scratch, nil
@@ -169,6 +169,9 @@ func (r *run) judge(s *slot, raw []byte, held string) *runError {
 	case s.kind == slotMarker:
 		return r.judgeMarker(raw, held)
 	case !s.failed:
+		return nil
+	case s.kind == slotFlush && !isMachineError(raw):
+		// All of them fail, on the options.
 		return nil
 	case s.kind != slotItem:
 		return &runError{text: r.name(s) + " inside of a transaction was answered with " + errorText(raw), diverged: true}
@@ -191,7 +194,7 @@ func (r *run) judgeMarker(raw []byte, held string) *runError {
 		return &runError{text: fmt.Sprintf("%s could not be written: %s", markerKey, err), diverged: true}
 	case found && string(old) == held:
 		return nil
-	case !found && (r.wipes || r.scripts):
+	case !found && r.scripts:
 		return nil
 	}
 	is := "gone"
@@ -235,6 +238,10 @@ func (r *run) index(d *Deadlines) error {
 				return fmt.Errorf("PEXPIRETIME was answered with %.40q", s.reply)
 			}
 			d.stored(s.db, string(s.key), n)
+		case s.kind == slotDeadlines && !s.failed:
+			if err := d.reported(s.reply); err != nil {
+				return err
+			}
 		case s.kind != slotItem:
 		case s.flags&ItemExpire != 0 && len(s.reply) == 0: // too large to be kept: nothing is corrected
 		case s.flags&ItemExpire != 0:
@@ -259,19 +266,20 @@ func (r *run) index(d *Deadlines) error {
 }
 
 // unsure brings the deadlines to a state that is right whether or not the transaction was executed, and returns the keys
-// whose deadlines must be asked for when that is known.
-func (r *run) unsure(d *Deadlines) []probe {
+// whose deadlines must be asked for when that is known; all is true if nobody knows which keys these are.
+func (r *run) unsure(d *Deadlines) (probes []probe, all bool) {
 	if !r.indexed {
-		return nil
+		return nil, false
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	var probes []probe
 	for i := range r.slots {
 		s := &r.slots[i]
 		switch {
 		case s.kind == slotProbe:
 			probes = append(probes, probe{s.db, string(s.key)})
+		case s.kind == slotDeadlines:
+			all = true
 		case s.kind == slotItem && s.flags&ItemDeadline != 0:
 			var err error
 			if r.args, err = ParseCommand(s.cmd, r.args); err == nil {
@@ -279,5 +287,5 @@ func (r *run) unsure(d *Deadlines) []probe {
 			}
 		}
 	}
-	return probes
+	return probes, all
 }

@@ -29,7 +29,6 @@ type run struct {
 	items []Item
 
 	scripts bool // a script is among the commands
-	wipes   bool // FLUSHALL is among the commands
 	indexed bool // a command touches deadlines
 	db      int  // database that the commands so far have selected
 	resp3   bool // the commands so far have selected RESP3
@@ -57,13 +56,15 @@ type slot struct {
 type slotKind uint8
 
 const (
-	slotItem    slotKind = iota
-	slotSelect           // SELECT of an item's database
-	slotProbe            // PEXPIRETIME of a key that a script may have touched
-	slotHello            // HELLO, to change the protocol of the replies
-	slotMeta             // SELECT of the metadata database
-	slotSetting          // a setting of the backend is changed or kept
-	slotMarker           // SET of the marker
+	slotItem      slotKind = iota
+	slotSelect             // SELECT of an item's database
+	slotProbe              // PEXPIRETIME of a key that a script may have touched
+	slotDeadlines          // what a call of the proxy's library says about the keys that it touched
+	slotFlush              // a FLUSHDB that FLUSHALL stands for, after the first
+	slotHello              // HELLO, to change the protocol of the replies
+	slotMeta               // SELECT of the metadata database
+	slotSetting            // a setting of the backend is changed or kept
+	slotMarker             // SET of the marker
 )
 
 // want is a command whose reply is kept: bytes start to end of keep, lost if they were too many.
@@ -141,47 +142,83 @@ func (r *run) add(cfg *Config, cmd *raft.Command, databases int) error {
 			return fmt.Errorf("item %d: %.40q was logged without being rewritten by the leader", i, name)
 		}
 		kind := kindOf(name)
-		switch kind {
-		case kindForbidden:
+		if kind == kindForbidden {
 			return fmt.Errorf("item %d: %.40q must not be in the log", i, name)
-		case kindScript:
-			r.scripts = true
-		case kindWipe:
-			r.wipes = true
 		}
-		r.sel(it.DB, slotSelect)
-		if cmd.Wanted {
-			r.speak(it.Flags&ItemRESP3 != 0)
-		}
-		s := slot{kind: slotItem, flags: it.Flags, script: kind == kindScript, db: it.DB, want: wanted, cmd: it.Cmd}
-		if it.Flags&ItemExpire != 0 {
-			err = r.addExpire(it, s)
-		} else {
-			r.send(it.Cmd)
-			r.slots = append(r.slots, s)
-		}
-		if err == nil && kind == kindConfig {
-			err = r.addSetting(cfg.MetadataDB, it.Cmd)
-		}
-		if err != nil {
-			return fmt.Errorf("item %d: %w", i, err)
-		}
+		r.scripts = r.scripts || kind == kindScript
 		if it.Flags&(ItemDeadline|ItemExpire) != 0 {
 			r.indexed = true
 		}
-		if it.Flags&ItemDeadline != 0 && kind == kindScript {
-			r.probeKeys(it)
+		item := slot{kind: slotItem, flags: it.Flags, script: kind == kindScript, db: it.DB, want: wanted, cmd: it.Cmd}
+		if err := r.addItem(cfg, it, kind, item, databases); err != nil {
+			return fmt.Errorf("item %d: %w", i, err)
 		}
 	}
 	return nil
 }
 
-// probeKeys asks for the deadlines of the keys that a script declares: what it did to them cannot be seen otherwise.
-func (r *run) probeKeys(it *Item) {
+// addItem adds one item, and what is asked or set along with it.
+func (r *run) addItem(cfg *Config, it *Item, kind commandKind, item slot, databases int) error {
+	if kind == kindWipe {
+		return r.flushAll(cfg, item, databases)
+	}
+	r.sel(it.DB, slotSelect)
+	if item.want >= 0 {
+		r.speak(it.Flags&ItemRESP3 != 0)
+	}
+	if it.Flags&ItemExpire != 0 {
+		return r.addExpire(it, item)
+	}
+	r.send(it.Cmd)
+	r.slots = append(r.slots, item)
+	switch {
+	case kind == kindConfig:
+		return r.addSetting(cfg.MetadataDB, it.Cmd)
+	case kind == kindScript && it.Flags&ItemDeadline != 0:
+		r.speak(false)
+		r.probe(it)
+	}
+	return nil
+}
+
+// probe asks what a script did to deadlines, which cannot be seen otherwise.
+func (r *run) probe(it *Item) {
 	var err error
 	if r.args, err = ParseCommand(it.Cmd, r.args); err != nil || len(r.args) < 3 {
 		return
 	}
+	if library, ok := libraryOf(r.args); ok {
+		r.out = AppendCommand(r.out, []byte("FCALL_RO"), append(library, deadlinesSuffix...), []byte("0"))
+		r.slots = append(r.slots, slot{kind: slotDeadlines, db: it.DB, want: -1})
+		return
+	}
+	r.probeKeys(it)
+}
+
+// flushAll adds FLUSHALL as the FLUSHDBs of all databases but the reserved one, which holds more than the position: what
+// belongs to the cluster and not to its clients.
+func (r *run) flushAll(cfg *Config, item slot, databases int) error {
+	args, err := ParseCommand(item.cmd, r.args)
+	r.args = args
+	if err != nil {
+		return err
+	}
+	flush := append([][]byte{[]byte("FLUSHDB")}, args[1:]...)
+	for db := range databases {
+		if db == cfg.MetadataDB {
+			continue
+		}
+		r.sel(db, slotSelect)
+		r.out = AppendCommand(r.out, flush...)
+		item.db = db
+		r.slots = append(r.slots, item)
+		item = slot{kind: slotFlush, want: -1}
+	}
+	return nil
+}
+
+// probeKeys asks for the deadlines of the keys that the script of the last probe declares.
+func (r *run) probeKeys(it *Item) {
 	n, err := strconv.Atoi(string(r.args[2]))
 	if err != nil || n < 0 || n > len(r.args)-3 {
 		return
@@ -255,9 +292,6 @@ func (r *run) finish(metadataDB int, marker []byte) {
 	if loud {
 		r.setEvents("")
 	}
-	if r.wipes && len(r.settings.values) > 0 {
-		r.writeSettings(metadataDB)
-	}
 	r.sel(metadataDB, slotMeta)
 	r.speak(false)
 	r.out = append(r.out, "*4\r\n$3\r\nSET\r\n$10\r\n"+markerKey+"\r\n"...)
@@ -309,6 +343,10 @@ func (r *run) name(s *slot) string {
 		return "PEXPIRETIME"
 	case slotHello:
 		return "HELLO"
+	case slotDeadlines:
+		return "FCALL_RO of deadlines"
+	case slotFlush:
+		return "FLUSHDB"
 	case slotMarker:
 		return "SET " + markerKey
 	case slotSetting:

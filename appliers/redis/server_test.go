@@ -142,7 +142,7 @@ func op(args ...string) raft.Command { return opIn(0, args...) }
 func opIn(db int, args ...string) raft.Command {
 	var flags ItemFlags
 	switch strings.ToUpper(args[0]) {
-	case "SET", "GETEX", "PEXPIREAT", "RESTORE", "RENAME", "RENAMENX", "COPY", "MOVE", "SWAPDB", "FLUSHDB", "FLUSHALL", "EVAL":
+	case "SET", "GETEX", "PEXPIREAT", "RESTORE", "RENAME", "RENAMENX", "COPY", "MOVE", "SWAPDB", "FLUSHDB", "FLUSHALL", "EVAL", "FCALL":
 		flags = ItemDeadline
 	}
 	return raft.Command{Data: AppendOp(nil, Item{DB: db, Flags: flags, Cmd: command(args...)}), Wanted: true}

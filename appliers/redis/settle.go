@@ -15,6 +15,8 @@ type flight struct {
 	position raft.Position
 	marker   []byte
 	probes   []probe
+	// probeAll is set if a script may have given a deadline to any key.
+	probeAll bool
 }
 
 // probe is a key whose deadline is to be asked for, because a script may have changed it.
@@ -65,8 +67,12 @@ func (b *Backend) settleOn(c *conn) error {
 		b.take(c, b.held, value)
 		return nil
 	case b.flight != nil && bytes.Equal(b.flight.marker, []byte(value)):
-		probes := b.flight.probes
-		if err := b.probe(c, probes); err != nil {
+		if b.flight.probeAll {
+			if err := b.rebuild(c, b.Deadlines); err != nil {
+				return err
+			}
+		}
+		if err := b.probe(c, b.flight.probes); err != nil {
 			return err
 		}
 		b.log.Info("transaction was applied, its replies are lost", "index", b.flight.position.Index)

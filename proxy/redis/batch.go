@@ -58,6 +58,8 @@ func (s *session) runData(cmd redcon.Command, d policy.Decision) {
 		s.addWrite(cmd, d)
 	case policy.Read, policy.ReadTime:
 		s.addRead(cmd, d)
+	case policy.WriteScript, policy.ReadScript:
+		s.addScript(cmd, d)
 	case policy.Static:
 		s.endPhase()
 		if !s.ended {

@@ -2,8 +2,9 @@ package redis
 
 import (
 	"context"
-	_ "embed"
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"regexp"
 	"strconv"
 	"strings"
@@ -21,30 +22,22 @@ type ScriptsConfig struct {
 	ReservedDB int
 }
 
-type scriptReplicator interface {
-	Propose(ctx context.Context, cmds [][]byte) (raft.Outcome, error)
-	Read(ctx context.Context, fn func(context.Context) error) error
-}
-
 type scriptBackend interface {
+	scriptReader
 	NextDue() (deadlineMillis int64, ok bool)
-	Query(ctx context.Context, db int, args ...string) ([]byte, error)
 }
 
-// Scripts runs Lua statements on the whole cluster (Save) or as a linearizable read (Load).
-//
-// A statement that is saved is executed by every replica by itself, so it runs behind a shim that lets through what has
-// the same effect and the same reply everywhere, and refuses the rest: see lua_shim.lua. What the shim cannot prevent is
-// a statement that never ends, and one that compares strings with < where the backends run under different locales.
+// Scripts runs Lua statements on the whole cluster (Save) or as a linearizable read (Load), in the way of EVAL and
+// EVAL_RO: see package script.
 type Scripts struct {
-	replicator scriptReplicator
-	backend    scriptBackend
-	cfg        ScriptsConfig
+	host    *scriptHost
+	backend scriptBackend
+	cfg     ScriptsConfig
 }
 
 // NewScripts returns Scripts that propose to and read under r; loads are run on b.
 func NewScripts(r scriptReplicator, b scriptBackend, cfg ScriptsConfig) *Scripts {
-	return &Scripts{replicator: r, backend: b, cfg: cfg}
+	return &Scripts{host: newScriptHost(r, b, cfg.Databases, cfg.ReservedDB), backend: b, cfg: cfg}
 }
 
 // ScriptError is the answer to a statement that was not run because of what was asked for (InvalidArgument), or that was
@@ -69,9 +62,11 @@ func (s *Scripts) Save(ctx context.Context, statement []byte, args map[string]st
 	if err != nil {
 		return nil, err
 	}
-	cmd := appliers.AppendCommand(nil, []byte("EVAL"), []byte(luaShim), []byte("0"), statement)
-	op := appliers.AppendOp(nil, appliers.Item{DB: db, Cmd: cmd})
-	out, err := s.replicator.Propose(ctx, [][]byte{op})
+	if err := s.host.prepare(ctx); err != nil {
+		return nil, err
+	}
+	call := s.host.lib.Once(statement, db, false)
+	out, err := s.host.rep.Propose(ctx, [][]byte{appliers.AppendOp(nil, scriptItem(call, db))})
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +76,11 @@ func (s *Scripts) Save(ctx context.Context, statement []byte, args map[string]st
 	if err := out.Replies[0].Err; err != nil {
 		return nil, fmt.Errorf("the statement was executed: %w", err)
 	}
-	return replyText(out.Replies[0].Data)
+	reply, err := call.Reply(nil, out.Replies[0].Data)
+	if err != nil {
+		return nil, err
+	}
+	return replyText(reply)
 }
 
 // Load runs the statement on the local backend, which must not write, after everything acknowledged before the call.
@@ -90,22 +89,36 @@ func (s *Scripts) Load(ctx context.Context, statement []byte, args map[string]st
 	if err != nil {
 		return nil, err
 	}
+	if err := s.host.prepare(ctx); err != nil {
+		return nil, err
+	}
 	// Nobody knows which keys a statement will meet. An empty proposal has all that is due deleted first.
 	if next, ok := s.backend.NextDue(); ok && next <= failpoint.Now().UnixMilli() {
-		if _, err := s.replicator.Propose(ctx, nil); err != nil {
+		if _, err := s.host.rep.Propose(ctx, nil); err != nil {
 			return nil, fmt.Errorf("%w: expire keys: %w", raft.ErrNotDone, err)
 		}
 	}
+	call := s.host.lib.Once(statement, db, true)
 	var reply []byte
-	err = s.replicator.Read(ctx, func(ctx context.Context) (err error) {
-		reply, err = s.backend.Query(ctx, db, "EVAL_RO", luaShim, "0", string(statement))
+	err = s.host.rep.Read(ctx, func(ctx context.Context) error {
+		request := call.Stamped(failpoint.Now().UnixMilli(), rand.Int32())
+		replies, done, err := s.backend.ReadAs(ctx, appliers.RESP2, db, request, 1)
+		if err == nil && done == 0 {
+			err = errLargeReply
+		}
+		reply = replies
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
+	if reply, err = call.Reply(nil, reply); err != nil {
+		return nil, err
+	}
 	return replyText(reply)
 }
+
+var errLargeReply = errors.New("the reply is too large to be kept")
 
 // database checks a request and returns the database it names; 0 if it names none.
 func (s *Scripts) database(statement []byte, args map[string]string) (int, error) {
@@ -129,24 +142,6 @@ func (s *Scripts) database(statement []byte, args map[string]string) (int, error
 		return 0, invalidScript("db.index: database %d is reserved for the position in the log, want another", db)
 	}
 	return int(db), nil
-}
-
-//go:embed lua_shim.lua
-var luaShimSource string
-
-// luaShim is what is sent: on one line and without comments. It is part of the log; replicas of different versions of
-// this program therefore run the same shim for the same entry.
-var luaShim = joinLua(luaShimSource)
-
-func joinLua(source string) string {
-	var lines []string
-	for line := range strings.Lines(source) {
-		line = strings.TrimSpace(line)
-		if line != "" && !strings.HasPrefix(line, "--") {
-			lines = append(lines, line)
-		}
-	}
-	return strings.Join(lines, " ")
 }
 
 // replyText turns a reply into text as the predecessor of this program did, which printed Go values: OK, 1, [a [b c]],
@@ -191,8 +186,8 @@ func appendReplyText(dst, reply []byte) (text, rest []byte, err error) {
 	return append(dst, ']'), rest, nil
 }
 
-// scriptSuffix is what Redis adds to the errors of scripts. The SHA is that of the shim and says nothing.
-var scriptSuffix = regexp.MustCompile(` script: [0-9a-f]{40}, on @?user_script:[0-9]+\.?$`)
+// scriptSuffix is what Redis adds to the errors of scripts. The SHA of a statement says nothing.
+var scriptSuffix = regexp.MustCompile(` script: [0-9a-f]{40}, on @?user_[a-z]+:[0-9]+\.?$`)
 
 // notNow are the first words of errors that come from the state of the server, not from the statement.
 var notNow = []string{"LOADING ", "BUSY ", "MASTERDOWN ", "NOAUTH ", "NOPERM "}

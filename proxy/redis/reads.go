@@ -7,7 +7,9 @@ import (
 
 	"github.com/tidwall/redcon"
 
+	backend "github.com/nexus-replication/nexus/appliers/redis"
 	"github.com/nexus-replication/nexus/proxy/redis/policy"
+	"github.com/nexus-replication/nexus/proxy/redis/script"
 	"github.com/nexus-replication/nexus/raft/failpoint"
 )
 
@@ -17,12 +19,15 @@ const maxExpiryRounds = 2
 
 // read is one command of a read phase.
 type read struct {
-	db   int
-	raw  []byte
+	db       int
+	protocol backend.Protocol
+	raw      []byte
 	args [][]byte
 	spec *policy.Spec
-	// convert is set for ReadTime commands.
+	// convert is set for ReadTime commands and for scripts.
 	convert bool
+	// call is set for scripts.
+	call *script.Call
 }
 
 // readPhase collects the reads that share a barrier.
@@ -57,19 +62,23 @@ func (r *readPhase) trim() {
 }
 
 func (s *session) addRead(cmd redcon.Command, d policy.Decision) {
+	rd := read{db: s.db, protocol: s.protocol, raw: cmd.Raw, args: cmd.Args, spec: d.Spec}
+	if d.Policy == policy.ReadTime {
+		rd.convert = true
+		rd.raw = appendRequest(nil, policy.ReadTimeCommand(cmd.Args)...)
+	}
+	s.collectRead(rd)
+}
+
+func (s *session) collectRead(rd read) {
 	r := &s.reads
 	if s.phase != phaseReads || len(r.cmds) >= s.srv.cfg.MaxPipelineCommands ||
-		(len(r.cmds) > 0 && r.size+len(cmd.Raw) > s.srv.cfg.MaxPipelineBytes) {
+		(len(r.cmds) > 0 && r.size+len(rd.raw) > s.srv.cfg.MaxPipelineBytes) {
 		s.endPhase()
 		if s.ended {
 			return
 		}
 		s.phase = phaseReads
-	}
-	rd := read{db: s.db, raw: cmd.Raw, args: cmd.Args, spec: d.Spec}
-	if d.Policy == policy.ReadTime {
-		rd.convert = true
-		rd.raw = appendRequest(nil, policy.ReadTimeCommand(cmd.Args)...)
 	}
 	r.cmds = append(r.cmds, rd)
 	r.size += len(rd.raw)
@@ -161,7 +170,8 @@ func (s *session) readRun(ctx context.Context, now int64) error {
 	r := &s.reads
 	first, end := r.done, r.done+1
 	convert := r.cmds[first].convert
-	for end < len(r.cmds) && end-first < r.window && r.cmds[end].db == r.cmds[first].db {
+	for end < len(r.cmds) && end-first < r.window && r.cmds[end].db == r.cmds[first].db &&
+		r.cmds[end].protocol == r.cmds[first].protocol {
 		convert = convert || r.cmds[end].convert
 		end++
 	}
@@ -173,7 +183,7 @@ func (s *session) readRun(ctx context.Context, now int64) error {
 		}
 		r.request = request
 	}
-	replies, done, err := s.srv.backend.ReadAs(ctx, s.protocol, r.cmds[first].db, request, end-first)
+	replies, done, err := s.srv.backend.ReadAs(ctx, r.cmds[first].protocol, r.cmds[first].db, request, end-first)
 	if err != nil {
 		return err
 	}
@@ -194,7 +204,11 @@ func (s *session) appendConverted(replies []byte, cmds []read, now int64) error 
 		if err != nil {
 			return err
 		}
-		if cmds[i].convert {
+		if cmds[i].call != nil {
+			if s.out, err = s.appendScript(s.out, cmds[i].call, replies[:n]); err != nil {
+				return err
+			}
+		} else if cmds[i].convert {
 			s.out = appendTTL(s.out, cmds[i].spec.Name, replies[:n], now)
 		} else {
 			s.out = append(s.out, replies[:n]...)
@@ -244,7 +258,7 @@ func (s *session) runStatic(cmd redcon.Command) {
 		s.srv.metrics.failed(err)
 		s.out = appendError(s.out, readErrorText(err))
 	case done == 0:
-		s.stream(read{db: s.db, raw: cmd.Raw})
+		s.stream(read{db: s.db, protocol: s.protocol, raw: cmd.Raw})
 	default:
 		s.out = append(s.out, replies...)
 	}
@@ -262,11 +276,15 @@ func (s *session) stream(cmd read) {
 	if s.ended {
 		return
 	}
+	if cmd.call != nil && !cmd.call.AsIs() {
+		s.out = appendError(s.out, "ERR nexus: there are too many libraries of functions for one reply")
+		return
+	}
 	s.sending.Lock()
 	defer s.sending.Unlock()
 	w := countingWriter{session: s}
 	// Time counts until the first byte only: how long the rest may take is up to the guard, which asks for progress.
-	err := s.srv.backend.StreamAs(s.phaseContext(), s.protocol, cmd.db, cmd.raw, &w)
+	err := s.srv.backend.StreamAs(s.phaseContext(), cmd.protocol, cmd.db, cmd.raw, &w)
 	s.clock.stop()
 	switch {
 	case err == nil:

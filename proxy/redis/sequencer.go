@@ -2,10 +2,12 @@ package redis
 
 import (
 	"cmp"
+	"math/rand/v2"
 	"slices"
 
 	backend "github.com/nexus-replication/nexus/appliers/redis"
 	"github.com/nexus-replication/nexus/proxy/redis/policy"
+	"github.com/nexus-replication/nexus/proxy/redis/script"
 	"github.com/nexus-replication/nexus/raft"
 )
 
@@ -165,6 +167,11 @@ func (q *Sequencer) rewriteItem(stamp int64, item *backend.Item) bool {
 	if item.Flags&backend.ItemTime == 0 {
 		q.pendMoves(stamp, item.DB, args)
 		return false
+	}
+	if script.IsCall(args) {
+		item.Flags &^= backend.ItemTime
+		item.Cmd = script.Stamp(args, stamp, rand.Int32())
+		return true
 	}
 	out, deadline, errText := policy.RewriteTime(args, stamp)
 	if errText != "" {

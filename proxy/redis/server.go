@@ -73,6 +73,7 @@ type Server struct {
 	policyContext policy.Context
 	locals        map[*policy.Spec]localCommand
 	deadlines     map[*policy.Spec]deadlineEffect
+	scripts       *scriptHost
 	version       atomic.Pointer[string] // of the backend
 	port          atomic.Int64
 	metrics       metrics
@@ -120,6 +121,7 @@ func New(cfg Config, rep Replicator, b Backend) (*Server, error) {
 		deadlines:     deadlineEffects(table),
 		metrics:       newMetrics(len(table.Specs())),
 		tasks:         newTasks(),
+		scripts:       newScriptHost(rep, b, cfg.Databases, cfg.ReservedDB),
 		drained:       make(chan struct{}),
 		sessions:      make(map[*session]struct{}),
 		gone:          make(chan struct{}),

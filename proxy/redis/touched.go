@@ -147,8 +147,12 @@ func (t *touched) noteItem(item *backend.Item, index uint64) {
 	}
 	d := t.table.Lookup(args, t.ctx)
 	switch {
-	case d.Err != "":
-		// A script, or what only the leader may log: what it does is not known.
+	case d.Err == "" && d.Spec.Name == "eval":
+		for _, k := range declaredKeys(args) {
+			t.noteKey(item.DB, k, index)
+		}
+	case d.Err != "" || d.Policy == policy.WriteScript:
+		// A client's script, or what only the leader may log: what it does is not known.
 		t.all = max(t.all, index)
 	case d.Policy.Writes():
 		t.noteWrite(item.DB, d.Spec, args, index)

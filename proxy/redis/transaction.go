@@ -5,6 +5,7 @@ import (
 
 	backend "github.com/nexus-replication/nexus/appliers/redis"
 	"github.com/nexus-replication/nexus/proxy/redis/policy"
+	"github.com/nexus-replication/nexus/proxy/redis/script"
 	"github.com/nexus-replication/nexus/raft"
 	"github.com/nexus-replication/nexus/raft/failpoint"
 )
@@ -93,6 +94,8 @@ type step struct {
 	ttl string
 	// later is a command that the session runs when the others have been executed.
 	later *queued
+	// call is the script that the reply is of.
+	call *script.Call
 }
 
 // exec proposes the queued commands as one op, which every replica executes atomically.
@@ -111,6 +114,10 @@ func (s *session) exec() {
 	case s.failed:
 		s.unwatch()
 		s.out = appendError(s.out, errTextEarlier)
+		return
+	}
+	if errText := s.prepareScripts(t); errText != "" {
+		s.out = appendError(s.out, errText)
 		return
 	}
 	if t.subscribes() {
@@ -203,7 +210,7 @@ func (s *session) plan(t *transaction) (steps []step, items []backend.Item, plai
 		if sent {
 			items = append(items, item)
 		}
-		plain = plain && sent && st.ttl == ""
+		plain = plain && sent && st.ttl == "" && st.call == nil
 		steps = append(steps, st)
 	}
 	return steps, items, plain
@@ -253,6 +260,12 @@ func (s *session) planOne(q *queued, now int64) (step, backend.Item, bool) {
 		return step{literal: appendError(nil, "ERR nexus: CLIENT REPLY is not executed in a transaction")}, item, false
 	case q.d.Policy == policy.Local:
 		return step{literal: s.runLocal([]byte{}, q.d.Spec, q.cmd.Args)}, item, false
+	case q.d.Policy == policy.WriteScript || q.d.Policy == policy.ReadScript:
+		call, errText := s.srv.scripts.lib.Build(q.d.Spec.Name, q.cmd.Args, s.db)
+		if errText != "" {
+			return step{literal: appendError(nil, errText)}, item, false
+		}
+		return step{call: call}, s.scriptItem(call), true
 	case q.d.Policy == policy.ReadTime:
 		item.Cmd = appendRequest(nil, policy.ReadTimeCommand(q.cmd.Args)...)
 		return step{ttl: q.d.Spec.Name}, item, true
@@ -278,7 +291,11 @@ func (s *session) appendSteps(steps []step, outcome *raft.Outcome) error {
 		if err != nil {
 			return err
 		}
-		if st.ttl != "" {
+		if st.call != nil {
+			if s.out, err = s.appendScript(s.out, st.call, replies[:n]); err != nil {
+				return err
+			}
+		} else if st.ttl != "" {
 			s.out = appendTTL(s.out, st.ttl, replies[:n], outcome.Stamp)
 		} else {
 			s.out = append(s.out, replies[:n]...)

@@ -106,8 +106,13 @@ func appendBrings(table *policy.Table, ctx policy.Context, dst []policy.Brought,
 		return appendExpired(dst, item.DB, args)
 	}
 	spec := table.Lookup(args, ctx).Spec
-	if spec == nil || spec.Policy == policy.Refused {
-		return dst, true // a script, or what nobody knows
+	switch {
+	case spec == nil || spec.Policy == policy.Refused:
+		return dst, true // what nobody knows
+	case spec.Name == "eval":
+		return appendDeclared(dst, item.DB, args), false
+	case spec.Policy == policy.WriteScript:
+		return dst, true // a client's script may do anything
 	}
 	from := len(dst)
 	dst, all = spec.AppendBrings(dst, args)
@@ -117,6 +122,28 @@ func appendBrings(table *policy.Table, ctx policy.Context, dst []policy.Brought,
 		}
 	}
 	return dst, all
+}
+
+// appendDeclared names the keys of a script of Nexus's own, which touches what it declares and nothing else.
+func appendDeclared(dst []policy.Brought, db int, args [][]byte) []policy.Brought {
+	for _, key := range declaredKeys(args) {
+		for _, kind := range []policy.Kind{policy.KindList, policy.KindZSet, policy.KindStream, policy.KindGroup} {
+			dst = append(dst, policy.Brought{DB: db, Key: key, Kind: kind, N: policy.Unknown})
+		}
+	}
+	return dst
+}
+
+// declaredKeys are those of an EVAL in the log, which is always one of Nexus's own: clients' scripts are FCALLs there.
+func declaredKeys(args [][]byte) [][]byte {
+	if len(args) < 3 {
+		return nil
+	}
+	n, err := strconv.Atoi(string(args[2]))
+	if err != nil || n < 0 || n > len(args)-3 {
+		return nil
+	}
+	return args[3 : 3+n]
 }
 
 // appendExpired names the keys that an ExpireItem deletes.

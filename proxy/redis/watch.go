@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	backend "github.com/nexus-replication/nexus/appliers/redis"
 	"github.com/nexus-replication/nexus/proxy/redis/policy"
+	"github.com/nexus-replication/nexus/raft/failpoint"
 )
 
 // watch is what a session watches, until EXEC, DISCARD, UNWATCH, RESET or the end of the session.
@@ -138,7 +138,7 @@ func (s *session) anyDue(keys [][]byte) bool {
 }
 
 func (s *session) isDue(db int, key []byte) bool {
-	now := time.Now().UnixMilli()
+	now := failpoint.Now().UnixMilli()
 	if next, ok := s.srv.backend.NextDue(); !ok || next > now {
 		return false
 	}

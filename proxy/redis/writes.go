@@ -7,6 +7,7 @@ import (
 
 	backend "github.com/nexus-replication/nexus/appliers/redis"
 	"github.com/nexus-replication/nexus/proxy/redis/policy"
+	"github.com/nexus-replication/nexus/proxy/redis/script"
 	"github.com/nexus-replication/nexus/raft"
 	"github.com/nexus-replication/nexus/raft/failpoint"
 )
@@ -18,6 +19,14 @@ type writePhase struct {
 	arena []byte
 	// size is the sum of the commands collected, in bytes.
 	size int
+	// calls are those of scripts among the ops, in order.
+	calls []writeCall
+}
+
+// writeCall is a script at a place in the ops.
+type writeCall struct {
+	at   int
+	call *script.Call
 }
 
 // opOverhead is what the encoding of an item adds to the command, at most.
@@ -34,7 +43,6 @@ func (w *writePhase) trim() {
 
 // addWrite collects a write, or answers at once one that Redis would reject without looking at the data.
 func (s *session) addWrite(cmd redcon.Command, d policy.Decision) {
-	item := backend.Item{DB: s.db, Cmd: cmd.Raw, Flags: s.writeFlags(d)}
 	if d.Policy == policy.WriteTime {
 		if _, _, errText := policy.RewriteTime(cmd.Args, failpoint.Now().UnixMilli()); errText != "" {
 			s.endPhase()
@@ -42,23 +50,29 @@ func (s *session) addWrite(cmd redcon.Command, d policy.Decision) {
 			return
 		}
 	}
+	s.addItem(backend.Item{DB: s.db, Cmd: cmd.Raw, Flags: s.writeFlags(d)})
+}
+
+// addItem collects an item. It reports false if the session has ended instead.
+func (s *session) addItem(item backend.Item) bool {
 	w := &s.writes
 	if s.phase != phaseWrites || len(w.ops) >= s.srv.cfg.MaxPipelineCommands ||
-		(len(w.ops) > 0 && w.size+len(cmd.Raw) > s.srv.cfg.MaxPipelineBytes) {
+		(len(w.ops) > 0 && w.size+len(item.Cmd) > s.srv.cfg.MaxPipelineBytes) {
 		s.endPhase()
 		if s.ended {
-			return
+			return false
 		}
 		s.phase = phaseWrites
 	}
 	start := len(w.arena)
-	if cap(w.arena)-start < len(cmd.Raw)+opOverhead {
+	if cap(w.arena)-start < len(item.Cmd)+opOverhead {
 		// The ops before stay where they are; only new ones go to the new arena.
-		w.arena, start = make([]byte, 0, max(len(cmd.Raw)+opOverhead, min(2*cap(w.arena), 64<<10))), 0
+		w.arena, start = make([]byte, 0, max(len(item.Cmd)+opOverhead, min(2*cap(w.arena), 64<<10))), 0
 	}
 	w.arena = backend.AppendOp(w.arena, item)
 	w.ops = append(w.ops, w.arena[start:len(w.arena):len(w.arena)])
-	w.size += len(cmd.Raw)
+	w.size += len(item.Cmd)
+	return true
 }
 
 // writeFlags returns the flags of a write. Those of a plain SET, which can only drop a deadline, are left out while no
@@ -120,11 +134,20 @@ func (s *session) runWrites() {
 			s.out = appendError(s.out, errText)
 		}
 	} else {
+		calls := w.calls
 		for i := range outcome.Replies {
+			if len(calls) > 0 && calls[0].at == i {
+				s.convertScript(calls[0].call, &outcome.Replies[i])
+				calls = calls[1:]
+			}
 			s.appendReply(&outcome.Replies[i])
 		}
 	}
 	w.size = 0
+	if len(w.calls) > 0 {
+		clear(w.calls)
+		w.calls = w.calls[:0]
+	}
 	if errText != "" {
 		w.arena, w.ops = nil, nil
 		return

@@ -23,9 +23,17 @@ const (
 	Write
 	// WriteTime commands are replicated after RewriteTime.
 	WriteTime
+	// ReadScript commands are reads of scripts and functions, which go out as
+	// package script makes them.
+	ReadScript
+	// WriteScript commands run or manage scripts and functions, and are
+	// replicated as package script makes them.
+	WriteScript
 )
 
-var policyNames = [...]string{"refused", "local", "static", "read", "readtime", "write", "writetime"}
+var policyNames = [...]string{
+	"refused", "local", "static", "read", "readtime", "write", "writetime", "readscript", "writescript",
+}
 
 // String returns the name of the policy in lower case.
 func (p Policy) String() string {
@@ -36,7 +44,7 @@ func (p Policy) String() string {
 }
 
 // Writes reports whether commands of the policy go through the log.
-func (p Policy) Writes() bool { return p == Write || p == WriteTime }
+func (p Policy) Writes() bool { return p == Write || p == WriteTime || p == WriteScript }
 
 // Keys says which arguments of a command are keys, counted from the name at
 // position 0, as Redis' COMMAND does: Last is counted from the end if it is

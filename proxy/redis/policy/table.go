@@ -16,10 +16,9 @@ const (
 	noteChance     = "each node would choose other members; use SRANDMEMBER and SREM"
 	noteClient     = "it would change or describe a connection of the proxy to its backend, not the client's own"
 	noteCluster    = "Redis Cluster is not offered"
-	noteFunction   = "functions are not supported, as they could do something else on every node"
+	noteDebugger   = "a debugger would stop one backend in the middle of a script"
 	noteGroupClock = "consumers of a group are tracked by each node's own clock"
 	noteOneNode    = "it shows or changes one backend only, not the cluster"
-	noteScript     = "scripts are not supported, as they could do something else on every node"
 )
 
 // containers are the commands that only carry subcommands. Their arity counts
@@ -142,29 +141,29 @@ var leaves = []Spec{
 	{Name: "discard", Arity: 1, Policy: Local},
 	{Name: "dump", Arity: 2, Policy: Read, Keys: oneKey},
 	{Name: "echo", Arity: 2, Policy: Local},
-	{Name: "eval", Arity: -3, Policy: Refused, Keys: Keys{Movable: true}, Note: noteScript},
-	{Name: "eval_ro", Arity: -3, Policy: Refused, Keys: Keys{Movable: true}, Note: noteScript},
-	{Name: "evalsha", Arity: -3, Policy: Refused, Keys: Keys{Movable: true}, Note: noteScript},
-	{Name: "evalsha_ro", Arity: -3, Policy: Refused, Keys: Keys{Movable: true}, Note: noteScript},
+	{Name: "eval", Arity: -3, Policy: WriteScript, Keys: Keys{Movable: true}},
+	{Name: "eval_ro", Arity: -3, Policy: ReadScript, Keys: Keys{Movable: true}},
+	{Name: "evalsha", Arity: -3, Policy: WriteScript, Keys: Keys{Movable: true}},
+	{Name: "evalsha_ro", Arity: -3, Policy: ReadScript, Keys: Keys{Movable: true}},
 	{Name: "exec", Arity: 1, Policy: Local},
 	{Name: "exists", Arity: -2, Policy: Read, Keys: allKeys},
 	{Name: "expire", Arity: -3, Policy: WriteTime, Keys: oneKey},
 	{Name: "expireat", Arity: -3, Policy: WriteTime, Keys: oneKey},
 	{Name: "expiretime", Arity: 2, Policy: ReadTime, Keys: oneKey},
 	{Name: "failover", Arity: -1, Policy: Refused, Note: noteBackend},
-	{Name: "fcall", Arity: -3, Policy: Refused, Keys: Keys{Movable: true}, Note: noteFunction},
-	{Name: "fcall_ro", Arity: -3, Policy: Refused, Keys: Keys{Movable: true}, Note: noteFunction},
+	{Name: "fcall", Arity: -3, Policy: WriteScript, Keys: Keys{Movable: true}},
+	{Name: "fcall_ro", Arity: -3, Policy: ReadScript, Keys: Keys{Movable: true}},
 	{Name: "flushall", Arity: -1, Policy: Write, Keys: Keys{Wide: true}},
 	{Name: "flushdb", Arity: -1, Policy: Write, Keys: Keys{Wide: true}},
-	{Name: "function|delete", Arity: 3, Policy: Refused, Note: noteFunction},
-	{Name: "function|dump", Arity: 2, Policy: Read},
-	{Name: "function|flush", Arity: -2, Policy: Refused, Note: noteFunction},
+	{Name: "function|delete", Arity: 3, Policy: WriteScript},
+	{Name: "function|dump", Arity: 2, Policy: ReadScript},
+	{Name: "function|flush", Arity: -2, Policy: WriteScript},
 	{Name: "function|help", Arity: 2, Policy: Static},
-	{Name: "function|kill", Arity: 2, Policy: Refused, Note: noteFunction},
-	{Name: "function|list", Arity: -2, Policy: Read},
-	{Name: "function|load", Arity: -3, Policy: Refused, Note: noteFunction},
-	{Name: "function|restore", Arity: -3, Policy: Refused, Note: noteFunction},
-	{Name: "function|stats", Arity: 2, Policy: Read},
+	{Name: "function|kill", Arity: 2, Policy: Local},
+	{Name: "function|list", Arity: -2, Policy: ReadScript},
+	{Name: "function|load", Arity: -3, Policy: WriteScript},
+	{Name: "function|restore", Arity: -3, Policy: WriteScript},
+	{Name: "function|stats", Arity: 2, Policy: ReadScript},
 	{Name: "geoadd", Arity: -5, Policy: Write, Keys: oneKey},
 	{Name: "geodist", Arity: -4, Policy: Read, Keys: oneKey},
 	{Name: "geohash", Arity: -2, Policy: Read, Keys: oneKey},
@@ -291,12 +290,12 @@ var leaves = []Spec{
 	{Name: "save", Arity: 1, Policy: Refused, Note: noteBackend},
 	{Name: "scan", Arity: -2, Policy: Read, Keys: Keys{Wide: true}},
 	{Name: "scard", Arity: 2, Policy: Read, Keys: oneKey},
-	{Name: "script|debug", Arity: 3, Policy: Refused, Note: noteScript},
-	{Name: "script|exists", Arity: -3, Policy: Refused, Note: noteScript},
-	{Name: "script|flush", Arity: -2, Policy: Refused, Note: noteScript},
+	{Name: "script|debug", Arity: 3, Policy: Refused, Note: noteDebugger},
+	{Name: "script|exists", Arity: -3, Policy: ReadScript},
+	{Name: "script|flush", Arity: -2, Policy: WriteScript},
 	{Name: "script|help", Arity: 2, Policy: Static},
-	{Name: "script|kill", Arity: 2, Policy: Refused, Note: noteScript},
-	{Name: "script|load", Arity: 3, Policy: Refused, Note: noteScript},
+	{Name: "script|kill", Arity: 2, Policy: Local},
+	{Name: "script|load", Arity: 3, Policy: WriteScript},
 	{Name: "sdiff", Arity: -2, Policy: Read, Keys: allKeys},
 	{Name: "sdiffstore", Arity: -3, Policy: Write, Keys: allKeys},
 	{Name: "select", Arity: 2, Policy: Local},

@@ -1,0 +1,287 @@
+-- How a script is compiled and run.
+
+local servers = {MISCONF = true, OOM = true, NOREPLICAS = true, READONLY = true, NOPERM = true, MASTERDOWN = true}
+
+-- redis.pcall.
+local function exec(...)
+  local name = ...
+  local how = class[name]
+  if not how then
+    local kind = type(name)
+    if kind == 'string' then
+      name = lower(name)
+      how = class[name]
+    end
+    how = how or (name ~= nil and unknown or native)
+  end
+  if nowrites and writing[name] then return fail('Write commands are not allowed from read-only scripts.') end
+  steps = steps + 10
+  local r = how(...)
+  if logged and type(r) == 'table' and r.err then
+    if servers[match(r.err, '^%u+') or ''] or find(r.err, '^ERR The user executing the script') then machine = r.err end
+  end
+  return r
+end
+
+-- redis.call raises errors where the script called it: the server looks for the line behind a function that is not of
+-- Lua. A coroutine that is called as a function is one. It ends with the error that it raises, hence a new one for the
+-- next call, which is what the table around it is for.
+local callmeta, thread = {}, nil
+
+local prepared
+
+local function answer(r)
+  if type(r) == 'table' and r.err then
+    callmeta.__call = prepared()
+    error(r)
+  end
+  return r
+end
+
+function prepared()
+  local yield = coroutine.yield
+  local function serve(_, ...) return serve(yield(answer(exec(...)))) end
+  local function loop()
+    thread = coroutine.running()
+    return serve(yield())
+  end
+  local w = coroutine.wrap(loop)
+  w()
+  return w
+end
+
+local function renewed()
+  if not thread or status(thread) ~= 'suspended' then callmeta.__call = prepared() end
+end
+
+local hidden = {} -- globals of the server that are nobody's business
+local redismeta = {}
+local registered -- functions of the library that is being loaded
+
+local order = {[counted] = 1, KEYS = 2, ARGV = 3}
+
+-- Compiles code behind the names that it uses. Returns what run needs, or nil and the error. With inner, the code becomes
+-- a function that has arguments of its own.
+local function compile(code, chunk, inner)
+  local text, names = nil, nil
+  if byte(code, 1) ~= 27 then text, names = instrument(code) end
+  if not text or names[counted] then
+    local _, err = loadstring(code, chunk)
+    return nil, err or 'nexus: the code cannot be read'
+  end
+  local library = chunk == '@user_function'
+  local list, values, n = {counted, 'KEYS', 'ARGV'}, {}, 0
+  if library then list = {counted} end
+  for name in next, names do
+    if api[name] ~= nil or hidden[name] then
+      if not order[name] then list[#list + 1] = name end
+    end
+  end
+  sort(list, function(a, b)
+    local x, y = order[a] or 4, order[b] or 4
+    if x ~= y then return x < y end
+    return before(a, b)
+  end)
+  for i = library and 2 or 4, #list do
+    n = n + 1
+    values[n] = api[list[i]]
+  end
+  local head = 'local ' .. concat(list, ',') .. '=...; '
+  if inner then text = 'return function(...) ' .. text .. '\nend' end
+  local f, err = loadstring(head .. text, chunk)
+  if not f then
+    -- As the script has it, so that the message is about the script.
+    local _, plain = loadstring(code, chunk)
+    return nil, plain or err
+  end
+  if library then return {call = function() return f(step, unpack(values, 1, n)) end} end
+  return {call = function(keys, args) return f(step, keys, args, unpack(values, 1, n)) end}
+end
+
+-- loadstring.
+local function compiled(code, name)
+  if type(code) ~= 'string' then error("bad argument #1 to 'loadstring' (string expected, got " .. type_(code) .. ')', 2) end
+  local entry, err = compile(code, name or code, true)
+  if not entry then return nil, err end
+  return entry.call(api.KEYS, api.ARGV)
+end
+
+local function load_(f, name)
+  if type(f) ~= 'function' then error("bad argument #1 to 'load' (function expected, got " .. type_(f) .. ')', 2) end
+  local parts = {}
+  while true do
+    local part = f()
+    if part == nil or part == '' then break end
+    parts[#parts + 1] = part
+  end
+  return compiled(concat(parts), name or '=(load)')
+end
+
+local function without(t, gone)
+  local out = {}
+  for k, v in next, t do
+    if not gone[k] then out[k] = v end
+  end
+  return out
+end
+
+-- The settings of cjson outlive a script, so a script that changes them works on its own copy from then on.
+local cjsonmeta, cjsonfields = {}, nil
+
+local function settings()
+  local fields = without(cjson, {new = true, null = true})
+  for k, v in next, cjson do
+    if string.find(k, '^encode_') or string.find(k, '^decode_') or k == 'new' then
+      fields[k] = function(...)
+        local own = cjson.new()
+        cjsonmeta.__index = own
+        if k == 'new' then return own end
+        return own[k](...)
+      end
+    end
+  end
+  fields.null = cjson.null
+  return fields
+end
+
+local function offer()
+  local r = without(redis, {})
+  r.call, r.pcall = call, exec
+  r.replicate_commands = function() return true end
+  r.breakpoint = function() return false end
+  r.debug = function() end
+  api.redis = shared(r, redismeta)
+  redismeta.fields = r
+  api.string = string
+  api.table = shared(without(table, {foreach = true}))
+  contents[api.table].foreach = foreach
+  local m = without(math, {})
+  m.random, m.randomseed = math_random, math_randomseed
+  api.math = shared(m)
+  cjsonfields = settings()
+  api.cjson = shared(cjsonfields, cjsonmeta)
+  local c = without(cmsgpack, {})
+  c.pack = function(...)
+    for i = 1, select('#', ...) do checktree((select(i, ...)), {}) end
+    return cmsgpack.pack(...)
+  end
+  api.cmsgpack = shared(c)
+  api.pairs, api.next, api.type, api.tostring = pairs_, next_, type_, tostring_
+  api.setmetatable, api.getmetatable, api.rawget, api.rawset = setmetatable_, getmetatable_, rawget_, rawset_
+  api.loadstring, api.load = compiled, load_
+  api.collectgarbage = function() return 0 end
+  api.gcinfo = function() return 0 end
+end
+
+local safe = ' assert error ipairs pcall xpcall rawequal select tonumber unpack bit struct coroutine _VERSION '
+
+-- _G with what a script may see.
+local function globals()
+  local g = {}
+  for k in next, _G do
+    if find(safe, ' ' .. k .. ' ', 1, true) then
+      g[k] = _G[k]
+    elseif api[k] == nil and k ~= '_G' then
+      hidden[k] = true
+    end
+  end
+  for k, v in next, api do g[k] = v end
+  local meta = {}
+  meta.__index = function(_, k)
+    if k == 'KEYS' or k == 'ARGV' then return api[k] end
+    if g[k] ~= nil then return g[k] end
+    if type(k) ~= 'string' and type(k) ~= 'number' then return nil end
+    error("Script attempted to access nonexistent global variable '" .. k .. "'", 2)
+  end
+  api._G = shared(g, meta)
+  globalmeta = shared({})
+  g._G = api._G
+end
+
+local ready = false
+
+local function prepare()
+  native = redis.pcall
+  lower, find, match, sub, byte, format = string.lower, string.find, string.match, string.sub, string.byte, string.format
+  sort, concat, status = table.sort, table.concat, coroutine.status
+  type, tostring, tonumber, next, select, error = _G.type, _G.tostring, _G.tonumber, _G.next, _G.select, _G.error
+  rawget, unpack, setmetatable, getmetatable = _G.rawget, _G.unpack, _G.setmetatable, _G.getmetatable
+  pcall, xpcall = _G.pcall, _G.xpcall
+  random, randomseed = math.random, math.randomseed
+  bytewise = 'B' < 'a' and 'Z' < '_' and '_' < 'a' and '-' < '0' and not ('a' < 'B')
+  call = setmetatable({}, callmeta)
+  contents[call] = {}
+  classify()
+  offer()
+  globals()
+  ready = true
+end
+
+-- Takes what belongs to the run off the end of the arguments: what to run, the database, the time and the seed.
+-- How many steps a run may take from here on.
+local function allow(n, message) limit, verdict = steps + n, message end
+
+local function begin(args, log)
+  if not ready then prepare() end
+  local n = #args
+  local what = args[n - 3]
+  db, now, seed = tonumber(args[n - 2]), tonumber(args[n - 1]), tonumber(args[n])
+  args[n], args[n - 1], args[n - 2], args[n - 3] = nil, nil, nil, nil
+  logged, nowrites, seeded, steps, machine = log, false, false, 0, nil
+  ran, running = true, false
+  allow($steps, 'nexus: the script was stopped, it has run for too long')
+  if ntouched ~= 0 then touched, ntouched = {}, 0 end
+  if count ~= 0 then numbers, count = {}, 0 end
+  if next(original) ~= nil then original = {} end
+  redismeta.__index = redismeta.fields
+  cjsonmeta.__index = cjsonfields
+  cleanup()
+  renewed()
+  return what
+end
+
+-- Where an error was raised: "user_script:3". Functions of the server have no lines, those of this library do not count.
+local function position(message, chunk)
+  for level = 4, 12 do
+    local _, where = pcall(error, '', level)
+    local source, line = match(where, '^(user_%w+):(%d+): $')
+    if source == chunk and chunk == 'user_script' then return source, line end
+    if source and source == chunk then
+      -- Libraries have the chunk name of this one.
+      local own, at = match(message, '^ERR (user_%w+):(%d+): ')
+      if own == chunk then return own, at end
+      return source, line
+    end
+  end
+end
+
+local current, currentkeys, currentargs, currentname, currentchunk
+
+local function invoke()
+  return current(currentkeys, currentargs)
+end
+
+-- What the server would answer to an error. It must not get to see one itself: it crashes on a table without a message.
+local function explain(e)
+  local message
+  if type(e) == 'table' then
+    message = e.err
+    if type(message) == 'number' then message = tostring(message) end
+    if type(message) ~= 'string' then message = 'ERR unknown error' end
+  else
+    message = 'ERR ' .. tostring_(e)
+  end
+  message = match(message, '^[^%z]*')
+  local source, line = position(message, currentchunk)
+  if source then message = message .. ' script: ' .. currentname .. ', on @' .. source .. ':' .. line .. '.' end
+  return {err = message}
+end
+
+local function run(f, keys, args, name, chunk)
+  api.KEYS, api.ARGV = keys, args
+  current, currentkeys, currentargs, currentname, currentchunk = f, keys, args, name, chunk
+  running = true
+  local _, result = xpcall(invoke, explain)
+  running = false
+  return result
+end

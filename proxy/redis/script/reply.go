@@ -1,0 +1,201 @@
+package script
+
+import (
+	"bytes"
+	"errors"
+	"strconv"
+)
+
+type replyKind uint8
+
+const (
+	replyScript replyKind = iota
+	replyList
+	replyDump
+	replyStats
+)
+
+var errReply = errors.New("the library of scripts has answered something unexpected")
+
+// Reply appends the client's reply, made from the raw reply of a backend to the call.
+func (c *Call) Reply(dst, raw []byte) ([]byte, error) {
+	if len(raw) > 0 && raw[0] == '-' {
+		return append(dst, raw...), nil
+	}
+	switch c.reply {
+	case replyList, replyDump, replyStats:
+		list, err := parseLibraries(raw)
+		if err != nil {
+			return dst, err
+		}
+		return c.appendListing(dst, list), nil
+	}
+	return append(dst, raw...), nil
+}
+
+// AsIs reports whether Reply gives every reply but an error back as it is.
+func (c *Call) AsIs() bool { return c.reply == replyScript }
+
+// libraryInfo is one of FUNCTION LIST.
+type libraryInfo struct {
+	name, code []byte
+	functions  []functionInfo
+}
+
+type functionInfo struct {
+	name        []byte
+	description []byte // nil for none
+	flags       [][]byte
+}
+
+// value is a reply of a backend, taken apart.
+type value struct {
+	bulk  []byte // nil for null
+	items []value
+}
+
+// parseValue takes a reply of bulks and arrays off raw.
+func parseValue(raw []byte, depth int) (v value, rest []byte, err error) {
+	line, rest, found := bytes.Cut(raw, []byte("\r\n"))
+	if !found || len(line) < 2 || depth == 0 {
+		return v, nil, errReply
+	}
+	n, err := strconv.Atoi(string(line[1:]))
+	if err != nil {
+		return v, nil, errReply
+	}
+	switch {
+	case line[0] == '$' && n < 0:
+		return v, rest, nil
+	case line[0] == '$' && n+2 <= len(rest):
+		v.bulk = rest[:n:n]
+		return v, rest[n+2:], nil
+	case line[0] == '*' && n >= 0 && n <= len(rest):
+		for range n {
+			var item value
+			if item, rest, err = parseValue(rest, depth-1); err != nil {
+				return v, nil, err
+			}
+			v.items = append(v.items, item)
+		}
+		return v, rest, nil
+	}
+	return v, nil, errReply
+}
+
+// parseLibraries reads the reply to function_list: see functionlist in the Library.
+func parseLibraries(raw []byte) ([]libraryInfo, error) {
+	v, rest, err := parseValue(raw, 6)
+	if err != nil || len(rest) != 0 {
+		return nil, errReply
+	}
+	var list []libraryInfo
+	for _, l := range v.items {
+		if len(l.items) != 3 {
+			return nil, errReply
+		}
+		info := libraryInfo{name: l.items[0].bulk, code: l.items[1].bulk}
+		for _, f := range l.items[2].items {
+			if len(f.items) != 3 {
+				return nil, errReply
+			}
+			one := functionInfo{name: f.items[0].bulk, description: f.items[1].bulk}
+			for _, flag := range f.items[2].items {
+				one.flags = append(one.flags, flag.bulk)
+			}
+			info.functions = append(info.functions, one)
+		}
+		list = append(list, info)
+	}
+	return list, nil
+}
+
+func (c *Call) appendListing(dst []byte, list []libraryInfo) []byte {
+	switch c.reply {
+	case replyDump:
+		var codes [][]byte
+		for _, l := range list {
+			codes = append(codes, l.code)
+		}
+		return appendBulk(dst, appendDump(nil, codes))
+	case replyStats:
+		functions := 0
+		for _, l := range list {
+			functions += len(l.functions)
+		}
+		dst = appendHead(dst, '*', 4)
+		dst = appendBulk(dst, "running_script")
+		dst = append(dst, "$-1\r\n"...)
+		dst = appendBulk(dst, "engines")
+		dst = appendHead(dst, '*', 2)
+		dst = appendBulk(dst, "LUA")
+		dst = appendHead(dst, '*', 4)
+		dst = appendBulk(dst, "libraries_count")
+		dst = appendHead(dst, ':', len(list))
+		dst = appendBulk(dst, "functions_count")
+		return appendHead(dst, ':', functions)
+	}
+	return c.appendList(dst, list)
+}
+
+// appendList is the reply to FUNCTION LIST, where every map is a list of names and values.
+func (c *Call) appendList(dst []byte, list []libraryInfo) []byte {
+	var matching []libraryInfo
+	for _, l := range list {
+		if c.list.pattern == nil || matches(bytes.ToLower(c.list.pattern), bytes.ToLower(l.name)) {
+			matching = append(matching, l)
+		}
+	}
+	fields := 3
+	if c.list.code {
+		fields++
+	}
+	dst = appendHead(dst, '*', len(matching))
+	for _, l := range matching {
+		dst = appendHead(dst, '*', 2*fields)
+		dst = appendBulk(dst, "library_name")
+		dst = appendBulk(dst, l.name)
+		dst = appendBulk(dst, "engine")
+		dst = appendBulk(dst, "LUA")
+		dst = appendBulk(dst, "functions")
+		dst = appendHead(dst, '*', len(l.functions))
+		for _, f := range l.functions {
+			dst = appendHead(dst, '*', 6)
+			dst = appendBulk(dst, "name")
+			dst = appendBulk(dst, f.name)
+			dst = appendBulk(dst, "description")
+			if f.description == nil {
+				dst = append(dst, "$-1\r\n"...)
+			} else {
+				dst = appendBulk(dst, f.description)
+			}
+			dst = appendBulk(dst, "flags")
+			dst = appendHead(dst, '*', len(f.flags))
+			for _, flag := range f.flags {
+				dst = append(dst, '+')
+				dst = append(dst, flag...)
+				dst = append(dst, '\r', '\n')
+			}
+		}
+		if c.list.code {
+			dst = appendBulk(dst, "library_code")
+			dst = appendBulk(dst, l.code)
+		}
+	}
+	return dst
+}
+
+func appendHead(dst []byte, kind byte, n int) []byte {
+	dst = append(dst, kind)
+	dst = strconv.AppendInt(dst, int64(n), 10)
+	return append(dst, '\r', '\n')
+}
+
+func appendBulk[T []byte | string](dst []byte, b T) []byte {
+	dst = appendHead(dst, '$', len(b))
+	dst = append(dst, b...)
+	return append(dst, '\r', '\n')
+}
+
+// IsUnknown reports whether a reply says that no replica has the script of the call.
+func (c *Call) IsUnknown(raw []byte) bool { return bytes.HasPrefix(raw, []byte("-NOSCRIPT ")) }
