@@ -320,6 +320,7 @@ func TestOpenRefuses(t *testing.T) {
 		{name: "renamed", want: "does not know the command GETEX", args: []string{"--rename-command", "GETEX", "x"},
 			change: func(c *Config) { c.Require = []CommandArity{{"get", 2}, {"getex", -2}} }},
 		{name: "arity", want: "with arity 2, where 3 is known", change: func(c *Config) { c.Require = []CommandArity{{"get", 3}} }},
+		{name: "renamed HELLO", want: "does not know the command HELLO", args: []string{"--rename-command", "HELLO", "x"}},
 		{name: "cluster mode", want: "cluster", args: []string{"--cluster-enabled", "yes"}},
 	}
 	for _, test := range tests {

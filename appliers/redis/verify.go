@@ -108,6 +108,22 @@ func (b *Backend) verifyCommands(c *conn) error {
 				b.cfg.Addr, strings.ToUpper(want[i].Name), arity, want[i].Arity)
 		}
 	}
+	return b.verifyHello(c)
+}
+
+// verifyHello checks that a transaction can change the protocol of its replies, as Apply has it do. Redis 7.0 always can,
+// since nobody needs a permission for HELLO; another server would refuse every transaction with it, and stop its node.
+func (b *Backend) verifyHello(c *conn) error {
+	replies, err := c.roundTrip([]string{"MULTI"}, []string{"HELLO", "3"}, []string{"HELLO", "2"}, []string{"EXEC"})
+	if err != nil {
+		return fmt.Errorf("HELLO in a transaction: %w", err)
+	}
+	for _, raw := range replies {
+		if isError(raw) {
+			return refuse("backend %s answers HELLO in a transaction with %q: this version of the backend is not supported",
+				b.cfg.Addr, errorText(raw))
+		}
+	}
 	return nil
 }
 

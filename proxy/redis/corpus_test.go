@@ -111,15 +111,13 @@ func testCorpusPipelined(t *testing.T, protocol backend.Protocol) {
 	p := startProxy(t)
 	ours, plain := dial(t, p.addr), dial(t, startRedis(t))
 	lines, commands := readCorpus(t, "testdata/corpus.txt")
-	end := 0
-	for from := 0; from < len(commands); from = end {
+	for from := 0; from < len(commands); {
 		if from == 0 || commands[from-1][0] == "RESET" {
 			speak(protocol, ours, plain)
 		}
-		for end = from; end < min(from+50, len(commands)); end++ {
-			if end > from && commands[end-1][0] == "RESET" {
-				break
-			}
+		end := from + 1
+		for end < min(from+50, len(commands)) && commands[end-1][0] != "RESET" {
+			end++
 		}
 		var request []byte
 		for _, args := range commands[from:end] {
@@ -133,6 +131,7 @@ func testCorpusPipelined(t *testing.T, protocol backend.Protocol) {
 				t.Errorf("%s\n got %.300q\nwant %.300q", lines[i], got, exp)
 			}
 		}
+		from = end
 	}
 	if p.log.maxCommands.Load() < 5 {
 		t.Errorf("at most %d writes were proposed together", p.log.maxCommands.Load())
