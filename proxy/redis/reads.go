@@ -22,8 +22,8 @@ type read struct {
 	db       int
 	protocol backend.Protocol
 	raw      []byte
-	args [][]byte
-	spec *policy.Spec
+	args     [][]byte
+	spec     *policy.Spec
 	// convert is set for ReadTime commands and for scripts.
 	convert bool
 	// call is set for scripts.
