@@ -36,6 +36,11 @@ func (s *session) run(cmd redcon.Command) {
 		s.addWrite(cmd, d)
 	case policy.Read, policy.ReadTime:
 		s.addRead(cmd, d)
+	case policy.Choice:
+		s.endPhase()
+		if !s.ended {
+			s.runChoice(cmd, d)
+		}
 	case policy.Static:
 		s.endPhase()
 		if !s.ended {

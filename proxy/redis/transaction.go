@@ -79,8 +79,8 @@ func (s *session) control(spec *policy.Spec, args [][]byte) bool {
 type step struct {
 	// literal is the reply if the proxy gave it; otherwise the backend's next reply is taken.
 	literal []byte
-	// ttl names the command whose reply is made from that of PEXPIRETIME.
-	ttl string
+	// convert names the command whose reply is made from that of the backend.
+	convert string
 }
 
 // exec proposes the queued commands as one op, which every replica executes atomically.
@@ -141,7 +141,7 @@ func (s *session) plan(t *transaction) (steps []step, items []backend.Item, plai
 		if sent {
 			items = append(items, item)
 		}
-		plain = plain && sent && st.ttl == ""
+		plain = plain && sent && st.convert == ""
 		steps = append(steps, st)
 	}
 	return steps, items, plain
@@ -157,16 +157,20 @@ func (s *session) planOne(q *queued, now int64) (step, backend.Item, bool) {
 		return step{literal: s.runLocal([]byte{}, q.d.Spec, q.cmd.Args)}, item, false
 	case q.d.Policy == policy.ReadTime:
 		item.Cmd = appendRequest(nil, policy.ReadTimeCommand(q.cmd.Args)...)
-		return step{ttl: q.d.Spec.Name}, item, true
+		return step{convert: q.d.Spec.Name}, item, true
 	case q.d.Policy == policy.WriteTime:
 		if _, _, errText := policy.RewriteTime(q.cmd.Args, now); errText != "" {
 			return step{literal: appendError(nil, errText)}, item, false
 		}
 	}
+	st := step{}
 	if q.d.Policy.Writes() {
 		item.Flags = s.writeFlags(q.d)
+		if isGroupRead(q.d.Spec) {
+			st.convert = q.d.Spec.Name
+		}
 	}
-	return step{}, item, true
+	return st, item, true
 }
 
 // appendSteps appends the replies to a transaction. TTLs count from the moment at which the transaction was logged.
@@ -181,8 +185,8 @@ func (s *session) appendSteps(steps []step, outcome *raft.Outcome) error {
 		if err != nil {
 			return err
 		}
-		if st.ttl != "" {
-			s.out = appendTTL(s.out, st.ttl, replies[:n], outcome.Stamp)
+		if st.convert != "" {
+			s.out = convertReply(s.out, st.convert, replies[:n], outcome.Stamp)
 		} else {
 			s.out = append(s.out, replies[:n]...)
 		}

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/tidwall/redcon"
@@ -18,6 +19,8 @@ type writePhase struct {
 	arena []byte
 	// size is the sum of the commands collected, in bytes.
 	size int
+	// groups are the ops, by their place, whose replies GroupReply converts.
+	groups []int
 }
 
 // opOverhead is what the encoding of an item adds to the command, at most.
@@ -51,6 +54,9 @@ func (s *session) addWrite(cmd redcon.Command, d policy.Decision) {
 		}
 		s.phase = phaseWrites
 	}
+	if d.Policy == policy.WriteTime && isGroupRead(d.Spec) {
+		w.groups = append(w.groups, len(w.ops))
+	}
 	start := len(w.arena)
 	if cap(w.arena)-start < len(cmd.Raw)+opOverhead {
 		// The ops before stay where they are; only new ones go to the new arena.
@@ -61,11 +67,14 @@ func (s *session) addWrite(cmd redcon.Command, d policy.Decision) {
 	w.size += len(cmd.Raw)
 }
 
+// isGroupRead reports whether the reply of a command is converted by GroupReply.
+func isGroupRead(spec *policy.Spec) bool { return spec.Name == "xreadgroup" }
+
 // writeFlags returns the flags of a write. Those of a plain SET, which can only drop a deadline, are left out while no
 // key has one: the applier then need not look into it, and its index may name too many keys, but never too few.
 func (s *session) writeFlags(d policy.Decision) backend.ItemFlags {
 	var flags backend.ItemFlags
-	if d.Policy == policy.WriteTime {
+	if d.Policy == policy.WriteTime || d.Policy == policy.Choice {
 		flags = backend.ItemTime
 	}
 	switch s.srv.deadlines[d.Spec] {
@@ -113,10 +122,13 @@ func (s *session) runWrites() {
 		}
 	} else {
 		for i := range outcome.Replies {
+			if len(w.groups) > 0 && slices.Contains(w.groups, i) {
+				outcome.Replies[i].Data = policy.GroupReply(nil, outcome.Replies[i].Data)
+			}
 			s.appendReply(&outcome.Replies[i])
 		}
 	}
-	w.size = 0
+	w.size, w.groups = 0, w.groups[:0]
 	if errText != "" {
 		w.arena, w.ops = nil, nil
 		return

@@ -17,15 +17,18 @@ const (
 	// Read commands go to the backend after a linearizable read barrier.
 	Read
 	// ReadTime commands are reads that go out as ReadTimeCommand says and whose
-	// reply is converted with TTLReply.
+	// reply is converted with TTLReply or ConvertDeliveries.
 	ReadTime
 	// Write commands are replicated as they are.
 	Write
 	// WriteTime commands are replicated after RewriteTime.
 	WriteTime
+	// Choice commands are replicated after their effect was chosen by chance: by
+	// the session, or in a transaction by the leader, with RewriteChoice.
+	Choice
 )
 
-var policyNames = [...]string{"refused", "local", "static", "read", "readtime", "write", "writetime"}
+var policyNames = [...]string{"refused", "local", "static", "read", "readtime", "write", "writetime", "choice"}
 
 // String returns the name of the policy in lower case.
 func (p Policy) String() string {
@@ -36,7 +39,7 @@ func (p Policy) String() string {
 }
 
 // Writes reports whether commands of the policy go through the log.
-func (p Policy) Writes() bool { return p == Write || p == WriteTime }
+func (p Policy) Writes() bool { return p == Write || p == WriteTime || p == Choice }
 
 // Keys says which arguments of a command are keys, counted from the name at
 // position 0, as Redis' COMMAND does: Last is counted from the end if it is

@@ -16,21 +16,27 @@ var resolvers = map[string]resolver{
 	"hello":             resolveHello,
 	"move":              resolveMove,
 	"pfcount":           resolvePFCount,
+	"pfdebug":           resolvePFDebug,
 	"ping":              resolvePing,
 	"restore":           resolveRestore,
 	"set":               resolveSet,
 	"sort":              resolveSort,
+	"spop":              resolveSPop,
 	"swapdb":            resolveSwapDB,
 	"xadd":              resolveXAdd,
+	"xautoclaim":        resolveXAutoClaim,
+	"xclaim":            resolveXClaim,
+	"xinfo|stream":      resolveXInfoStream,
+	"xpending":          resolveXPending,
 	"xread":             resolveXRead,
+	"xreadgroup":        resolveXReadGroup,
 	"xtrim":             resolveXTrim,
 }
 
 // Errors of forms that only Nexus refuses.
 var (
-	errSortStore = refusal("sort", "BY together with STORE may store other elements on every node; sort first, then write the result")
-	errAutoID    = refusal("xadd", "an ID that the server completes is not supported; give the whole ID, as <ms>-<seq>")
 	errXReadWait = refusal("xread", "BLOCK is not supported; use the form that does not block")
+	errGroupWait = refusal("xreadgroup", "BLOCK is not supported; use the form that does not block")
 )
 
 // Errors of Redis about the number of a database and the protocol.
@@ -74,22 +80,14 @@ func resolveRestore(args [][]byte, _ Context) (Policy, string) {
 
 func resolveXAdd(args [][]byte, _ Context) (Policy, string) {
 	o, errText := parseTrim(args, true)
-	switch {
-	case errText != "":
-		return Refused, errText
-	case o.autoID:
-		return Refused, errAutoID
-	case o.approx:
-		return WriteTime, ""
+	if o.clockID {
+		return WriteTime, errText
 	}
-	return Write, ""
+	return Write, errText
 }
 
 func resolveXTrim(args [][]byte, _ Context) (Policy, string) {
-	o, errText := parseTrim(args, false)
-	if o.approx {
-		return WriteTime, errText
-	}
+	_, errText := parseTrim(args, false)
 	return Write, errText
 }
 
@@ -116,8 +114,8 @@ func resolveSort(args [][]byte, _ Context) (Policy, string) {
 		return Refused, errText
 	case !o.stores:
 		return Read, ""
-	case o.by:
-		return Refused, errSortStore
+	case o.by && o.alpha:
+		return WriteTime, ""
 	}
 	return Write, ""
 }
@@ -149,6 +147,14 @@ func resolvePFCount(args [][]byte, _ Context) (Policy, string) {
 		return Write, ""
 	}
 	return Read, ""
+}
+
+// resolvePFDebug: all forms but one may change how the key is stored.
+func resolvePFDebug(args [][]byte, _ Context) (Policy, string) {
+	if isOption(args[1], "encoding") {
+		return Read, ""
+	}
+	return Write, ""
 }
 
 // resolvePing: Redis checks this arity when it runs PING.

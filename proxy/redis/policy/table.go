@@ -11,19 +11,17 @@ var (
 // Reasons for a refusal, as the client reads them after the name of the
 // command.
 const (
-	noteACL        = "users and permissions would be those of one backend, not of the cluster"
-	noteBackend    = "it administers a single backend, which Nexus manages itself"
-	noteBlocking   = "blocking commands are not supported; use the form that does not block"
-	noteChance     = "each node would choose other members; use SRANDMEMBER and SREM"
-	noteClient     = "it would change or describe a connection of the proxy to its backend, not the client's own"
-	noteCluster    = "Redis Cluster is not offered"
-	noteFunction   = "functions are not supported, as they could do something else on every node"
-	noteGroupClock = "consumers of a group are tracked by each node's own clock"
-	noteOneNode    = "it shows or changes one backend only, not the cluster"
-	notePubSub     = "messages would reach the subscribers of one node only"
-	noteScript     = "scripts are not supported, as they could do something else on every node"
-	noteWait       = "every acknowledged write is on a quorum already"
-	noteWatch      = "optimistic locking is not supported"
+	noteACL      = "users and permissions would be those of one backend, not of the cluster"
+	noteBackend  = "it administers a single backend, which Nexus manages itself"
+	noteBlocking = "blocking commands are not supported; use the form that does not block"
+	noteClient   = "it would change or describe a connection of the proxy to its backend, not the client's own"
+	noteCluster  = "Redis Cluster is not offered"
+	noteFunction = "functions are not supported, as they could do something else on every node"
+	noteOneNode  = "it shows or changes one backend only, not the cluster"
+	notePubSub   = "messages would reach the subscribers of one node only"
+	noteScript   = "scripts are not supported, as they could do something else on every node"
+	noteWait     = "every acknowledged write is on a quorum already"
+	noteWatch    = "optimistic locking is not supported"
 )
 
 // containers are the commands that only carry subcommands. Their arity counts
@@ -259,9 +257,9 @@ var leaves = []Spec{
 	{Name: "pexpiretime", Arity: 2, Policy: ReadTime, Keys: oneKey},
 	{Name: "pfadd", Arity: -2, Policy: Write, Keys: oneKey},
 	{Name: "pfcount", Arity: -2, Policy: Write, Keys: allKeys},
-	{Name: "pfdebug", Arity: 3, Policy: Refused, Keys: subKey, Note: noteBackend},
+	{Name: "pfdebug", Arity: 3, Policy: Write, Keys: subKey},
 	{Name: "pfmerge", Arity: -2, Policy: Write, Keys: allKeys},
-	{Name: "pfselftest", Arity: 1, Policy: Refused, Note: noteBackend},
+	{Name: "pfselftest", Arity: 1, Policy: Static},
 	{Name: "ping", Arity: -1, Policy: Local},
 	{Name: "psetex", Arity: 4, Policy: WriteTime, Keys: oneKey},
 	{Name: "psubscribe", Arity: -2, Policy: Refused, Note: notePubSub},
@@ -322,9 +320,9 @@ var leaves = []Spec{
 	{Name: "smembers", Arity: 2, Policy: Read, Keys: oneKey},
 	{Name: "smismember", Arity: -3, Policy: Read, Keys: oneKey},
 	{Name: "smove", Arity: 4, Policy: Write, Keys: twoKeys},
-	{Name: "sort", Arity: -2, Policy: Write, Keys: Keys{First: 1, Last: 1, Step: 1, Movable: true}},
+	{Name: "sort", Arity: -2, Policy: WriteTime, Keys: Keys{First: 1, Last: 1, Step: 1, Movable: true}},
 	{Name: "sort_ro", Arity: -2, Policy: Read, Keys: Keys{First: 1, Last: 1, Step: 1, Movable: true}},
-	{Name: "spop", Arity: -2, Policy: Refused, Keys: oneKey, Note: noteChance},
+	{Name: "spop", Arity: -2, Policy: Choice, Keys: oneKey},
 	{Name: "spublish", Arity: 3, Policy: Refused, Keys: oneKey, Note: notePubSub},
 	{Name: "srandmember", Arity: -2, Policy: Read, Keys: oneKey},
 	{Name: "srem", Arity: -3, Policy: Write, Keys: oneKey},
@@ -349,11 +347,11 @@ var leaves = []Spec{
 	{Name: "watch", Arity: -2, Policy: Refused, Keys: allKeys, Note: noteWatch},
 	{Name: "xack", Arity: -4, Policy: Write, Keys: oneKey},
 	{Name: "xadd", Arity: -5, Policy: WriteTime, Keys: oneKey},
-	{Name: "xautoclaim", Arity: -6, Policy: Refused, Keys: oneKey, Note: noteGroupClock},
-	{Name: "xclaim", Arity: -6, Policy: Refused, Keys: oneKey, Note: noteGroupClock},
+	{Name: "xautoclaim", Arity: -6, Policy: WriteTime, Keys: oneKey},
+	{Name: "xclaim", Arity: -6, Policy: WriteTime, Keys: oneKey},
 	{Name: "xdel", Arity: -3, Policy: Write, Keys: oneKey},
 	{Name: "xgroup|create", Arity: -5, Policy: Write, Keys: subKey},
-	{Name: "xgroup|createconsumer", Arity: 5, Policy: Refused, Keys: subKey, Note: noteGroupClock},
+	{Name: "xgroup|createconsumer", Arity: 5, Policy: Write, Keys: subKey},
 	{Name: "xgroup|delconsumer", Arity: 5, Policy: Write, Keys: subKey},
 	{Name: "xgroup|destroy", Arity: 4, Policy: Write, Keys: subKey},
 	{Name: "xgroup|help", Arity: 2, Policy: Static},
@@ -361,15 +359,15 @@ var leaves = []Spec{
 	{Name: "xinfo|consumers", Arity: 4, Policy: Read, Keys: subKey},
 	{Name: "xinfo|groups", Arity: 3, Policy: Read, Keys: subKey},
 	{Name: "xinfo|help", Arity: 2, Policy: Static},
-	{Name: "xinfo|stream", Arity: -3, Policy: Read, Keys: subKey},
+	{Name: "xinfo|stream", Arity: -3, Policy: ReadTime, Keys: subKey},
 	{Name: "xlen", Arity: 2, Policy: Read, Keys: oneKey},
-	{Name: "xpending", Arity: -3, Policy: Read, Keys: oneKey},
+	{Name: "xpending", Arity: -3, Policy: ReadTime, Keys: oneKey},
 	{Name: "xrange", Arity: -4, Policy: Read, Keys: oneKey},
 	{Name: "xread", Arity: -4, Policy: Read, Keys: Keys{Movable: true}},
-	{Name: "xreadgroup", Arity: -7, Policy: Refused, Keys: Keys{Movable: true}, Note: noteGroupClock},
+	{Name: "xreadgroup", Arity: -7, Policy: WriteTime, Keys: Keys{Movable: true}},
 	{Name: "xrevrange", Arity: -4, Policy: Read, Keys: oneKey},
 	{Name: "xsetid", Arity: -3, Policy: Write, Keys: oneKey},
-	{Name: "xtrim", Arity: -4, Policy: WriteTime, Keys: oneKey},
+	{Name: "xtrim", Arity: -4, Policy: Write, Keys: oneKey},
 	{Name: "zadd", Arity: -4, Policy: Write, Keys: oneKey},
 	{Name: "zcard", Arity: 2, Policy: Read, Keys: oneKey},
 	{Name: "zcount", Arity: 4, Policy: Read, Keys: oneKey},
