@@ -68,6 +68,7 @@ type Server struct {
 	version       atomic.Pointer[string] // of the backend
 	port          atomic.Int64
 	metrics       metrics
+	slow          *slowLog
 
 	// ctx ends when running requests are to be given up.
 	ctx    context.Context
@@ -102,6 +103,7 @@ func New(cfg Config, rep Replicator, b Backend) (*Server, error) {
 		policyContext: policy.Context{Databases: cfg.Databases, ReservedDB: cfg.ReservedDB},
 		locals:        make(map[*policy.Spec]localCommand),
 		deadlines:     deadlineEffects(table),
+		slow:          newSlowLog(),
 		drained:       make(chan struct{}),
 		sessions:      make(map[*session]struct{}),
 		gone:          make(chan struct{}),

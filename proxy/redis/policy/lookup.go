@@ -38,6 +38,12 @@ func NewTable() *Table {
 			t.commands[s.Name] = &node{spec: &s}
 		}
 	}
+	t.commands["nexus"] = &node{spec: &Spec{Name: "nexus", Arity: -2}, subs: make(map[string]*Spec)}
+	for i := range own {
+		s := own[i]
+		_, sub, _ := cutName(s.Name)
+		t.commands["nexus"].subs[sub] = &s
+	}
 	return t
 }
 
@@ -50,7 +56,7 @@ func cutName(name string) (parent, sub string, ok bool) {
 	return name, "", false
 }
 
-// Specs returns the rows of all leaf commands in the order of their names. The
+// Specs returns the rows of all leaf commands of Redis in the order of their names. The
 // caller must not change them.
 func (t *Table) Specs() []*Spec { return t.specs }
 

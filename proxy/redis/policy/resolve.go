@@ -10,6 +10,7 @@ type resolver func(args [][]byte, ctx Context) (p Policy, errText string)
 // resolvers of the commands that need one, by name.
 var resolvers = map[string]resolver{
 	"copy":              resolveCopy,
+	"debug":             resolveDebug,
 	"georadius":         geoResolver(6),
 	"georadiusbymember": geoResolver(5),
 	"getex":             resolveGetex,
@@ -35,6 +36,7 @@ var resolvers = map[string]resolver{
 
 // Errors of forms that only Nexus refuses.
 var (
+	errDebug     = refusal("debug", "it would change or stop a single backend; only DEBUG SLEEP <seconds> is known")
 	errXReadWait = refusal("xread", "BLOCK is not supported; use the form that does not block")
 	errGroupWait = refusal("xreadgroup", "BLOCK is not supported; use the form that does not block")
 )
@@ -172,6 +174,13 @@ func resolveHello(args [][]byte, _ Context) (Policy, string) {
 		return Refused, errProto
 	}
 	return Local, ""
+}
+
+func resolveDebug(args [][]byte, _ Context) (Policy, string) {
+	if len(args) == 3 && isOption(args[1], "sleep") {
+		return Local, ""
+	}
+	return Refused, errDebug
 }
 
 func resolveCopy(args [][]byte, ctx Context) (Policy, string) {
