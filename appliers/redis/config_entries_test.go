@@ -140,7 +140,7 @@ func TestExpiryEvents(t *testing.T) {
 		s := startServer(t)
 		b := openBackend(t, testConfig(s.addr))
 		mustApply(t, b, entry(1, op("CONFIG", "SET", "notify-keyspace-events", events),
-			opIn(2, "SET", "a", "v", "PXAT", fmt.Sprint(int64(ShiftMillis+5e12))), opIn(2, "SET", "b", "v", "PXAT", fmt.Sprint(int64(ShiftMillis+7e12)))))
+			opIn(2, "SET", "a", "v", "PXAT", fmt.Sprint(ShiftMillis+5e12)), opIn(2, "SET", "b", "v", "PXAT", fmt.Sprint(ShiftMillis+7e12))))
 		sub, err := b.Subscriber(context.Background(), 2)
 		if err != nil {
 			t.Fatal(err)

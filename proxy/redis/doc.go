@@ -8,6 +8,8 @@
 //   - server.go accepts (redcon behind the guard) and drains; session.go is the state of one client.
 //   - batch.go cuts a pipeline into phases: writes that are proposed together (writes.go), reads that share one barrier
 //     (reads.go), and what the proxy answers itself (local.go, auth.go, client.go, info.go, configget.go).
+//   - choice.go has members chosen before SPOP is proposed.
+//   - configset.go, slowlog.go, inspect.go and nexus.go are what a node tells about itself, and lets be set.
 //   - transaction.go queues MULTI and makes EXEC one item of the log.
 //   - sequencer.go and expirer.go run on the leader: they turn times into deadlines and deadlines into deletions.
 //   - clock.go bounds each phase in time; metrics.go counts.

@@ -193,14 +193,18 @@ func TestManyIdleClients(t *testing.T) {
 	n := size(300, 9_900)
 	p := startProxy(t)
 	before := inUse()
-	conns := make([]net.Conn, n)
-	for i := range conns {
+	conns := make([]net.Conn, 0, n)
+	defer func() {
+		for _, conn := range conns {
+			_ = conn.Close()
+		}
+	}()
+	for range n {
 		conn, err := net.Dial("tcp", p.addr)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer conn.Close()
-		conns[i] = conn
+		conns = append(conns, conn)
 	}
 	ping := func() {
 		t.Helper()
