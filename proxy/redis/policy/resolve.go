@@ -73,8 +73,8 @@ func resolveGetex(args [][]byte, _ Context) (Policy, string) {
 }
 
 func resolveRestore(args [][]byte, _ Context) (Policy, string) {
-	o, errText := parseRestoreOptions(args[4:])
-	if ttl, ok := parseInt(args[2]); ok && ttl == 0 && !o.access {
+	_, errText := parseRestoreOptions(args[4:])
+	if ttl, ok := parseInt(args[2]); ok && ttl == 0 {
 		return Write, errText
 	}
 	return WriteTime, errText
