@@ -103,18 +103,8 @@ func (b *Backend) configure(c *conn) error {
 		return fmt.Errorf("read the settings that were replicated: %w", err)
 	}
 	s := nodeSettings{values: values}
-	set := []string{"CONFIG", "SET"}
-	for _, name := range ReplicatedSettings() {
-		value, ok := values[name]
-		if !ok {
-			value = replicatedSettings[name]
-		}
-		if ok || name != eventsSetting {
-			set = append(set, name, value)
-		}
-	}
-	if _, err := c.one(set...); err != nil {
-		return fmt.Errorf("CONFIG SET of what must be as on the other nodes: %w", err)
+	if err := set(c, s.wanted()); err != nil {
+		return fmt.Errorf("settings that must be as on the other nodes: %w", err)
 	}
 	raw, err := c.one("CONFIG", "GET", eventsSetting)
 	if err != nil {
@@ -125,16 +115,72 @@ func (b *Backend) configure(c *conn) error {
 	return nil
 }
 
+// wanted returns the settings that a backend must have.
+func (s nodeSettings) wanted() []setting {
+	var list []setting
+	for _, name := range ReplicatedSettings() {
+		value, ok := s.values[name]
+		if !ok {
+			value = replicatedSettings[name]
+		}
+		if ok || name != eventsSetting {
+			list = append(list, setting{name, value})
+		}
+	}
+	return list
+}
+
+// set gives parameters values that they do not have yet: a server on which they are right need not let them be changed.
+func set(c *conn, wanted []setting) error {
+	get, change := []string{"CONFIG", "GET"}, []string{"CONFIG", "SET"}
+	for _, w := range wanted {
+		get = append(get, w.name)
+	}
+	raw, err := c.one(get...)
+	if err != nil {
+		return fmt.Errorf("CONFIG GET: %w", err)
+	}
+	has, err := parsePairs(raw)
+	if err != nil {
+		return fmt.Errorf("CONFIG GET: %w", err)
+	}
+	for _, w := range wanted {
+		if value, ok := has[w.name]; !ok || value != w.value {
+			change = append(change, w.name, w.value)
+		}
+	}
+	if len(change) == 2 {
+		return nil
+	}
+	if _, err := c.one(change...); err != nil {
+		return fmt.Errorf("%s: %w", strings.Join(change, " "), err)
+	}
+	return nil
+}
+
 func readSettings(c *conn) (map[string]string, error) {
 	raw, err := c.one("HGETALL", settingsKey)
 	if err != nil {
 		return nil, err
 	}
+	values, err := parsePairs(raw)
+	if err != nil {
+		return nil, err
+	}
+	maps.DeleteFunc(values, func(name, _ string) bool {
+		_, ok := replicatedSettings[name]
+		return !ok
+	})
+	return values, nil
+}
+
+// parsePairs takes names and values, in turn, from a raw reply.
+func parsePairs(raw []byte) (map[string]string, error) {
 	n, rest, ok := cutHead(raw, '*')
 	if !ok || n%2 != 0 {
 		return nil, fmt.Errorf("%w: %.80q", errProtocol, raw)
 	}
-	values := make(map[string]string)
+	pairs := make(map[string]string)
 	for ; n > 0; n -= 2 {
 		var name, value []byte
 		if name, rest, ok = cutBulk(rest); !ok {
@@ -143,11 +189,9 @@ func readSettings(c *conn) (map[string]string, error) {
 		if value, rest, ok = cutBulk(rest); !ok {
 			return nil, fmt.Errorf("%w: %.80q", errProtocol, raw)
 		}
-		if _, ok := replicatedSettings[string(name)]; ok {
-			values[string(name)] = string(value)
-		}
+		pairs[string(name)] = string(value)
 	}
-	return values, nil
+	return pairs, nil
 }
 
 // addSetting keeps a setting that the item before it has made.
