@@ -87,6 +87,13 @@ var backendSettings = []string{
 	"maxmemory-eviction-tenacity", "maxmemory-samples", "rdbcompression", "tracking-table-max-keys",
 }
 
+// immutableSettings are those that Redis lets nobody change while it runs.
+var immutableSettings = []string{
+	"aclfile", "always-show-logo", "cluster-enabled", "daemonize", "databases", "disable-thp", "enable-debug-command",
+	"enable-module-command", "enable-protected-configs", "io-threads", "io-threads-do-reads", "logfile", "pidfile",
+	"rdbchecksum", "supervised", "syslog-enabled", "syslog-ident", "tcp-backlog", "unixsocket",
+}
+
 // ParseConfigSet reads a CONFIG SET. known tells whether the backend has a
 // parameter of a name that is no setting here. Either all of it is right, or
 // errText is the reply.
@@ -94,19 +101,13 @@ func ParseConfigSet(args [][]byte, known func(name string) bool) (settings []Set
 	if len(args)%2 != 0 {
 		return nil, errSyntax
 	}
-	seen := make(map[string]bool)
+	if errText := checkSettingNames(args, known); errText != "" {
+		return nil, errText
+	}
 	for i := 2; i < len(args); i += 2 {
-		given := strings.ToLower(string(args[i]))
-		name := given
-		if alias, ok := settingAliases[given]; ok {
-			name = alias
-		}
-		if seen[name] {
-			return nil, settingError(given, "duplicate parameter")
-		}
-		seen[name] = true
-		s := Setting{Name: name, Value: string(args[i+1])}
-		rule, ok := settingRules[name]
+		given := quoted(args[i], maxQuoted)
+		s := Setting{Name: settingName(args[i]), Value: string(args[i+1])}
+		rule, ok := settingRules[s.Name]
 		switch {
 		case ok:
 			var problem string
@@ -114,16 +115,43 @@ func ParseConfigSet(args [][]byte, known func(name string) bool) (settings []Set
 			if s.Value, problem = rule.check(s.Value); problem != "" {
 				return nil, settingError(given, problem)
 			}
-		case slices.Contains(backendSettings, name):
+		case slices.Contains(backendSettings, s.Name):
 			s.Scope = ScopeBackend
-		case known(name):
-			return nil, settingError(given, "Nexus does not let clients change it, as it concerns a single backend and its machine")
 		default:
-			return nil, oneLine("ERR Unknown option or number of arguments for CONFIG SET - '" + quoted(args[i], maxQuoted) + "'")
+			return nil, settingError(given, "Nexus does not let clients change it, as it concerns a single backend and its machine")
 		}
 		settings = append(settings, s)
 	}
 	return settings, ""
+}
+
+// checkSettingNames makes the checks that Redis makes before it looks at values.
+func checkSettingNames(args [][]byte, known func(name string) bool) (errText string) {
+	seen := make(map[string]bool)
+	for i := 2; i < len(args); i += 2 {
+		given, name := quoted(args[i], maxQuoted), settingName(args[i])
+		_, settable := settingRules[name]
+		switch {
+		case slices.Contains(immutableSettings, name):
+			return settingError(given, "can't set immutable config")
+		case !settable && !slices.Contains(backendSettings, name) && !known(name):
+			return oneLine("ERR Unknown option or number of arguments for CONFIG SET - '" + quoted(args[i], maxQuoted) + "'")
+		case seen[name]:
+			return settingError(given, "duplicate parameter")
+		}
+		seen[name] = true
+	}
+	return ""
+}
+
+// settingName is the name of a parameter that may have been given by a former
+// one.
+func settingName(arg []byte) string {
+	name := strings.ToLower(string(arg))
+	if alias, ok := settingAliases[name]; ok {
+		return alias
+	}
+	return name
 }
 
 func settingError(name, problem string) string {
