@@ -15,8 +15,28 @@ const settingsKey = "raft.settings"
 // eventsSetting says which keyspace notifications the backend sends.
 const eventsSetting = "notify-keyspace-events"
 
-// replicatedSettings are the parameters that entries may set: those that must be equal on all nodes.
-var replicatedSettings = []string{eventsSetting}
+// replicatedSettings are the parameters that entries may set, with the value that a backend has until an entry has set
+// another one, whatever its own configuration says: replies, the outcome of writes (XTRIM with ~, PFADD, RESTORE) and how
+// data is stored depend on them. eventsSetting alone is left as the backend has it.
+var replicatedSettings = map[string]string{
+	eventsSetting:               "",
+	"hash-max-listpack-entries": "512",
+	"hash-max-listpack-value":   "64",
+	"hll-sparse-max-bytes":      "3000",
+	"list-compress-depth":       "0",
+	"list-max-listpack-size":    "-2",
+	"maxmemory-policy":          "noeviction",
+	"proto-max-bulk-len":        "536870912",
+	"sanitize-dump-payload":     "no",
+	"set-max-intset-entries":    "512",
+	"stream-node-max-bytes":     "4096",
+	"stream-node-max-entries":   "100",
+	"zset-max-listpack-entries": "128",
+	"zset-max-listpack-value":   "64",
+}
+
+// ReplicatedSettings returns the names of the parameters that a CONFIG SET in the log may set.
+func ReplicatedSettings() []string { return slices.Sorted(maps.Keys(replicatedSettings)) }
 
 // nodeSettings are what the entries applied so far have set. They are copied before they are changed.
 type nodeSettings struct {
@@ -56,20 +76,23 @@ func (s nodeSettings) sends(channels string, class byte) bool {
 // sendsAny tells whether the backend sends any events.
 func (s nodeSettings) sendsAny() bool { return strings.ContainsAny(s.events, "KE") }
 
-// parseSetting takes the parameter and the value from an item that is CONFIG SET.
-func parseSetting(cmd []byte, scratch [][]byte) (name, value string, err error) {
+// parseSettings takes the parameters and the values, in turn, from an item that is CONFIG SET.
+func parseSettings(cmd []byte, scratch [][]byte) (pairs []string, err error) {
 	args, err := ParseCommand(cmd, scratch)
 	if err != nil {
-		return "", "", err
+		return nil, err
 	}
-	if len(args) != 4 || !strings.EqualFold(string(args[1]), "set") {
-		return "", "", errors.New("CONFIG must be in the log as CONFIG SET with one parameter only")
+	if len(args) < 4 || len(args)%2 != 0 || !strings.EqualFold(string(args[1]), "set") {
+		return nil, errors.New("CONFIG must be in the log as CONFIG SET with parameters and values only")
 	}
-	name = strings.ToLower(string(args[2]))
-	if !slices.Contains(replicatedSettings, name) {
-		return "", "", fmt.Errorf("CONFIG SET %.60q must not be in the log", name)
+	for i := 2; i < len(args); i += 2 {
+		name := strings.ToLower(string(args[i]))
+		if _, ok := replicatedSettings[name]; !ok {
+			return nil, fmt.Errorf("CONFIG SET %.60q must not be in the log", name)
+		}
+		pairs = append(pairs, name, string(args[i+1]))
 	}
-	return name, string(args[3]), nil
+	return pairs, nil
 }
 
 // configure gives the backend the settings that the entries in it have made: a server that was restarted, or whose data
@@ -80,10 +103,8 @@ func (b *Backend) configure(c *conn) error {
 		return fmt.Errorf("read the settings that were replicated: %w", err)
 	}
 	s := nodeSettings{values: values}
-	for _, name := range slices.Sorted(maps.Keys(values)) {
-		if _, err := c.one("CONFIG", "SET", name, values[name]); err != nil {
-			return fmt.Errorf("CONFIG SET %s, as on the other nodes: %w", name, err)
-		}
+	if err := set(c, s.wanted()); err != nil {
+		return fmt.Errorf("settings that must be as on the other nodes: %w", err)
 	}
 	raw, err := c.one("CONFIG", "GET", eventsSetting)
 	if err != nil {
@@ -94,16 +115,72 @@ func (b *Backend) configure(c *conn) error {
 	return nil
 }
 
+// wanted returns the settings that a backend must have.
+func (s nodeSettings) wanted() []setting {
+	var list []setting
+	for _, name := range ReplicatedSettings() {
+		value, ok := s.values[name]
+		if !ok {
+			value = replicatedSettings[name]
+		}
+		if ok || name != eventsSetting {
+			list = append(list, setting{name, value})
+		}
+	}
+	return list
+}
+
+// set gives parameters values that they do not have yet: a server on which they are right need not let them be changed.
+func set(c *conn, wanted []setting) error {
+	get, change := []string{"CONFIG", "GET"}, []string{"CONFIG", "SET"}
+	for _, w := range wanted {
+		get = append(get, w.name)
+	}
+	raw, err := c.one(get...)
+	if err != nil {
+		return fmt.Errorf("CONFIG GET: %w", err)
+	}
+	has, err := parsePairs(raw)
+	if err != nil {
+		return fmt.Errorf("CONFIG GET: %w", err)
+	}
+	for _, w := range wanted {
+		if value, ok := has[w.name]; !ok || value != w.value {
+			change = append(change, w.name, w.value)
+		}
+	}
+	if len(change) == 2 {
+		return nil
+	}
+	if _, err := c.one(change...); err != nil {
+		return fmt.Errorf("%s: %w", strings.Join(change, " "), err)
+	}
+	return nil
+}
+
 func readSettings(c *conn) (map[string]string, error) {
 	raw, err := c.one("HGETALL", settingsKey)
 	if err != nil {
 		return nil, err
 	}
+	values, err := parsePairs(raw)
+	if err != nil {
+		return nil, err
+	}
+	maps.DeleteFunc(values, func(name, _ string) bool {
+		_, ok := replicatedSettings[name]
+		return !ok
+	})
+	return values, nil
+}
+
+// parsePairs takes names and values, in turn, from a raw reply.
+func parsePairs(raw []byte) (map[string]string, error) {
 	n, rest, ok := cutHead(raw, '*')
 	if !ok || n%2 != 0 {
 		return nil, fmt.Errorf("%w: %.80q", errProtocol, raw)
 	}
-	values := make(map[string]string)
+	pairs := make(map[string]string)
 	for ; n > 0; n -= 2 {
 		var name, value []byte
 		if name, rest, ok = cutBulk(rest); !ok {
@@ -112,20 +189,20 @@ func readSettings(c *conn) (map[string]string, error) {
 		if value, rest, ok = cutBulk(rest); !ok {
 			return nil, fmt.Errorf("%w: %.80q", errProtocol, raw)
 		}
-		if slices.Contains(replicatedSettings, string(name)) {
-			values[string(name)] = string(value)
-		}
+		pairs[string(name)] = string(value)
 	}
-	return values, nil
+	return pairs, nil
 }
 
 // addSetting keeps a setting that the item before it has made.
 func (r *run) addSetting(metadataDB int, cmd []byte) error {
-	name, value, err := parseSetting(cmd, r.args)
+	pairs, err := parseSettings(cmd, r.args)
 	if err != nil {
 		return err
 	}
-	r.settings = r.settings.set(name, value)
+	for i := 0; i < len(pairs); i += 2 {
+		r.settings = r.settings.set(pairs[i], pairs[i+1])
+	}
 	loud := r.settings.sendsAny()
 	if loud {
 		r.setEvents("")

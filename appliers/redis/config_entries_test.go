@@ -64,6 +64,68 @@ func TestOtherSettingsAreNotInTheLog(t *testing.T) {
 	}
 }
 
+// What data looks like does not depend on how a backend was configured by hand.
+func TestSettingsArePinned(t *testing.T) {
+	s := startServer(t)
+	s.do(0, "CONFIG", "SET", "stream-node-max-entries", "7", "hash-max-listpack-entries", "3")
+	b := openBackend(t, testConfig(s.addr))
+	if got := s.do(0, "CONFIG", "GET", "stream-node-max-entries"); !strings.Contains(got, "\r\n100\r\n") {
+		t.Errorf("opened: %q", got)
+	}
+	mustApply(t, b, entry(1, op("CONFIG", "SET", "stream-node-max-entries", "10", "hash-max-listpack-entries", "5")))
+	for range 2 {
+		if got := s.do(0, "CONFIG", "GET", "*-entries"); !strings.Contains(got, "stream-node-max-entries\r\n$2\r\n10\r\n") ||
+			!strings.Contains(got, "hash-max-listpack-entries\r\n$1\r\n5\r\n") {
+			t.Errorf("got %q", got)
+		}
+		if err := b.Close(); err != nil {
+			t.Fatal(err)
+		}
+		s.do(0, "CONFIG", "SET", "stream-node-max-entries", "7")
+		b = openBackend(t, testConfig(s.addr))
+	}
+}
+
+// A backend that was filled from a snapshot trims approximately as the one that the snapshot is of: the layout of the
+// stream came with it.
+func TestApproximateTrimmingIsTheSame(t *testing.T) {
+	s := startServer(t)
+	b := openBackend(t, testConfig(s.addr))
+	mustApply(t, b, entry(1, op("CONFIG", "SET", "stream-node-max-entries", "10")))
+	var ops []raft.Command
+	for i := range 995 {
+		ops = append(ops, op("XADD", "s", fmt.Sprintf("%d-1", i+1), "f", fmt.Sprint(i)))
+		if i%7 == 0 {
+			ops = append(ops, op("XDEL", "s", fmt.Sprintf("%d-1", i/2+1)))
+		}
+		if i == 500 {
+			ops = append(ops, op("CONFIG", "SET", "stream-node-max-entries", "33"), op("XTRIM", "s", "MAXLEN", "~", "400", "LIMIT", "20"))
+		}
+	}
+	mustApply(t, b, entry(2, ops...))
+	snap := takeSnapshot(t, b)
+	other := startServer(t)
+	filled := newBackend(t, testConfig(other.addr))
+	if err := filled.Restore(context.Background(), testID, snapshotOf(snap, 2)); err != nil {
+		t.Fatal(err)
+	}
+	for i, args := range [][]string{
+		{"XTRIM", "s", "MAXLEN", "~", "700", "LIMIT", "50"}, {"XADD", "s", "MAXLEN", "~", "555", "2000-1", "a", "b"},
+		{"XTRIM", "s", "MINID", "~", "600"}, {"XADD", "s", "2000-2", "a", "b"}, {"XTRIM", "s", "MAXLEN", "~", "100"},
+	} {
+		before := s.do(0, "XLEN", "s")
+		mustApply(t, b, entry(uint64(3+i), op(args...)))
+		mustApply(t, filled, entry(uint64(3+i), op(args...)))
+		got, want := other.do(0, "XRANGE", "s", "-", "+"), s.do(0, "XRANGE", "s", "-", "+")
+		if got != want {
+			t.Errorf("%v: %d and %d bytes", args, len(got), len(want))
+		}
+		if after := s.do(0, "XLEN", "s"); args[0] == "XTRIM" && after == before {
+			t.Errorf("%v: nothing was trimmed of %s", args, before)
+		}
+	}
+}
+
 // Keys that are deleted because they are due are told of as expired, and not as deleted.
 func TestExpiryEvents(t *testing.T) {
 	for events, want := range map[string]string{

@@ -177,6 +177,9 @@ func (r *run) judge(s *slot, raw []byte, held string) *runError {
 		return &runError{text: r.name(s) + " inside of a transaction was answered with " + errorText(raw), diverged: true}
 	case s.flags&ItemExpire != 0:
 		return &runError{text: "the deletion of due keys was answered with " + errorText(raw), diverged: true}
+	case r.name(s) == "CONFIG":
+		// Its values were checked by the node that took it.
+		return &runError{text: fmt.Sprintf("CONFIG SET was answered with %s", errorText(raw)), diverged: true}
 	case !s.script && isMachineError(raw):
 		return &runError{
 			text:     fmt.Sprintf("%s was refused in the middle of a transaction for a reason of the machine: %s", r.name(s), errorText(raw)),

@@ -119,6 +119,7 @@ func build(opts *options, log *slog.Logger) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
+	proxyCfg.Verifier = replicator
 	clients, err := proxy.New(proxyCfg, replicator, backend)
 	if err != nil {
 		return nil, err

@@ -60,6 +60,11 @@ func (s *session) runData(cmd redcon.Command, d policy.Decision) {
 		s.addRead(cmd, d)
 	case policy.WriteScript, policy.ReadScript:
 		s.addScript(cmd, d)
+	case policy.Choice:
+		s.endPhase()
+		if !s.ended {
+			s.runChoice(cmd, d)
+		}
 	case policy.Static:
 		s.endPhase()
 		if !s.ended {

@@ -1,12 +1,14 @@
 package redis
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/nexus-replication/nexus/proxy/redis/guard"
+	"github.com/nexus-replication/nexus/raft"
 )
 
 // Config of a Server. NewConfig returns the defaults; a zero field is not a default.
@@ -33,8 +35,15 @@ type Config struct {
 
 	// Arrivals is what the Sequencer tells the Server about what was applied. Both get the same.
 	Arrivals *Arrivals
+	// Verifier answers NEXUS VERIFY. Without one it is refused.
+	Verifier Verifier
 
 	Logger *slog.Logger
+}
+
+// Verifier compares the data of all members of the cluster.
+type Verifier interface {
+	Verify(ctx context.Context) (raft.VerifyReport, error)
 }
 
 // NewConfig returns the defaults.

@@ -1,9 +1,6 @@
 package redis
 
-import (
-	"strconv"
-	"strings"
-)
+import "strings"
 
 // cmdConfigGet answers with the backend's configuration, without what is nobody's business and with what differs for
 // the node as a whole.
@@ -23,15 +20,11 @@ func (s *session) cmdConfigGet(dst []byte, args [][]byte) []byte {
 	kept := pairs[:0]
 	for i := 0; i < len(pairs); i += 2 {
 		name, value := string(pairs[i]), pairs[i+1]
-		switch {
-		case hiddenSetting(name):
+		if hiddenSetting(name) {
 			continue
-		case name == "port":
-			value = strconv.AppendInt(nil, s.srv.port.Load(), 10)
-		case name == "maxclients":
-			value = strconv.AppendInt(nil, int64(s.srv.cfg.Limits.MaxConns), 10)
-		case name == "timeout":
-			value = []byte("0")
+		}
+		if own, ok := s.srv.nodeSetting(name); ok {
+			value = []byte(own)
 		}
 		kept = append(kept, pairs[i], value)
 	}

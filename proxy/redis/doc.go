@@ -10,7 +10,9 @@
 //     (reads.go), and what the proxy answers itself (local.go, auth.go, client.go, info.go, configget.go).
 //   - transaction.go queues MULTI and makes EXEC one item of the log; watch.go has the backend watch keys until then.
 //   - pubsub.go and subscription.go subscribe clients; relay.go copies what the backend sends to them, cut by frames.go.
+//   - choice.go has members chosen before SPOP is proposed.
 //   - monitor.go, clientkill.go, clientpause.go and clientreply.go are about the connections of this node.
+//   - configset.go, slowlog.go, inspect.go and nexus.go are what a node tells about itself, and lets be set.
 //   - sequencer.go and expirer.go run on the leader: they turn times into deadlines and deadlines into deletions.
 //     touched.go decides there whether a transaction still finds its watched keys as its client saw them.
 //   - clock.go bounds each phase in time; metrics.go counts.

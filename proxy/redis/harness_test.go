@@ -181,6 +181,13 @@ func (l *fakeLog) Read(ctx context.Context, fn func(context.Context) error) erro
 	return fn(ctx)
 }
 
+func (l *fakeLog) Verify(context.Context) (raft.VerifyReport, error) {
+	return raft.VerifyReport{Position: raft.Position{Term: 1, Index: 5}, Members: []raft.VerifiedMember{
+		{ID: 7, URL: "http://127.0.0.1:9021", Items: 3},
+		{ID: 8, URL: "http://127.0.0.1:9022", Differences: []raft.PartDifference{{Part: "db0", Items: 2, AtLeast: true}}},
+	}}, nil
+}
+
 func (l *fakeLog) Status() raft.Status {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -244,6 +251,7 @@ func startProxy(tb testing.TB, change ...func(*Config)) *proxy {
 	seq := NewSequencer(cfg, store)
 	log := &fakeLog{store: store, seq: seq, pos: pos}
 	seq.ReadLog(log)
+	cfg.Verifier = log
 	srv, err := New(cfg, log, store)
 	if err != nil {
 		tb.Fatal(err)

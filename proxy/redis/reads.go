@@ -95,7 +95,7 @@ func (s *session) runReads() {
 			break
 		}
 		if r.large && !s.ended {
-			s.stream(r.cmds[r.done])
+			s.runLarge(r.cmds[r.done])
 			r.done++
 			r.window = 1
 		}
@@ -104,6 +104,15 @@ func (s *session) runReads() {
 	clear(r.cmds)
 	r.cmds, r.size = r.cmds[:0], 0
 	clear(r.keys[:cap(r.keys)])
+}
+
+// runLarge answers a command whose reply was too large for readRound.
+func (s *session) runLarge(cmd read) {
+	if cmd.convert {
+		s.out = appendError(s.out, "ERR nexus: the reply is too large to be converted; ask for less, with COUNT or a range")
+		return
+	}
+	s.stream(cmd)
 }
 
 // failReads answers the commands that are left with an error.
@@ -209,13 +218,24 @@ func (s *session) appendConverted(replies []byte, cmds []read, now int64) error 
 				return err
 			}
 		} else if cmds[i].convert {
-			s.out = appendTTL(s.out, cmds[i].spec.Name, replies[:n], now)
+			s.out = convertReply(s.out, cmds[i].spec.Name, replies[:n], now)
 		} else {
 			s.out = append(s.out, replies[:n]...)
 		}
 		replies = replies[n:]
 	}
 	return nil
+}
+
+// convertReply appends what the client is to get for the backend's reply to command.
+func convertReply(dst []byte, command string, reply []byte, now int64) []byte {
+	switch command {
+	case "xpending", "xinfo|stream":
+		return policy.ConvertDeliveries(dst, reply, command, now)
+	case "xreadgroup":
+		return policy.GroupReply(dst, reply)
+	}
+	return appendTTL(dst, command, reply, now)
 }
 
 // appendTTL appends the reply to command, TTL or its kind, given what the backend answered to PEXPIRETIME.

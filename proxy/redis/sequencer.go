@@ -173,7 +173,7 @@ func (q *Sequencer) rewriteItem(stamp int64, item *backend.Item) bool {
 		item.Cmd = script.Stamp(args, stamp, rand.Int32())
 		return true
 	}
-	out, deadline, errText := policy.RewriteTime(args, stamp)
+	out, deadline, errText := q.rewriteCommand(stamp, args)
 	if errText != "" {
 		*item = errorItem(item.DB, errText)
 		return true
@@ -184,6 +184,14 @@ func (q *Sequencer) rewriteItem(stamp int64, item *backend.Item) bool {
 		q.index.Pend(item.DB, string(out[1]), deadline)
 	}
 	return true
+}
+
+// rewriteCommand returns a command without what the leader decides: time, and chance.
+func (q *Sequencer) rewriteCommand(stamp int64, args [][]byte) (out [][]byte, deadline int64, errText string) {
+	if d := q.table.Lookup(args, q.ctx); d.Policy == policy.Choice {
+		return policy.RewriteChoice(args, rand.Uint64()), 0, ""
+	}
+	return policy.RewriteTime(args, stamp)
 }
 
 // pendMoves notes the deadline of the source of a RENAME, COPY or MOVE under its destination.

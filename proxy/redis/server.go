@@ -77,6 +77,7 @@ type Server struct {
 	version       atomic.Pointer[string] // of the backend
 	port          atomic.Int64
 	metrics       metrics
+	slow          *slowLog
 
 	// attention is set while monitors or a pause make commands more than their own business.
 	attention   atomic.Bool
@@ -122,6 +123,7 @@ func New(cfg Config, rep Replicator, b Backend) (*Server, error) {
 		metrics:       newMetrics(len(table.Specs())),
 		tasks:         newTasks(),
 		scripts:       newScriptHost(rep, b, cfg.Databases, cfg.ReservedDB),
+		slow:          newSlowLog(),
 		drained:       make(chan struct{}),
 		sessions:      make(map[*session]struct{}),
 		gone:          make(chan struct{}),

@@ -92,7 +92,8 @@ func (s *session) handle(conn redcon.Conn, first redcon.Command) {
 		return
 	}
 	defer s.finish(conn)
-	s.lastActive.Store(time.Now().UnixNano())
+	start := time.Now()
+	s.lastActive.Store(start.UnixNano())
 	s.failed = false
 	s.run(first)
 	for _, cmd := range conn.ReadPipeline() {
@@ -103,6 +104,9 @@ func (s *session) handle(conn redcon.Conn, first redcon.Command) {
 	}
 	if !s.ended {
 		s.endPhase()
+	}
+	if took := time.Since(start); s.srv.slow.slow(took) {
+		s.srv.slow.add(s, first.Args, start, took)
 	}
 }
 

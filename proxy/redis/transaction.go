@@ -90,8 +90,8 @@ var notQueued = map[string]bool{"multi": true, "exec": true, "discard": true, "q
 type step struct {
 	// literal is the reply if the proxy gave it; otherwise the backend's next reply is taken.
 	literal []byte
-	// ttl names the command whose reply is made from that of PEXPIRETIME.
-	ttl string
+	// convert names the command whose reply is made from that of the backend.
+	convert string
 	// later is a command that the session runs when the others have been executed.
 	later *queued
 	// call is the script that the reply is of.
@@ -210,7 +210,7 @@ func (s *session) plan(t *transaction) (steps []step, items []backend.Item, plai
 		if sent {
 			items = append(items, item)
 		}
-		plain = plain && sent && st.ttl == "" && st.call == nil
+		plain = plain && sent && st.convert == "" && st.call == nil
 		steps = append(steps, st)
 	}
 	return steps, items, plain
@@ -268,16 +268,20 @@ func (s *session) planOne(q *queued, now int64) (step, backend.Item, bool) {
 		return step{call: call}, s.scriptItem(call), true
 	case q.d.Policy == policy.ReadTime:
 		item.Cmd = appendRequest(nil, policy.ReadTimeCommand(q.cmd.Args)...)
-		return step{ttl: q.d.Spec.Name}, item, true
+		return step{convert: q.d.Spec.Name}, item, true
 	case q.d.Policy == policy.WriteTime:
 		if _, _, errText := policy.RewriteTime(q.cmd.Args, now); errText != "" {
 			return step{literal: appendError(nil, errText)}, item, false
 		}
 	}
+	st := step{}
 	if q.d.Policy.Writes() {
 		item.Flags = s.writeFlags(q.d)
+		if isGroupRead(q.d.Spec) {
+			st.convert = q.d.Spec.Name
+		}
 	}
-	return step{}, item, true
+	return st, item, true
 }
 
 // appendSteps appends the replies to a transaction. TTLs count from the moment at which the transaction was logged.
@@ -295,8 +299,8 @@ func (s *session) appendSteps(steps []step, outcome *raft.Outcome) error {
 			if s.out, err = s.appendScript(s.out, st.call, replies[:n]); err != nil {
 				return err
 			}
-		} else if st.ttl != "" {
-			s.out = appendTTL(s.out, st.ttl, replies[:n], outcome.Stamp)
+		} else if st.convert != "" {
+			s.out = convertReply(s.out, st.convert, replies[:n], outcome.Stamp)
 		} else {
 			s.out = append(s.out, replies[:n]...)
 		}

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/tidwall/redcon"
 
@@ -21,6 +22,8 @@ type writePhase struct {
 	size int
 	// calls are those of scripts among the ops, in order.
 	calls []writeCall
+	// groups are the ops, by their place, whose replies GroupReply converts.
+	groups []int
 }
 
 // writeCall is a script at a place in the ops.
@@ -50,7 +53,9 @@ func (s *session) addWrite(cmd redcon.Command, d policy.Decision) {
 			return
 		}
 	}
-	s.addItem(backend.Item{DB: s.db, Cmd: cmd.Raw, Flags: s.writeFlags(d)})
+	if s.addItem(backend.Item{DB: s.db, Cmd: cmd.Raw, Flags: s.writeFlags(d)}) && isGroupRead(d.Spec) {
+		s.writes.groups = append(s.writes.groups, len(s.writes.ops)-1)
+	}
 }
 
 // addItem collects an item. It reports false if the session has ended instead.
@@ -75,11 +80,14 @@ func (s *session) addItem(item backend.Item) bool {
 	return true
 }
 
+// isGroupRead reports whether the reply of a command is converted by GroupReply.
+func isGroupRead(spec *policy.Spec) bool { return spec.Name == "xreadgroup" }
+
 // writeFlags returns the flags of a write. Those of a plain SET, which can only drop a deadline, are left out while no
 // key has one: the applier then need not look into it, and its index may name too many keys, but never too few.
 func (s *session) writeFlags(d policy.Decision) backend.ItemFlags {
 	flags := s.replyFlags()
-	if d.Policy == policy.WriteTime {
+	if d.Policy == policy.WriteTime || d.Policy == policy.Choice {
 		flags |= backend.ItemTime
 	}
 	switch s.srv.deadlines[d.Spec] {
@@ -140,10 +148,13 @@ func (s *session) runWrites() {
 				s.convertScript(calls[0].call, &outcome.Replies[i])
 				calls = calls[1:]
 			}
+			if len(w.groups) > 0 && slices.Contains(w.groups, i) {
+				outcome.Replies[i].Data = policy.GroupReply(nil, outcome.Replies[i].Data)
+			}
 			s.appendReply(&outcome.Replies[i])
 		}
 	}
-	w.size = 0
+	w.size, w.groups = 0, w.groups[:0]
 	if len(w.calls) > 0 {
 		clear(w.calls)
 		w.calls = w.calls[:0]

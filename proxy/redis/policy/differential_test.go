@@ -273,7 +273,7 @@ func TestDifferentialStream(t *testing.T) {
 			if r.IntN(2) == 0 {
 				args = append(args, trim(r)...)
 			}
-			args = append(args, pick(r, pick(r, ids...), "5-1", "*", "5-*", "*\x00"), "f", "v")
+			args = append(args, pick(r, pick(r, ids...), "5-1", "5-*", "5-*\x00x"), "f", "v")
 			return append(args, []string{"g"}[:r.IntN(8)/7]...)
 		})
 	})

@@ -19,6 +19,12 @@
 //   - RewriteTime turns every expiry into an absolute deadline by the leader's
 //     clock, shifted by Shift so that no backend ever expires a key by its own
 //     clock; ReadTimeCommand and TTLReply undo that for the client.
+//   - script.go and lua/ have what stands in the log where Redis has no command
+//     that does the same on every backend: for IDs and deliveries by the clock
+//     (stream.go, group.go), for members by chance (spop.go), for an order that
+//     Redis leaves open (sortopts.go). delivery.go converts what reads tell of
+//     deliveries.
+//   - ParseConfigSet tells which settings clients may change, and whose they are.
 //   - MovesDeadline tells which writes carry a deadline to another key, for
 //     the index of deadlines that every node keeps.
 //

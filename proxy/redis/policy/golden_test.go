@@ -72,6 +72,10 @@ func parseWords(t *testing.T, s string) [][]byte {
 func formatWords(args [][]byte) string {
 	parts := make([]string, len(args))
 	for i, a := range args {
+		if name := ScriptName(a); name != "" {
+			parts[i] = "<" + name + ">"
+			continue
+		}
 		parts[i] = string(a)
 		if q := strconv.Quote(parts[i]); q != `"`+parts[i]+`"` || len(a) == 0 || bytes.ContainsRune(a, ' ') {
 			parts[i] = q

@@ -25,6 +25,8 @@ var keyFinders = map[string]keyFinder{
 	"zmpop":             countedKeys(1),
 	"zunion":            countedKeys(1),
 	"zunionstore":       countedKeys(2),
+	"xread":             streamKeys,
+	"xreadgroup":        streamKeys,
 }
 
 // AppendKeys appends the keys of a command, all of them in the database of the
@@ -115,4 +117,23 @@ func noKeys(dst, _ [][]byte) ([][]byte, bool) { return dst, true }
 // moveKeys: the other key has the same name in another database.
 func moveKeys(dst, args [][]byte) ([][]byte, bool) {
 	return appendRange(dst, args, oneKey), false
+}
+
+// streamKeys: the first half of what follows STREAMS.
+func streamKeys(dst, args [][]byte) ([][]byte, bool) {
+	for i := 1; i < len(args); i++ {
+		switch {
+		case isOption(args[i], "block"), isOption(args[i], "count"):
+			i++
+		case isOption(args[i], "group"):
+			i += 2
+		case isOption(args[i], "noack"):
+		case isOption(args[i], "streams"):
+			n := len(args) - i - 1
+			return append(dst, args[i+1:i+1+n/2]...), n > 0 && n%2 == 0
+		default:
+			return dst, false
+		}
+	}
+	return dst, false
 }

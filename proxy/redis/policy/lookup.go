@@ -44,6 +44,12 @@ func NewTable() *Table {
 		}
 	}
 	slices.SortFunc(t.specs, func(a, b *Spec) int { return strings.Compare(a.Name, b.Name) })
+	t.commands["nexus"] = &node{spec: &Spec{Name: "nexus", Arity: -2}, subs: make(map[string]*Spec)}
+	for i := range own {
+		s := own[i]
+		_, sub, _ := cutName(s.Name)
+		t.commands["nexus"].subs[sub] = &s
+	}
 	return t
 }
 
@@ -56,7 +62,7 @@ func cutName(name string) (parent, sub string, ok bool) {
 	return name, "", false
 }
 
-// Specs returns the rows of all leaf commands in the order of their names. The
+// Specs returns the rows of all leaf commands of Redis in the order of their names. The
 // caller must not change them.
 func (t *Table) Specs() []*Spec { return t.specs }
 

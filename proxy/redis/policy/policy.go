@@ -17,7 +17,7 @@ const (
 	// Read commands go to the backend after a linearizable read barrier.
 	Read
 	// ReadTime commands are reads that go out as ReadTimeCommand says and whose
-	// reply is converted with TTLReply.
+	// reply is converted with TTLReply or ConvertDeliveries.
 	ReadTime
 	// Write commands are replicated as they are.
 	Write
@@ -29,10 +29,13 @@ const (
 	// WriteScript commands run or manage scripts and functions, and are
 	// replicated as package script makes them.
 	WriteScript
+	// Choice commands are replicated after their effect was chosen by chance: by
+	// the session, or in a transaction by the leader, with RewriteChoice.
+	Choice
 )
 
 var policyNames = [...]string{
-	"refused", "local", "static", "read", "readtime", "write", "writetime", "readscript", "writescript",
+	"refused", "local", "static", "read", "readtime", "write", "writetime", "readscript", "writescript", "choice",
 }
 
 // String returns the name of the policy in lower case.
@@ -44,7 +47,9 @@ func (p Policy) String() string {
 }
 
 // Writes reports whether commands of the policy go through the log.
-func (p Policy) Writes() bool { return p == Write || p == WriteTime || p == WriteScript }
+func (p Policy) Writes() bool {
+	return p == Write || p == WriteTime || p == WriteScript || p == Choice
+}
 
 // Keys says which arguments of a command are keys, counted from the name at
 // position 0, as Redis' COMMAND does: Last is counted from the end if it is

@@ -9,26 +9,31 @@ type resolver func(args [][]byte, ctx Context) (p Policy, errText string)
 
 // resolvers of the commands that need one, by name.
 var resolvers = map[string]resolver{
-	"config|set":        resolveConfigSet,
 	"copy":              resolveCopy,
+	"debug":             resolveDebug,
 	"georadius":         geoResolver(6),
 	"georadiusbymember": geoResolver(5),
 	"getex":             resolveGetex,
 	"move":              resolveMove,
 	"pfcount":           resolvePFCount,
+	"pfdebug":           resolvePFDebug,
 	"ping":              resolvePing,
 	"restore":           resolveRestore,
 	"set":               resolveSet,
 	"sort":              resolveSort,
+	"spop":              resolveSPop,
 	"swapdb":            resolveSwapDB,
 	"xadd":              resolveXAdd,
+	"xautoclaim":        resolveXAutoClaim,
+	"xclaim":            resolveXClaim,
+	"xinfo|stream":      resolveXInfoStream,
+	"xpending":          resolveXPending,
 	"xtrim":             resolveXTrim,
 }
 
 // Errors of forms that only Nexus refuses.
 var (
-	errSortStore = refusal("sort", "BY together with STORE may store other elements on every node; sort first, then write the result")
-	errAutoID    = refusal("xadd", "an ID that the server completes is not supported; give the whole ID, as <ms>-<seq>")
+	errDebug = refusal("debug", "it would change or stop a single backend; only DEBUG SLEEP <seconds> is known")
 )
 
 // Errors of Redis about the number of a database.
@@ -62,8 +67,8 @@ func resolveGetex(args [][]byte, _ Context) (Policy, string) {
 }
 
 func resolveRestore(args [][]byte, _ Context) (Policy, string) {
-	o, errText := parseRestoreOptions(args[4:])
-	if ttl, ok := parseInt(args[2]); ok && ttl == 0 && !o.access {
+	_, errText := parseRestoreOptions(args[4:])
+	if ttl, ok := parseInt(args[2]); ok && ttl == 0 {
 		return Write, errText
 	}
 	return WriteTime, errText
@@ -71,22 +76,14 @@ func resolveRestore(args [][]byte, _ Context) (Policy, string) {
 
 func resolveXAdd(args [][]byte, _ Context) (Policy, string) {
 	o, errText := parseTrim(args, true)
-	switch {
-	case errText != "":
-		return Refused, errText
-	case o.autoID:
-		return Refused, errAutoID
-	case o.approx:
-		return WriteTime, ""
+	if o.clockID {
+		return WriteTime, errText
 	}
-	return Write, ""
+	return Write, errText
 }
 
 func resolveXTrim(args [][]byte, _ Context) (Policy, string) {
-	o, errText := parseTrim(args, false)
-	if o.approx {
-		return WriteTime, errText
-	}
+	_, errText := parseTrim(args, false)
 	return Write, errText
 }
 
@@ -97,8 +94,8 @@ func resolveSort(args [][]byte, _ Context) (Policy, string) {
 		return Refused, errText
 	case !o.stores:
 		return Read, ""
-	case o.by:
-		return Refused, errSortStore
+	case o.by && o.alpha:
+		return WriteTime, ""
 	}
 	return Write, ""
 }
@@ -132,12 +129,27 @@ func resolvePFCount(args [][]byte, _ Context) (Policy, string) {
 	return Read, ""
 }
 
+// resolvePFDebug: all forms but one may change how the key is stored.
+func resolvePFDebug(args [][]byte, _ Context) (Policy, string) {
+	if isOption(args[1], "encoding") {
+		return Read, ""
+	}
+	return Write, ""
+}
+
 // resolvePing: Redis checks this arity when it runs PING.
 func resolvePing(args [][]byte, _ Context) (Policy, string) {
 	if len(args) > 2 {
 		return Refused, wrongArity("ping")
 	}
 	return Local, ""
+}
+
+func resolveDebug(args [][]byte, _ Context) (Policy, string) {
+	if len(args) == 3 && isOption(args[1], "sleep") {
+		return Local, ""
+	}
+	return Refused, errDebug
 }
 
 func resolveCopy(args [][]byte, ctx Context) (Policy, string) {

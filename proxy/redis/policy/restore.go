@@ -8,10 +8,9 @@ const (
 // restoreOptions is what the options of RESTORE ask for.
 type restoreOptions struct {
 	replace, absolute bool
-	// access is set for IDLETIME and FREQ. They only inform an eviction that
-	// backends of a cluster never do, in terms of each node's own clock, so
-	// they are dropped.
-	access bool
+	// access is IDLETIME or FREQ with the value. They change what OBJECT tells,
+	// by each node's own clock, and no data: backends never evict.
+	access [][]byte
 }
 
 func parseRestoreOptions(options [][]byte) (o restoreOptions, errText string) {
@@ -32,7 +31,7 @@ func parseRestoreOptions(options [][]byte) (o restoreOptions, errText string) {
 			if v < 0 {
 				return o, errIdleTime
 			}
-			idle, o.access = true, true
+			idle, o.access = true, options[j-1:j+1]
 		case isOption(opt, "freq") && more && !idle:
 			j++
 			v, ok := parseInt(options[j])
@@ -42,7 +41,7 @@ func parseRestoreOptions(options [][]byte) (o restoreOptions, errText string) {
 			if v < 0 || v > 255 {
 				return o, errFreq
 			}
-			freq, o.access = true, true
+			freq, o.access = true, options[j-1:j+1]
 		default:
 			return o, errSyntax
 		}
@@ -64,7 +63,7 @@ func rewriteRestore(args [][]byte, now int64) (out [][]byte, deadline int64, err
 	if !ok || ttl < 0 {
 		return args, 0, ""
 	}
-	out = append(make([][]byte, 0, 6), args[0], args[1], wordZero, args[3])
+	out = append(make([][]byte, 0, 8), args[0], args[1], wordZero, args[3])
 	if ttl > 0 {
 		if !o.absolute {
 			if ttl > maxDeadline-now {
@@ -81,5 +80,5 @@ func rewriteRestore(args [][]byte, now int64) (out [][]byte, deadline int64, err
 	if o.replace {
 		out = append(out, wordReplace)
 	}
-	return out, deadline, ""
+	return append(out, o.access...), deadline, ""
 }

@@ -1,6 +1,10 @@
 package policy
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+	"strconv"
+)
 
 const (
 	errTwoTrims   = "ERR syntax error, MAXLEN and MINID options at the same time are not compatible"
@@ -14,13 +18,15 @@ const (
 
 // trimOptions is what the options of XADD or XTRIM ask for.
 type trimOptions struct {
-	// approx is set for "~", which trims by the layout of the stream's nodes
-	// and so by each backend's configuration.
+	// approx is set for "~", which trims by the layout of the stream's nodes.
+	// It is equal on backends that have got the same entries under the same
+	// settings, and an RDB keeps it.
 	approx bool
-	// autoID is set for an ID that the server would complete.
-	autoID bool
-	// end is the position after the options: the ID's in XADD.
-	end int
+	// clockID is set for "*", an ID made from the server's clock. "<ms>-*" is
+	// completed by what the stream holds, which is the same everywhere.
+	clockID bool
+	// id is the position of the ID in XADD.
+	id int
 }
 
 // parseTrim reads the options of XADD (up to and with the ID) and XTRIM.
@@ -34,7 +40,7 @@ options:
 		opt := args[i]
 		switch {
 		case add && isOption(opt, "*"):
-			o.autoID = true
+			o.clockID = true
 			break options
 		case isOption(opt, "maxlen") && more > 0, isOption(opt, "minid") && more > 0:
 			if trims {
@@ -74,13 +80,12 @@ options:
 			if !isStreamID(opt, true) {
 				return o, errStreamID
 			}
-			o.autoID = hasAutoSeq(opt)
 			break options
 		default:
 			return o, errSyntax
 		}
 	}
-	o.end = i
+	o.id = i
 	switch {
 	case limit != 0 && !trims:
 		return o, errLimitAlone
@@ -114,38 +119,24 @@ func isStreamID(b []byte, auto bool) bool {
 	return ok
 }
 
-func hasAutoSeq(b []byte) bool {
-	_, seq, _ := bytes.Cut(cString(b), []byte("-"))
-	return string(seq) == "*"
-}
-
-// rewriteTrim drops "~" and LIMIT from XADD and XTRIM. "~" allows the server to
-// trim less than it was asked to, so trimming exactly is one of the outcomes
-// that the client has agreed to, and the only one that is equal on all nodes.
-func rewriteTrim(args [][]byte) (out [][]byte, deadline int64, errText string) {
-	add := len(args[0]) == len("xadd")
-	o, errText := parseTrim(args, add)
-	if errText != "" {
-		return nil, 0, errText
+// rewriteXAdd makes the ID of XADD one of the leader's clock.
+func rewriteXAdd(args [][]byte, now int64) (out [][]byte, errText string) {
+	o, errText := parseTrim(args, true)
+	switch {
+	case errText != "":
+		return nil, errText
+	case !o.clockID:
+		return args, ""
 	}
-	if !o.approx {
-		return args, 0, ""
+	stamp := strconv.AppendInt(nil, now, 10)
+	if len(args) > maxScriptArgs {
+		// Too many for Lua. This form fails where the stream has an ID from the
+		// future already.
+		out = slices.Clone(args)
+		out[o.id] = append(stamp, "-*"...)
+		return out, ""
 	}
-	out = append(make([][]byte, 0, len(args)), args[:2]...)
-	for i := 2; i < o.end; i++ {
-		switch opt := args[i]; {
-		case isOption(opt, "maxlen"), isOption(opt, "minid"):
-			out = append(out, opt)
-			i++
-			if isOption(args[i], "~") {
-				i++
-			}
-			out = append(out, args[i])
-		case isOption(opt, "limit"):
-			i++
-		default:
-			out = append(out, opt)
-		}
-	}
-	return append(out, args[o.end:]...), 0, ""
+	out = appendScript(make([][]byte, 0, len(args)+4), scriptXAdd, args[1])
+	out = append(out, stamp, strconv.AppendInt(nil, int64(o.id-1), 10))
+	return append(out, args[2:]...), ""
 }

@@ -11,14 +11,10 @@ var (
 // Reasons for a refusal, as the client reads them after the name of the
 // command.
 const (
-	noteACL        = "users and permissions would be those of one backend, not of the cluster"
-	noteBackend    = "it administers a single backend, which Nexus manages itself"
-	noteChance     = "each node would choose other members; use SRANDMEMBER and SREM"
-	noteClient     = "it would change or describe a connection of the proxy to its backend, not the client's own"
-	noteCluster    = "Redis Cluster is not offered"
-	noteDebugger   = "a debugger would stop one backend in the middle of a script"
-	noteGroupClock = "consumers of a group are tracked by each node's own clock"
-	noteOneNode    = "it shows or changes one backend only, not the cluster"
+	noteACL      = "users and permissions would be those of one backend, not of the cluster"
+	noteBackend  = "it administers a single backend, which Nexus manages itself"
+	noteCluster  = "Redis Cluster is not offered"
+	noteDebugger = "a debugger would stop one backend in the middle of a script"
 )
 
 // containers are the commands that only carry subcommands. Their arity counts
@@ -41,24 +37,33 @@ var containers = []Spec{
 	{Name: "xinfo", Arity: -2, Policy: Refused},
 }
 
+// own are the commands that Redis does not have, subcommands of "nexus".
+var own = []Spec{
+	{Name: "nexus|explain", Arity: -3, Policy: Local},
+	{Name: "nexus|help", Arity: 2, Policy: Local},
+	{Name: "nexus|members", Arity: 2, Policy: Local},
+	{Name: "nexus|status", Arity: 2, Policy: Local},
+	{Name: "nexus|verify", Arity: 2, Policy: Local},
+}
+
 // leaves is every leaf command of Redis 7.0.15 in the order of their names.
 // Arity and Keys are what COMMAND reports. Policy is the strongest policy that
 // any form of the command needs; the resolvers lower it where they can, and
 // refuse the forms that cannot be shown to be safe.
 var leaves = []Spec{
-	{Name: "acl|cat", Arity: -2, Policy: Refused, Note: noteACL},
+	{Name: "acl|cat", Arity: -2, Policy: Static},
 	{Name: "acl|deluser", Arity: -3, Policy: Refused, Note: noteACL},
 	{Name: "acl|dryrun", Arity: -4, Policy: Refused, Note: noteACL},
-	{Name: "acl|genpass", Arity: -2, Policy: Refused, Note: noteACL},
-	{Name: "acl|getuser", Arity: 3, Policy: Refused, Note: noteACL},
+	{Name: "acl|genpass", Arity: -2, Policy: Static},
+	{Name: "acl|getuser", Arity: 3, Policy: Local},
 	{Name: "acl|help", Arity: 2, Policy: Static},
-	{Name: "acl|list", Arity: 2, Policy: Refused, Note: noteACL},
+	{Name: "acl|list", Arity: 2, Policy: Local},
 	{Name: "acl|load", Arity: 2, Policy: Refused, Note: noteACL},
-	{Name: "acl|log", Arity: -2, Policy: Refused, Note: noteACL},
+	{Name: "acl|log", Arity: -2, Policy: Local},
 	{Name: "acl|save", Arity: 2, Policy: Refused, Note: noteACL},
 	{Name: "acl|setuser", Arity: -3, Policy: Refused, Note: noteACL},
-	{Name: "acl|users", Arity: 2, Policy: Refused, Note: noteACL},
-	{Name: "acl|whoami", Arity: 2, Policy: Refused, Note: noteACL},
+	{Name: "acl|users", Arity: 2, Policy: Local},
+	{Name: "acl|whoami", Arity: 2, Policy: Local},
 	{Name: "append", Arity: 3, Policy: Write, Keys: oneKey},
 	{Name: "asking", Arity: 1, Policy: Refused, Note: noteCluster, reply: errCluster},
 	{Name: "auth", Arity: -2, Policy: Local},
@@ -129,12 +134,12 @@ var leaves = []Spec{
 	{Name: "command|list", Arity: -2, Policy: Static},
 	{Name: "config|get", Arity: -3, Policy: Local},
 	{Name: "config|help", Arity: 2, Policy: Static},
-	{Name: "config|resetstat", Arity: 2, Policy: Refused, Note: noteBackend},
+	{Name: "config|resetstat", Arity: 2, Policy: Local},
 	{Name: "config|rewrite", Arity: 2, Policy: Refused, Note: noteBackend},
-	{Name: "config|set", Arity: -4, Policy: Write},
+	{Name: "config|set", Arity: -4, Policy: Local},
 	{Name: "copy", Arity: -3, Policy: Write, Keys: twoKeys},
 	{Name: "dbsize", Arity: 1, Policy: Read, Keys: Keys{Wide: true}},
-	{Name: "debug", Arity: -2, Policy: Refused, Note: noteBackend},
+	{Name: "debug", Arity: -2, Policy: Local},
 	{Name: "decr", Arity: 2, Policy: Write, Keys: oneKey},
 	{Name: "decrby", Arity: 3, Policy: Write, Keys: oneKey},
 	{Name: "del", Arity: -2, Policy: Write, Keys: allKeys},
@@ -202,14 +207,14 @@ var leaves = []Spec{
 	{Name: "incrbyfloat", Arity: 3, Policy: Write, Keys: oneKey},
 	{Name: "info", Arity: -1, Policy: Local},
 	{Name: "keys", Arity: 2, Policy: Read, Keys: Keys{Wide: true}},
-	{Name: "lastsave", Arity: 1, Policy: Refused, Note: noteBackend},
-	{Name: "latency|doctor", Arity: 2, Policy: Refused, Note: noteOneNode},
-	{Name: "latency|graph", Arity: 3, Policy: Refused, Note: noteOneNode},
+	{Name: "lastsave", Arity: 1, Policy: Local},
+	{Name: "latency|doctor", Arity: 2, Policy: Local},
+	{Name: "latency|graph", Arity: 3, Policy: Local},
 	{Name: "latency|help", Arity: 2, Policy: Static},
-	{Name: "latency|histogram", Arity: -2, Policy: Refused, Note: noteOneNode},
-	{Name: "latency|history", Arity: 3, Policy: Refused, Note: noteOneNode},
-	{Name: "latency|latest", Arity: 2, Policy: Refused, Note: noteOneNode},
-	{Name: "latency|reset", Arity: -2, Policy: Refused, Note: noteOneNode},
+	{Name: "latency|histogram", Arity: -2, Policy: Local},
+	{Name: "latency|history", Arity: 3, Policy: Local},
+	{Name: "latency|latest", Arity: 2, Policy: Local},
+	{Name: "latency|reset", Arity: -2, Policy: Local},
 	{Name: "lcs", Arity: -3, Policy: Read, Keys: twoKeys},
 	{Name: "lindex", Arity: 3, Policy: Read, Keys: oneKey},
 	{Name: "linsert", Arity: 5, Policy: Write, Keys: oneKey},
@@ -225,11 +230,11 @@ var leaves = []Spec{
 	{Name: "lrem", Arity: 4, Policy: Write, Keys: oneKey},
 	{Name: "lset", Arity: 4, Policy: Write, Keys: oneKey},
 	{Name: "ltrim", Arity: 4, Policy: Write, Keys: oneKey},
-	{Name: "memory|doctor", Arity: 2, Policy: Refused, Note: noteOneNode},
+	{Name: "memory|doctor", Arity: 2, Policy: Local},
 	{Name: "memory|help", Arity: 2, Policy: Static},
-	{Name: "memory|malloc-stats", Arity: 2, Policy: Refused, Note: noteOneNode},
-	{Name: "memory|purge", Arity: 2, Policy: Refused, Note: noteBackend},
-	{Name: "memory|stats", Arity: 2, Policy: Refused, Note: noteOneNode},
+	{Name: "memory|malloc-stats", Arity: 2, Policy: Local},
+	{Name: "memory|purge", Arity: 2, Policy: Local},
+	{Name: "memory|stats", Arity: 2, Policy: Local},
 	{Name: "memory|usage", Arity: -3, Policy: Read, Keys: subKey},
 	{Name: "mget", Arity: -2, Policy: Read, Keys: allKeys},
 	{Name: "migrate", Arity: -6, Policy: Refused, Keys: Keys{First: 3, Last: 3, Step: 1, Movable: true}, Note: noteBackend},
@@ -254,9 +259,9 @@ var leaves = []Spec{
 	{Name: "pexpiretime", Arity: 2, Policy: ReadTime, Keys: oneKey},
 	{Name: "pfadd", Arity: -2, Policy: Write, Keys: oneKey},
 	{Name: "pfcount", Arity: -2, Policy: Write, Keys: allKeys},
-	{Name: "pfdebug", Arity: 3, Policy: Refused, Keys: subKey, Note: noteBackend},
+	{Name: "pfdebug", Arity: 3, Policy: Write, Keys: subKey},
 	{Name: "pfmerge", Arity: -2, Policy: Write, Keys: allKeys},
-	{Name: "pfselftest", Arity: 1, Policy: Refused, Note: noteBackend},
+	{Name: "pfselftest", Arity: 1, Policy: Static},
 	{Name: "ping", Arity: -1, Policy: Local},
 	{Name: "psetex", Arity: 4, Policy: WriteTime, Keys: oneKey},
 	{Name: "psubscribe", Arity: -2, Policy: Local},
@@ -310,16 +315,16 @@ var leaves = []Spec{
 	{Name: "sinterstore", Arity: -3, Policy: Write, Keys: allKeys},
 	{Name: "sismember", Arity: 3, Policy: Read, Keys: oneKey},
 	{Name: "slaveof", Arity: 3, Policy: Refused, Note: noteBackend},
-	{Name: "slowlog|get", Arity: -2, Policy: Refused, Note: noteOneNode},
+	{Name: "slowlog|get", Arity: -2, Policy: Local},
 	{Name: "slowlog|help", Arity: 2, Policy: Static},
-	{Name: "slowlog|len", Arity: 2, Policy: Refused, Note: noteOneNode},
-	{Name: "slowlog|reset", Arity: 2, Policy: Refused, Note: noteOneNode},
+	{Name: "slowlog|len", Arity: 2, Policy: Local},
+	{Name: "slowlog|reset", Arity: 2, Policy: Local},
 	{Name: "smembers", Arity: 2, Policy: Read, Keys: oneKey},
 	{Name: "smismember", Arity: -3, Policy: Read, Keys: oneKey},
 	{Name: "smove", Arity: 4, Policy: Write, Keys: twoKeys},
-	{Name: "sort", Arity: -2, Policy: Write, Keys: Keys{First: 1, Last: 1, Step: 1, Movable: true}},
+	{Name: "sort", Arity: -2, Policy: WriteTime, Keys: Keys{First: 1, Last: 1, Step: 1, Movable: true}},
 	{Name: "sort_ro", Arity: -2, Policy: Read, Keys: Keys{First: 1, Last: 1, Step: 1, Movable: true}},
-	{Name: "spop", Arity: -2, Policy: Refused, Keys: oneKey, Note: noteChance},
+	{Name: "spop", Arity: -2, Policy: Choice, Keys: oneKey},
 	{Name: "spublish", Arity: 3, Policy: Write, Keys: oneKey},
 	{Name: "srandmember", Arity: -2, Policy: Read, Keys: oneKey},
 	{Name: "srem", Arity: -3, Policy: Write, Keys: oneKey},
@@ -344,11 +349,11 @@ var leaves = []Spec{
 	{Name: "watch", Arity: -2, Policy: Local, Keys: allKeys},
 	{Name: "xack", Arity: -4, Policy: Write, Keys: oneKey},
 	{Name: "xadd", Arity: -5, Policy: WriteTime, Keys: oneKey},
-	{Name: "xautoclaim", Arity: -6, Policy: Refused, Keys: oneKey, Note: noteGroupClock},
-	{Name: "xclaim", Arity: -6, Policy: Refused, Keys: oneKey, Note: noteGroupClock},
+	{Name: "xautoclaim", Arity: -6, Policy: WriteTime, Keys: oneKey},
+	{Name: "xclaim", Arity: -6, Policy: WriteTime, Keys: oneKey},
 	{Name: "xdel", Arity: -3, Policy: Write, Keys: oneKey},
 	{Name: "xgroup|create", Arity: -5, Policy: Write, Keys: subKey},
-	{Name: "xgroup|createconsumer", Arity: 5, Policy: Refused, Keys: subKey, Note: noteGroupClock},
+	{Name: "xgroup|createconsumer", Arity: 5, Policy: Write, Keys: subKey},
 	{Name: "xgroup|delconsumer", Arity: 5, Policy: Write, Keys: subKey},
 	{Name: "xgroup|destroy", Arity: 4, Policy: Write, Keys: subKey},
 	{Name: "xgroup|help", Arity: 2, Policy: Static},
@@ -356,15 +361,15 @@ var leaves = []Spec{
 	{Name: "xinfo|consumers", Arity: 4, Policy: Read, Keys: subKey},
 	{Name: "xinfo|groups", Arity: 3, Policy: Read, Keys: subKey},
 	{Name: "xinfo|help", Arity: 2, Policy: Static},
-	{Name: "xinfo|stream", Arity: -3, Policy: Read, Keys: subKey},
+	{Name: "xinfo|stream", Arity: -3, Policy: ReadTime, Keys: subKey},
 	{Name: "xlen", Arity: 2, Policy: Read, Keys: oneKey},
-	{Name: "xpending", Arity: -3, Policy: Read, Keys: oneKey},
+	{Name: "xpending", Arity: -3, Policy: ReadTime, Keys: oneKey},
 	{Name: "xrange", Arity: -4, Policy: Read, Keys: oneKey},
 	{Name: "xread", Arity: -4, Policy: Read, Keys: Keys{Movable: true}},
-	{Name: "xreadgroup", Arity: -7, Policy: Refused, Keys: Keys{Movable: true}, Note: noteGroupClock},
+	{Name: "xreadgroup", Arity: -7, Policy: WriteTime, Keys: Keys{Movable: true}},
 	{Name: "xrevrange", Arity: -4, Policy: Read, Keys: oneKey},
 	{Name: "xsetid", Arity: -3, Policy: Write, Keys: oneKey},
-	{Name: "xtrim", Arity: -4, Policy: WriteTime, Keys: oneKey},
+	{Name: "xtrim", Arity: -4, Policy: Write, Keys: oneKey},
 	{Name: "zadd", Arity: -4, Policy: Write, Keys: oneKey},
 	{Name: "zcard", Arity: 2, Policy: Read, Keys: oneKey},
 	{Name: "zcount", Arity: 4, Policy: Read, Keys: oneKey},

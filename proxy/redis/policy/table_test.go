@@ -120,7 +120,7 @@ func TestQueueing(t *testing.T) {
 			switch {
 			case malformed && got != any(redisError(d.Err)) && s.Name != "ping":
 				t.Errorf("%q: Lookup says %q, server %q", args, d.Err, got)
-			case !malformed && s.Policy != Refused && got != any("QUEUED"):
+			case !malformed && d.Policy != Refused && got != any("QUEUED"):
 				t.Errorf("%q: Lookup says %s, server %q", args, d.Policy, got)
 			}
 		}

@@ -76,10 +76,9 @@ func RewriteTime(args [][]byte, nowMillis int64) (out [][]byte, deadline int64, 
 			return nil, 0, wrongArity("restore")
 		}
 		return rewriteRestore(args, nowMillis)
-	case "xadd", "xtrim":
-		return rewriteTrim(args)
 	}
-	return args, 0, ""
+	out, errText = rewriteClock(args, nowMillis)
+	return out, 0, errText
 }
 
 // shifted returns the argument that gives a key the deadline on a backend, and
@@ -91,9 +90,15 @@ func shifted(deadline, now int64) (arg []byte, remaining int64) {
 	return strconv.AppendInt(nil, deadline+Shift, 10), deadline
 }
 
-// ReadTimeCommand returns the command whose reply TTLReply converts, for a
-// ReadTime command that Lookup has accepted.
+// ReadTimeCommand returns the command to be sent for a ReadTime command that
+// Lookup has accepted: one whose reply TTLReply converts, or ConvertDeliveries.
 func ReadTimeCommand(args [][]byte) [][]byte {
+	switch {
+	case isOption(args[0], "xpending"):
+		return xpendingCommand(args)
+	case isOption(args[0], "xinfo"):
+		return args
+	}
 	return [][]byte{wordPExpireTime, args[1]}
 }
 

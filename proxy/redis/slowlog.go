@@ -1,0 +1,152 @@
+package redis
+
+import (
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// As in Redis.
+const (
+	slowDefault     = 10_000 // microseconds
+	slowDefaultLen  = 128
+	slowMaxArgs     = 32
+	slowMaxArgBytes = 128
+)
+
+// slowLog remembers what took this node long. Unlike that of Redis it counts the time until the reply was ready, with
+// what the cluster needed, and it has one entry for a pipeline: of its first command, and with the time of all.
+type slowLog struct {
+	// threshold is in microseconds; negative means that nothing is remembered.
+	threshold atomic.Int64
+
+	mu      sync.Mutex
+	entries []slowEntry // the newest last
+	max     int64
+	next    int64
+}
+
+type slowEntry struct {
+	id           int64
+	at           int64 // seconds since the epoch
+	micros       int64
+	args         [][]byte
+	client, name string
+}
+
+func newSlowLog() *slowLog {
+	l := &slowLog{max: slowDefaultLen}
+	l.threshold.Store(slowDefault)
+	return l
+}
+
+// slow reports whether something that took so long is to be remembered.
+func (l *slowLog) slow(took time.Duration) bool {
+	threshold := l.threshold.Load()
+	return threshold >= 0 && took.Microseconds() >= threshold
+}
+
+// add remembers a command. It copies what it keeps.
+func (l *slowLog) add(s *session, args [][]byte, start time.Time, took time.Duration) {
+	e := slowEntry{at: start.Unix(), micros: took.Microseconds(), args: slowArgs(args), client: s.conn.RemoteAddr().String(), name: s.name}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e.id = l.next
+	l.next++
+	l.entries = append(l.entries, e)
+	l.trim()
+}
+
+// trim drops what is too old. The caller holds mu.
+func (l *slowLog) trim() {
+	if over := int64(len(l.entries)) - l.max; over > 0 {
+		l.entries = append([]slowEntry(nil), l.entries[over:]...)
+	}
+}
+
+// slowArgs shortens arguments as Redis does, and hides passwords.
+func slowArgs(args [][]byte) [][]byte {
+	secret := isWord(args[0], "auth") || isWord(args[0], "hello")
+	var kept [][]byte
+	for i, a := range args {
+		switch {
+		case i == slowMaxArgs-1 && len(args) > slowMaxArgs:
+			return append(kept, []byte("... ("+strconv.Itoa(len(args)-slowMaxArgs+1)+" more arguments)"))
+		case secret && i > 0:
+			kept = append(kept, []byte("(redacted)"))
+		case len(a) > slowMaxArgBytes:
+			more := "... (" + strconv.Itoa(len(a)-slowMaxArgBytes) + " more bytes)"
+			kept = append(kept, append(append([]byte(nil), a[:slowMaxArgBytes]...), more...))
+		default:
+			kept = append(kept, append([]byte(nil), a...))
+		}
+	}
+	return kept
+}
+
+// configure sets one of the parameters, whose value was checked before.
+func (l *slowLog) configure(name, value string) {
+	n, _ := parseInt([]byte(value))
+	if name == "slowlog-log-slower-than" {
+		l.threshold.Store(n)
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.max = n
+	l.trim()
+}
+
+func (l *slowLog) setting(name string) int64 {
+	if name == "slowlog-log-slower-than" {
+		return l.threshold.Load()
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.max
+}
+
+func (s *session) cmdSlowlogGet(dst []byte, args [][]byte) []byte {
+	count := int64(10)
+	if len(args) > 3 {
+		return appendError(dst, "ERR unknown subcommand or wrong number of arguments for '"+printable(args[1])+"'. Try SLOWLOG HELP.")
+	}
+	if len(args) == 3 {
+		var ok bool
+		if count, ok = parseInt(args[2]); !ok || count < -1 {
+			return appendError(dst, "ERR count should be greater than or equal to -1")
+		}
+	}
+	l := s.srv.slow
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if all := int64(len(l.entries)); count < 0 || count > all {
+		count = all
+	}
+	dst = appendArray(dst, int(count))
+	for i := range int(count) {
+		e := &l.entries[len(l.entries)-1-i]
+		dst = appendArray(dst, 6)
+		dst = appendInt(dst, e.id)
+		dst = appendInt(dst, e.at)
+		dst = appendInt(dst, e.micros)
+		dst = appendRequest(dst, e.args...)
+		dst = appendBulk(dst, e.client)
+		dst = appendBulk(dst, e.name)
+	}
+	return dst
+}
+
+func (s *session) cmdSlowlogLen(dst []byte, _ [][]byte) []byte {
+	s.srv.slow.mu.Lock()
+	defer s.srv.slow.mu.Unlock()
+	return appendInt(dst, int64(len(s.srv.slow.entries)))
+}
+
+func (s *session) cmdSlowlogReset(dst []byte, _ [][]byte) []byte {
+	s.srv.slow.mu.Lock()
+	defer s.srv.slow.mu.Unlock()
+	s.srv.slow.entries = nil
+	return append(dst, replyOK...)
+}
