@@ -71,7 +71,7 @@ func (s *session) cmdClientList(dst []byte, args [][]byte) []byte {
 // here, so their sizes are shown as 0. Any goroutine may call it.
 func (s *session) appendClientLine(dst []byte, now time.Time) []byte {
 	s.shown.Lock()
-	name, db, queued, blocked := s.shown.name, s.shown.db, s.shown.queued, s.shown.block != nil
+	name, db, queued, blocked := s.shown.name, s.shown.db, s.shown.queued, s.shown.block != nil && s.shown.block.parked.Load()
 	s.shown.Unlock()
 	flags := "N"
 	switch {

@@ -33,6 +33,9 @@ type Sequencer struct {
 	items  []backend.Item
 	args   [][]byte
 	brings []policy.Brought
+	bring  bringer
+	// groups is set once somebody waited in XREADGROUP: many writes concern only those.
+	groups bool
 }
 
 // swap is a SWAPDB that may not be applied yet: until then, the index knows keys under the database they will leave.
@@ -45,12 +48,14 @@ var _ raft.Sequencer = (*Sequencer)(nil)
 
 // NewSequencer returns the Sequencer for the backend with this index.
 func NewSequencer(cfg Config, index DeadlineIndex) *Sequencer {
+	table := policy.NewTable()
+	ctx := policy.Context{Databases: cfg.Databases, ReservedDB: cfg.ReservedDB}
 	return &Sequencer{
-		index: index,
-		table: policy.NewTable(),
-		ctx:   policy.Context{Databases: cfg.Databases, ReservedDB: cfg.ReservedDB},
-
+		index:    index,
+		table:    table,
+		ctx:      ctx,
 		arrivals: cfg.Arrivals,
+		bring:    bringer{table: table, ctx: ctx},
 	}
 }
 
