@@ -161,18 +161,16 @@ func (q *waitQueue) begin(stamp int64, groups []group) {
 	}
 }
 
-// command adds a group that does not wait, with its commands as they were sequenced, and attempts of those whom it may
-// wake.
+// command adds a group that does not wait, and attempts of those whom it may wake. Its commands are replaced by what they
+// were sequenced to.
 func (q *waitQueue) command(g group, sequenced []Command) {
-	logged := g
-	logged.cmds = append([]Command(nil), sequenced...)
-	q.groups = append(q.groups, logged)
-	if q.empty() {
-		return
+	q.groups = append(q.groups, g)
+	if !q.empty() {
+		for i := range g.cmds {
+			q.brings(g.cmds[i].Data, true, false)
+		}
 	}
-	for i := range g.cmds {
-		q.brings(g.cmds[i].Data, true, false)
-	}
+	copy(g.cmds, sequenced)
 	q.drain()
 }
 

@@ -76,6 +76,7 @@ func (a *Arrivals) applied(table *policy.Table, ctx policy.Context, entries []ra
 	all := len(entries) == 0
 	var items []backend.Item
 	var brings []policy.Brought
+	bring := bringer{table: table, ctx: ctx}
 	for i := range entries {
 		for j := range entries[i].Commands {
 			var err error
@@ -85,7 +86,7 @@ func (a *Arrivals) applied(table *policy.Table, ctx policy.Context, entries []ra
 			}
 			for k := range items {
 				var any bool
-				brings, any = appendBrings(table, ctx, brings[:0], &items[k])
+				brings, any = bring.append(brings[:0], &items[k], false)
 				all = all || any
 				a.wake(brings)
 			}

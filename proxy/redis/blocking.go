@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/tidwall/redcon"
@@ -30,7 +31,9 @@ type block struct {
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
 	timer   *time.Timer // nil without a timeout
-	// stopWatch ends the watch over the connection, which begins when it is known that the client has to wait.
+	// parked is set while the client is known to wait.
+	parked atomic.Bool
+	// stopWatch ends the watch over the connection, which begins when it is parked.
 	stopWatch func()
 }
 
@@ -80,16 +83,22 @@ func (s *session) beginBlock(timeout time.Duration) *block {
 	if timeout > 0 {
 		w.timer = time.AfterFunc(timeout, func() { w.cancel(errBlockTimeout) })
 	}
+	s.show(w)
 	return w
+}
+
+// show makes w, or nil, known to other sessions.
+func (s *session) show(w *block) {
+	s.shown.Lock()
+	s.shown.block = w
+	s.shown.Unlock()
 }
 
 // park is called when it is known that the client has to wait.
 func (w *block) park() {
 	s := w.session
-	s.shown.Lock()
-	s.shown.block = w
-	s.shown.Unlock()
 	s.srv.metrics.blocked.Add(1)
+	w.parked.Store(true)
 	ctx, stop := s.conn.WatchDisconnect(w.ctx)
 	forget := context.AfterFunc(ctx, func() { w.cancel(context.Cause(ctx)) })
 	w.stopWatch = func() {
@@ -106,10 +115,9 @@ func (w *block) end() {
 	if w.timer != nil {
 		w.timer.Stop()
 	}
-	if w.stopWatch != nil {
-		s.shown.Lock()
-		s.shown.block = nil
-		s.shown.Unlock()
+	s.show(nil)
+	if w.parked.Load() {
+		// Only now, when its end is logged, will nothing be popped for it.
 		s.srv.metrics.blocked.Add(-1)
 		w.stopWatch()
 	}
@@ -136,7 +144,7 @@ func (w *block) giveUp() {
 func (s *session) unblock(cause error) bool {
 	s.shown.Lock()
 	defer s.shown.Unlock()
-	if s.shown.block == nil {
+	if s.shown.block == nil || s.shown.block.ctx.Err() != nil {
 		return false
 	}
 	s.shown.block.cancel(cause)
@@ -173,7 +181,7 @@ func (s *session) readBlocking(w *block, cmd redcon.Command, d policy.Decision, 
 			return
 		}
 		s.out = s.out[:0]
-		if w.stopWatch == nil {
+		if !w.parked.Load() {
 			w.park()
 		}
 		select {

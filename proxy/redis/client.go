@@ -104,7 +104,7 @@ func (f *clientFacts) flags() string {
 	for _, flag := range []struct {
 		set  bool
 		name byte
-	}{{f.monitor, 'O'}, {f.sub != nil, 'P'}, {f.queued >= 0, 'x'}, {f.block != nil, 'b'}, {f.noEvict, 'e'}} {
+	}{{f.monitor, 'O'}, {f.sub != nil, 'P'}, {f.queued >= 0, 'x'}, {f.block != nil && f.block.parked.Load(), 'b'}, {f.noEvict, 'e'}} {
 		if flag.set {
 			flags = append(flags, flag.name)
 		}

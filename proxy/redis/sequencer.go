@@ -36,6 +36,9 @@ type Sequencer struct {
 	items  []backend.Item
 	args   [][]byte
 	brings []policy.Brought
+	bring  bringer
+	// groups is set once somebody waited in XREADGROUP: many writes concern only those.
+	groups bool
 }
 
 // swap is a SWAPDB that may not be applied yet: until then, the index knows keys under the database they will leave.
@@ -48,12 +51,15 @@ var _ raft.LogReader = (*Sequencer)(nil)
 
 // NewSequencer returns the Sequencer for the backend with this index.
 func NewSequencer(cfg Config, index DeadlineIndex) *Sequencer {
+	table := policy.NewTable()
+	ctx := policy.Context{Databases: cfg.Databases, ReservedDB: cfg.ReservedDB}
 	q := &Sequencer{
 		index: index,
-		table: policy.NewTable(),
-		ctx:   policy.Context{Databases: cfg.Databases, ReservedDB: cfg.ReservedDB},
+		table: table,
+		ctx:   ctx,
 
 		arrivals: cfg.Arrivals,
+		bring:    bringer{table: table, ctx: ctx},
 	}
 	q.touched.table, q.touched.ctx = q.table, q.ctx
 	return q

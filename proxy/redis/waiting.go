@@ -60,6 +60,7 @@ func (q *Sequencer) Wants(cmd []byte) raft.Wants {
 		return raft.Wants{}
 	}
 	b, _ := c.spec.WaitsFor(c.args)
+	q.groups = q.groups || b.Kind == policy.KindGroup
 	w := raft.Wants{Takes: b.Takes}
 	for i, key := range b.Keys {
 		if !containsKey(b.Keys[:i], key) {
@@ -86,7 +87,7 @@ func (q *Sequencer) Wakes(cmd []byte, dst []raft.Wake) (wakes []raft.Wake, all b
 		return dst, true
 	}
 	for i := range items {
-		if q.brings, all = appendBrings(q.table, q.ctx, q.brings[:0], &items[i]); all {
+		if q.brings, all = q.bring.append(q.brings[:0], &items[i], q.groups); all {
 			return dst, true
 		}
 		for _, b := range q.brings {
@@ -96,16 +97,24 @@ func (q *Sequencer) Wakes(cmd []byte, dst []raft.Wake) (wakes []raft.Wake, all b
 	return dst, false
 }
 
-// appendBrings is AppendBrings for an item of an op. Databases are filled in.
-func appendBrings(table *policy.Table, ctx policy.Context, dst []policy.Brought, item *backend.Item) (brings []policy.Brought, all bool) {
-	args, err := backend.ParseCommand(item.Cmd, nil)
+// bringer finds out what the items of ops bring. It is used by one goroutine.
+type bringer struct {
+	table *policy.Table
+	ctx   policy.Context
+	args  [][]byte // scratch
+}
+
+// append is AppendBrings for an item. Databases are filled in.
+func (b *bringer) append(dst []policy.Brought, item *backend.Item, groups bool) (brings []policy.Brought, all bool) {
+	args, err := backend.ParseCommand(item.Cmd, b.args)
+	b.args = args
 	if err != nil {
 		return dst, true
 	}
 	if item.Flags&backend.ItemExpire != 0 {
 		return appendExpired(dst, item.DB, args)
 	}
-	spec := table.Lookup(args, ctx).Spec
+	spec := b.table.Lookup(args, b.ctx).Spec
 	switch {
 	case spec == nil || spec.Policy == policy.Refused:
 		return dst, true // what nobody knows
@@ -115,7 +124,7 @@ func appendBrings(table *policy.Table, ctx policy.Context, dst []policy.Brought,
 		return dst, true // a client's script may do anything
 	}
 	from := len(dst)
-	dst, all = spec.AppendBrings(dst, args)
+	dst, all = spec.AppendBrings(dst, args, groups)
 	for i := from; i < len(dst); i++ {
 		if dst[i].DB == policy.CurrentDB {
 			dst[i].DB = item.DB

@@ -52,7 +52,7 @@ func showBlocking(s *Spec, args [][]byte) string {
 }
 
 func showBrings(s *Spec, args [][]byte) string {
-	brings, all := s.AppendBrings(nil, args)
+	brings, all := s.AppendBrings(nil, args, true)
 	out := ""
 	for _, b := range brings {
 		n := fmt.Sprint(b.N)

@@ -20,8 +20,9 @@ type Brought struct {
 // AppendBrings appends what a write may have brought, in the order in which Redis serves those who wait. all says that
 // it may be anything.
 //
-// A key that holds nothing any more is brought too, to those who read in a group.
-func (s *Spec) AppendBrings(dst []Brought, args [][]byte) (brings []Brought, all bool) {
+// A key that holds nothing any more is brought too, to those who read in a group. What concerns only those may be left
+// out if groups is false.
+func (s *Spec) AppendBrings(dst []Brought, args [][]byte, groups bool) (brings []Brought, all bool) {
 	if !s.Policy.Writes() {
 		return dst, false
 	}
@@ -68,6 +69,9 @@ func (s *Spec) AppendBrings(dst []Brought, args [][]byte) (brings []Brought, all
 		return s.appendMoved(dst, args), false
 	}
 	// What is left may have replaced or deleted a stream.
+	if !groups && s.find == nil {
+		return dst, s.Keys.Movable || s.Keys.Wide
+	}
 	keys, exact := s.AppendKeys(nil, args)
 	for _, k := range keys {
 		dst = append(dst, Brought{DB: CurrentDB, Key: k, Kind: KindGroup, N: Unknown})
