@@ -74,5 +74,5 @@ generate: ## Generate the code of the gRPC service from its .proto
 clean: ## Remove what make built; ./data and the installed tools stay
 	rm -rf dist $(addprefix $(BIN)/,$(COMMANDS) localcluster)
 
-deps: ## Install redis-server and redis-tools where apt and root are there, else say what to install
+deps: ## Install the servers and clients of Debian where apt and root are there, else say what to install
 	@.ci/deps
