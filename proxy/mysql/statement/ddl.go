@@ -1,0 +1,244 @@
+package statement
+
+// create classifies CREATE. What it creates decides.
+func (p *parser) create(verb string) Statement {
+	p.take("OR", "REPLACE")
+	what := p.object()
+	verb = join(verb, what)
+	switch what {
+	case "TABLE":
+		return p.createTable(verb)
+	case "TEMPORARY TABLE", "TEMPORARY SEQUENCE": // of any engine: its rows are never replicated
+		return Statement{Kind: Temporary, Verb: verb}
+	case "FUNCTION":
+		if p.has("SONAME") {
+			return refuse(verb, reasonPlugin)
+		}
+	case "DATABASE", "SCHEMA", "INDEX", "VIEW", "PROCEDURE", "TRIGGER", "EVENT", "SEQUENCE", "PACKAGE", "USER", "ROLE":
+	case "SERVER", "TABLESPACE", "UNDO", "LOGFILE", "RESOURCE", "SPATIAL REFERENCE":
+		return refuse(verb, reasonServer)
+	default:
+		return refuse(verb, "Nexus does not know what it creates")
+	}
+	return Statement{Kind: DDL, Verb: verb}
+}
+
+func (p *parser) createTable(verb string) Statement {
+	if reason := p.tableOptions(); reason != "" {
+		return refuse(verb, reason)
+	}
+	if p.selects() {
+		return refuse(verb, "its rows would be read again on every node; use CREATE TABLE, then INSERT ... SELECT")
+	}
+	return Statement{Kind: DDL, Verb: verb}
+}
+
+// tableOptions says why the options of a table are refused.
+func (p *parser) tableOptions() string {
+	for q := *p; !q.end(); {
+		switch {
+		case q.take("DATA", "DIRECTORY"), q.take("INDEX", "DIRECTORY"):
+			return reasonFile
+		case q.take("ENGINE"), q.take("TYPE"):
+			if !q.takePunct('=') && q.tok.kind != tokenWord {
+				continue // a column of that name
+			}
+			if q.tok.kind != tokenWord && q.tok.kind != tokenQuoted && q.tok.kind != tokenString {
+				continue
+			}
+			if reason := engineRefusal(unquote(q.tok.text)); reason != "" && !q.at(columnWords...) {
+				return reason
+			}
+		default:
+			q.skip()
+		}
+	}
+	return ""
+}
+
+// columnWords are what may follow ENGINE or TYPE where that is the name of a column or of its part.
+var columnWords = []string{
+	"INT", "INTEGER", "TINYINT", "SMALLINT", "MEDIUMINT", "BIGINT", "DECIMAL", "NUMERIC", "FLOAT", "DOUBLE", "REAL", "BIT",
+	"BOOL", "BOOLEAN", "CHAR", "VARCHAR", "NCHAR", "NVARCHAR", "NATIONAL", "BINARY", "VARBINARY", "TINYTEXT", "TEXT",
+	"MEDIUMTEXT", "LONGTEXT", "LONG", "TINYBLOB", "BLOB", "MEDIUMBLOB", "LONGBLOB", "ENUM", "SET", "JSON", "DATE", "TIME",
+	"DATETIME", "TIMESTAMP", "YEAR", "SERIAL", "UUID", "INET4", "INET6", "GEOMETRY", "POINT", "ASC", "DESC", "IS", "IN", "AND",
+	"OR", "FIRST", "AFTER", "TO",
+}
+
+// selects reports whether a table is filled by a query: SELECT, WITH, VALUES or TABLE after the columns and options.
+func (p *parser) selects() bool {
+	q := *p
+	for depth := 0; !q.end(); q.skip() {
+		switch {
+		case q.tok.punct('('):
+			depth++
+			if next := q; depth == 1 {
+				next.skip()
+				if next.at("SELECT", "WITH") {
+					return true
+				}
+			}
+		case q.tok.punct(')'):
+			depth--
+		case depth == 0 && q.take("WITH"):
+			if !q.at("SYSTEM", "VALIDATION", "PARSER") { // of a table that is versioned, a partition, an index
+				return true
+			}
+		case depth == 0 && q.at("SELECT"):
+			return true
+		case depth == 0 && q.take("AS"):
+			if q.at("SELECT", "WITH", "TABLE", "VALUES") || q.tok.punct('(') {
+				return true
+			}
+		}
+		if q.end() {
+			break
+		}
+	}
+	return false
+}
+
+// alter classifies ALTER.
+func (p *parser) alter(verb string) Statement {
+	what := p.object()
+	verb = join(verb, what)
+	switch what {
+	case "TABLE":
+		return p.alterTable(verb)
+	case "DATABASE", "SCHEMA", "VIEW", "PROCEDURE", "FUNCTION", "EVENT", "SEQUENCE", "USER", "ROLE":
+		return Statement{Kind: DDL, Verb: verb}
+	case "INSTANCE", "SERVER", "TABLESPACE", "UNDO", "LOGFILE", "RESOURCE":
+		return refuse(verb, reasonServer)
+	}
+	return refuse(verb, "Nexus does not know what it alters")
+}
+
+// alterTable refuses what would give the rows that are there already another value on every node.
+func (p *parser) alterTable(verb string) Statement {
+	if reason := p.tableOptions(); reason != "" {
+		return refuse(verb, reason)
+	}
+	for q := *p; !q.end(); q.skip() {
+		if q.take("IMPORT", "TABLESPACE") || q.take("DISCARD", "TABLESPACE") {
+			return refuse(verb, reasonTablespace)
+		}
+		if q.end() {
+			break
+		}
+	}
+	if name := p.calls(chanceFunctions...); name != "" {
+		return refuse(verb, "rows that are there already would get another "+name+"() on every node; add the column without it, then UPDATE")
+	}
+	return Statement{Kind: DDL, Verb: verb}
+}
+
+// chanceFunctions answer differently on every server or at every call.
+var chanceFunctions = []string{
+	"UUID", "UUID_SHORT", "UUID_V4", "UUID_V7", "SYS_GUID", "RAND", "RANDOM_BYTES", "SYSDATE", "CONNECTION_ID", "VERSION", "NEXTVAL",
+}
+
+// drop classifies DROP.
+func (p *parser) drop(verb string) Statement {
+	what := p.object()
+	verb = join(verb, what)
+	switch what {
+	case "PREPARE":
+		return Statement{Kind: Deallocate, Verb: verb, Name: p.name()}
+	case "TEMPORARY TABLE", "TEMPORARY TABLES", "TEMPORARY SEQUENCE":
+		return Statement{Kind: Temporary, Verb: verb}
+	case "TABLE", "TABLES", "DATABASE", "SCHEMA", "INDEX", "VIEW", "PROCEDURE", "FUNCTION", "TRIGGER", "EVENT", "SEQUENCE",
+		"PACKAGE", "USER", "ROLE":
+		return Statement{Kind: DDL, Verb: verb}
+	case "SERVER", "TABLESPACE", "UNDO", "LOGFILE", "RESOURCE", "SPATIAL REFERENCE":
+		return refuse(verb, reasonServer)
+	}
+	return refuse(verb, "Nexus does not know what it drops")
+}
+
+// object takes what stands between CREATE, ALTER or DROP and the kind of the object, and the kind.
+func (p *parser) object() string {
+	temporary := false
+	for !p.end() {
+		word := upper(p.tok.text)
+		if p.tok.kind != tokenWord {
+			return ""
+		}
+		p.skip()
+		switch word {
+		case "TEMPORARY":
+			temporary = true
+		case "ONLINE", "OFFLINE", "IGNORE", "UNIQUE", "FULLTEXT", "AGGREGATE", "INVOKER", "VECTOR":
+		case "SPATIAL":
+			if p.take("REFERENCE") {
+				return "SPATIAL REFERENCE"
+			}
+		case "ALGORITHM":
+			p.takePunct('=')
+			p.skip()
+		case "DEFINER":
+			p.definer()
+		case "SQL": // SECURITY DEFINER
+			p.skip()
+			p.skip()
+		default:
+			if temporary {
+				return "TEMPORARY " + word
+			}
+			return word
+		}
+	}
+	return ""
+}
+
+// definer takes = user[@host], = CURRENT_USER[()] or = role.
+func (p *parser) definer() {
+	p.takePunct('=')
+	p.skip()
+	switch {
+	case p.takePunct('('):
+		p.takePunct(')')
+	case p.tok.kind == tokenUser: // @host, @'host'
+		p.skip()
+		for p.takePunct('.') || p.takePunct('%') || p.takePunct('-') {
+			p.name()
+		}
+	case p.takePunct('@'):
+		p.skip()
+	}
+}
+
+func join(verb, what string) string {
+	if what == "" {
+		return verb
+	}
+	return verb + " " + what
+}
+
+// maintain classifies OPTIMIZE, REPAIR, CHECK and ANALYZE of tables: they commit, and concern what each backend keeps
+// beside the rows, so each does it.
+func (p *parser) maintain(verb string) Statement {
+	if !p.take("LOCAL") {
+		p.take("NO_WRITE_TO_BINLOG")
+	}
+	if !p.at("TABLE", "TABLES") {
+		return refuse(verb, "Nexus does not understand it")
+	}
+	if verb == "CHECK" {
+		return Statement{Kind: Read, Verb: verb + " TABLE"}
+	}
+	return Statement{Kind: DDL, Verb: verb + " TABLE"}
+}
+
+// flush classifies FLUSH. Only PRIVILEGES is of the cluster.
+func (p *parser) flush(verb string) Statement {
+	if !p.take("LOCAL") {
+		p.take("NO_WRITE_TO_BINLOG")
+	}
+	if p.at("PRIVILEGES") {
+		return Statement{Kind: DDL, Verb: verb + " PRIVILEGES"}
+	}
+	if p.at("STATUS") {
+		return Statement{Kind: Read, Verb: verb + " STATUS"}
+	}
+	return refuse(verb, reasonServer)
+}

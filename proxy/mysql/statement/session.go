@@ -1,0 +1,203 @@
+package statement
+
+import "strings"
+
+// set classifies everything that begins with SET.
+func (p *parser) set(verb string) Statement {
+	switch {
+	case p.at("TRANSACTION"):
+		return p.setTransaction(false)
+	case p.take("STATEMENT"):
+		return p.setStatement()
+	case p.take("PASSWORD"):
+		return Statement{Kind: DDL, Verb: "SET PASSWORD"}
+	case p.take("DEFAULT", "ROLE"):
+		return Statement{Kind: DDL, Verb: "SET DEFAULT ROLE"}
+	case p.at("RESOURCE"):
+		return refuse("SET RESOURCE", reasonServer)
+	}
+	for _, scope := range []string{"SESSION", "LOCAL"} {
+		if q := *p; q.take(scope) && q.at("TRANSACTION") {
+			return q.setTransaction(true)
+		}
+	}
+	if q := *p; q.take("GLOBAL") && q.at("TRANSACTION") {
+		return refuse("SET GLOBAL", reasonGlobal)
+	}
+	s := Statement{Kind: Set, Verb: verb}
+	for {
+		if reason := p.assignment(&s); reason != "" {
+			return refuse(verb, reason)
+		}
+		if p.end() {
+			return s
+		}
+		if !p.takePunct(',') {
+			return refuse(verb, "Nexus does not understand its assignments")
+		}
+	}
+}
+
+const reasonGlobal = "it would change a single backend; set it in the configuration of all of them"
+
+// setStatement classifies SET STATEMENT a=1, b=2 FOR statement, which MariaDB has.
+func (p *parser) setStatement() Statement {
+	var vars Statement
+	for {
+		if reason := p.assignment(&vars); reason != "" {
+			return refuse("SET STATEMENT", reason)
+		}
+		if p.take("FOR") {
+			break
+		}
+		if !p.takePunct(',') {
+			return refuse("SET STATEMENT", "Nexus does not understand its assignments")
+		}
+	}
+	s := p.classify()
+	switch s.Kind {
+	case Read, LockingRead, Write, DDL, Refused:
+		return s
+	}
+	return refuse("SET STATEMENT", "it stands before a statement that changes the session")
+}
+
+// assignment takes one item of SET, and says why it is refused.
+func (p *parser) assignment(s *Statement) string {
+	switch {
+	case p.take("NAMES"):
+		return p.charset(s, "names")
+	case p.take("CHARACTER", "SET"), p.take("CHARSET"):
+		return p.charset(s, "charset")
+	case p.take("ROLE"):
+		s.Assignments = append(s.Assignments, Assignment{Name: "role", Value: p.value()})
+		return ""
+	case p.tok.kind == tokenUser:
+		name := strings.ToLower(p.tok.text)
+		p.skip()
+		if !p.takeAssign() {
+			return "Nexus does not understand its assignments"
+		}
+		s.Assignments = append(s.Assignments, Assignment{User: true, Name: name, Value: p.value()})
+		return ""
+	}
+	name, reason := p.systemVariable()
+	if reason != "" {
+		return reason
+	}
+	if !p.takeAssign() {
+		return "Nexus does not understand its assignments"
+	}
+	a := Assignment{Name: name, Value: p.value()}
+	s.Assignments = append(s.Assignments, a)
+	return variableRefusal(a)
+}
+
+// charset takes what follows NAMES or CHARACTER SET.
+func (p *parser) charset(s *Statement, name string) string {
+	a := Assignment{Name: name, Value: p.value()}
+	s.Assignments = append(s.Assignments, a)
+	first, _, _ := strings.Cut(a.Value, " ")
+	return charsetRefusal(first)
+}
+
+// takeAssign takes = or :=.
+func (p *parser) takeAssign() bool {
+	p.takePunct(':')
+	return p.takePunct('=')
+}
+
+// systemVariable takes the name of a variable of the session, in lower case.
+func (p *parser) systemVariable() (name, reason string) {
+	system := p.tok.kind == tokenSystem
+	word := strings.ToLower(p.tok.text)
+	if p.tok.kind != tokenWord && p.tok.kind != tokenQuoted && !system {
+		return "", "Nexus does not understand its assignments"
+	}
+	p.skip()
+	switch word {
+	case "global", "persist", "persist_only":
+		return "", reasonGlobal
+	case "session", "local":
+		if system && !p.takePunct('.') {
+			return "", "Nexus does not understand its assignments"
+		}
+		return strings.ToLower(p.name()), ""
+	}
+	name = unquote(word)
+	if p.takePunct('.') { // a structured variable, or one of a stored program
+		return "", "Nexus does not know the variable " + name
+	}
+	return name, ""
+}
+
+// value takes the text up to the comma, FOR of SET STATEMENT, or the end.
+func (p *parser) value() string {
+	start, end := p.tok.start, p.tok.start
+	for depth := 0; !p.end(); p.skip() {
+		switch {
+		case p.tok.punct('('):
+			depth++
+		case p.tok.punct(')'):
+			depth--
+		case depth == 0 && (p.tok.punct(',') || p.at("FOR")):
+			return p.lexer.text[start:end]
+		}
+		end = p.tok.end
+	}
+	return p.lexer.text[start:end]
+}
+
+func (p *parser) use(verb string) Statement {
+	name := p.name()
+	if name == "" || !p.end() {
+		return refuse(verb, "it names no database")
+	}
+	return Statement{Kind: Use, Verb: verb, Name: name}
+}
+
+// prepare classifies PREPARE name FROM 'text' or @variable.
+func (p *parser) prepare(verb string) Statement {
+	s := Statement{Kind: Prepare, Verb: verb, Name: p.name()}
+	if s.Name == "" || !p.take("FROM") {
+		return refuse(verb, "Nexus does not understand it")
+	}
+	return p.source(s)
+}
+
+// source takes the text of a statement to be prepared or executed.
+func (p *parser) source(s Statement) Statement {
+	switch p.tok.kind {
+	case tokenString:
+		s.Text = unquote(p.tok.text)
+	case tokenUser:
+		s.Variable = p.tok.text
+	default:
+		return refuse(s.Verb, "its text is neither a literal nor a user variable")
+	}
+	p.skip()
+	if !p.end() && !p.at("USING") {
+		return refuse(s.Verb, "its text is an expression, which Nexus cannot look into")
+	}
+	return s
+}
+
+// execute classifies EXECUTE name, and MariaDB's EXECUTE IMMEDIATE.
+func (p *parser) execute(verb string) Statement {
+	if p.take("IMMEDIATE") {
+		return p.source(Statement{Kind: Execute, Verb: "EXECUTE IMMEDIATE"})
+	}
+	s := Statement{Kind: Execute, Verb: verb, Name: p.name()}
+	if s.Name == "" {
+		return refuse(verb, "it names no prepared statement")
+	}
+	return s
+}
+
+// deallocate classifies DEALLOCATE PREPARE; DROP PREPARE is the same.
+func (p *parser) deallocate(verb string) Statement {
+	if !p.take("PREPARE") {
+		return refuse(verb, "Nexus does not understand it")
+	}
+	return Statement{Kind: Deallocate, Verb: verb, Name: p.name()}
+}

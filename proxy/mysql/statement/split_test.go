@@ -1,0 +1,119 @@
+package statement
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestSplit(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		want []string
+	}{
+		{"", nil},
+		{" ; ; ", nil},
+		{"SELECT 1", []string{"SELECT 1"}},
+		{"SELECT 1;", []string{"SELECT 1"}},
+		{"SELECT 1; SELECT 2", []string{"SELECT 1", " SELECT 2"}},
+		{"SELECT ';'; SELECT `;`", []string{"SELECT ';'", " SELECT `;`"}},
+		{"SELECT 1 -- ; x\n; SELECT 2", []string{"SELECT 1 -- ; x\n", " SELECT 2"}},
+		{"SELECT 1 /* ; */; # ;\n SELECT 2", []string{"SELECT 1 /* ; */", " # ;\n SELECT 2"}},
+		{"SELECT 1 /*! ; */; SELECT 2", []string{"SELECT 1 /*! ; */", " SELECT 2"}},
+		{"SELECT 'a\\'; b'; SELECT 2", []string{"SELECT 'a\\'; b'", " SELECT 2"}},
+		{"SELECT 1; SELECT 'no end; x", []string{"SELECT 1", " SELECT 'no end; x"}},
+		{"SELECT 1; CREATE PROCEDURE p() BEGIN SELECT 1; SELECT 2; END; SELECT 3",
+			[]string{"SELECT 1", " CREATE PROCEDURE p() BEGIN SELECT 1; SELECT 2; END; SELECT 3"}},
+		{"CREATE TABLE trigger_log (a INT); SELECT 1", []string{"CREATE TABLE trigger_log (a INT)", " SELECT 1"}},
+		{"BEGIN; DELETE FROM t; COMMIT", []string{"BEGIN", " DELETE FROM t", " COMMIT"}},
+		{"BEGIN NOT ATOMIC SELECT 1; END", []string{"BEGIN NOT ATOMIC SELECT 1; END"}},
+	} {
+		if got := Split(c.text, mariadb); !slices.Equal(got, c.want) {
+			t.Errorf("%q\n got %q\nwant %q", c.text, got, c.want)
+		}
+	}
+}
+
+// The words of a text depend on the session's sql_mode and on the server.
+func TestDialect(t *testing.T) {
+	for _, c := range []struct {
+		name, text string
+		dialect    Dialect
+		want       Kind
+	}{
+		{"a backslash does not escape", `SELECT 'a\' FOR UPDATE`, Dialect{MariaDB: true, NoBackslashEscapes: true}, LockingRead},
+		{"a backslash escapes", `SELECT 'a\' FOR UPDATE'`, mariadb, Read},
+		{"a string in double quotes", `SELECT "a\" FOR UPDATE"`, mariadb, Read},
+		{"an identifier in double quotes", `SELECT "a\" FOR UPDATE`, Dialect{MariaDB: true, AnsiQuotes: true}, LockingRead},
+		{"MySQL does not know /*M!", `SELECT 1 /*M! FOR UPDATE */`, Dialect{Version: 80036}, Read},
+		{"MySQL executes /*!50700", `SELECT 1 /*!50700 FOR UPDATE */`, Dialect{Version: 80036}, LockingRead},
+		{"MySQL does not execute /*!80040", `SELECT 1 /*!80040 FOR UPDATE */`, Dialect{Version: 80036}, Read},
+	} {
+		if got := Classify(c.text, c.dialect); got.Kind != c.want {
+			t.Errorf("%s: %s is %v, want %v", c.name, c.text, got.Kind, c.want)
+		}
+	}
+}
+
+func TestAssignmentBool(t *testing.T) {
+	for value, want := range map[string]bool{"1": true, "on": true, "'ON'": true, "TRUE": true, "0": false, "off": false, "False": false} {
+		if got, ok := (&Assignment{Value: value}).Bool(); !ok || got != want {
+			t.Errorf("%s is %v, %v", value, got, ok)
+		}
+	}
+	for _, value := range []string{"@a", "(SELECT 1)", "2", "DEFAULT", ""} {
+		if _, ok := (&Assignment{Value: value}).Bool(); ok {
+			t.Errorf("%s counts as a literal", value)
+		}
+	}
+}
+
+func TestUnquote(t *testing.T) {
+	for in, want := range map[string]string{
+		`a`: `a`, `'a'`: `a`, `"a"`: `a`, "`a`": `a`, `'it''s'`: `it's`, `'a\'b'`: `a'b`, "`a``b`": "a`b", `'a\nb'`: "a\nb",
+		"`a\\nb`": `a\nb`, `'`: `'`, `''`: ``, `'a\\'`: `a\`, `'\Z\0'`: "\x1a\x00",
+	} {
+		if got := unquote(in); got != want {
+			t.Errorf("%s is %q, want %q", in, got, want)
+		}
+	}
+}
+
+// FuzzClassify looks for texts that panic, that never end, and whose parts are more than one statement each.
+func FuzzClassify(f *testing.F) {
+	for _, g := range []string{
+		"SELECT 1; SELECT 2", "/*!40101 SET a=1*/;", "CREATE DEFINER=a@b PROCEDURE p() BEGIN END", "SET @@session.a=1,b=2",
+		"INSERT INTO t VALUES ('a\\'b')", "SET STATEMENT a=1 FOR SELECT 1", "/*", "'", "`", "@", "@@", "@`", "1e", "..", "-- ",
+	} {
+		f.Add(g, false, false)
+	}
+	f.Fuzz(func(t *testing.T, text string, noBackslash, ansi bool) {
+		d := Dialect{MariaDB: true, Version: 101119, NoBackslashEscapes: noBackslash, AnsiQuotes: ansi}
+		Classify(text, d)
+		length := 0
+		for _, part := range Split(text, d) {
+			length += len(part)
+			if s := Classify(part, d); strings.Contains(s.Reason, "more than one statement") && !definesProgram(part, d) {
+				t.Errorf("%q is a part of %q and more than one statement", part, text)
+			}
+		}
+		if length > len(text) {
+			t.Errorf("the parts of %q are longer than it", text)
+		}
+	})
+}
+
+func BenchmarkClassify(b *testing.B) {
+	for name, text := range map[string]string{
+		"select": "SELECT c FROM sbtest1 WHERE id=4994",
+		"insert": "INSERT INTO sbtest1 (id, k, c, pad) VALUES (0, 5023, '" + strings.Repeat("x", 120) + "', '" + strings.Repeat("y", 60) + "')",
+		"set":    "SET NAMES utf8mb4, autocommit = 1",
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				Classify(text, mariadb)
+			}
+		})
+	}
+}

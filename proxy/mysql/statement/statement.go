@@ -1,0 +1,130 @@
+package statement
+
+// Kind says how a statement is to be executed.
+type Kind uint8
+
+const (
+	// Refused is not executed. Statement.Reason says why.
+	Refused Kind = iota
+	// Empty has no words at all: white space or comments.
+	Empty
+	// Read changes nothing but the session: SELECT, SHOW, EXPLAIN, DO.
+	Read
+	// LockingRead is a SELECT that takes row locks. Inside of a transaction they last until its end.
+	LockingRead
+	// Diagnostics looks at what the statement before left behind (SHOW WARNINGS, GET DIAGNOSTICS): nothing may be executed
+	// in between.
+	Diagnostics
+	// Write changes rows in a transaction: INSERT, UPDATE, DELETE, REPLACE, LOAD DATA, CALL.
+	Write
+	// Temporary creates, alters or drops a table of this session alone.
+	Temporary
+	// DDL changes the schema, accounts or privileges, and commits what is open before it.
+	DDL
+	// Begin, Commit and Rollback are about the whole transaction.
+	Begin
+	Commit
+	Rollback
+	// Savepoint is SAVEPOINT, ROLLBACK TO or RELEASE SAVEPOINT.
+	Savepoint
+	// Set changes variables of the session: see Statement.Assignments.
+	Set
+	// SetTransaction is SET [SESSION] TRANSACTION: see Statement.Access, Isolation and Session.
+	SetTransaction
+	// Use chooses the default database, Statement.Name.
+	Use
+	// Prepare, Execute and Deallocate are about prepared statements in SQL text: see Statement.Name, Text and Variable.
+	Prepare
+	Execute
+	Deallocate
+	// Kill ends the connection or query called Statement.Target.
+	Kill
+	// Unlock is UNLOCK TABLES, which has nothing to do where LOCK TABLES is refused.
+	Unlock
+)
+
+var kindNames = [...]string{
+	Refused: "refused", Empty: "empty", Read: "read", LockingRead: "locking read", Diagnostics: "diagnostics", Write: "write",
+	Temporary: "temporary", DDL: "ddl", Begin: "begin", Commit: "commit", Rollback: "rollback", Savepoint: "savepoint",
+	Set: "set", SetTransaction: "set transaction", Use: "use", Prepare: "prepare", Execute: "execute",
+	Deallocate: "deallocate", Kill: "kill", Unlock: "unlock",
+}
+
+func (k Kind) String() string { return kindNames[k] }
+
+// Access says whether a transaction may write.
+type Access uint8
+
+const (
+	AccessDefault Access = iota
+	ReadOnly
+	ReadWrite
+)
+
+// Statement is what is known about one statement. Its strings are copies or parts of the text that was classified.
+type Statement struct {
+	Kind Kind
+	// Verb is the first word, in upper case; two words where the first says too little (CREATE TABLE).
+	Verb string
+	// Reason says why a statement is refused, and where there is one, what to do instead.
+	Reason string
+
+	// Of Begin and SetTransaction.
+	Access    Access
+	Snapshot  bool   // WITH CONSISTENT SNAPSHOT
+	Isolation string // such as REPEATABLE READ; "" for none
+	Session   bool   // SET SESSION TRANSACTION, as opposed to the next one only
+
+	// Of Commit and Rollback.
+	Chain   bool // AND CHAIN
+	Release bool // RELEASE
+
+	// Name of the database of Use, or of the prepared statement of Prepare, Execute and Deallocate.
+	Name string
+	// Text of the statement that is prepared, where it is a literal.
+	Text string
+	// Variable is the user variable, without @, whose value is prepared.
+	Variable string
+
+	// Assignments of Set.
+	Assignments []Assignment
+
+	// Of Kill.
+	Target    uint64
+	QueryOnly bool // KILL QUERY
+
+	// LocalFile is set where the client is asked for a file: LOAD DATA LOCAL INFILE.
+	LocalFile bool
+}
+
+// Assignment is one variable that SET changes.
+type Assignment struct {
+	// User is set for @variables, which are of this session alone.
+	User bool
+	// Name in lower case, without @ and scope.
+	Name string
+	// Value as written: a part of the text.
+	Value string
+}
+
+// Bool returns what a literal value means as a boolean variable. ok is false for an expression.
+func (a *Assignment) Bool() (value, ok bool) {
+	switch upper(unquote(a.Value)) {
+	case "1", "ON", "TRUE":
+		return true, true
+	case "0", "OFF", "FALSE":
+		return false, true
+	}
+	return false, false
+}
+
+// Dialect is what the meaning of a text depends on.
+type Dialect struct {
+	// MariaDB is false for MySQL.
+	MariaDB bool
+	// Version as in versioned comments: 101119 for 10.11.19, 80036 for 8.0.36.
+	Version int
+	// NoBackslashEscapes and AnsiQuotes are the modes of that name in the session's sql_mode.
+	NoBackslashEscapes bool
+	AnsiQuotes         bool
+}

@@ -1,0 +1,130 @@
+package statement
+
+import "strconv"
+
+func (p *parser) begin(verb string) Statement {
+	if p.take("NOT") {
+		return refuse(verb, reasonCompound)
+	}
+	p.take("WORK")
+	if !p.end() {
+		return refuse(verb, "Nexus does not know what follows BEGIN")
+	}
+	return Statement{Kind: Begin, Verb: verb}
+}
+
+// start classifies START TRANSACTION, and refuses what else begins with START.
+func (p *parser) start(verb string) Statement {
+	if !p.take("TRANSACTION") {
+		return refuse(verb, reasonReplication)
+	}
+	s := Statement{Kind: Begin, Verb: verb}
+	for !p.end() {
+		switch {
+		case p.take("WITH", "CONSISTENT", "SNAPSHOT"):
+			s.Snapshot = true
+		case p.take("READ", "ONLY"):
+			s.Access = ReadOnly
+		case p.take("READ", "WRITE"):
+			s.Access = ReadWrite
+		case p.takePunct(','):
+		default:
+			return refuse(verb, "Nexus does not know what follows START TRANSACTION")
+		}
+	}
+	return s
+}
+
+func (p *parser) commit(verb string) Statement {
+	s := Statement{Kind: Commit, Verb: verb}
+	p.take("WORK")
+	return p.completion(s)
+}
+
+func (p *parser) rollback(verb string) Statement {
+	s := Statement{Kind: Rollback, Verb: verb}
+	p.take("WORK")
+	if p.take("TO") {
+		s.Kind = Savepoint
+		return s
+	}
+	return p.completion(s)
+}
+
+// completion takes [AND [NO] CHAIN] [[NO] RELEASE].
+func (p *parser) completion(s Statement) Statement {
+	switch {
+	case p.take("AND", "NO", "CHAIN"):
+	case p.take("AND", "CHAIN"):
+		s.Chain = true
+	}
+	switch {
+	case p.take("NO", "RELEASE"):
+	case p.take("RELEASE"):
+		s.Release = true
+	}
+	if !p.end() {
+		return refuse(s.Verb, "Nexus does not know what follows "+s.Verb)
+	}
+	return s
+}
+
+// setTransaction classifies SET [scope] TRANSACTION, of which the word TRANSACTION is next.
+func (p *parser) setTransaction(session bool) Statement {
+	p.skip()
+	s := Statement{Kind: SetTransaction, Verb: "SET TRANSACTION", Session: session}
+	for !p.end() {
+		switch {
+		case p.take("READ", "ONLY"):
+			s.Access = ReadOnly
+		case p.take("READ", "WRITE"):
+			s.Access = ReadWrite
+		case p.take("ISOLATION", "LEVEL", "READ", "UNCOMMITTED"):
+			s.Isolation = "READ UNCOMMITTED"
+		case p.take("ISOLATION", "LEVEL", "READ", "COMMITTED"):
+			s.Isolation = "READ COMMITTED"
+		case p.take("ISOLATION", "LEVEL", "REPEATABLE", "READ"):
+			s.Isolation = "REPEATABLE READ"
+		case p.take("ISOLATION", "LEVEL", "SERIALIZABLE"):
+			s.Isolation = "SERIALIZABLE"
+		case p.takePunct(','):
+		default:
+			return refuse(s.Verb, "Nexus does not know what follows SET TRANSACTION")
+		}
+	}
+	return s
+}
+
+func (p *parser) lock(verb string) Statement {
+	if p.at("INSTANCE") {
+		return refuse(verb, reasonServer)
+	}
+	return refuse(verb, "locks of a single backend protect nothing; use a transaction with SELECT ... FOR UPDATE")
+}
+
+func (p *parser) unlock(verb string) Statement {
+	if !p.at("TABLES", "TABLE") {
+		return refuse(verb, reasonServer)
+	}
+	return Statement{Kind: Unlock, Verb: verb}
+}
+
+// kill classifies KILL [HARD|SOFT] [CONNECTION|QUERY] id.
+func (p *parser) kill(verb string) Statement {
+	if !p.take("HARD") {
+		p.take("SOFT")
+	}
+	s := Statement{Kind: Kill, Verb: verb}
+	switch {
+	case p.take("QUERY"):
+		s.QueryOnly = true
+	default:
+		p.take("CONNECTION")
+	}
+	id, err := strconv.ParseUint(p.rest(), 10, 64)
+	if err != nil {
+		return refuse(verb, "only the number of one connection can be killed")
+	}
+	s.Target = id
+	return s
+}
