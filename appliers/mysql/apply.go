@@ -47,6 +47,9 @@ func (b *Backend) Apply(ctx context.Context, entries []raft.Entry) error {
 }
 
 func (b *Backend) apply(ctx context.Context, entries []raft.Entry) error {
+	if err := b.endGiven(ctx); err != nil {
+		return err
+	}
 	if len(entries) == 0 {
 		return b.idle(ctx)
 	}
@@ -191,9 +194,6 @@ func (b *Backend) settle(ctx context.Context, tx *Transaction, o *operation) err
 
 // idle looks after the backend while there is nothing to apply.
 func (b *Backend) idle(ctx context.Context) error {
-	if err := b.endTransactions(ctx, b.transactions.givenUp()); err != nil {
-		return err
-	}
 	if b.held != b.saved {
 		return b.savePosition(ctx)
 	}

@@ -280,12 +280,15 @@ func (b *Backend) kill(ctx context.Context, ids []uint64) error {
 	}
 	list := ""
 	for _, id := range ids {
+		if b.isOwn(id) {
+			continue // the server was restarted, and has given the number away again
+		}
 		if _, err := b.conn.exec(ctx, fmt.Sprintf("KILL CONNECTION %d", id)); err != nil && serverCode(err) != 1094 {
 			return err
 		}
 		list += fmt.Sprintf(",%d", id)
 	}
-	for {
+	for list != "" {
 		row, err := b.conn.row(ctx, "SELECT COUNT(*) FROM information_schema.processlist WHERE id IN ("+list[1:]+")")
 		if err != nil {
 			return err
@@ -299,4 +302,14 @@ func (b *Backend) kill(ctx context.Context, ids []uint64) error {
 			return fmt.Errorf("wait for connections to end: %w", context.Cause(ctx))
 		}
 	}
+	return nil
+}
+
+func (b *Backend) isOwn(id uint64) bool {
+	for _, k := range []*conn{b.conn, b.applier} {
+		if k != nil && uint64(k.c.GetConnectionID()) == id {
+			return true
+		}
+	}
+	return false
 }

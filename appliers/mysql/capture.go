@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"strconv"
-	"strings"
 	"sync"
 
 	gomysql "github.com/go-mysql-org/go-mysql/mysql"
@@ -18,7 +17,6 @@ import (
 
 // Types of events in the binary log of MariaDB that matter here.
 const (
-	eventQuery     = 2
 	eventFormat    = 15
 	eventTableMap  = 19
 	eventFirstRows = 23 // WRITE, UPDATE and DELETE_ROWS, version 1
@@ -30,8 +28,6 @@ const (
 	// preparedGroup in the flags of a GTID: an XA transaction up to XA PREPARE.
 	preparedGroup  = 64
 	completedGroup = 128
-	// besideFlags are those of groups that are not a transaction of rows: DDL, and the ends of prepared ones.
-	standaloneGroup = 1
 )
 
 // capture reads the binary log of the server as a replica does, and hands the rows of each prepared transaction to who
@@ -46,8 +42,10 @@ type capture struct {
 	once        sync.Once
 	group       byte // flags of the group that is being read
 	events      []byte
-	rows        bool
 	table       string
+	markers     uint64 // id of the table of markers
+	marks       int
+	trespassed  bool // rows of Nexus's own were written that only Nexus may write
 }
 
 // startCapture begins to read at the end of the binary log as it is now.
@@ -118,17 +116,17 @@ func (c *capture) HandleEvent(e *replication.BinlogEvent) error {
 	case kind == eventGTID:
 		c.beginGroup(raw[eventHeader:])
 	case kind == eventTableMap:
-		c.table = tableOf(raw[eventHeader:])
+		c.mapTable(raw[eventHeader:])
 		c.add(raw)
 	case kind >= eventFirstRows && kind <= eventLastRows:
-		c.rows = true
+		c.checkRows(raw)
 		c.add(raw)
 		if c.group&(preparedGroup|completedGroup) == 0 {
 			c.beside()
 		}
 	case kind == eventXAPrepare:
 		if xid, ok := preparedXID(raw[eventHeader:]); ok {
-			c.b.transactions.deliver(xid, c.events)
+			c.b.transactions.deliver(xid, captured{c.events, c.trespassed || c.marks != 1})
 		}
 		c.events = nil
 	}
@@ -136,10 +134,44 @@ func (c *capture) HandleEvent(e *replication.BinlogEvent) error {
 }
 
 func (c *capture) beginGroup(body []byte) {
-	c.group, c.events, c.rows = 0, nil, false
+	c.group, c.events, c.marks, c.trespassed = 0, nil, 0, false
 	if len(body) > 12 {
 		c.group = body[12]
 	}
+}
+
+// mapTable takes a table map: id (6), flags (2), names.
+func (c *capture) mapTable(body []byte) {
+	var database, table string
+	if database, table = tableOf(body); IsBookkeeping(database, table) {
+		if table == "applied" {
+			c.markers = tableID(body)
+		} else {
+			c.trespassed = true
+		}
+	}
+	c.table = database + "." + table
+}
+
+// markSize is that of the event that inserts one marker.
+const markSize = eventHeader + 8 + 1 + 1 + 1 + 16
+
+// checkRows counts the markers: a transaction inserts its own and no other.
+func (c *capture) checkRows(raw []byte) {
+	if tableID(raw[eventHeader:]) != c.markers || c.markers == 0 {
+		return
+	}
+	c.marks++
+	if raw[4] != eventFirstRows || len(raw) != markSize {
+		c.trespassed = true
+	}
+}
+
+func tableID(body []byte) uint64 {
+	if len(body) < 6 {
+		return 0
+	}
+	return uint64(binary.LittleEndian.Uint32(body)) | uint64(binary.LittleEndian.Uint16(body[4:]))<<32
 }
 
 func (c *capture) add(raw []byte) {
@@ -167,16 +199,16 @@ func preparedXID(body []byte) (string, bool) {
 	return string(body[13 : 13+size]), true
 }
 
-// tableOf reads the name out of the body of a table map: id (6), flags (2), then both names with length and NUL.
-func tableOf(body []byte) string {
-	var parts []string
+// tableOf reads the names out of the body of a table map: id (6), flags (2), then both with length and NUL.
+func tableOf(body []byte) (database, table string) {
+	var parts [2]string
 	rest := body[min(8, len(body)):]
-	for range 2 {
+	for i := range parts {
 		if len(rest) == 0 || int(rest[0])+2 > len(rest) {
-			return "?"
+			return "", ""
 		}
-		parts = append(parts, string(rest[1:1+rest[0]]))
+		parts[i] = string(rest[1 : 1+rest[0]])
 		rest = rest[2+int(rest[0]):]
 	}
-	return strings.Join(parts, ".")
+	return parts[0], parts[1]
 }

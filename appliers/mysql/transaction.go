@@ -38,12 +38,22 @@ type Transaction struct {
 	epoch    uint64
 	sequence uint64
 	session  Session
-	events   chan []byte
+	captured chan captured
 
 	// Guarded by transactions.mu.
 	state     transactionState
 	committed bool
 }
+
+// captured is what the binary log holds of a transaction.
+type captured struct {
+	events []byte
+	// trespassed: it wrote rows that are Nexus's own.
+	trespassed bool
+}
+
+// ErrTrespassed means that a transaction wrote rows that are Nexus's own, and must be rolled back.
+var ErrTrespassed = errors.New("the tables position, applied, schema_change and address of schema nexus are Nexus's own")
 
 // transactions are those that the sessions of this node have open.
 type transactions struct {
@@ -51,6 +61,8 @@ type transactions struct {
 	next   uint64
 	fenced uint64 // epochs before it are over
 	byID   map[transactionID]*Transaction
+	// given are those that their sessions ended without certainty, up to the next takeGiven.
+	given []*Transaction
 }
 
 type transactionID struct{ epoch, sequence uint64 }
@@ -72,7 +84,7 @@ func (b *Backend) Begin(epoch uint64, session Session) (*Transaction, error) {
 		return nil, ErrFenced
 	}
 	t.next++
-	tx := &Transaction{b: b, epoch: epoch, sequence: t.next, session: session, events: make(chan []byte, 1)}
+	tx := &Transaction{b: b, epoch: epoch, sequence: t.next, session: session, captured: make(chan captured, 1)}
 	t.byID[transactionID{tx.epoch, tx.sequence}] = tx
 	return tx, nil
 }
@@ -119,8 +131,11 @@ func (t *Transaction) Prepare() error {
 // Captured waits for the row events of the prepared transaction and returns the command that commits it.
 func (t *Transaction) Captured(ctx context.Context) ([]byte, error) {
 	select {
-	case events := <-t.events:
-		return appendRows(make([]byte, 0, len(events)+32), t.epoch, t.sequence, events), nil
+	case c := <-t.captured:
+		if c.trespassed {
+			return nil, ErrTrespassed
+		}
+		return appendRows(make([]byte, 0, len(c.events)+32), t.epoch, t.sequence, c.events), nil
 	case <-ctx.Done():
 		return nil, fmt.Errorf("wait for the rows of transaction %s in the binary log: %w", t.XID(), context.Cause(ctx))
 	}
@@ -135,6 +150,10 @@ func (t *Transaction) End(certain bool) {
 	t.state = ended
 	if certain {
 		delete(s.byID, transactionID{t.epoch, t.sequence})
+		return
+	}
+	if s.byID[transactionID{t.epoch, t.sequence}] == t { // not fenced meanwhile
+		s.given = append(s.given, t)
 	}
 }
 
@@ -157,8 +176,8 @@ func (t *transactions) forget(txs []*Transaction) {
 	}
 }
 
-// deliver hands captured events to the transaction called xid.
-func (t *transactions) deliver(xid string, events []byte) {
+// deliver hands what was captured to the transaction called xid.
+func (t *transactions) deliver(xid string, c captured) {
 	id, ok := parseXID(xid)
 	if !ok {
 		return
@@ -170,7 +189,7 @@ func (t *transactions) deliver(xid string, events []byte) {
 		return
 	}
 	select {
-	case tx.events <- events:
+	case tx.captured <- c:
 	default: // captured twice, after a reconnection
 	}
 }
@@ -190,17 +209,20 @@ func (t *transactions) fence(term uint64) []*Transaction {
 	return over
 }
 
-// givenUp returns the transactions that their sessions ended without certainty.
-func (t *transactions) givenUp() []*Transaction {
+// takeGiven returns the transactions that their sessions ended without certainty since the last call.
+func (t *transactions) takeGiven() []*Transaction {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	var list []*Transaction
-	for _, tx := range t.byID {
-		if tx.state == ended {
-			list = append(list, tx)
-		}
-	}
-	return list
+	given := t.given
+	t.given = nil
+	return given
+}
+
+// giveBack undoes takeGiven.
+func (t *transactions) giveBack(txs []*Transaction) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.given = append(t.given, txs...)
 }
 
 func (t *transactions) closeSessions() {
@@ -232,6 +254,16 @@ func (b *Backend) endTransactions(ctx context.Context, over []*Transaction) erro
 	}
 	b.transactions.forget(over)
 	return nil
+}
+
+// endGiven makes sure that nothing stays of the transactions that their sessions gave up.
+func (b *Backend) endGiven(ctx context.Context) error {
+	given := b.transactions.takeGiven()
+	err := b.endTransactions(ctx, given)
+	if err != nil {
+		b.transactions.giveBack(given)
+	}
+	return err
 }
 
 // rollBackPrepared rolls back the prepared transactions of Nexus that which selects. Their connections are gone.

@@ -10,13 +10,16 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
 // HTTPConfig of an HTTPServer.
 type HTTPConfig struct {
-	Node   Node
-	Build  Build
+	Node  Node
+	Build Build
+	// Extra are metrics beside those of the node.
+	Extra  []prometheus.Collector
 	Logger *slog.Logger
 }
 
@@ -59,7 +62,7 @@ func (s *HTTPServer) Close(ctx context.Context) error {
 
 func newHandler(cfg HTTPConfig) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(newRegistry(cfg.Node, cfg.Build), promhttp.HandlerOpts{
+	mux.Handle("GET /metrics", promhttp.HandlerFor(newRegistry(cfg.Node, cfg.Build, cfg.Extra...), promhttp.HandlerOpts{
 		MaxRequestsInFlight: 8,
 		Timeout:             20 * time.Second,
 	}))
