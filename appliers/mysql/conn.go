@@ -25,6 +25,7 @@ func (b *Backend) connect(ctx context.Context) (*conn, error) {
 	}
 	c, err := client.ConnectWithDialer(ctx, "tcp", b.cfg.Addr, b.cfg.User, b.cfg.Password, "", dial, func(c *client.Conn) error {
 		c.ReadTimeout, c.WriteTimeout = b.cfg.ReplyTimeout, b.cfg.ReplyTimeout
+		c.UnsetCapability(gomysql.CLIENT_DEPRECATE_EOF) // see stream
 		return nil
 	})
 	if err != nil {
