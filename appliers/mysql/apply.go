@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/nexus-replication/nexus/raft"
+	"github.com/nexus-replication/nexus/raft/failpoint"
 )
 
 // operation is a command of a run with where it stands.
@@ -135,6 +136,7 @@ const maxRunBytes = 4 << 20
 // commitOwn commits transactions that wait prepared on this server. All of them hold their locks, so they do not depend on
 // each other, and the server may commit them in any order and to disk together.
 func (b *Backend) commitOwn(ctx context.Context, ops []operation, txs []*Transaction) error {
+	failpoint.Hit("mysql.before-commit")
 	errs := make([]error, len(txs))
 	if len(txs) == 1 {
 		errs[0] = b.commitOne(txs[0])
@@ -153,6 +155,7 @@ func (b *Backend) commitOwn(ctx context.Context, ops []operation, txs []*Transac
 			}
 		}
 	}
+	failpoint.Hit("mysql.after-commit")
 	b.transactions.forget(txs)
 	for i := range ops {
 		b.markers = append(b.markers, marker{ops[i].epoch, ops[i].sequence, ops[i].entry.Index})

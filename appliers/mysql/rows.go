@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/nexus-replication/nexus/raft"
+	"github.com/nexus-replication/nexus/raft/failpoint"
 )
 
 const (
@@ -96,9 +97,11 @@ func (b *Backend) executeRows(ctx context.Context, k *conn, ops []operation) err
 		_, err := k.exec(ctx, "COMMIT")
 		return err
 	}
+	failpoint.Hit("mysql.before-rows")
 	if err := k.run(ctx, positionUpdate(last.entry.Position), "COMMIT"); err != nil {
 		return err
 	}
+	failpoint.Hit("mysql.after-rows")
 	b.held = last.entry.Position
 	return b.positionSaved(ctx)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	osexec "os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -195,4 +196,11 @@ func eventually(t *testing.T, patience time.Duration, condition func() error) {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
+}
+
+// repl runs the operator's command line against a node and returns what it prints.
+func repl(t *testing.T, n *cluster.Node, args ...string) (string, error) {
+	t.Helper()
+	out, err := osexec.CommandContext(within(t, 30*time.Second), replBinary, append([]string{n.GRPCAddr()}, args...)...).CombinedOutput()
+	return strings.TrimSuffix(string(out), "\n"), err
 }

@@ -7,6 +7,7 @@ import (
 	appliers "github.com/nexus-replication/nexus/appliers/mysql"
 	"github.com/nexus-replication/nexus/proxy/mysql/statement"
 	"github.com/nexus-replication/nexus/proxy/mysql/wire"
+	"github.com/nexus-replication/nexus/raft/failpoint"
 )
 
 // transaction is the open one of a session.
@@ -198,6 +199,7 @@ func (s *session) commitWritten(tx *transaction) error {
 	}
 	ctx, cancel := s.context(s.server.cfg.Timeout)
 	defer cancel()
+	failpoint.Hit("mysql.prepared")
 	command, err := xa.Captured(ctx)
 	if err != nil {
 		s.server.stats.rollbacks.Add(1)
@@ -217,6 +219,7 @@ func (s *session) commitWritten(tx *transaction) error {
 	case verdict == appliers.Fenced:
 		return s.fenced(appliers.ErrFenced)
 	}
+	failpoint.Hit("mysql.before-answer")
 	s.server.stats.commits.Add(1)
 	s.status &^= wire.StatusInTransaction
 	s.over()
