@@ -230,35 +230,53 @@ func positionUpdate(p raft.Position) string {
 	return fmt.Sprintf("UPDATE nexus.position SET term=%d, idx=%d WHERE id=1", p.Term, p.Index)
 }
 
-// maxMarkers are removed in one statement.
-const maxMarkers = 1000
+// maxMarkers are removed at a time.
+const maxMarkers = 500
 
 func (b *Backend) positionSaved(ctx context.Context) error {
 	b.saved, b.savedAt = b.held, time.Now()
 	if b.saved.Term > b.epoch {
-		// Of an earlier epoch, nothing can come any more.
-		if _, err := b.conn.exec(ctx, fmt.Sprintf("DELETE FROM nexus.applied WHERE epoch<%d", b.saved.Term)); err != nil {
+		if err := b.removeEpochs(ctx); err != nil {
 			return err
 		}
-		b.epoch = b.saved.Term
 	}
 	for len(b.markers) >= maxMarkers {
-		text := make([]byte, 0, 32*maxMarkers)
-		text = append(text, "DELETE FROM nexus.applied WHERE (epoch,sequence) IN ("...)
 		n := 0
-		for ; n < maxMarkers && b.markers[n].index <= b.saved.Index; n++ {
-			text = fmt.Appendf(text, "(%d,%d),", b.markers[n].epoch, b.markers[n].sequence)
+		for n < maxMarkers && b.markers[n].index <= b.saved.Index {
+			n++
 		}
 		if n == 0 {
 			return nil
 		}
-		text[len(text)-1] = ')'
-		if _, err := b.conn.exec(ctx, string(text)); err != nil {
+		if err := b.removeMarkers(ctx, b.markers[:n]); err != nil {
 			return err
 		}
 		b.markers = b.markers[n:]
 	}
 	return nil
+}
+
+// removeMarkers removes rows that nobody needs any more. Each is named by its whole key: a statement that finds several
+// may look at others on its way, and would wait for the marker of a prepared transaction, which is committed only by the
+// goroutine that is waiting then.
+func (b *Backend) removeMarkers(ctx context.Context, markers []marker) error {
+	text := []byte("BEGIN NOT ATOMIC ")
+	for _, m := range markers {
+		text = fmt.Appendf(text, "DELETE FROM nexus.applied WHERE epoch=%d AND sequence=%d;", m.epoch, m.sequence)
+	}
+	return b.conn.run(ctx, "BEGIN", string(append(text, "END"...)), "COMMIT")
+}
+
+// removeEpochs removes the markers of earlier epochs, of which nothing can come any more.
+func (b *Backend) removeEpochs(ctx context.Context) error {
+	_, err := b.conn.exec(ctx, fmt.Sprintf("SET STATEMENT innodb_lock_wait_timeout=0 FOR DELETE FROM nexus.applied WHERE epoch<%d", b.saved.Term))
+	if serverCode(err) == codeLockTimeout {
+		return nil // the next time
+	}
+	if err == nil {
+		b.epoch = b.saved.Term
+	}
+	return err
 }
 
 // purge removes the part of the binary log that was read.

@@ -233,3 +233,35 @@ func TestOpenRefuses(t *testing.T) {
 		t.Errorf("a server with data: %v", err)
 	}
 }
+
+// Markers that are not needed any more are removed, without waiting for those of transactions that are prepared.
+func TestMarkersAreRemoved(t *testing.T) {
+	m := openMember(t, 1)
+	m.apply(t, entry(2, 1), entry(2, 2, schema(2, "CREATE DATABASE bank"), schema(2, createAccounts)))
+	s := m.session(t)
+	const n = maxMarkers + 10
+	index := uint64(2)
+	var waiting []byte
+	for i := range n {
+		_, data := m.prepare(t, s, 2, "INSERT INTO bank.accounts VALUES ("+strconv.Itoa(i+1)+", 'a', 1)")
+		index++
+		m.apply(t, entry(2, index, data))
+		if i == n/2 {
+			_, waiting = m.prepare(t, m.session(t), 2, "INSERT INTO bank.accounts VALUES (100000, 'prepared', 1)")
+		}
+	}
+	m.apply(t) // the position is saved
+	if got, err := strconv.Atoi(m.query(t, "SELECT COUNT(*) FROM nexus.applied")); err != nil || got >= n {
+		t.Errorf("%d markers are left, %v", got, err)
+	}
+	m.apply(t, entry(2, index+1, waiting))
+	m.apply(t)
+	m.apply(t, entry(3, index+2))
+	m.apply(t)
+	if got := m.query(t, "SELECT COUNT(*) FROM nexus.applied"); got != "0" {
+		t.Errorf("%s markers of an earlier epoch", got)
+	}
+	if got := m.query(t, "SELECT COUNT(*) FROM bank.accounts"); got != strconv.Itoa(n+1) {
+		t.Errorf("%s accounts", got)
+	}
+}

@@ -34,7 +34,7 @@ func (b *Backend) connect(ctx context.Context) (*conn, error) {
 	k := &conn{c: c, timeout: b.cfg.ReplyTimeout}
 	// What this account does never comes from a client, so it has nothing to do in the log that clients' rows are read
 	// from.
-	if _, err := k.exec(ctx, "SET SESSION sql_log_bin=0, time_zone='+00:00', sql_mode='', foreign_key_checks=1, unique_checks=1"); err != nil {
+	if _, err := k.exec(ctx, "SET SESSION sql_log_bin=0, time_zone='+00:00', sql_mode='', foreign_key_checks=1, unique_checks=1, tx_isolation='READ-COMMITTED'"); err != nil {
 		k.close()
 		return nil, err
 	}
@@ -44,7 +44,7 @@ func (b *Backend) connect(ctx context.Context) (*conn, error) {
 // exec executes one statement. The connection is of no use any more after an error that is no *ServerError, and when ctx
 // has ended.
 func (k *conn) exec(ctx context.Context, text string) (*gomysql.Result, error) {
-	stop := context.AfterFunc(ctx, func() { _ = k.c.Conn.SetDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { _ = k.c.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	result, err := k.c.Execute(text)
 	if err == nil {

@@ -11,16 +11,16 @@ import (
 
 // Codes of the server that clients know what to do with.
 const (
-	codeUnknown       = 1105
-	codeTooManyConns  = 1040
-	codeUnknownComand = 1047
-	codeDenied        = 1142
-	codeCommitFailed  = 1180
-	codeLockTimeout   = 1205
-	codeDeadlock      = 1213
-	codeNotSupported  = 1235
-	codeReadOnly      = 1792
-	codeLostServer    = 2013
+	codeUnknown        = 1105
+	codeTooManyConns   = 1040
+	codeUnknownCommand = 1047
+	codeDenied         = 1142
+	codeCommitFailed   = 1180
+	codeLockTimeout    = 1205
+	codeDeadlock       = 1213
+	codeNotSupported   = 1235
+	codeReadOnly       = 1792
+	codeLostServer     = 2013
 )
 
 // OutcomeUnknown begins the message of an error after which nobody knows whether the transaction was committed.

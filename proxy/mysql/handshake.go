@@ -165,7 +165,7 @@ func (s *session) reset(payload []byte) error {
 
 func (s *session) setOption(payload []byte) error {
 	if len(payload) < 3 || payload[1] > 1 {
-		s.fail(&wire.Error{Code: codeUnknownComand, State: "08S01", Message: "Unknown command"})
+		s.fail(&wire.Error{Code: codeUnknownCommand, State: "08S01", Message: "Unknown command"})
 		return nil
 	}
 	s.multi = payload[1] == 0 // MYSQL_OPTION_MULTI_STATEMENTS_ON

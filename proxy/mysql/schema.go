@@ -17,7 +17,11 @@ func (s *session) schemaChange(c call) error {
 	if err := s.commit(); err != nil {
 		return err
 	}
-	if e := refuseSchema(c); e != nil {
+	current, err := s.row("SELECT IFNULL(DATABASE(),'')")
+	if err != nil {
+		return err
+	}
+	if e := refuseSchema(c, current[0]); e != nil {
 		return e
 	}
 	if err := s.mayChange(c); err != nil {
@@ -89,11 +93,12 @@ func literal(s string) string {
 var (
 	// definable matches the beginning of what has a definer, with what stands before the place for it.
 	definable = regexp.MustCompile(`(?is)^(\s*CREATE\s+(?:OR\s+REPLACE\s+)?(?:ALGORITHM\s*=\s*\w+\s+)?)((?:SQL\s+SECURITY\s+\w+\s+)?(?:VIEW|AGGREGATE\s+FUNCTION|FUNCTION|PROCEDURE|TRIGGER)\s)`)
-	// ownTables matches a text that could touch what Nexus keeps for itself.
-	ownTables = regexp.MustCompile("(?i)\\b(?:position|applied|schema_change|address)\\b")
-	ownSchema = regexp.MustCompile("(?i)\\bnexus\\b")
-	dropOwn   = regexp.MustCompile("(?is)\\b(?:DATABASE|SCHEMA)\\s+(?:IF\\s+EXISTS\\s+)?`?nexus`?\\s*;?\\s*$")
-	lateWord  = regexp.MustCompile(`(?is)^\s*(?:CREATE|ALTER)\s+(?:OR\s+REPLACE\s+)?(?:DEFINER\s*=\s*\S+\s+)?(EVENT|SEQUENCE|PACKAGE)\b`)
+	// The tables that Nexus keeps for itself: named with their schema; in a list of tables; and behind the word TABLE.
+	ownQualified = regexp.MustCompile("(?i)\\bnexus`?\\s*\\.\\s*`?(?:position|applied|schema_change|address)\\b")
+	ownListed    = regexp.MustCompile(`(?i)\b(?:position|applied|schema_change|address)\b`)
+	ownTable     = regexp.MustCompile("(?is)\\b(?:TABLE|ON)\\s+(?:IF\\s+(?:NOT\\s+)?EXISTS\\s+)?`?(?:position|applied|schema_change|address)\\b")
+	dropOwn      = regexp.MustCompile("(?is)\\b(?:DATABASE|SCHEMA)\\s+(?:IF\\s+EXISTS\\s+)?`?nexus`?\\s*;?\\s*$")
+	lateWord     = regexp.MustCompile(`(?is)^\s*(?:CREATE|ALTER)\s+(?:OR\s+REPLACE\s+)?(?:DEFINER\s*=\s*\S+\s+)?(EVENT|SEQUENCE|PACKAGE)\b`)
 )
 
 // withDefiner names the client as the definer, where the text leaves that to the session: the one that executes it is
@@ -112,11 +117,21 @@ func withDefiner(text, user string) string {
 }
 
 // refuseSchema refuses what would harm Nexus's own tables, and what is not replicated yet.
-func refuseSchema(c call) *wire.Error {
+func refuseSchema(c call, current string) *wire.Error {
 	if dropOwn.MatchString(c.text) && strings.HasPrefix(c.what.Verb, "DROP") {
 		return refused("DROP DATABASE nexus is refused: Nexus keeps the position in the log there; drop the tables of yours")
 	}
-	if ownSchema.MatchString(c.text) && ownTables.MatchString(c.text) {
+	own := ownQualified.MatchString(c.text)
+	if strings.EqualFold(current, "nexus") {
+		verb, _, _ := strings.Cut(c.what.Verb, " ")
+		switch verb {
+		case "DROP", "TRUNCATE", "RENAME":
+			own = own || ownListed.MatchString(c.text)
+		default:
+			own = own || ownTable.MatchString(c.text)
+		}
+	}
+	if own {
 		return refused("%s is refused: nexus.position, applied, schema_change and address are Nexus's own", c.what.Verb)
 	}
 	if found := lateWord.FindStringSubmatch(c.text); found != nil {

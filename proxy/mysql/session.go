@@ -117,7 +117,7 @@ func (s *session) command(payload []byte) error {
 	case wire.ComResetConnection, wire.ComChangeUser:
 		return s.reset(payload)
 	}
-	s.fail(&wire.Error{Code: codeUnknownComand, State: "08S01", Message: "Unknown command"})
+	s.fail(&wire.Error{Code: codeUnknownCommand, State: "08S01", Message: "Unknown command"})
 	return nil
 }
 

@@ -143,7 +143,7 @@ func (c *Conn) Flush() error {
 			return err
 		}
 	}
-	_, err := c.Conn.Write(c.out)
+	_, err := c.Write(c.out)
 	c.out = c.out[:0]
 	if cap(c.out) > 4*flushAt {
 		c.out = nil
