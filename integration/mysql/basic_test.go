@@ -165,6 +165,19 @@ func testPrograms(t *testing.T, db *sql.DB) {
 	if got := mustQuery(t, db, "SELECT COUNT(*) FROM app.calls"); got != "4" {
 		t.Errorf("%s calls, want 4", got)
 	}
+	// A procedure that opens its session does not open it for what comes later.
+	execute(t, db, "CREATE PROCEDURE app.opens() BEGIN SET SESSION tx_read_only=0; INSERT INTO app.calls (who) VALUES ('opens'); END")
+	conn, err := db.Conn(t.Context())
+	check(t, err)
+	defer conn.Close()
+	_, err = conn.ExecContext(t.Context(), "CALL app.opens()")
+	check(t, err)
+	if got := mustQuery(t, conn, "SELECT @@tx_read_only"); got != "1" {
+		t.Errorf("the session is open: tx_read_only is %s", got)
+	}
+	if _, err := conn.ExecContext(t.Context(), "SET STATEMENT tx_read_only=0 FOR SELECT app.called()"); code(err) != 1235 {
+		t.Errorf("a statement that opens the session: %v", err)
+	}
 }
 
 func testRefusals(t *testing.T, db *sql.DB) {

@@ -125,7 +125,7 @@ func (s *session) login() error {
 // welcome sets the session up and passes the server's OK on.
 func (s *session) welcome(ok []byte) error {
 	seq := s.client.Seq
-	err := s.ask("SET SESSION TRANSACTION READ ONLY")
+	err := s.ask(closeSession)
 	if err == nil {
 		err = s.readDialect()
 	}

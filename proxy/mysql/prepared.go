@@ -60,7 +60,7 @@ func (s *session) sendPrepare(payload []byte, p *prepared) (closed func() error,
 	if err := s.backend.Command(payload); err != nil {
 		return nil, err
 	}
-	if err := s.backend.Query("SET SESSION TRANSACTION READ ONLY"); err != nil {
+	if err := s.backend.Query(closeSession); err != nil {
 		return nil, err
 	}
 	return func() error {

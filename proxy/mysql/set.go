@@ -53,7 +53,7 @@ func (s *session) set(c call) (bool, error) {
 	}
 	if access != statement.AccessDefault {
 		s.access = access
-		if err := s.ask("SET SESSION TRANSACTION READ ONLY"); err != nil {
+		if err := s.ask(closeSession); err != nil {
 			return true, s.lost(err)
 		}
 	}

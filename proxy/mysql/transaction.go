@@ -134,6 +134,9 @@ func (s *session) commit() error {
 	return s.commitWritten(tx)
 }
 
+// closeSession keeps what is no transaction of Nexus's from writing.
+const closeSession = "SET SESSION TRANSACTION READ ONLY"
+
 // over forgets the transaction after it has ended on the server.
 func (s *session) over() {
 	s.tx = nil
@@ -184,7 +187,8 @@ func (s *session) commitWritten(tx *transaction) error {
 	if err := xa.Prepare(); err != nil {
 		return s.fenced(err)
 	}
-	texts := []string{"XA END " + xa.XID(), "XA PREPARE " + xa.XID()}
+	// A procedure that was called may have opened the session.
+	texts := []string{"XA END " + xa.XID(), "XA PREPARE " + xa.XID(), closeSession}
 	if !tx.marked {
 		texts = append([]string{xa.Mark()}, texts...)
 	}
@@ -292,7 +296,7 @@ func (s *session) rollbackEnded(xa *appliers.Transaction) error {
 
 // rollbackXA rolls back a transaction that has ended or is prepared.
 func (s *session) rollbackXA(xa *appliers.Transaction) error {
-	if err := s.ask("XA ROLLBACK " + xa.XID()); err != nil {
+	if err := s.ask("XA ROLLBACK "+xa.XID(), closeSession); err != nil {
 		return fmt.Errorf("%w: roll back: %s", errHangUp, err.Error())
 	}
 	xa.End(true)
