@@ -28,6 +28,7 @@ type Backend struct {
 	capture      atomic.Pointer[capture]
 	addresses    addresses
 	stats        counters
+	changing     atomic.Bool // a schema change is being executed
 
 	// What follows is touched only by the goroutine that calls Open, Apply and so on.
 	conn    *conn // nil while there is none that may be used
@@ -74,7 +75,10 @@ func (b *Backend) Stats() Stats {
 	}
 }
 
-var _ raft.Store = (*Backend)(nil)
+var (
+	_ raft.Store  = (*Backend)(nil)
+	_ raft.Busier = (*Backend)(nil)
+)
 
 // New returns a Backend that has not connected yet.
 func New(cfg Config) (*Backend, error) {
@@ -85,6 +89,9 @@ func New(cfg Config) (*Backend, error) {
 	b.transactions.init()
 	return b, nil
 }
+
+// Busy reports that a schema change is being executed, which takes as long on every other member. See raft.Busier.
+func (b *Backend) Busy() bool { return b.changing.Load() }
 
 // Version is what the server calls itself; "" before Open.
 func (b *Backend) Version() string {

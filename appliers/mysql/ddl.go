@@ -86,6 +86,8 @@ func isTransactionEnd(info string) bool {
 // executeSchema returns the reply to the statement. Readers that keep it waiting for too long are disconnected: nothing
 // is applied meanwhile.
 func (b *Backend) executeSchema(ctx context.Context, o *operation) ([]byte, error) {
+	b.changing.Store(true)
+	defer b.changing.Store(false)
 	for {
 		reply, err := b.trySchema(ctx, o)
 		if serverCode(err) != codeLockTimeout {

@@ -49,7 +49,8 @@ func NewMariaDB(name, dir string, port int) (*MariaDB, error) {
 }
 
 func mariadbArgs(data string) []string {
-	args := []string{"--no-defaults", "--datadir=" + data, "--innodb-log-file-size=16M"}
+	// A mariadbd that starts removes the temporary tables it finds, so each has a place of its own for them.
+	args := []string{"--no-defaults", "--datadir=" + data, "--tmpdir=" + filepath.Dir(data), "--innodb-log-file-size=16M"}
 	if u, err := user.Current(); err == nil && u.Uid == "0" {
 		args = append(args, "--user=root")
 	}

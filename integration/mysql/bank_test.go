@@ -181,7 +181,7 @@ func count(of, in map[int64]bool) (n int) {
 // No transfer is lost, doubled or half done, whatever is killed.
 func TestBankUnderFaults(t *testing.T) {
 	t.Parallel()
-	c, leader := startCluster(t)
+	c, leader := startCluster(t, "-nexusLeaseBasedReads")
 	l := newBank(t, open(t, leader))
 	stop := l.run(t, c, 6)
 	ctx := within(t, 150*time.Second)

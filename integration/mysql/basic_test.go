@@ -35,8 +35,42 @@ func TestEveryNodeServes(t *testing.T) {
 	t.Run("Transactions", func(t *testing.T) { testTransactions(t, open(t, leader)) })
 	t.Run("Programs", func(t *testing.T) { testPrograms(t, open(t, leader)) })
 	t.Run("Refusals", func(t *testing.T) { testRefusals(t, open(t, leader)) })
+	t.Run("Kill", func(t *testing.T) { testKill(t, open(t, leader)) })
 	t.Run("Session", func(t *testing.T) { testSession(t, open(t, leader)) })
 	awaitEqual(t, c)
+}
+
+// A session that is idle in a transaction keeps schema changes out until it is killed.
+func testKill(t *testing.T, db *sql.DB) {
+	ctx := within(t, 60*time.Second)
+	execute(t, db, "CREATE TABLE app.kept (id INT PRIMARY KEY)")
+	conn, err := db.Conn(ctx)
+	check(t, err)
+	defer conn.Close()
+	id := mustQuery(t, conn, "SELECT CONNECTION_ID()")
+	for _, text := range []string{"BEGIN", "INSERT INTO app.kept VALUES (1)"} {
+		_, err := conn.ExecContext(ctx, text)
+		check(t, err)
+	}
+	changed := make(chan error, 1)
+	go func() {
+		_, err := db.ExecContext(ctx, "ALTER TABLE app.kept ADD v INT")
+		changed <- err
+	}()
+	eventually(t, 5*time.Second, func() error {
+		if got := mustQuery(t, db, "SHOW PROCESSLIST"); !strings.Contains(got, id+",") {
+			return fmt.Errorf("no connection %s in %s", id, got)
+		}
+		return nil
+	})
+	execute(t, db, "KILL "+id)
+	check(t, <-changed)
+	if _, err := conn.ExecContext(ctx, "COMMIT"); err == nil {
+		t.Error("a killed session commits")
+	}
+	if got := mustQuery(t, db, "SELECT COUNT(*) FROM app.kept"); got != "0" {
+		t.Errorf("%s rows of a killed transaction", got)
+	}
 }
 
 func code(err error) uint16 {

@@ -71,8 +71,14 @@ func (s *session) dispatch(c call) (failed bool, err error) {
 		return s.write(c)
 	case statement.Read, statement.LockingRead:
 		return s.read(c)
+	case statement.Kill:
+		failed, err := s.direct(c)
+		if !failed && err == nil && !c.what.QueryOnly && c.what.Target != s.id {
+			s.server.hangUp(c.what.Target)
+		}
+		return failed, err
 	}
-	// Diagnostics, Temporary, Savepoint, Use, Kill, Unlock and Empty are between the client and its session.
+	// Diagnostics, Temporary, Savepoint, Use, Unlock and Empty are between the client and its session.
 	return s.direct(c)
 }
 

@@ -49,6 +49,7 @@ type Stats struct {
 type connection struct {
 	client net.Conn
 	epoch  uint64 // in which it is served here; 0 while it is relayed
+	id     uint64 // of its connection to the server, where it is served here
 	close  func()
 }
 
@@ -144,7 +145,7 @@ func (s *Server) serve(c *connection) {
 	}
 	cancel()
 	s.mu.Lock()
-	c.epoch, c.close = epoch, session.Disconnect
+	c.epoch, c.id, c.close = epoch, session.id, session.Disconnect
 	s.mu.Unlock()
 	if err := session.run(); err != nil {
 		s.cfg.Logger.Debug("session ended", "client", c.client.RemoteAddr(), "err", err)
@@ -190,6 +191,22 @@ func (s *Server) watchOffice() {
 		for _, c := range over {
 			c.close()
 		}
+	}
+}
+
+// hangUp closes the session whose connection to the server is called id, if there is one. It may be idle in a transaction,
+// and would not notice by itself that the server has ended its connection.
+func (s *Server) hangUp(id uint64) {
+	s.mu.Lock()
+	var end func()
+	for c := range s.conns {
+		if c.id == id && id != 0 {
+			end = c.close
+		}
+	}
+	s.mu.Unlock()
+	if end != nil {
+		end()
 	}
 }
 
