@@ -134,7 +134,7 @@ func testTransactions(t *testing.T, db *sql.DB) {
 	check(t, err)
 	defer conn.Close()
 	for _, text := range []string{"SET autocommit=0", "SELECT * FROM app.tx", "UPDATE app.tx SET v=11 WHERE id=1", "ROLLBACK",
-		"UPDATE app.tx SET v=12 WHERE id=1", "COMMIT", "SET @a=(SELECT v FROM app.tx WHERE id=1)", "UPDATE app.tx SET v=21 WHERE id=2", "SET autocommit=1"} {
+		"SAVEPOINT a", "UPDATE app.tx SET v=12 WHERE id=1", "RELEASE SAVEPOINT a", "COMMIT", "SET @a=(SELECT v FROM app.tx WHERE id=1)", "UPDATE app.tx SET v=21 WHERE id=2", "SET autocommit=1"} {
 		if _, err := conn.ExecContext(ctx, text); err != nil {
 			t.Fatalf("%s: %v", text, err)
 		}

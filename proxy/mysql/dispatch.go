@@ -71,6 +71,11 @@ func (s *session) dispatch(c call) (failed bool, err error) {
 		return s.write(c)
 	case statement.Read, statement.LockingRead:
 		return s.read(c)
+	case statement.Savepoint:
+		if err := s.implicit(); err != nil {
+			return true, s.failWith(err)
+		}
+		return s.direct(c)
 	case statement.Kill:
 		failed, err := s.direct(c)
 		if !failed && err == nil && !c.what.QueryOnly && c.what.Target != s.id {
@@ -78,7 +83,7 @@ func (s *session) dispatch(c call) (failed bool, err error) {
 		}
 		return failed, err
 	}
-	// Diagnostics, Temporary, Savepoint, Use, Unlock and Empty are between the client and its session.
+	// Diagnostics, Temporary, Use, Unlock and Empty are between the client and its session.
 	return s.direct(c)
 }
 
