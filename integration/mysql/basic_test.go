@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -259,6 +260,17 @@ func testSession(t *testing.T, db *sql.DB) {
 	}
 	if got := mustQuery(t, conn, "SHOW WARNINGS"); !strings.HasPrefix(got, "Warning,1265,") {
 		t.Errorf("warnings: %s", got)
+	}
+	if _, err := conn.ExecContext(ctx, "INSERT INTO t (id) VALUES (1)"); code(err) != 1062 {
+		t.Errorf("a duplicate: %v", err)
+	}
+	if got := mustQuery(t, conn, "SHOW WARNINGS"); !strings.HasPrefix(got, "Error,1062,") {
+		t.Errorf("warnings after an error: %s", got)
+	}
+	mysql.RegisterReaderHandler("rows", func() io.Reader { return strings.NewReader("1\tone\n2\ttwo\n") })
+	execute(t, db, "CREATE TABLE app.loaded (id INT PRIMARY KEY, v VARCHAR(9))", "LOAD DATA LOCAL INFILE 'Reader::rows' INTO TABLE app.loaded")
+	if got := mustQuery(t, db, "SELECT * FROM app.loaded"); got != "1,one;2,two" {
+		t.Errorf("loaded %s", got)
 	}
 	big := strings.Repeat("b", 17<<20)
 	execute(t, db, "CREATE TABLE app.big (a LONGTEXT)")

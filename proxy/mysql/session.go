@@ -151,8 +151,13 @@ func (s *session) ask(texts ...string) error {
 	if err := s.backend.Flush(); err != nil {
 		return err
 	}
+	return s.answers(len(texts))
+}
+
+// answers reads the responses to n statements that yield no rows, and returns the first error that the server answered.
+func (s *session) answers(n int) error {
 	var first error
-	for range texts {
+	for range n {
 		if err := s.answer(); err != nil {
 			var server *wire.Error
 			if !errors.As(err, &server) {

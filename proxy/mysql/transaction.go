@@ -12,9 +12,8 @@ import (
 
 // transaction is the open one of a session.
 type transaction struct {
-	xa     *appliers.Transaction // nil where it is read-only
-	wrote  bool                  // a statement that is no plain read was executed
-	marked bool                  // the marker was inserted
+	xa    *appliers.Transaction // nil where it is read-only
+	wrote bool                  // a statement that is no plain read was executed
 }
 
 // begin is BEGIN and START TRANSACTION, which commit what is open.
@@ -40,7 +39,7 @@ func (s *session) start(what statement.Statement) error {
 	if access == statement.ReadOnly {
 		return s.startReading(what)
 	}
-	xa, err := s.startXA(false)
+	xa, err := s.startXA()
 	if err != nil {
 		return err
 	}
@@ -79,9 +78,8 @@ func (s *session) enterGate() error {
 	return nil
 }
 
-// startXA opens the gate, registers a transaction and starts it on the server. The marker comes first where a single
-// statement follows, of which the client may want to see the warnings, and else last: most transactions read first.
-func (s *session) startXA(mark bool) (*appliers.Transaction, error) {
+// beginXA opens the gate and registers a transaction.
+func (s *session) beginXA() (*appliers.Transaction, error) {
 	if err := s.enterGate(); err != nil {
 		return nil, err
 	}
@@ -90,12 +88,19 @@ func (s *session) startXA(mark bool) (*appliers.Transaction, error) {
 		s.server.gate.leave()
 		return nil, commitError(err)
 	}
-	// READ WRITE holds for this transaction only: the session stays closed whatever happens to it.
-	texts := []string{"SET TRANSACTION READ WRITE", "XA START " + xa.XID()}
-	if mark {
-		texts = append(texts, xa.Mark())
+	return xa, nil
+}
+
+// openTransaction lets the next transaction write, and no other: the session stays closed whatever happens to it.
+const openTransaction = "SET TRANSACTION READ WRITE"
+
+// startXA begins a transaction on the server.
+func (s *session) startXA() (*appliers.Transaction, error) {
+	xa, err := s.beginXA()
+	if err != nil {
+		return nil, err
 	}
-	if err := s.ask(texts...); err != nil {
+	if err := s.ask(openTransaction, "XA START "+xa.XID()); err != nil {
 		xa.End(true)
 		s.server.gate.leave()
 		return nil, fmt.Errorf("start a transaction: %s: %w", err.Error(), errHangUp) // a started one must not stay behind
@@ -131,7 +136,7 @@ func (s *session) commit() error {
 	case !tx.wrote:
 		return s.commitRead(tx.xa)
 	}
-	return s.commitWritten(tx)
+	return s.commitWritten(tx.xa)
 }
 
 // closeSession keeps what is no transaction of Nexus's from writing.
@@ -181,26 +186,35 @@ func (s *session) commitRead(xa *appliers.Transaction) error {
 		"and no statement said so; call it with CALL, DO or in an INSERT"}
 }
 
-// commitWritten replicates the open transaction and commits it.
-func (s *session) commitWritten(tx *transaction) error {
-	xa := tx.xa
+// commitWritten replicates the open transaction and commits it. Its marker comes last: most transactions read first.
+func (s *session) commitWritten(xa *appliers.Transaction) error {
 	if err := xa.Prepare(); err != nil {
 		return s.fenced(err)
 	}
-	// A procedure that was called may have opened the session.
-	texts := []string{"XA END " + xa.XID(), "XA PREPARE " + xa.XID(), closeSession}
-	if !tx.marked {
-		texts = append([]string{xa.Mark()}, texts...)
-	}
 	// After an error of the first, those behind it fail or do no harm: only XA COMMIT does anything for good.
-	if err := s.ask(texts...); err != nil {
-		var server *wire.Error
-		if !errors.As(err, &server) {
-			return err // the applier rolls it back
-		}
-		s.server.stats.rollbacks.Add(1)
-		return errors.Join(server, s.rollbackEnded(xa))
+	if err := s.ask(append([]string{xa.Mark()}, endXA(xa)...)...); err != nil {
+		return s.notPrepared(xa, err)
 	}
+	return s.commitPrepared(xa)
+}
+
+// endXA prepares a transaction, and closes the session, which a procedure that was called may have opened.
+func endXA(xa *appliers.Transaction) []string {
+	return []string{"XA END " + xa.XID(), "XA PREPARE " + xa.XID(), closeSession}
+}
+
+// notPrepared rolls back a transaction that could not be prepared.
+func (s *session) notPrepared(xa *appliers.Transaction, err error) error {
+	var server *wire.Error
+	if !errors.As(err, &server) {
+		return err // the applier rolls it back
+	}
+	s.server.stats.rollbacks.Add(1)
+	return errors.Join(server, s.rollbackEnded(xa))
+}
+
+// commitPrepared replicates a prepared transaction and commits it.
+func (s *session) commitPrepared(xa *appliers.Transaction) error {
 	ctx, cancel := s.context(s.server.cfg.Timeout)
 	defer cancel()
 	failpoint.Hit("mysql.prepared")
@@ -321,23 +335,72 @@ func (s *session) CommitPrepared(xid string) error {
 	return s.ask("XA COMMIT " + xid)
 }
 
-// autocommit executes one statement that writes as a transaction of its own.
+// autocommit executes one statement that writes as a transaction of its own. All of it is sent together. Should XA START
+// fail, the marker behind it is the one transaction that may write, and the statement is refused by the closed session.
 func (s *session) autocommit(c call) (bool, error) {
-	s.nextAccess = statement.AccessDefault
-	xa, err := s.startXA(true)
+	if c.what.LocalFile {
+		return s.autocommitFile(c) // the file comes in between
+	}
+	xa, err := s.beginAutocommit()
+	if err == nil {
+		err = xa.Prepare()
+	}
 	if err != nil {
 		return true, s.failWith(err)
 	}
-	s.tx = &transaction{xa: xa, wrote: true, marked: true}
-	// The answer is the client's only when the rows are safe.
-	s.client.Hold = true
-	mark := s.client.Mark()
-	if err := s.send(c.payload); err != nil {
+	before, behind := []string{openTransaction, "XA START " + xa.XID(), xa.Mark()}, endXA(xa)
+	if err := s.sendAll(before, c.payload, behind); err != nil {
 		return true, s.lost(err)
 	}
+	if err := s.answers(len(before)); err != nil {
+		return true, s.lost(err)
+	}
+	s.client.Hold = true // the answer is the client's only when the rows are safe
+	mark := s.client.Mark()
 	r, err := s.relayResults(shape{more: c.more, outside: true})
 	if err != nil {
 		s.client.Rewind(mark)
+		return true, s.lost(err)
+	}
+	ended := s.answers(len(behind))
+	if r.err != nil {
+		s.server.stats.rollbacks.Add(1)
+		roll := s.rollbackXA
+		if ended != nil {
+			roll = s.rollbackEnded // which the client would see in SHOW WARNINGS
+		}
+		if err := roll(xa); err != nil {
+			return true, s.lost(err)
+		}
+		return true, nil
+	}
+	if ended != nil {
+		err = s.notPrepared(xa, ended)
+	} else {
+		err = s.commitPrepared(xa)
+	}
+	return s.answerHeld(mark, err)
+}
+
+// autocommitFile is autocommit for a statement that asks the client for a file.
+func (s *session) autocommitFile(c call) (bool, error) {
+	xa, err := s.beginAutocommit()
+	if err != nil {
+		return true, s.failWith(err)
+	}
+	if err := s.ask(openTransaction, "XA START "+xa.XID()); err != nil {
+		return true, s.lost(err)
+	}
+	s.client.Hold = true
+	if err := s.send(c.payload); err != nil {
+		return true, s.lost(err)
+	}
+	// Nothing stays collected when the file is asked for; the answer begins where the client's packets end.
+	if err := s.client.Flush(); err != nil {
+		return true, err
+	}
+	r, err := s.relayResults(shape{more: c.more, outside: true})
+	if err != nil {
 		return true, s.lost(err)
 	}
 	if r.err != nil {
@@ -346,7 +409,39 @@ func (s *session) autocommit(c call) (bool, error) {
 		}
 		return true, nil
 	}
-	if err := s.commit(); err != nil {
+	return s.answerHeld(s.client.LastPacket(), s.commit())
+}
+
+func (s *session) beginAutocommit() (*appliers.Transaction, error) {
+	s.nextAccess = statement.AccessDefault
+	xa, err := s.beginXA()
+	if err == nil {
+		s.tx = &transaction{xa: xa, wrote: true}
+	}
+	return xa, err
+}
+
+// sendAll sends a command between statements of this node's own.
+func (s *session) sendAll(before []string, payload []byte, behind []string) error {
+	for _, text := range before {
+		if err := s.backend.Query(text); err != nil {
+			return err
+		}
+	}
+	if err := s.backend.Command(payload); err != nil {
+		return err
+	}
+	for _, text := range behind {
+		if err := s.backend.Query(text); err != nil {
+			return err
+		}
+	}
+	return s.backend.Flush()
+}
+
+// answerHeld lets the answer go that stands behind mark, or puts the error in its place.
+func (s *session) answerHeld(mark wire.Mark, err error) (bool, error) {
+	if err != nil {
 		s.client.Rewind(mark)
 		return true, s.failWith(err)
 	}

@@ -32,9 +32,10 @@ type Conn struct {
 	// BeforeFlush is asked, once, before anything of what was collected is written. Its error is Flush's.
 	BeforeFlush func() error
 
-	in  *bufio.Reader
-	buf []byte
-	out []byte
+	in   *bufio.Reader
+	buf  []byte
+	out  []byte
+	last Mark
 }
 
 // NewConn returns a Conn over c, which it owns.
@@ -91,6 +92,7 @@ func (c *Conn) fill(size int) error {
 
 // WritePacket collects a packet, in several where it is too long for one.
 func (c *Conn) WritePacket(payload []byte) error {
+	c.last = c.Mark()
 	for {
 		n := min(len(payload), MaxPayload)
 		c.out = append(c.out, byte(n), byte(n>>8), byte(n>>16), c.Seq)
@@ -128,6 +130,9 @@ type Mark struct {
 
 // Mark returns the present place. It stays good for as long as nothing is flushed.
 func (c *Conn) Mark() Mark { return Mark{len(c.out), c.Seq} }
+
+// LastPacket returns the place before the packet that was collected last.
+func (c *Conn) LastPacket() Mark { return c.last }
 
 // Rewind forgets what was collected after m.
 func (c *Conn) Rewind(m Mark) { c.out, c.Seq = c.out[:min(m.at, len(c.out))], m.seq }
