@@ -229,8 +229,8 @@ func (l *lexer) variable() token {
 		return token{kind: tokenOther, text: "@", start: start, end: l.pos}
 	}
 	var name token
-	switch c := l.text[l.pos]; {
-	case c == '\'' || c == '"' || c == '`':
+	switch c := l.text[l.pos]; c {
+	case '\'', '"', '`':
 		name = l.quoted(tokenQuoted, c)
 		if name.kind == tokenBad {
 			return name

@@ -3,6 +3,7 @@ package statement
 // Kind says how a statement is to be executed.
 type Kind uint8
 
+// The kinds.
 const (
 	// Refused is not executed. Statement.Reason says why.
 	Refused Kind = iota
@@ -21,7 +22,7 @@ const (
 	Temporary
 	// DDL changes the schema, accounts or privileges, and commits what is open before it.
 	DDL
-	// Begin, Commit and Rollback are about the whole transaction.
+	// Begin is about the whole transaction, as are Commit and Rollback.
 	Begin
 	Commit
 	Rollback
@@ -33,7 +34,8 @@ const (
 	SetTransaction
 	// Use chooses the default database, Statement.Name.
 	Use
-	// Prepare, Execute and Deallocate are about prepared statements in SQL text: see Statement.Name, Text and Variable.
+	// Prepare is about prepared statements in SQL text, as are Execute and Deallocate: see Statement.Name, Text and
+	// Variable.
 	Prepare
 	Execute
 	Deallocate
@@ -55,6 +57,7 @@ func (k Kind) String() string { return kindNames[k] }
 // Access says whether a transaction may write.
 type Access uint8
 
+// What a transaction, or the next ones of a session, may do.
 const (
 	AccessDefault Access = iota
 	ReadOnly
