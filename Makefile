@@ -21,7 +21,7 @@ CONCURRENT := ./raft/... ./appliers/... ./proxy/...
 FUZZTIME ?= 10s
 
 .DEFAULT_GOAL := help
-.PHONY: help build run run-redis run-mysql test test-race lint fuzz bench dist generate clean deps
+.PHONY: help build run run-redis run-mysql certs test test-race lint fuzz bench dist generate clean deps
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ dist: ## Package the programs as dist/nexus-VERSION-GOOS-GOARCH.tar.gz (make GOO
 	tar -C dist -czf dist/$$name.tar.gz $$name; \
 	rm -rf dist/$$name; \
 	echo dist/$$name.tar.gz
+
+certs: ## Make certificates for trying out TLS in certs/ (make certs HOSTS="10.0.0.1 db.example")
+	$(GO) run ./integration/makecerts -dir certs $(HOSTS)
 
 generate: ## Generate the code of the gRPC service from its .proto
 	proxy/admin/nexuspb/generate.sh

@@ -22,6 +22,8 @@ type Config struct {
 	DataDir string
 	// Bind is the host or address on which the port of NodeURL is opened. Empty: the host of NodeURL.
 	Bind string
+	// TLS protects what goes between members. Node URLs are https then, on all members alike.
+	TLS *TLSFiles
 
 	// Store is the backend; Sequencer may be nil.
 	Store     Store
@@ -88,7 +90,12 @@ func (c *Config) Validate() error {
 	if c.DataDir == "" {
 		return errors.New("config: DataDir is empty, want a directory of this node's own")
 	}
-	if _, err := ParseNodeURL(c.NodeURL); err != nil {
+	if c.TLS != nil {
+		if err := c.TLS.validate(); err != nil {
+			return fmt.Errorf("config: TLS: %w", err)
+		}
+	}
+	if err := c.checkURL(c.NodeURL); err != nil {
 		return fmt.Errorf("config: NodeURL: %w", err)
 	}
 	if len(c.ClusterURLs) == 0 {
@@ -96,7 +103,7 @@ func (c *Config) Validate() error {
 	}
 	seen := make(map[string]bool)
 	for _, u := range c.ClusterURLs {
-		if _, err := ParseNodeURL(u); err != nil {
+		if err := c.checkURL(u); err != nil {
 			return fmt.Errorf("config: ClusterURLs: %w", err)
 		}
 		if seen[u] {
@@ -133,18 +140,32 @@ func (c *Config) Validate() error {
 	return nil
 }
 
+// checkURL checks a node URL, whose scheme says whether the node uses TLS, as all of a cluster do.
+func (c *Config) checkURL(s string) error {
+	u, err := ParseNodeURL(s)
+	switch {
+	case err != nil:
+		return err
+	case c.TLS != nil && u.Scheme != "https":
+		return fmt.Errorf("%q is a URL without TLS, want https://%s, since the nodes have certificates", s, u.Host)
+	case c.TLS == nil && u.Scheme == "https":
+		return fmt.Errorf("%q is a URL with TLS, want http://%s, or certificates for the nodes", s, u.Host)
+	}
+	return nil
+}
+
 // ElectionTimeout is the time without a leader after which a member starts an election, before randomization.
 func (c *Config) ElectionTimeout() time.Duration {
 	return time.Duration(c.ElectionTicks) * c.Tick
 }
 
-// ParseNodeURL checks that s is a node URL: http, a host, a port and nothing else.
+// ParseNodeURL checks that s is a node URL: http (https where the nodes use TLS), a host, a port and nothing else.
 func ParseNodeURL(s string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	if err != nil {
 		return nil, fmt.Errorf("%q is not a URL, want http://host:port: %w", s, err)
 	}
-	if u.Scheme != "http" || u.Hostname() == "" || u.Port() == "" || (u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.User != nil {
+	if u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.Port() == "" || (u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.User != nil {
 		return nil, fmt.Errorf("%q is not a node URL, want http://host:port", s)
 	}
 	return u, nil

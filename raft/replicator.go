@@ -3,6 +3,7 @@ package raft
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -52,6 +53,7 @@ type Replicator struct {
 	lock       *os.File
 	disk       *diskLog
 	transport  *transport
+	tls        peerTLS
 	server     *http.Server
 	client     *http.Client
 	membership *memberSet
@@ -108,9 +110,14 @@ func New(cfg Config) (*Replicator, error) {
 	if _, err := rand.Read(seed[:]); err != nil {
 		return nil, fmt.Errorf("draw a random number: %w", err)
 	}
+	certificates, err := loadPeerTLS(cfg.TLS, newZap(cfg.Logger))
+	if err != nil {
+		return nil, err
+	}
 	r := &Replicator{
 		cfg:        cfg,
 		log:        cfg.Logger,
+		tls:        certificates,
 		mail:       newMailbox(),
 		failed:     make(chan struct{}),
 		running:    make(chan struct{}),
@@ -124,6 +131,7 @@ func New(cfg Config) (*Replicator, error) {
 			MaxIdleConnsPerHost: 2 * maxForwards,
 			IdleConnTimeout:     time.Minute,
 			DisableCompression:  true,
+			TLSClientConfig:     certificates.client,
 		}},
 	}
 	// Numbers of an earlier run of this node may still come out of the log.
@@ -184,7 +192,7 @@ func (r *Replicator) start(ctx context.Context) error {
 	if err := r.checkHeld(position); err != nil {
 		return err
 	}
-	if r.transport, err = newTransport(r.identity, r.disk.snapshots.files, inbound{r}, lg); err != nil {
+	if r.transport, err = newTransport(r.identity, r.tls.info, r.disk.snapshots.files, inbound{r}, lg); err != nil {
 		return err
 	}
 	if err := r.beginMembership(); err != nil {
@@ -305,6 +313,9 @@ func (r *Replicator) listen() error {
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
 		return fmt.Errorf("listen on %s for node URL %s: %w", addr, r.cfg.NodeURL, err)
+	}
+	if r.tls.server != nil {
+		ln = tls.NewListener(ln, r.tls.server)
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+pathIdentity, r.serveIdentity)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"sync"
 
+	tlsinfo "go.etcd.io/etcd/client/pkg/v3/transport"
 	"go.etcd.io/etcd/client/pkg/v3/types"
 	etcdraft "go.etcd.io/etcd/raft/v3"
 	"go.etcd.io/etcd/raft/v3/raftpb"
@@ -26,10 +27,11 @@ type transport struct {
 	peers map[uint64]bool
 }
 
-func newTransport(id identity, files *snap.Snapshotter, node rafthttp.Raft, lg *zap.Logger) (*transport, error) {
+func newTransport(id identity, certificates tlsinfo.TLSInfo, files *snap.Snapshotter, node rafthttp.Raft, lg *zap.Logger) (*transport, error) {
 	t := &transport{errors: make(chan error, 1), peers: make(map[uint64]bool)}
 	t.http = &rafthttp.Transport{
 		Logger:      lg,
+		TLSInfo:     certificates,
 		ID:          types.ID(id.ID),
 		ClusterID:   types.ID(id.Cluster),
 		Raft:        node,

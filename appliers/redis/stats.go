@@ -1,6 +1,10 @@
 package redis
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 // Stats counts since the start of the process.
 type Stats struct {
@@ -25,5 +29,45 @@ func (b *Backend) Stats() Stats {
 		Reconnects: b.stats.reconnects.Load(),
 		Reads:      b.stats.reads.Load(),
 		Deadlines:  uint64(b.size.Load()),
+	}
+}
+
+// Collector returns the metrics of the backend.
+func (b *Backend) Collector() prometheus.Collector { return collector{b} }
+
+type collector struct{ b *Backend }
+
+var (
+	descUp         = prometheus.NewDesc("nexus_backend_up", "1 while the redis-server can be used, as far as was noticed.", nil, nil)
+	descEntries    = prometheus.NewDesc("nexus_backend_entries_total", "Log entries applied to the redis-server.", nil, nil)
+	descCommands   = prometheus.NewDesc("nexus_backend_commands_total", "Commands and transactions applied to the redis-server.", nil, nil)
+	descExecs      = prometheus.NewDesc("nexus_backend_execs_total", "Transactions in which entries were applied to the redis-server.", nil, nil)
+	descReconnects = prometheus.NewDesc("nexus_backend_reconnects_total", "How often the connection for entries was made again.", nil, nil)
+	descReads      = prometheus.NewDesc("nexus_backend_reads_total", "Requests with reads to the redis-server.", nil, nil)
+	descDeadlines  = prometheus.NewDesc("nexus_backend_deadlines", "Keys that have an expiry time.", nil, nil)
+)
+
+func (c collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{descUp, descEntries, descCommands, descExecs, descReconnects, descReads, descDeadlines} {
+		ch <- d
+	}
+}
+
+func (c collector) Collect(ch chan<- prometheus.Metric) {
+	st := c.b.Stats()
+	up := 1.0
+	if c.b.Healthy() != nil {
+		up = 0
+	}
+	ch <- prometheus.MustNewConstMetric(descUp, prometheus.GaugeValue, up)
+	ch <- prometheus.MustNewConstMetric(descDeadlines, prometheus.GaugeValue, float64(st.Deadlines))
+	for _, m := range []struct {
+		desc  *prometheus.Desc
+		value uint64
+	}{
+		{descEntries, st.Entries}, {descCommands, st.Commands}, {descExecs, st.Execs}, {descReconnects, st.Reconnects},
+		{descReads, st.Reads},
+	} {
+		ch <- prometheus.MustNewConstMetric(m.desc, prometheus.CounterValue, float64(m.value))
 	}
 }

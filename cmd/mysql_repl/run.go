@@ -128,10 +128,10 @@ func build(opts *options, log *slog.Logger) (*node, error) {
 		proxy:      clients,
 		admin:      operators,
 		http: admin.NewHTTP(admin.HTTPConfig{
-			Node:   replicator,
-			Build:  admin.Build{Version: version, Commit: commit, Date: date},
-			Extra:  []prometheus.Collector{proxy.NewCollector(clients, backend)},
-			Logger: adminCfg.Logger,
+			Node:       replicator,
+			Build:      admin.Build{Version: version, Commit: commit, Date: date},
+			Collectors: []prometheus.Collector{proxy.NewCollector(clients, backend)},
+			Logger:     adminCfg.Logger,
 		}),
 	}, nil
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nexus-replication/nexus/cmd/internal/security"
 	"github.com/nexus-replication/nexus/cmd/internal/settings"
 	"github.com/nexus-replication/nexus/raft"
 )
@@ -37,6 +38,7 @@ type options struct {
 	metricsPort int
 
 	proxyPassword string
+	security      security.Options
 
 	redisHost     string
 	redisPort     int
@@ -103,6 +105,7 @@ func (o *options) settings() *settings.Set {
 		settings.Setting{Name: "metricsPort", Value: settings.OptionalPort(&o.metricsPort), Default: "auto, which is 200 above the port of the node URL: 9221 for 9021",
 			Usage: "Port for /metrics, /livez and /readyz over HTTP; 0 for none."},
 	)
+	o.security.Declare(s)
 	s.Group("The redis-server behind this node, which nobody else may write to",
 		settings.Setting{Name: "redisHost", Value: settings.Text(&o.redisHost, "HOST", notEmpty), Usage: "Its host."},
 		settings.Setting{Name: "redisPort", Value: settings.Port(&o.redisPort), Usage: "Its port."},
@@ -149,7 +152,7 @@ func (o *options) complete() error {
 	}
 	node, err := url.Parse(o.nodeURL)
 	if err != nil {
-		return usageError("nexus-node-url", err.Error(), "want http://host:port")
+		return usageError("nexus-node-url", err.Error(), "want http://host:port, or https://host:port")
 	}
 	if err := o.checkReachable(node); err != nil {
 		return err
@@ -162,7 +165,27 @@ func (o *options) complete() error {
 	}
 	o.proxyPort = autoPort(o.proxyPort, node.Port(), -2020, 7001)
 	o.metricsPort = autoPort(o.metricsPort, node.Port(), 200, 9221)
-	return o.checkPorts(node)
+	if err := o.checkPorts(node); err != nil {
+		return err
+	}
+	return o.checkSecurity(node)
+}
+
+// checkSecurity refuses what would let in anybody by mistake.
+func (o *options) checkSecurity(node *url.URL) error {
+	err := o.security.Check(security.Listening{Bind: o.bind, Proxy: o.proxyPort != 0, ClientsKnown: o.proxyPassword != ""})
+	if err != nil {
+		return fmt.Errorf("redis_repl: %w", err)
+	}
+	scheme := "http"
+	if o.security.PeerFiles() != nil {
+		scheme = "https"
+	}
+	if node.Scheme != scheme {
+		return usageError("nexus-node-url", fmt.Sprintf("%q", o.nodeURL),
+			fmt.Sprintf("want %s://%s: URLs are https with -nexus-peer-cert, http without", scheme, node.Host))
+	}
+	return nil
 }
 
 // autoPort lets several nodes share a machine though only their node URLs differ: the predecessor's nodes had no other
@@ -180,9 +203,8 @@ func autoPort(port int, nodePort string, offset, fallback int) int {
 
 // checkReachable refuses a node that would listen where the others, going by its node URL, cannot reach it.
 func (o *options) checkReachable(node *url.URL) error {
-	at, on := net.ParseIP(node.Hostname()), net.ParseIP(o.bind)
-	loopback := o.bind == "localhost" || (on != nil && on.IsLoopback())
-	if at != nil && !at.IsLoopback() && loopback {
+	at := net.ParseIP(node.Hostname())
+	if at != nil && !at.IsLoopback() && security.IsLoopback(o.bind) {
 		return usageError("bind", fmt.Sprintf("%q cannot be reached at the -nexus-node-url %s", o.bind, o.nodeURL),
 			fmt.Sprintf("want %s, or 0.0.0.0 for all addresses", node.Hostname()))
 	}

@@ -10,9 +10,13 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/prometheus/client_golang/prometheus"
+
 	appliers "github.com/nexus-replication/nexus/appliers/redis"
 	"github.com/nexus-replication/nexus/proxy/admin"
 	proxy "github.com/nexus-replication/nexus/proxy/redis"
+	"github.com/nexus-replication/nexus/proxy/redis/guard"
 	"github.com/nexus-replication/nexus/raft"
 )
 
@@ -21,6 +25,8 @@ import (
 const (
 	stopTimeout  = 10 * time.Second
 	drainTimeout = 5 * time.Second
+	// handshakeTimeout is what a client may take for the TLS handshake.
+	handshakeTimeout = 10 * time.Second
 )
 
 // node is all the parts of a running node.
@@ -46,9 +52,16 @@ func run(ctx context.Context, opts *options, log *slog.Logger) error {
 	if err := restoreBackup(opts, log); err != nil {
 		return err
 	}
+	clientTLS, err := opts.security.Proxy.Server()
+	if err != nil {
+		return err
+	}
 	open, err := listen(opts)
 	if err != nil {
 		return err
+	}
+	if open.proxy != nil && clientTLS != nil {
+		open.proxy = guard.NewTLSListener(open.proxy, clientTLS, handshakeTimeout)
 	}
 	log.Info("starting", "version", version, "node", opts.nodeURL, "data", opts.dataDir,
 		"backend", net.JoinHostPort(opts.redisHost, strconv.Itoa(opts.redisPort)))
@@ -72,10 +85,12 @@ func run(ctx context.Context, opts *options, log *slog.Logger) error {
 	cancelStart()
 	<-started // Start may not run beside Stop.
 	if err == nil && startErr == nil && ctx.Err() == nil {
+		n.notify(daemon.SdNotifyReady)
 		log.Info("running", "proxyPort", opts.proxyPort, "grpcPort", opts.grpcPort, "metricsPort", opts.metricsPort)
 		err = n.watch(ctx, failed)
 	}
 	if ctx.Err() != nil {
+		n.notify(daemon.SdNotifyStopping)
 		log.Info("stopping")
 		err = nil // Starting may have been broken off by the signal.
 	}
@@ -84,6 +99,8 @@ func run(ctx context.Context, opts *options, log *slog.Logger) error {
 
 // build makes all parts. Nothing is opened yet.
 func build(opts *options, log *slog.Logger) (*node, error) {
+	events := admin.NewEvents(log.Handler())
+	log = slog.New(events)
 	backend, err := newBackend(opts, log)
 	if err != nil {
 		return nil, err
@@ -112,6 +129,10 @@ func build(opts *options, log *slog.Logger) (*node, error) {
 	adminCfg.Datastore = proxy.NewScripts(replicator, backend, proxy.ScriptsConfig{Databases: databases, ReservedDB: opts.metadataDB})
 	adminCfg.Version = version
 	adminCfg.Timeout = opts.timeout
+	adminCfg.Tokens = admin.Tokens{Admin: opts.security.AdminToken, Read: opts.security.ReadToken}
+	if adminCfg.TLS, err = opts.security.GRPC.Server(); err != nil {
+		return nil, err
+	}
 	adminCfg.Logger = log.With("part", "admin")
 	operators, err := admin.New(adminCfg)
 	if err != nil {
@@ -125,9 +146,11 @@ func build(opts *options, log *slog.Logger) (*node, error) {
 		proxy:      clients,
 		admin:      operators,
 		http: admin.NewHTTP(admin.HTTPConfig{
-			Node:   replicator,
-			Build:  admin.Build{Version: version, Commit: commit, Date: date},
-			Logger: adminCfg.Logger,
+			Node:       replicator,
+			Build:      admin.Build{Version: version, Commit: commit, Date: date},
+			Collectors: []prometheus.Collector{clients.Collector(), backend.Collector()},
+			Events:     events,
+			Logger:     adminCfg.Logger,
 		}),
 	}, nil
 }
@@ -148,6 +171,7 @@ func raftConfig(opts *options, backend raft.Store, log *slog.Logger) raft.Config
 	cfg.NodeURL, cfg.ClusterURLs = opts.nodeURL, opts.clusterURLs
 	cfg.DataDir, cfg.Bind = opts.dataDir, opts.bind
 	cfg.Store = backend
+	cfg.TLS = opts.security.PeerFiles()
 	cfg.LeaseReads = opts.leaseReads
 	cfg.Timeout = opts.timeout
 	cfg.SnapshotCount = opts.snapshotCount
@@ -230,6 +254,13 @@ func (n *node) stop() error {
 		return fmt.Errorf("stop: %w", err)
 	}
 	return nil
+}
+
+// notify tells systemd, where it has started this process.
+func (n *node) notify(state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		n.log.Warn("systemd could not be told", "state", state, "err", err)
+	}
 }
 
 // warn notes what did not end by itself: clients that are cut off are no failure of the node.

@@ -20,6 +20,8 @@ type command struct {
 	// args are those of the verb.
 	args []string
 
+	// access is how the node knows the caller, and the caller the node.
+	access  access
 	json    bool
 	force   bool
 	timeout time.Duration
@@ -36,6 +38,7 @@ func parse(args []string) (*command, error) {
 	fs.BoolVar(&c.json, "json", false, "")
 	fs.BoolVar(&c.force, "force", false, "")
 	fs.DurationVar(&c.timeout, "timeout", time.Minute, "")
+	c.access.declare(fs)
 	fs.BoolVar(&c.help, "h", false, "")
 	fs.BoolVar(&c.help, "help", false, "")
 	fs.BoolVar(&c.version, "version", false, "")
@@ -234,6 +237,7 @@ func helpFor(v *verb) string {
 		"  -json          print JSON\n" +
 		"  -force         remove a node even if the rest is no majority\n" +
 		"  -timeout TIME  give up after this time (" + patience + ")\n" +
+		accessHelp +
 		"  -version       print the version\n" +
 		"  -h             print this\n" +
 		"\nExit status: 0 done, 1 failed, 2 wrong usage.\n")

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -14,7 +15,6 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
 	"github.com/nexus-replication/nexus/proxy/admin"
@@ -44,10 +44,12 @@ func (c *command) run(ctx context.Context, out, progress io.Writer) error {
 	if err := c.reach(ctx); err != nil {
 		return err
 	}
-	conn, err := grpc.NewClient("passthrough:///"+c.addr,
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDisableRetry(),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxReply)))
+	options, err := c.access.dialOptions(os.Getenv)
+	if err != nil {
+		return err
+	}
+	options = append(options, grpc.WithDisableRetry(), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxReply)))
+	conn, err := grpc.NewClient("passthrough:///"+c.addr, options...)
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.addr, err)
 	}
@@ -79,6 +81,9 @@ func describe(err error, change bool) error {
 		if info, ok := d.(*errdetails.ErrorInfo); ok && info.GetDomain() == admin.ErrorDomain {
 			return errors.New(st.Message())
 		}
+	}
+	if c := st.Code(); c == codes.Unauthenticated || c == codes.PermissionDenied {
+		return errors.New(st.Message())
 	}
 	if change {
 		return fmt.Errorf("outcome unknown: no answer from the node: %s", st.Message())

@@ -18,8 +18,10 @@ import (
 type HTTPConfig struct {
 	Node  Node
 	Build Build
-	// Extra are metrics beside those of the node.
-	Extra  []prometheus.Collector
+	// Collectors have the metrics of the other parts of the program.
+	Collectors []prometheus.Collector
+	// Events are shown on the status page; may be nil.
+	Events *Events
 	Logger *slog.Logger
 }
 
@@ -61,8 +63,10 @@ func (s *HTTPServer) Close(ctx context.Context) error {
 }
 
 func newHandler(cfg HTTPConfig) http.Handler {
+	registry := newRegistry(cfg.Node, cfg.Build)
+	registry.MustRegister(cfg.Collectors...)
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(newRegistry(cfg.Node, cfg.Build, cfg.Extra...), promhttp.HandlerOpts{
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{
 		MaxRequestsInFlight: 8,
 		Timeout:             20 * time.Second,
 	}))
@@ -76,12 +80,9 @@ func newHandler(cfg HTTPConfig) http.Handler {
 		}
 		answer(w, http.StatusOK, "ok")
 	})
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		st := cfg.Node.Status()
-		answer(w, http.StatusOK, fmt.Sprintf("Nexus %s, node %x (%s) of cluster %q\n\n"+
-			"/metrics  for Prometheus\n/livez    200 while the process runs\n/readyz   200 while reads and writes are served, 503 with the reason otherwise",
-			cfg.Build.Version, st.ID, st.Role, st.ClusterName))
-	})
+	page := &statusPage{cfg: cfg, registry: registry}
+	mux.HandleFunc("GET /{$}", page.serveHTML)
+	mux.HandleFunc("GET /status.json", page.serveJSON)
 	return mux
 }
 

@@ -52,7 +52,7 @@ func TestHTTPEndpoints(t *testing.T) {
 	node := newFakeNode()
 	base := "http://" + startHTTP(t, node)
 	for path, want := range map[string]string{
-		"/livez": "ok\n", "/readyz": "ok\n", "/": "/metrics ",
+		"/livez": "ok\n", "/readyz": "ok\n", "/": `href="/metrics"`,
 	} {
 		if code, body := get(t, base+path); code != http.StatusOK || !strings.Contains(body, want) {
 			t.Errorf("%s: %d %q", path, code, body)

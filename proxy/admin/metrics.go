@@ -15,7 +15,7 @@ type Build struct {
 // roles are the values of raft.Status.Role: nexus_raft_role has a series for each, so that a query can name them all.
 var roles = []string{"starting", "joining", "follower", "candidate", "leader", "learner", "removed", "stopped", "failed"}
 
-func newRegistry(node Node, build Build, extra ...prometheus.Collector) *prometheus.Registry {
+func newRegistry(node Node, build Build) *prometheus.Registry {
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name:        "nexus_build_info",
 		Help:        "1, with the version of the program as labels.",
@@ -29,7 +29,6 @@ func newRegistry(node Node, build Build, extra ...prometheus.Collector) *prometh
 		info,
 		newRaftCollector(node),
 	)
-	r.MustRegister(extra...)
 	return r
 }
 

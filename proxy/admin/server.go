@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
@@ -52,7 +54,10 @@ type Config struct {
 	MemberTimeout time.Duration
 	// MaxRequestBytes bounds one request.
 	MaxRequestBytes int
-	Logger          *slog.Logger
+	// TLS of the port, or nil. Tokens that callers must show.
+	TLS    *tls.Config
+	Tokens Tokens
+	Logger *slog.Logger
 }
 
 // NewConfig returns the defaults, to be completed with Node and Datastore.
@@ -95,13 +100,20 @@ func New(cfg Config) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	g := grpc.NewServer(
+	opts := []grpc.ServerOption{
 		grpc.MaxRecvMsgSize(cfg.MaxRequestBytes),
 		grpc.MaxConcurrentStreams(256),
-		grpc.ConnectionTimeout(10*time.Second),
+		grpc.ConnectionTimeout(10 * time.Second),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
-	)
+	}
+	if cfg.TLS != nil {
+		opts = append(opts, grpc.Creds(credentials.NewTLS(cfg.TLS)))
+	}
+	if cfg.Tokens.Admin != "" {
+		opts = append(opts, newGate(cfg.Tokens).options()...)
+	}
+	g := grpc.NewServer(opts...)
 	h := &healthServer{node: cfg.Node, interval: time.Second, closed: make(chan struct{})}
 	nexuspb.RegisterNexusServer(g, &service{cfg: cfg})
 	healthpb.RegisterHealthServer(g, h)

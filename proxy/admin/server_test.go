@@ -89,7 +89,7 @@ func TestServerMembers(t *testing.T) {
 	if err != nil || lines(list.GetMembers()) != "4c8e64e91e16db7c 9024\na10202ab0eac4801 9021 leader\nf3fd5b0446cc7033 9023" {
 		t.Fatalf("remove: %v\n%s", err, lines(list.GetMembers()))
 	}
-	for _, url := range []string{"", "127.0.0.1:9024", "http://127.0.0.1", "https://127.0.0.1:1"} {
+	for _, url := range []string{"", "127.0.0.1:9024", "http://127.0.0.1", "ftp://127.0.0.1:1"} {
 		if _, err := c.AddNode(ctx, &nexuspb.AddNodeRequest{Url: url}); status.Code(err) != codes.InvalidArgument {
 			t.Errorf("add %q: %v", url, err)
 		}

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"strings"
+	"time"
 
 	"github.com/tidwall/redcon"
 
@@ -23,6 +24,7 @@ func (s *session) run(cmd redcon.Command) {
 	d := s.srv.table.Lookup(cmd.Args, s.srv.policyContext)
 	if d.Spec != nil {
 		s.lastCommand.Store(d.Spec)
+		s.srv.metrics.count(d.Spec)
 	}
 	if s.multi != nil || !s.authenticated || d.Err != "" || d.Policy == policy.Local {
 		s.endPhase()
@@ -53,9 +55,13 @@ func (s *session) endPhase() {
 	s.phase = phaseNone
 	switch p {
 	case phaseReads:
+		begin := time.Now()
 		s.runReads()
+		s.srv.metrics.reads.Observe(time.Since(begin).Seconds())
 	case phaseWrites:
+		begin := time.Now()
 		s.runWrites()
+		s.srv.metrics.writes.Observe(time.Since(begin).Seconds())
 	}
 	s.flushLarge()
 }

@@ -4,6 +4,9 @@ import (
 	"errors"
 	"sync/atomic"
 
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/nexus-replication/nexus/proxy/redis/policy"
 	"github.com/nexus-replication/nexus/raft"
 )
 
@@ -23,7 +26,33 @@ type Stats struct {
 
 type metrics struct {
 	panics, notDone, unknown, other atomic.Uint64
+	// commands counts by Spec.Index.
+	commands []atomic.Uint64
+	// reads and writes time phases: from the moment at which their commands are handed on to that at which the last is
+	// answered.
+	reads, writes prometheus.Histogram
 }
+
+// phaseBuckets are bounds in seconds, from a read under a lease to a request that is given up.
+var phaseBuckets = []float64{
+	.00005, .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10,
+}
+
+func newMetrics(commands int) metrics {
+	phase := func(kind, help string) prometheus.Histogram {
+		return prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "nexus_redis_" + kind + "_seconds", Help: help, Buckets: phaseBuckets,
+		})
+	}
+	return metrics{
+		commands: make([]atomic.Uint64, commands),
+		reads:    phase("reads", "How long reads of clients took; those of a pipeline that go out together count once."),
+		writes:   phase("writes", "How long writes of clients took; those of a pipeline that go out together count once."),
+	}
+}
+
+// count counts a command.
+func (m *metrics) count(spec *policy.Spec) { m.commands[spec.Index].Add(1) }
 
 // failed counts an error from below.
 func (m *metrics) failed(err error) {

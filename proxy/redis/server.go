@@ -102,6 +102,7 @@ func New(cfg Config, rep Replicator, b Backend) (*Server, error) {
 		policyContext: policy.Context{Databases: cfg.Databases, ReservedDB: cfg.ReservedDB},
 		locals:        make(map[*policy.Spec]localCommand),
 		deadlines:     deadlineEffects(table),
+		metrics:       newMetrics(len(table.Specs())),
 		drained:       make(chan struct{}),
 		sessions:      make(map[*session]struct{}),
 		gone:          make(chan struct{}),

@@ -3,7 +3,6 @@ package statement
 // Kind says how a statement is to be executed.
 type Kind uint8
 
-// The kinds.
 const (
 	// Refused is not executed. Statement.Reason says why.
 	Refused Kind = iota
@@ -22,9 +21,11 @@ const (
 	Temporary
 	// DDL changes the schema, accounts or privileges, and commits what is open before it.
 	DDL
-	// Begin is about the whole transaction, as are Commit and Rollback.
+	// Begin starts a transaction, which ends the one before it.
 	Begin
+	// Commit ends a transaction, or does nothing outside of one.
 	Commit
+	// Rollback ends a transaction, or does nothing outside of one.
 	Rollback
 	// Savepoint is SAVEPOINT, ROLLBACK TO or RELEASE SAVEPOINT.
 	Savepoint
@@ -34,10 +35,11 @@ const (
 	SetTransaction
 	// Use chooses the default database, Statement.Name.
 	Use
-	// Prepare is about prepared statements in SQL text, as are Execute and Deallocate: see Statement.Name, Text and
-	// Variable.
+	// Prepare makes a prepared statement in SQL text: see Statement.Name, Text and Variable.
 	Prepare
+	// Execute runs the prepared statement called Statement.Name, or Statement.Text, or what Statement.Variable holds.
 	Execute
+	// Deallocate forgets a prepared statement.
 	Deallocate
 	// Kill ends the connection or query called Statement.Target.
 	Kill
@@ -57,10 +59,12 @@ func (k Kind) String() string { return kindNames[k] }
 // Access says whether a transaction may write.
 type Access uint8
 
-// What a transaction, or the next ones of a session, may do.
 const (
+	// AccessDefault is what the session says.
 	AccessDefault Access = iota
+	// ReadOnly refuses writes.
 	ReadOnly
+	// ReadWrite allows them.
 	ReadWrite
 )
 

@@ -31,6 +31,7 @@ func NewTable() *Table {
 		if s.Policy == Refused && s.reply == "" {
 			s.reply = refusal(s.Name, s.Note)
 		}
+		s.Index = len(t.specs)
 		t.specs = append(t.specs, &s)
 		if parent, sub, ok := cutName(s.Name); ok {
 			t.commands[parent].subs[sub] = &s

@@ -1,0 +1,163 @@
+package security
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+
+	"go.etcd.io/etcd/client/pkg/v3/transport"
+
+	"github.com/nexus-replication/nexus/cmd/internal/settings"
+	"github.com/nexus-replication/nexus/raft"
+)
+
+// Options are the settings.
+type Options struct {
+	Peers    Files // between nodes
+	Proxy    Files // for clients of the database
+	GRPC     Files // for operators
+	Insecure bool
+
+	// AdminToken lets its bearer do anything over gRPC, ReadToken only look.
+	AdminToken, ReadToken string
+}
+
+// Files are PEM files.
+type Files struct {
+	// Cert and Key are read anew for each connection.
+	Cert, Key string
+	// CA has signed the certificates that the other side must show. Empty: none is asked for.
+	CA string
+}
+
+// Declare adds the settings to s.
+func (o *Options) Declare(s *settings.Set) {
+	file := func(name string, value *string, usage string) settings.Setting {
+		return settings.Setting{Name: name, Value: settings.String(value), Usage: usage}
+	}
+	s.Group("Who may come; certificates and keys are PEM files, and are read again for each connection",
+		file("nexus-peer-cert", &o.Peers.Cert, "Certificate of this node, for servers and for clients, with the host of its node URL. Node URLs are https then."),
+		file("nexus-peer-key", &o.Peers.Key, "Its key."),
+		file("nexus-peer-ca", &o.Peers.CA, "Certificate of the authority that has signed those of all nodes."),
+		file("proxyCert", &o.Proxy.Cert, "Certificate for database clients, who must use TLS then."),
+		file("proxyKey", &o.Proxy.Key, "Its key."),
+		file("proxyCA", &o.Proxy.CA, "Certificate of the authority of database clients, who must show a certificate then."),
+		file("grpcCert", &o.GRPC.Cert, "Certificate for operators, who must use TLS then: repl -tls-ca."),
+		file("grpcKey", &o.GRPC.Key, "Its key."),
+		file("grpcCA", &o.GRPC.CA, "Certificate of the authority of operators, who must show a certificate then."),
+		settings.Setting{Name: "grpcToken", Value: settings.String(&o.AdminToken), Secret: true,
+			Usage: "Token that lets its bearer do anything over gRPC; without one, whoever reaches the port may."},
+		settings.Setting{Name: "grpcReadToken", Value: settings.String(&o.ReadToken), Secret: true,
+			Usage: "Token that lets its bearer look, but change nothing; needs -grpcToken."},
+		settings.Setting{Name: "insecure", Value: settings.Bool(&o.Insecure),
+			Usage: "Open ports beyond this machine also where anybody who reaches them may come in."},
+	)
+}
+
+// Listening says what a node opens and how its clients are known, for Check.
+type Listening struct {
+	Bind string
+	// Proxy is false where no clients are served. ClientsKnown is true where they must give a password.
+	Proxy, ClientsKnown bool
+}
+
+// Error names the setting that is wrong.
+type Error struct{ Setting, Problem, Want string }
+
+func (e *Error) Error() string {
+	return fmt.Sprintf("flag -%s %s, want %s", e.Setting, e.Problem, e.Want)
+}
+
+// Check reports what does not go together, as an *Error.
+func (o *Options) Check(l Listening) error {
+	for name, f := range map[string]*Files{"nexus-peer-": &o.Peers, "proxy": &o.Proxy, "grpc": &o.GRPC} {
+		if err := f.check(name); err != nil {
+			return err
+		}
+	}
+	if o.Peers.Cert != "" && o.Peers.CA == "" {
+		return &Error{"nexus-peer-ca", "is missing", "the authority of all nodes' certificates"}
+	}
+	if o.ReadToken != "" && o.AdminToken == "" {
+		return &Error{"grpcReadToken", "is given without -grpcToken", "both"}
+	}
+	if o.ReadToken != "" && o.ReadToken == o.AdminToken {
+		return &Error{"grpcReadToken", "is the same as -grpcToken", "another one"}
+	}
+	if o.Insecure || IsLoopback(l.Bind) {
+		return nil
+	}
+	open := fmt.Sprintf("%q opens to other machines, for anybody, ", l.Bind)
+	const consent = ", or -insecure where the network lets nobody else in"
+	switch {
+	case o.Peers.CA == "":
+		return &Error{"bind", open + "the port of the node URL", "-nexus-peer-cert, -nexus-peer-key and -nexus-peer-ca" + consent}
+	case l.Proxy && !l.ClientsKnown && o.Proxy.CA == "":
+		return &Error{"bind", open + "the port of -proxyPort", "passwords or certificates for its clients" + consent}
+	case o.AdminToken == "" && o.GRPC.CA == "":
+		return &Error{"bind", open + "the port of -grpcPort", "-grpcToken, or -grpcCA for certificates of operators" + consent}
+	}
+	return nil
+}
+
+func (f *Files) check(prefix string) error {
+	name := func(part string) string {
+		if strings.HasSuffix(prefix, "-") {
+			return prefix + strings.ToLower(part)
+		}
+		return prefix + part
+	}
+	switch {
+	case (f.Cert == "") != (f.Key == ""):
+		return &Error{name("Cert"), "and -" + name("Key") + " go together", "both or neither"}
+	case f.CA != "" && f.Cert == "":
+		return &Error{name("CA"), "is given without -" + name("Cert"), "both"}
+	}
+	return nil
+}
+
+// IsLoopback reports whether nobody on another machine reaches what is bound to host.
+func IsLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// PeerFiles returns what package raft needs, or nil.
+func (o *Options) PeerFiles() *raft.TLSFiles {
+	if o.Peers.Cert == "" {
+		return nil
+	}
+	return &raft.TLSFiles{Cert: o.Peers.Cert, Key: o.Peers.Key, CA: o.Peers.CA}
+}
+
+// Server returns the configuration of a listener, or nil where no certificate is given.
+func (f *Files) Server() (*tls.Config, error) {
+	if f.Cert == "" {
+		return nil, nil
+	}
+	info := transport.TLSInfo{CertFile: f.Cert, KeyFile: f.Key, TrustedCAFile: f.CA, ClientCertAuth: f.CA != ""}
+	cfg, err := info.ServerConfig()
+	if err != nil {
+		return nil, fmt.Errorf("load certificate %s: %w", f.Cert, err)
+	}
+	return cfg, nil
+}
+
+// Client returns the configuration of a client that trusts CA, and shows Cert if there is one; nil where no file is
+// given.
+func (f *Files) Client() (*tls.Config, error) {
+	if *f == (Files{}) {
+		return nil, nil
+	}
+	if (f.Cert == "") != (f.Key == "") {
+		return nil, errors.New("a certificate and its key go together")
+	}
+	info := transport.TLSInfo{CertFile: f.Cert, KeyFile: f.Key, TrustedCAFile: f.CA}
+	cfg, err := info.ClientConfig()
+	if err != nil {
+		return nil, fmt.Errorf("load certificates: %w", err)
+	}
+	return cfg, nil
+}

@@ -1,0 +1,42 @@
+package security
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestCheck(t *testing.T) {
+	files := Files{Cert: "c", Key: "k", CA: "a"}
+	everywhere := Listening{Bind: "0.0.0.0", Proxy: true}
+	for _, tc := range []struct {
+		name   string
+		opts   Options
+		listen Listening
+		want   string
+	}{
+		{"on this machine nothing is asked for", Options{}, Listening{Bind: "127.0.0.1", Proxy: true}, ""},
+		{"localhost", Options{}, Listening{Bind: "localhost", Proxy: true}, ""},
+		{"IPv6", Options{}, Listening{Bind: "::1", Proxy: true}, ""},
+		{"beyond it, nodes must know each other", Options{}, everywhere, "-nexus-peer-cert, -nexus-peer-key and -nexus-peer-ca"},
+		{"and clients", Options{Peers: files}, everywhere, "passwords or certificates for its clients"},
+		{"and operators", Options{Peers: files, Proxy: files}, everywhere, "-grpcToken, or -grpcCA"},
+		{"all known", Options{Peers: files, Proxy: files, GRPC: files}, everywhere, ""},
+		{"by token", Options{Peers: files, Proxy: files, AdminToken: "t"}, everywhere, ""},
+		{"by password", Options{Peers: files, AdminToken: "t"}, Listening{Bind: "10.0.0.1", Proxy: true, ClientsKnown: true}, ""},
+		{"no port for clients", Options{Peers: files, AdminToken: "t"}, Listening{Bind: "10.0.0.1"}, ""},
+		{"consent", Options{Insecure: true}, everywhere, ""},
+		{"a certificate without its key", Options{GRPC: Files{Cert: "c"}}, everywhere, "flag -grpcCert and -grpcKey go together"},
+		{"an authority without a certificate", Options{Proxy: Files{CA: "a"}}, everywhere, "flag -proxyCA is given without -proxyCert"},
+		{"peers without an authority", Options{Peers: Files{Cert: "c", Key: "k"}}, everywhere, "flag -nexus-peer-ca is missing"},
+		{"a token for looking alone", Options{ReadToken: "r"}, Listening{Bind: "127.0.0.1"}, "without -grpcToken"},
+		{"twice the same token", Options{ReadToken: "r", AdminToken: "r"}, Listening{Bind: "127.0.0.1"}, "the same as -grpcToken"},
+	} {
+		err := tc.opts.Check(tc.listen)
+		if (err == nil) != (tc.want == "") || err != nil && !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: got %v, want %q", tc.name, err, tc.want)
+		}
+		if err != nil && (strings.Contains(err.Error(), `"r"`)) {
+			t.Errorf("%s: %v tells a secret", tc.name, err)
+		}
+	}
+}

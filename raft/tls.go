@@ -1,0 +1,51 @@
+package raft
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+
+	tlsinfo "go.etcd.io/etcd/client/pkg/v3/transport"
+	"go.uber.org/zap"
+)
+
+// TLSFiles names the PEM files with which members prove to each other that they belong together: each shows Cert, with
+// its Key, and accepts only what CA has signed, on both ends of every connection. The host of a node URL must be a name
+// or address in that node's certificate, which must be good for servers and for clients.
+//
+// Cert and Key are read anew for each connection, so that they can be replaced while the node runs; CA is read at start.
+type TLSFiles struct {
+	Cert, Key, CA string
+}
+
+func (f *TLSFiles) validate() error {
+	if f.Cert == "" || f.Key == "" || f.CA == "" {
+		return errors.New("want a certificate, its key and the certificate of the authority")
+	}
+	return nil
+}
+
+// peerTLS is what the two ends of a connection between members need; all nil without TLS.
+type peerTLS struct {
+	info           tlsinfo.TLSInfo // for rafthttp
+	server, client *tls.Config
+}
+
+func loadPeerTLS(f *TLSFiles, lg *zap.Logger) (peerTLS, error) {
+	if f == nil {
+		return peerTLS{}, nil
+	}
+	p := peerTLS{info: tlsinfo.TLSInfo{
+		CertFile: f.Cert, KeyFile: f.Key, TrustedCAFile: f.CA, ClientCertAuth: true, Logger: lg,
+	}}
+	var err error
+	if p.server, err = p.info.ServerConfig(); err != nil {
+		return p, fmt.Errorf("load the certificate for connections between nodes: %w", err)
+	}
+	if p.client, err = p.info.ClientConfig(); err != nil {
+		return p, fmt.Errorf("load the certificate for connections between nodes: %w", err)
+	}
+	// The node has one certificate for both directions, and speaks the protocol of rafthttp only.
+	p.server.NextProtos = []string{"http/1.1"}
+	return p, nil
+}
