@@ -25,20 +25,24 @@ ROUNDS ?= 100
 SEED   ?= $(shell date +%s)
 
 .DEFAULT_GOAL := help
-.PHONY: help build run certs test test-race test-faults figures lint fuzz bench dist generate clean deps
+.PHONY: help build run run-redis run-mysql certs test test-race test-faults figures lint fuzz bench dist generate clean deps
 
 help: ## Say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z -]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## Build the programs into bin/ (make GOOS=... GOARCH=... build for another platform)
 	@mkdir -p $(BIN)
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ $(addprefix ./cmd/,$(COMMANDS))
 
-run: deps build ## Start three redis-servers and three nodes on this machine; Ctrl-C stops them, ./data stays
+run: deps build ## Start three redis-servers, three mariadbds and a node for each; Ctrl-C stops them, ./data stays
 	@$(GO) build -trimpath -o $(BIN)/localcluster ./integration/localcluster
 	@exec $(BIN)/localcluster -bin $(BIN) -data data
 
-test: deps ## Run all tests: unit tests, and integration tests on real redis-servers
+run-redis run-mysql: run-%: deps build ## The same with one kind of backend only
+	@$(GO) build -trimpath -o $(BIN)/localcluster ./integration/localcluster
+	@exec $(BIN)/localcluster -bin $(BIN) -data data -only $*
+
+test: deps ## Run all tests: unit tests, and integration tests on real servers
 	$(GO) test ./...
 
 test-race: deps ## Run the tests of the concurrent packages under the race detector
@@ -87,5 +91,5 @@ generate: ## Generate the code of the gRPC service from its .proto
 clean: ## Remove what make built; ./data and the installed tools stay
 	rm -rf dist $(addprefix $(BIN)/,$(COMMANDS) localcluster)
 
-deps: ## Install redis-server and redis-tools where apt and root are there, else say what to install
+deps: ## Install the servers and clients of Debian where apt and root are there, else say what to install
 	@.ci/deps

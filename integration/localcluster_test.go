@@ -32,7 +32,7 @@ func newLocal(t *testing.T) *local {
 		backend: must(cluster.FreePorts(3))(t),
 	}
 	l.Args = []string{
-		"-bin", binDir, "-data", filepath.Join(dir, "data"),
+		"-bin", binDir, "-data", filepath.Join(dir, "data"), "-only", "redis",
 		"-client-port", strconv.Itoa(l.client), "-redis-port", strconv.Itoa(l.backend),
 		"-raft-port", strconv.Itoa(must(cluster.FreePorts(3))(t)), "-grpc-port", strconv.Itoa(must(cluster.FreePorts(3))(t)),
 		"-metrics-port", strconv.Itoa(must(cluster.FreePorts(3))(t)),

@@ -64,6 +64,10 @@ func (r *Replicator) tick() {
 // hangs is silent for long before that counts as an error.
 func (r *Replicator) watchOwnBackend() {
 	applied := r.applied.Load()
+	if b, ok := r.cfg.Store.(Busier); ok && b.Busy() {
+		r.appliedBefore, r.appliedAt = applied, leaseClock()
+		return
+	}
 	if !r.leading || applied >= r.commit.Load() || applied != r.appliedBefore {
 		r.appliedBefore, r.appliedAt = applied, leaseClock()
 		return

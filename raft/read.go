@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"time"
+
+	etcdraft "go.etcd.io/etcd/raft/v3"
 )
 
 // readRound is one question to a quorum, "am I still (is it still) the leader, and how far is the log committed?",
@@ -145,4 +147,12 @@ func (r *Replicator) waitApplied(ctx context.Context, index uint64) error {
 	case <-r.ctx.Done():
 		return fmt.Errorf("%w: %w", ErrNotDone, r.stopCause())
 	}
+}
+
+// Office returns the term in which this member leads, once it has applied what the leaders before it left. ok is false on
+// any other member. It is a hint: only an entry of that term proves that the member led when it was committed.
+func (r *Replicator) Office() (term uint64, ok bool) {
+	term = r.term.Load()
+	ok = r.role.Load() == uint32(etcdraft.StateLeader) && r.appliedTerm.Load() == term && r.term.Load() == term
+	return term, ok
 }

@@ -106,7 +106,7 @@ type Replicator struct {
 	readID        uint64
 	changes       map[uint64]chan struct{}
 	resends       map[uint64]resend // of snapshots, by member
-	view          *logView // nil unless the Sequencer is a LogReader
+	view          *logView          // nil unless the Sequencer is a LogReader
 }
 
 // New checks cfg. Nothing is opened before Start.

@@ -119,6 +119,12 @@ type Observer interface {
 	Applied(entries []Entry)
 }
 
+// Busier is an optional hook of a Store whose single entries may take long to apply, and no longer elsewhere.
+type Busier interface {
+	// Busy reports that such an entry is being applied: a leader keeps its office meanwhile. Safe for concurrent use.
+	Busy() bool
+}
+
 // BehindError says that the backend holds Position, which is not where the log was applied up to.
 type BehindError struct {
 	Position Position

@@ -135,15 +135,16 @@ type verb struct {
 func verbs() []verb {
 	const statement = "ARG=VALUE is db.index=N, the database (0 if it is left out). Lua that could do something else on another replica\n" +
 		"(chance, the clock, expiry, unknown commands) is refused.\n"
+	const database = "NAME is the database in which it is executed, that of the node's -mysqlConnUrl if it is left out.\n"
 	return []verb{
 		{name: "redis save", usage: "redis save [ARG=VALUE ...] LUA", check: checkStatement, run: (*session).save,
 			help: "Run a Lua statement on every replica.\n\n" + statement},
 		{name: "redis load", usage: "redis load [ARG=VALUE ...] LUA", check: checkStatement, run: (*session).load,
 			help: "Run a Lua statement that only reads, and see everything acknowledged before.\n\n" + statement},
-		{name: "mysql save", usage: "mysql save SQL", check: noMySQL,
-			help: "Not there yet: no node in front of MySQL exists so far.\n"},
-		{name: "mysql load", usage: "mysql load SQL", check: noMySQL,
-			help: "Not there yet: no node in front of MySQL exists so far.\n"},
+		{name: "mysql save", usage: "mysql save [db=NAME] SQL", check: checkStatement, run: (*session).saveMySQL,
+			help: "Execute SQL statements, of which each is a transaction, with semicolons between.\n\n" + database},
+		{name: "mysql load", usage: "mysql load [db=NAME] SQL", check: checkStatement, run: (*session).loadMySQL,
+			help: "Execute SQL that only reads, and see everything acknowledged before.\n\n" + database},
 		{name: "listNodes", usage: "listNodes", check: wantArgs(0, 0), run: (*session).listNodes,
 			help: "List the members of the cluster, as the asked node knows them.\n"},
 		{name: "addNode", usage: "addNode URL", check: checkURLs(1, 1), run: (*session).addNode, slow: true,
@@ -214,10 +215,6 @@ func checkStatement(args []string) error {
 		}
 	}
 	return nil
-}
-
-func noMySQL([]string) error {
-	return errors.New("mysql save and load are not there yet: nodes are in front of Redis so far")
 }
 
 func helpFor(v *verb) string {

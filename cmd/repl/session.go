@@ -91,22 +91,27 @@ func describe(err error, change bool) error {
 	return fmt.Errorf("no answer from the node: %s", st.Message())
 }
 
-func (s *session) save(args []string) error {
+func (s *session) save(args []string) error      { return s.saveTo("Redis", args) }
+func (s *session) load(args []string) error      { return s.loadFrom("Redis", args) }
+func (s *session) saveMySQL(args []string) error { return s.saveTo("MySQL", args) }
+func (s *session) loadMySQL(args []string) error { return s.loadFrom("MySQL", args) }
+
+func (s *session) saveTo(backend string, args []string) error {
 	statement, named := splitStatement(args)
 	resp, err := s.client.Save(s.ctx, &nexuspb.SaveRequest{Data: statement, Args: named})
 	if err != nil {
 		return describe(err, true)
 	}
-	return s.response(resp.GetData())
+	return s.response(backend, resp.GetData())
 }
 
-func (s *session) load(args []string) error {
+func (s *session) loadFrom(backend string, args []string) error {
 	statement, named := splitStatement(args)
 	resp, err := s.client.Load(s.ctx, &nexuspb.LoadRequest{Data: statement, Args: named})
 	if err != nil {
 		return describe(err, false)
 	}
-	return s.response(resp.GetData())
+	return s.response(backend, resp.GetData())
 }
 
 func splitStatement(args []string) (statement []byte, named map[string]string) {
@@ -119,11 +124,11 @@ func splitStatement(args []string) (statement []byte, named map[string]string) {
 	return []byte(args[last]), named
 }
 
-func (s *session) response(data []byte) error {
+func (s *session) response(backend string, data []byte) error {
 	if s.json {
 		return s.printJSON(map[string]string{"response": string(data)})
 	}
-	_, err := fmt.Fprintf(s.out, "Response from Redis (without quotes): '%s'\n", data)
+	_, err := fmt.Fprintf(s.out, "Response from %s (without quotes): '%s'\n", backend, data)
 	return err
 }
 

@@ -14,8 +14,10 @@ import (
 
 // Options of a Cluster. Binary and Dir are needed.
 type Options struct {
-	// Binary is the redis_repl to run.
+	// Binary is the redis_repl to run, or the mysql_repl if MySQL is set.
 	Binary string
+	// MySQL puts a mariadbd behind each node instead of a redis-server.
+	MySQL bool
 	// Dir gets a directory for each node and each backend, and their logs.
 	Dir string
 	// Size is the number of nodes; 3 if it is zero.
@@ -71,17 +73,15 @@ func (c *Cluster) newNode(number int, ports Ports) (*Node, error) {
 	if err := ports.fill(); err != nil {
 		return nil, err
 	}
-	name := fmt.Sprintf("redis-%d", number)
-	backend, err := NewRedis(name, filepath.Join(c.opts.Dir, name), ports.Backend)
-	if err != nil {
-		return nil, err
+	name, backend := fmt.Sprintf("node-%d", number), fmt.Sprintf("redis-%d", number)
+	if c.opts.MySQL {
+		name, backend = "mysql-"+name, fmt.Sprintf("mariadb-%d", number)
 	}
 	host := loopback
 	if c.opts.Apart {
 		host = fmt.Sprintf("127.0.1.%d", number)
 	}
-	name = fmt.Sprintf("node-%d", number)
-	return &Node{
+	n := &Node{
 		Host: host,
 		Process: Process{
 			Name: name,
@@ -90,9 +90,18 @@ func (c *Cluster) newNode(number int, ports Ports) (*Node, error) {
 			Log:  filepath.Join(c.opts.Dir, name+".log"),
 		},
 		Ports:   ports,
-		Backend: backend,
 		DataDir: filepath.Join(c.opts.Dir, name),
-	}, nil
+	}
+	var err error
+	if c.opts.MySQL {
+		n.MariaDB, err = NewMariaDB(backend, filepath.Join(c.opts.Dir, backend), ports.Backend)
+	} else {
+		n.Backend, err = NewRedis(backend, filepath.Join(c.opts.Dir, backend), ports.Backend)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return n, nil
 }
 
 // URLs is the value of -nexus-cluster-url: the first members.
@@ -112,7 +121,7 @@ func (c *Cluster) AddNode() (*Node, error) {
 // StartReady starts all backends and all nodes and waits until each node serves.
 func (c *Cluster) StartReady(ctx context.Context) error {
 	for _, n := range c.Nodes {
-		if err := n.Backend.StartReady(ctx); err != nil {
+		if err := n.server().StartReady(ctx); err != nil {
 			return err
 		}
 	}
@@ -142,7 +151,7 @@ func (c *Cluster) Stop(timeout time.Duration) error {
 	var nodes, backends []*Process
 	for _, n := range c.Nodes {
 		nodes = append(nodes, &n.Process)
-		backends = append(backends, &n.Backend.Process)
+		backends = append(backends, n.BackendProcess())
 	}
 	return errors.Join(stopAll(nodes, timeout), stopAll(backends, timeout))
 }
@@ -161,7 +170,7 @@ func stopAll(processes []*Process, timeout time.Duration) error {
 func (c *Cluster) Kill() error {
 	var errs []error
 	for _, n := range c.Nodes {
-		errs = append(errs, n.Kill(), n.Backend.Kill())
+		errs = append(errs, n.Kill(), n.BackendProcess().Kill())
 	}
 	return errors.Join(errs...)
 }

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"net"
@@ -14,14 +15,38 @@ import (
 	"github.com/nexus-replication/nexus/proxy/admin/nexuspb"
 )
 
-// Node is one redis_repl and the redis-server behind it.
+// Node is one redis_repl and the redis-server behind it, or one mysql_repl and the mariadbd.
 type Node struct {
 	Process
 	Ports
-	Host    string // where it listens
-	Backend *Redis
+	Host    string   // where it listens
+	Backend *Redis   // nil for MySQL
+	MariaDB *MariaDB // nil for Redis
 	DataDir string
 }
+
+// server is a backend of either kind.
+type server interface {
+	StartReady(ctx context.Context) error
+}
+
+func (n *Node) server() server {
+	if n.MariaDB != nil {
+		return n.MariaDB
+	}
+	return n.Backend
+}
+
+// BackendProcess is the server behind the node.
+func (n *Node) BackendProcess() *Process {
+	if n.MariaDB != nil {
+		return &n.MariaDB.Process
+	}
+	return &n.Backend.Process
+}
+
+// BackendAddr is where that server listens.
+func (n *Node) BackendAddr() string { return Address(n.Ports.Backend) }
 
 // URL is the node's raft address as members of the cluster know it.
 func (n *Node) URL() string { return "http://" + Address(n.Raft) }
@@ -29,7 +54,7 @@ func (n *Node) URL() string { return "http://" + Address(n.Raft) }
 // RaftAddr is where the node listens for other nodes.
 func (n *Node) RaftAddr() string { return n.address(n.Raft) }
 
-// Addr is where Redis clients reach the node.
+// Addr is where clients reach the node.
 func (n *Node) Addr() string { return n.address(n.Ports.Client) }
 
 // GRPCAddr is where the repl command line reaches the node.
@@ -43,9 +68,9 @@ func (n *Node) address(port int) string { return net.JoinHostPort(n.Host, strcon
 // Client returns a new connection pool to one of the databases. It never tries again by itself.
 func (n *Node) Client(db int) *redis.Client { return dial(n.Addr(), db) }
 
-// flags are those of redis_repl, of which later ones override earlier ones.
+// flags are those of the node's program, of which later ones override earlier ones.
 func (n *Node) flags(clusterURLs, clusterName string, extra []string) []string {
-	return append([]string{
+	flags := []string{
 		"-nexus-cluster-url", clusterURLs,
 		"-nexus-node-url", n.URL(),
 		"-nexus-cluster-name", clusterName,
@@ -54,9 +79,18 @@ func (n *Node) flags(clusterURLs, clusterName string, extra []string) []string {
 		"-proxyPort", strconv.Itoa(n.Ports.Client),
 		"-grpcPort", strconv.Itoa(n.GRPC),
 		"-metricsPort", strconv.Itoa(n.Metrics),
-		"-redisHost", "127.0.0.1",
-		"-redisPort", strconv.Itoa(n.Ports.Backend),
-	}, extra...)
+	}
+	if n.MariaDB != nil {
+		flags = append(flags, "-mysqlConnUrl", "root@tcp("+n.BackendAddr()+")/nexus?autocommit=false")
+	} else {
+		flags = append(flags, "-redisHost", "127.0.0.1", "-redisPort", strconv.Itoa(n.Ports.Backend))
+	}
+	return append(flags, extra...)
+}
+
+// SQL returns a new pool of connections of root's to the node, whose clients' port it uses.
+func (n *Node) SQL() (*sql.DB, error) {
+	return sql.Open("mysql", "root@tcp("+n.Addr()+")/?multiStatements=true&timeout=2s&readTimeout=15s")
 }
 
 // Ready reports, as an error that says why, whether the node does not serve.

@@ -1,6 +1,6 @@
-// Localcluster runs a cluster of three on this machine: three redis-servers and three nodes, each started again when
-// it dies. It is what "make run" starts. Ctrl-C or SIGTERM stops everything; the data directory stays, and the next
-// run goes on from it.
+// Localcluster runs clusters of three on this machine: three redis-servers and three nodes, three mariadbds and three
+// nodes, each started again when it dies. It is what "make run" starts. Ctrl-C or SIGTERM stops everything; the data
+// directory stays, and the next run goes on from it.
 package main
 
 import (
@@ -21,24 +21,36 @@ import (
 	"github.com/nexus-replication/nexus/integration/cluster"
 )
 
-// config of the local cluster. The ports of node i are the base plus i.
+// config of the local clusters.
 type config struct {
 	bin, data string
-	ports     cluster.Ports
+	only      string // one kind of backend; empty for all
+	redis     kind
+	mysql     kind
 	flags     []string
 }
 
+// kind is one of the clusters. The ports of node i are the base plus i.
+type kind struct {
+	mysql                     bool
+	name, program, needs, get string
+	ports                     cluster.Ports
+}
+
 func main() {
-	var c config
-	flag.StringVar(&c.bin, "bin", "bin", "directory of redis_repl")
-	flag.StringVar(&c.data, "data", "data", "directory of the nodes and the redis-servers")
-	flag.IntVar(&c.ports.Client, "client-port", 7001, "first of three ports for Redis clients")
-	flag.IntVar(&c.ports.Raft, "raft-port", 9021, "first of three ports for the nodes among themselves")
-	flag.IntVar(&c.ports.GRPC, "grpc-port", 9121, "first of three ports for the repl command line")
-	flag.IntVar(&c.ports.Metrics, "metrics-port", 9221, "first of three ports for HTTP")
-	flag.IntVar(&c.ports.Backend, "redis-port", 6401, "first of three ports for the redis-servers")
+	c := config{
+		redis: kind{name: "redis", program: "redis_repl", needs: "redis-server", get: "redis-server redis-tools"},
+		mysql: kind{name: "mysql", program: "mysql_repl", needs: "mariadbd", get: "mariadb-server mariadb-client", mysql: true},
+	}
+	flag.StringVar(&c.bin, "bin", "bin", "directory of the programs")
+	flag.StringVar(&c.data, "data", "data", "directory of the nodes and their backends")
+	flag.StringVar(&c.only, "only", "", "kind of cluster to run, redis or mysql; both if it is empty")
+	portFlags("", "Redis", &c.redis.ports, cluster.Ports{Client: 7001, Raft: 9021, GRPC: 9121, Metrics: 9221})
+	flag.IntVar(&c.redis.ports.Backend, "redis-port", 6401, "first of three ports for the redis-servers")
+	portFlags("mysql-", "MySQL", &c.mysql.ports, cluster.Ports{Client: 7101, Raft: 9031, GRPC: 9131, Metrics: 9231})
+	flag.IntVar(&c.mysql.ports.Backend, "mariadb-port", 33061, "first of three ports for the mariadbds")
 	flag.Usage = func() {
-		fmt.Fprintln(flag.CommandLine.Output(), "Usage: localcluster [flags] [-- flags for each redis_repl]")
+		fmt.Fprintln(flag.CommandLine.Output(), "Usage: localcluster [flags] [-- flags for each node]")
 		flag.PrintDefaults()
 	}
 	flag.Parse()
@@ -52,61 +64,109 @@ func main() {
 	}
 }
 
-// run is the whole life of the cluster, up to the end of ctx. It leaves no process behind.
+func portFlags(prefix, clients string, ports *cluster.Ports, first cluster.Ports) {
+	flag.IntVar(&ports.Client, prefix+"client-port", first.Client, "first of three ports for "+clients+" clients")
+	flag.IntVar(&ports.Raft, prefix+"raft-port", first.Raft, "first of three ports for the nodes among themselves")
+	flag.IntVar(&ports.GRPC, prefix+"grpc-port", first.GRPC, "first of three ports for the repl command line")
+	flag.IntVar(&ports.Metrics, prefix+"metrics-port", first.Metrics, "first of three ports for HTTP")
+}
+
+// kinds returns the clusters that are wanted.
+func (c *config) kinds() ([]kind, error) {
+	switch c.only {
+	case "":
+		return []kind{c.redis, c.mysql}, nil
+	case c.redis.name:
+		return []kind{c.redis}, nil
+	case c.mysql.name:
+		return []kind{c.mysql}, nil
+	}
+	return nil, fmt.Errorf("flag -only: %q is neither redis nor mysql", c.only)
+}
+
+// run is the whole life of the clusters, up to the end of ctx. It leaves no process behind.
 func run(ctx context.Context, conf config, out io.Writer) (err error) {
-	cl, err := prepare(conf)
+	clusters, err := prepare(conf)
 	if err != nil {
 		return err
 	}
 	out = &lines{w: out}
-	fmt.Fprintln(out, "Starting three redis-servers and three nodes ...")
+	fmt.Fprintf(out, "Starting %d nodes and as many backends ...\n", 3*len(clusters))
 	watch, cancel := context.WithCancel(ctx)
-	done := supervise(watch, cl, out)
+	var done []<-chan struct{}
+	for _, cl := range clusters {
+		done = append(done, supervise(watch, cl, out))
+	}
 	defer func() {
-		fmt.Fprintln(out, "Stopping the nodes, then the redis-servers ...")
+		fmt.Fprintln(out, "Stopping the nodes, then the backends ...")
 		cancel()
-		<-done
-		if stopErr := cl.Stop(20 * time.Second); stopErr != nil {
-			err = errors.Join(err, stopErr)
-			return
+		for _, d := range done {
+			<-d
+		}
+		for _, cl := range clusters {
+			if stopErr := cl.Stop(20 * time.Second); stopErr != nil {
+				err = errors.Join(err, stopErr)
+			}
 		}
 		if err == nil {
 			fmt.Fprintf(out, "Stopped. The data is in %s.\n", conf.data)
 		}
 	}()
-	if err := awaitServing(ctx, cl); err != nil {
+	for _, cl := range clusters {
+		err := awaitServing(ctx, cl)
+		if err == nil && cl.Nodes[0].MariaDB != nil {
+			err = createAccount(ctx, cl.Nodes[0])
+		}
 		if ctx.Err() != nil {
 			return nil
 		}
-		return err
+		if err != nil {
+			return err
+		}
 	}
-	printEndpoints(out, cl)
+	printEndpoints(out, clusters)
 	<-ctx.Done()
 	return nil
 }
 
 // prepare checks what can be checked before anything runs.
-func prepare(conf config) (*cluster.Cluster, error) {
-	if _, err := exec.LookPath("redis-server"); err != nil {
-		return nil, errors.New("redis-server is not installed: on Debian, apt-get install redis-server redis-tools")
+func prepare(conf config) ([]*cluster.Cluster, error) {
+	kinds, err := conf.kinds()
+	if err != nil {
+		return nil, err
 	}
-	binary, err := filepath.Abs(filepath.Join(conf.bin, "redis_repl"))
+	data, err := filepath.Abs(conf.data)
+	if err != nil {
+		return nil, err
+	}
+	var clusters []*cluster.Cluster
+	for _, k := range kinds {
+		cl, err := prepareKind(conf, k, data)
+		if err != nil {
+			return nil, err
+		}
+		clusters = append(clusters, cl)
+	}
+	return clusters, nil
+}
+
+func prepareKind(conf config, k kind, data string) (*cluster.Cluster, error) {
+	if _, err := exec.LookPath(k.needs); err != nil {
+		return nil, fmt.Errorf("%s is not installed: on Debian, apt-get install %s", k.needs, k.get)
+	}
+	binary, err := filepath.Abs(filepath.Join(conf.bin, k.program))
 	if err != nil {
 		return nil, err
 	}
 	if _, err := os.Stat(binary); err != nil {
 		return nil, fmt.Errorf("%s is not there: run make build", binary)
 	}
-	data, err := filepath.Abs(conf.data)
-	if err != nil {
-		return nil, err
-	}
 	var ports []cluster.Ports
 	var used []string
 	for i := range 3 {
 		p := cluster.Ports{
-			Client: conf.ports.Client + i, Raft: conf.ports.Raft + i, GRPC: conf.ports.GRPC + i,
-			Metrics: conf.ports.Metrics + i, Backend: conf.ports.Backend + i,
+			Client: k.ports.Client + i, Raft: k.ports.Raft + i, GRPC: k.ports.GRPC + i,
+			Metrics: k.ports.Metrics + i, Backend: k.ports.Backend + i,
 		}
 		for name, port := range p.InUse() {
 			used = append(used, fmt.Sprintf("%d (%s of node %d)", port, name, i+1))
@@ -120,7 +180,33 @@ func prepare(conf config) (*cluster.Cluster, error) {
 	if err := os.MkdirAll(data, 0o755); err != nil {
 		return nil, err
 	}
-	return cluster.New(cluster.Options{Binary: binary, Dir: data, Ports: ports, Flags: conf.flags})
+	return cluster.New(cluster.Options{Binary: binary, MySQL: k.mysql, Dir: data, Ports: ports, Flags: conf.flags})
+}
+
+// createAccount makes what clients are told to log in with, on the first run.
+func createAccount(ctx context.Context, n *cluster.Node) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	db, err := n.SQL()
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	var there int
+	if err := db.QueryRowContext(ctx, "SELECT COUNT(*) FROM mysql.user WHERE User='app'").Scan(&there); err != nil {
+		return fmt.Errorf("look for the account app: %w", err)
+	}
+	if there > 0 {
+		return nil
+	}
+	for _, text := range []string{
+		"CREATE DATABASE IF NOT EXISTS app", "CREATE USER IF NOT EXISTS app@'%' IDENTIFIED BY 'app'", "GRANT ALL ON app.* TO app@'%'",
+	} {
+		if _, err := db.ExecContext(ctx, text); err != nil {
+			return fmt.Errorf("%s: %w", text, err)
+		}
+	}
+	return nil
 }
 
 // awaitServing waits until each node serves. Children that die meanwhile are the supervisor's business, unless they go
@@ -146,23 +232,32 @@ func awaitServing(ctx context.Context, cl *cluster.Cluster) error {
 	return nil
 }
 
-func printEndpoints(out io.Writer, cl *cluster.Cluster) {
-	fmt.Fprintln(out)
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "NODE\tREDIS CLIENTS\tGRPC\tMETRICS\tRAFT\tBACKEND\tLOG")
-	for _, n := range cl.Nodes {
-		fmt.Fprintf(w, "%s\t%s\t%s\thttp://%s/metrics\t%s\t%s\t%s\n",
-			n.Name, n.Addr(), n.GRPCAddr(), n.MetricsAddr(), n.URL(), n.Backend.Addr(), relative(n.Log))
+func printEndpoints(out io.Writer, clusters []*cluster.Cluster) {
+	for _, cl := range clusters {
+		kind := "REDIS"
+		if cl.Nodes[0].MariaDB != nil {
+			kind = "MYSQL"
+		}
+		fmt.Fprintln(out)
+		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(w, "NODE\t"+kind+" CLIENTS\tGRPC\tMETRICS\tRAFT\tBACKEND\tLOG")
+		for _, n := range cl.Nodes {
+			fmt.Fprintf(w, "%s\t%s\t%s\thttp://%s/metrics\t%s\t%s\t%s\n",
+				n.Name, n.Addr(), n.GRPCAddr(), n.MetricsAddr(), n.URL(), n.BackendAddr(), relative(n.Log))
+		}
+		w.Flush()
 	}
-	w.Flush()
-	first, last := cl.Nodes[0], cl.Nodes[len(cl.Nodes)-1]
-	fmt.Fprintf(out, `
-Any node serves any client. Try:
-  redis-cli -p %d set hello world
-  redis-cli -p %d get hello
-  bin/repl %s listNodes
-Ctrl-C stops everything; the data stays.
-`, first.Ports.Client, last.Ports.Client, first.GRPCAddr())
+	fmt.Fprint(out, "\nAny node serves any client. Try:\n")
+	for _, cl := range clusters {
+		first, last := cl.Nodes[0], cl.Nodes[len(cl.Nodes)-1]
+		if first.MariaDB != nil {
+			fmt.Fprintf(out, "  mariadb -h 127.0.0.1 -P %d -u app -papp app\n", first.Ports.Client)
+			continue
+		}
+		fmt.Fprintf(out, "  redis-cli -p %d set hello world\n  redis-cli -p %d get hello\n  bin/repl %s listNodes\n",
+			first.Ports.Client, last.Ports.Client, first.GRPCAddr())
+	}
+	fmt.Fprint(out, "Ctrl-C stops everything; the data stays.\n")
 }
 
 func relative(path string) string {

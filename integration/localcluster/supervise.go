@@ -23,7 +23,7 @@ const (
 func supervise(ctx context.Context, cl *cluster.Cluster, out io.Writer) <-chan struct{} {
 	var wg sync.WaitGroup
 	for _, n := range cl.Nodes {
-		wg.Go(func() { keep(ctx, &n.Backend.Process, out) })
+		wg.Go(func() { keep(ctx, n.BackendProcess(), out) })
 		wg.Go(func() { keep(ctx, &n.Process, out) })
 	}
 	done := make(chan struct{})

@@ -47,6 +47,10 @@ func (p *parser) setStatement() Statement {
 		if reason := p.assignment(&vars); reason != "" {
 			return refuse("SET STATEMENT", reason)
 		}
+		switch last := vars.Assignments[len(vars.Assignments)-1]; last.Name {
+		case "tx_read_only", "transaction_read_only", "autocommit":
+			return refuse("SET STATEMENT", last.Name+" decides how Nexus executes a statement; set it for the session")
+		}
 		if p.take("FOR") {
 			break
 		}

@@ -1,0 +1,214 @@
+package mysql
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"strconv"
+	"sync"
+
+	gomysql "github.com/go-mysql-org/go-mysql/mysql"
+	"github.com/go-mysql-org/go-mysql/replication"
+)
+
+// Types of events in the binary log of MariaDB that matter here.
+const (
+	eventFormat    = 15
+	eventTableMap  = 19
+	eventFirstRows = 23 // WRITE, UPDATE and DELETE_ROWS, version 1
+	eventLastRows  = 25
+	eventXAPrepare = 38
+	eventGTID      = 162
+
+	eventHeader = 19
+	// preparedGroup in the flags of a GTID: an XA transaction up to XA PREPARE.
+	preparedGroup  = 64
+	completedGroup = 128
+)
+
+// capture reads the binary log of the server as a replica does, and hands the rows of each prepared transaction to who
+// waits for them.
+type capture struct {
+	b      *Backend
+	syncer *replication.BinlogSyncer
+	format chan struct{} // closed when description is set
+
+	// Touched by the syncer's goroutine only, but description, which is written before format is closed.
+	description []byte
+	once        sync.Once
+	group       byte // flags of the group that is being read
+	events      []byte
+	table       string
+	markers     uint64 // id of the table of markers
+	marks       int
+	trespassed  bool // rows of Nexus's own were written that only Nexus may write
+}
+
+// startCapture begins to read at the end of the binary log as it is now.
+func (b *Backend) startCapture(ctx context.Context) error {
+	b.stopCapture()
+	row, err := b.conn.row(ctx, "SHOW MASTER STATUS")
+	if err != nil {
+		return err
+	}
+	if len(row) < 2 {
+		return b.unsuitable("has no binary log: start it with --log-bin")
+	}
+	pos, err := strconv.ParseUint(row[1], 10, 32)
+	if err != nil {
+		return fmt.Errorf("position of the binary log: %w", err)
+	}
+	host, portText, err := net.SplitHostPort(b.cfg.Addr)
+	if err != nil {
+		return err
+	}
+	port, err := strconv.ParseUint(portText, 10, 16)
+	if err != nil {
+		return fmt.Errorf("port of %s: %w", b.cfg.Addr, err)
+	}
+	c := &capture{b: b, format: make(chan struct{})}
+	c.syncer = replication.NewBinlogSyncer(replication.BinlogSyncerConfig{
+		ServerID:                rand.Uint32() | 1<<31, // unlike that of any server nearby
+		Flavor:                  gomysql.MariaDBFlavor,
+		Host:                    host,
+		Port:                    uint16(port),
+		User:                    b.cfg.User,
+		Password:                b.cfg.Password,
+		RawModeEnabled:          true,
+		Logger:                  slog.New(slog.NewTextHandler(io.Discard, nil)), // it logs each event's trouble, which Apply reports once
+		SynchronousEventHandler: c,
+	})
+	if _, err := c.syncer.StartSync(gomysql.Position{Name: row[0], Pos: uint32(pos)}); err != nil {
+		c.syncer.Close()
+		return fmt.Errorf("read the binary log of %s: %w", b.cfg.Addr, err)
+	}
+	b.capture.Store(c)
+	select {
+	case <-c.format:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("read the binary log of %s: %w", b.cfg.Addr, context.Cause(ctx))
+	}
+}
+
+func (b *Backend) stopCapture() {
+	if c := b.capture.Swap(nil); c != nil {
+		c.syncer.Close()
+	}
+}
+
+// HandleEvent takes the next event. It never fails: what it does not understand is in no group that somebody waits for.
+func (c *capture) HandleEvent(e *replication.BinlogEvent) error {
+	raw := e.RawData
+	if len(raw) < eventHeader {
+		return nil
+	}
+	switch kind := raw[4]; {
+	case kind == eventFormat:
+		c.once.Do(func() {
+			c.description = append([]byte(nil), raw...)
+			close(c.format)
+		})
+	case kind == eventGTID:
+		c.beginGroup(raw[eventHeader:])
+	case kind == eventTableMap:
+		c.mapTable(raw[eventHeader:])
+		c.add(raw)
+	case kind >= eventFirstRows && kind <= eventLastRows:
+		c.checkRows(raw)
+		c.add(raw)
+		if c.group&(preparedGroup|completedGroup) == 0 {
+			c.beside()
+		}
+	case kind == eventXAPrepare:
+		if xid, ok := preparedXID(raw[eventHeader:]); ok {
+			c.b.transactions.deliver(xid, captured{c.events, c.trespassed || c.marks != 1})
+		}
+		c.events = nil
+	}
+	return nil
+}
+
+func (c *capture) beginGroup(body []byte) {
+	c.group, c.events, c.marks, c.trespassed = 0, nil, 0, false
+	if len(body) > 12 {
+		c.group = body[12]
+	}
+}
+
+// mapTable takes a table map: id (6), flags (2), names.
+func (c *capture) mapTable(body []byte) {
+	var database, table string
+	if database, table = tableOf(body); IsBookkeeping(database, table) {
+		if table == "applied" {
+			c.markers = tableID(body)
+		} else {
+			c.trespassed = true
+		}
+	}
+	c.table = database + "." + table
+}
+
+// markSize is that of the event that inserts one marker.
+const markSize = eventHeader + 8 + 1 + 1 + 1 + 16
+
+// checkRows counts the markers: a transaction inserts its own and no other.
+func (c *capture) checkRows(raw []byte) {
+	if tableID(raw[eventHeader:]) != c.markers || c.markers == 0 {
+		return
+	}
+	c.marks++
+	if raw[4] != eventFirstRows || len(raw) != markSize {
+		c.trespassed = true
+	}
+}
+
+func tableID(body []byte) uint64 {
+	if len(body) < 6 {
+		return 0
+	}
+	return uint64(binary.LittleEndian.Uint32(body)) | uint64(binary.LittleEndian.Uint16(body[4:]))<<32
+}
+
+func (c *capture) add(raw []byte) {
+	if c.group&preparedGroup != 0 {
+		c.events = append(c.events, raw...)
+	}
+}
+
+// beside notices rows that were written without the log of raft: those of engines without transactions, or by somebody
+// who should not be there.
+func (c *capture) beside() {
+	c.b.stats.beside.Add(1)
+	c.b.log.Error("the backend was written to beside the log, and differs from the others now", "table", c.table)
+}
+
+// preparedXID reads the name out of an XA PREPARE event: one-phase flag, format, two lengths, bytes.
+func preparedXID(body []byte) (string, bool) {
+	if len(body) < 13 {
+		return "", false
+	}
+	size := uint64(binary.LittleEndian.Uint32(body[5:]))
+	if size > uint64(len(body)-13) {
+		return "", false
+	}
+	return string(body[13 : 13+size]), true
+}
+
+// tableOf reads the names out of the body of a table map: id (6), flags (2), then both with length and NUL.
+func tableOf(body []byte) (database, table string) {
+	var parts [2]string
+	rest := body[min(8, len(body)):]
+	for i := range parts {
+		if len(rest) == 0 || int(rest[0])+2 > len(rest) {
+			return "", ""
+		}
+		parts[i] = string(rest[1 : 1+rest[0]])
+		rest = rest[2+int(rest[0]):]
+	}
+	return parts[0], parts[1]
+}

@@ -1,0 +1,67 @@
+package mysql
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+)
+
+// Config of a Backend. NewConfig returns the defaults; a zero field is not a default.
+type Config struct {
+	// Addr is host:port of the server.
+	Addr string
+	// User and Password of an account with all privileges. The account is this node's own: it is not replicated.
+	User     string
+	Password string
+
+	DialTimeout time.Duration
+	// ReplyTimeout is how long a statement of bookkeeping may take before its connection counts as dead.
+	ReplyTimeout time.Duration
+	// SaveInterval is how far, in time, the position may be behind what was committed from prepared transactions.
+	SaveInterval time.Duration
+	// PurgeInterval is how often the part of the binary log that was read is removed.
+	PurgeInterval time.Duration
+	// DDLPatience is how long a schema change waits for readers of this server before they are disconnected.
+	DDLPatience time.Duration
+
+	Logger *slog.Logger
+}
+
+// NewConfig returns the defaults, to be completed with Addr and User.
+func NewConfig() Config {
+	return Config{
+		DialTimeout:   5 * time.Second,
+		ReplyTimeout:  30 * time.Second,
+		SaveInterval:  200 * time.Millisecond,
+		PurgeInterval: 30 * time.Second,
+		DDLPatience:   2 * time.Second,
+		Logger:        slog.Default(),
+	}
+}
+
+// Validate reports the first bad field, its value and what is expected.
+func (c *Config) Validate() error {
+	if _, _, err := net.SplitHostPort(c.Addr); err != nil {
+		return fmt.Errorf("config: Addr is %q, want host:port: %w", c.Addr, err)
+	}
+	if c.User == "" {
+		return errors.New("config: User is empty, want an account with all privileges")
+	}
+	for _, d := range []struct {
+		name  string
+		value time.Duration
+	}{
+		{"DialTimeout", c.DialTimeout}, {"ReplyTimeout", c.ReplyTimeout}, {"SaveInterval", c.SaveInterval},
+		{"PurgeInterval", c.PurgeInterval}, {"DDLPatience", c.DDLPatience},
+	} {
+		if d.value < time.Millisecond {
+			return fmt.Errorf("config: %s is %v, want at least 1ms", d.name, d.value)
+		}
+	}
+	if c.Logger == nil {
+		return errors.New("config: Logger is nil")
+	}
+	return nil
+}

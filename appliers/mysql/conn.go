@@ -1,0 +1,137 @@
+package mysql
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/go-mysql-org/go-mysql/client"
+	gomysql "github.com/go-mysql-org/go-mysql/mysql"
+)
+
+// conn is a connection of this node's own account.
+type conn struct {
+	c       *client.Conn
+	timeout time.Duration
+}
+
+func (b *Backend) connect(ctx context.Context) (*conn, error) {
+	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
+		d := net.Dialer{Timeout: b.cfg.DialTimeout}
+		return d.DialContext(ctx, network, address)
+	}
+	c, err := client.ConnectWithDialer(ctx, "tcp", b.cfg.Addr, b.cfg.User, b.cfg.Password, "", dial, func(c *client.Conn) error {
+		c.ReadTimeout, c.WriteTimeout = b.cfg.ReplyTimeout, b.cfg.ReplyTimeout
+		c.UnsetCapability(gomysql.CLIENT_DEPRECATE_EOF) // see stream
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s as %s: %w", b.cfg.Addr, b.cfg.User, wrapServerError(err))
+	}
+	k := &conn{c: c, timeout: b.cfg.ReplyTimeout}
+	// What this account does never comes from a client, so it has nothing to do in the log that clients' rows are read
+	// from.
+	if _, err := k.exec(ctx, "SET SESSION sql_log_bin=0, time_zone='+00:00', sql_mode='', foreign_key_checks=1, unique_checks=1, tx_isolation='READ-COMMITTED'"); err != nil {
+		k.close()
+		return nil, err
+	}
+	return k, nil
+}
+
+// exec executes one statement. The connection is of no use any more after an error that is no *ServerError, and when ctx
+// has ended.
+func (k *conn) exec(ctx context.Context, text string) (*gomysql.Result, error) {
+	stop := context.AfterFunc(ctx, func() { _ = k.c.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	result, err := k.c.Execute(text)
+	if err == nil {
+		return result, nil
+	}
+	err = wrapServerError(err)
+	if serverCode(err) == 0 && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return nil, fmt.Errorf("%s: %w", brief(text), err)
+}
+
+// wrapServerError makes a *ServerError of what the library calls one.
+func wrapServerError(err error) error {
+	var server *gomysql.MyError
+	if !errors.As(err, &server) {
+		return err
+	}
+	return &ServerError{Code: server.Code, State: server.State, Message: server.Message}
+}
+
+// run executes statements in order, up to the first that fails.
+func (k *conn) run(ctx context.Context, texts ...string) error {
+	for _, text := range texts {
+		if _, err := k.exec(ctx, text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// row returns the values of the one row that text selects; nil without one. NULL is the empty text.
+func (k *conn) row(ctx context.Context, text string) ([]string, error) {
+	rows, err := k.rows(ctx, text)
+	if err != nil || len(rows) == 0 {
+		return nil, err
+	}
+	return rows[0], nil
+}
+
+func (k *conn) rows(ctx context.Context, text string) ([][]string, error) {
+	result, err := k.exec(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	rows := make([][]string, 0, result.RowNumber())
+	for i := range result.RowNumber() {
+		row := make([]string, result.ColumnNumber())
+		for j := range row {
+			// A NULL is an empty text; other kinds of values always have a text.
+			if row[j], err = result.GetString(i, j); err != nil {
+				return nil, fmt.Errorf("%s: %w", brief(text), err)
+			}
+		}
+		rows = append(rows, row)
+	}
+	return rows, nil
+}
+
+func (k *conn) close() {
+	_ = k.c.Close()
+}
+
+func brief(text string) string {
+	if len(text) > 60 {
+		return text[:60] + "..."
+	}
+	return text
+}
+
+// serverCode returns the code of a *ServerError in err, or 0.
+func serverCode(err error) uint16 {
+	var e *ServerError
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return 0
+}
+
+// quote returns s as a literal, in the sql_mode of a conn.
+func quote(s string) string {
+	return "'" + literal.Replace(s) + "'"
+}
+
+var literal = strings.NewReplacer(`\`, `\\`, `'`, `\'`, "\x00", `\0`, "\n", `\n`, "\r", `\r`, "\x1a", `\Z`)
+
+// name returns s as an identifier.
+func name(s string) string {
+	return "`" + strings.ReplaceAll(s, "`", "``") + "`"
+}

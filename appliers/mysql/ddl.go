@@ -1,0 +1,181 @@
+package mysql
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/nexus-replication/nexus/raft/failpoint"
+)
+
+const codeLockTimeout = 1205
+
+// applySchema executes a schema change, once whatever crash comes in between.
+func (b *Backend) applySchema(ctx context.Context, o *operation) error {
+	begun, err := b.conn.row(ctx, fmt.Sprintf("SELECT file, pos, reply FROM nexus.schema_change WHERE idx=%d AND ordinal=%d", o.entry.Index, o.index))
+	if err != nil {
+		return err
+	}
+	if begun != nil {
+		done, reply, err := b.schemaOutcome(ctx, begun)
+		if err != nil {
+			return err
+		}
+		if done {
+			return b.schemaDone(ctx, o, reply)
+		}
+	} else if err := b.schemaIntent(ctx, o); err != nil {
+		return err
+	}
+	failpoint.Hit("mysql.before-schema")
+	reply, err := b.executeSchema(ctx, o)
+	if err != nil {
+		return err
+	}
+	failpoint.Hit("mysql.after-schema")
+	return b.schemaDone(ctx, o, reply)
+}
+
+// schemaIntent records where in the binary log the statement will stand if it is executed.
+func (b *Backend) schemaIntent(ctx context.Context, o *operation) error {
+	status, err := b.conn.row(ctx, "SHOW MASTER STATUS")
+	if err != nil {
+		return err
+	}
+	if len(status) < 2 {
+		return b.unsuitable("has no binary log: start it with --log-bin")
+	}
+	return b.conn.run(ctx, fmt.Sprintf("INSERT INTO nexus.schema_change VALUES (%d, %d, %s, %s, NULL)",
+		o.entry.Index, o.index, quote(status[0]), status[1]))
+}
+
+// schemaOutcome finds out whether a statement was executed that was begun before.
+func (b *Backend) schemaOutcome(ctx context.Context, begun []string) (done bool, reply []byte, err error) {
+	if begun[2] != "" {
+		return true, []byte(begun[2]), nil
+	}
+	files, err := b.conn.rows(ctx, "SHOW BINARY LOGS")
+	if err != nil {
+		return false, nil, err
+	}
+	pos, reached := begun[1], false
+	for _, file := range files {
+		reached = reached || file[0] == begun[0]
+		if !reached {
+			continue
+		}
+		events, err := b.conn.rows(ctx, fmt.Sprintf("SHOW BINLOG EVENTS IN %s FROM %s", quote(file[0]), pos))
+		if err != nil {
+			return false, nil, err
+		}
+		for _, e := range events {
+			if e[2] == "Query" && !strings.HasPrefix(e[5], "XA ") && !isTransactionEnd(e[5]) {
+				return true, []byte{byte(Done)}, nil
+			}
+		}
+		pos = "4"
+	}
+	return false, nil, nil
+}
+
+func isTransactionEnd(info string) bool {
+	return info == "COMMIT" || info == "ROLLBACK" || info == "BEGIN"
+}
+
+// executeSchema returns the reply to the statement. Readers that keep it waiting for too long are disconnected: nothing
+// is applied meanwhile.
+func (b *Backend) executeSchema(ctx context.Context, o *operation) ([]byte, error) {
+	b.changing.Store(true)
+	defer b.changing.Store(false)
+	for {
+		reply, err := b.trySchema(ctx, o)
+		if serverCode(err) != codeLockTimeout {
+			return reply, err
+		}
+		b.log.Warn("a schema change waits for sessions of this server, which are disconnected", "statement", brief(o.text))
+		if err := b.endReaders(ctx); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (b *Backend) trySchema(ctx context.Context, o *operation) ([]byte, error) {
+	k, err := b.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer k.close()
+	k.c.ReadTimeout = 0 // a table may be large
+	prelude := append([]string{
+		fmt.Sprintf("SET SESSION lock_wait_timeout=%d", max(1, int(b.cfg.DDLPatience.Seconds()))),
+		fmt.Sprintf("SET SESSION timestamp=%d.%03d", o.entry.Stamp/1000, o.entry.Stamp%1000),
+	}, o.prelude...)
+	for i, text := range append(prelude, "SET SESSION sql_log_bin=1", o.text) {
+		_, err := k.exec(ctx, text)
+		code := serverCode(err)
+		switch {
+		case err == nil:
+		case code == 0 || machineError(code):
+			return nil, err
+		case i < 2:
+			return nil, err
+		default:
+			return failure(err), nil
+		}
+	}
+	b.stats.schema.Add(1)
+	return []byte{byte(Done)}, nil
+}
+
+// endReaders disconnects the sessions of clients, of which none has a transaction open: see the barrier of proxy/mysql.
+func (b *Backend) endReaders(ctx context.Context) error {
+	own := []string{"CONNECTION_ID()"}
+	if b.applier != nil {
+		own = append(own, strconv.FormatUint(uint64(b.applier.c.GetConnectionID()), 10))
+	}
+	rows, err := b.conn.rows(ctx, "SELECT id FROM information_schema.processlist WHERE id NOT IN ("+strings.Join(own, ",")+
+		") AND user<>'system user' AND command NOT IN ('Daemon','Binlog Dump')")
+	if err != nil {
+		return err
+	}
+	var ids []uint64
+	for _, row := range rows {
+		id, err := strconv.ParseUint(row[0], 10, 64)
+		if err != nil {
+			return fmt.Errorf("list the connections: %w", err)
+		}
+		ids = append(ids, id)
+	}
+	return b.kill(ctx, ids)
+}
+
+// schemaDone records the result with the position, where the statement ends its entry.
+func (b *Backend) schemaDone(ctx context.Context, o *operation, reply []byte) error {
+	texts := []string{"BEGIN",
+		fmt.Sprintf("UPDATE nexus.schema_change SET reply=%s WHERE idx=%d AND ordinal=%d", quote(string(reply)), o.entry.Index, o.index),
+		fmt.Sprintf("DELETE FROM nexus.schema_change WHERE idx<%d", o.entry.Index)}
+	last := o.index == len(o.entry.Commands)-1
+	if last {
+		texts = append(texts, positionUpdate(o.entry.Position))
+	}
+	if err := b.conn.run(ctx, append(texts, "COMMIT")...); err != nil {
+		return err
+	}
+	o.reply(reply)
+	if !last {
+		return nil
+	}
+	b.held = o.entry.Position
+	return b.positionSaved(ctx)
+}
+
+// applyAddress notes where the clients of a node are served.
+func (b *Backend) applyAddress(ctx context.Context, o *operation) error {
+	if err := b.conn.run(ctx, fmt.Sprintf("REPLACE INTO nexus.address VALUES (%d, %s)", o.node, quote(o.address))); err != nil {
+		return err
+	}
+	b.addresses.set(o.node, o.address)
+	o.reply([]byte{byte(Done)})
+	return nil
+}

@@ -1,0 +1,294 @@
+package mysql
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/nexus-replication/nexus/raft"
+)
+
+// restoreBytes is about what one INSERT and one transaction of a restore hold.
+const (
+	restoreInsert      = 1 << 20
+	restoreTransaction = 16 << 20
+)
+
+// Restore replaces everything on the server. See raft.Store.
+func (b *Backend) Restore(ctx context.Context, id raft.Identity, snap *raft.Snapshot) error {
+	b.id, b.fatal = id, nil
+	b.transactions.closeSessions()
+	b.drop()
+	err := b.restore(ctx, snap)
+	b.report(err)
+	if err != nil {
+		b.drop()
+		return fmt.Errorf("restore the snapshot at index %d: %w", snap.Index, err)
+	}
+	b.log.Info("backend restored", "addr", b.cfg.Addr, "term", snap.Term, "index", snap.Index, "bytes", snap.Size)
+	return nil
+}
+
+func (b *Backend) restore(ctx context.Context, snap *raft.Snapshot) error {
+	if err := b.dialChecked(ctx); err != nil {
+		return err
+	}
+	if err := b.mayOverwrite(ctx, snap.Again); err != nil {
+		return err
+	}
+	if err := b.endOthers(ctx); err != nil {
+		return err
+	}
+	if err := b.rollBackPrepared(ctx, func(uint64, uint64) bool { return true }); err != nil {
+		return err
+	}
+	if err := b.clear(ctx); err != nil {
+		return err
+	}
+	if _, err := snap.Data.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	k, err := b.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer k.close()
+	r := &restorer{b: b, k: k}
+	if err := r.run(ctx, snap.Data); err != nil {
+		return err
+	}
+	if err := b.conn.run(ctx, "FLUSH PRIVILEGES", positionUpdate(snap.Position)); err != nil {
+		return err
+	}
+	if err := b.loadAddresses(ctx); err != nil {
+		return err
+	}
+	b.take(snap.Position)
+	return b.startCapture(ctx)
+}
+
+// mayOverwrite refuses a server that is another node's, or that holds data nobody has claimed. It claims one that is new.
+func (b *Backend) mayOverwrite(ctx context.Context, again bool) error {
+	row, err := b.marker(ctx, b.conn)
+	if err != nil {
+		return err
+	}
+	if row != nil {
+		_, err := b.checkMarker(row)
+		return err
+	}
+	if !again {
+		if err := b.refuseForeignData(ctx, b.conn); err != nil {
+			return err
+		}
+	}
+	return b.createBookkeeping(ctx, b.conn, raft.Position{})
+}
+
+// clear drops all that is replicated, but the claim.
+func (b *Backend) clear(ctx context.Context) error {
+	if err := b.conn.run(ctx, "SET SESSION foreign_key_checks=0", "UPDATE nexus.position SET term=0, idx=0"); err != nil {
+		return err
+	}
+	rows, err := b.conn.rows(ctx, "SELECT schema_name FROM information_schema.schemata WHERE schema_name NOT IN ("+systemSchemas+",'nexus')")
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		if _, err := b.conn.exec(ctx, "DROP DATABASE "+name(row[0])); err != nil {
+			return err
+		}
+	}
+	rows, err = b.conn.rows(ctx, "SELECT table_name, table_type FROM information_schema.tables WHERE table_schema='nexus' AND table_name<>'position'")
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		kind := "TABLE"
+		if row[1] == "VIEW" {
+			kind = "VIEW"
+		}
+		if _, err := b.conn.exec(ctx, "DROP "+kind+" nexus."+name(row[0])); err != nil {
+			return err
+		}
+	}
+	rows, err = b.conn.rows(ctx, "SELECT routine_type, routine_name FROM information_schema.routines WHERE routine_schema='nexus'")
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		if _, err := b.conn.exec(ctx, "DROP "+row[0]+" nexus."+name(row[1])); err != nil {
+			return err
+		}
+	}
+	for _, p := range privilegeTables {
+		if _, err := b.conn.exec(ctx, "DELETE FROM mysql."+p.name+" WHERE "+b.replicatedAccounts(p.user)); err != nil {
+			return err
+		}
+	}
+	return b.conn.run(ctx, bookkeeping...)
+}
+
+// restorer makes what a snapshot holds.
+type restorer struct {
+	b       *Backend
+	k       *conn
+	views   []*object // which may need each other
+	written int       // since the transaction began
+	insert  []byte
+}
+
+func (r *restorer) run(ctx context.Context, data io.Reader) error {
+	if err := r.plain(ctx); err != nil {
+		return err
+	}
+	if _, err := r.k.exec(ctx, "BEGIN"); err != nil {
+		return err
+	}
+	s, err := readSnapshot(data)
+	if err != nil {
+		return &raft.FatalError{Err: err}
+	}
+	err = s.each(
+		func(o *object) error { return r.object(ctx, o) },
+		func(*table) error { return nil },
+		func(t *table, rows []byte) error { return r.rows(ctx, t, rows) })
+	if err == nil {
+		_, err = r.k.exec(ctx, "COMMIT")
+	}
+	if err != nil {
+		return err
+	}
+	return r.makeViews(ctx)
+}
+
+// plain sets the session up for definitions and rows as they were read.
+func (r *restorer) plain(ctx context.Context) error {
+	return r.k.run(ctx, "SET NAMES utf8mb4", "SET SESSION sql_mode='NO_AUTO_VALUE_ON_ZERO', foreign_key_checks=0, unique_checks=0, check_constraint_checks=0")
+}
+
+func (r *restorer) object(ctx context.Context, o *object) error {
+	switch o.Kind {
+	case "view":
+		r.views = append(r.views, o)
+		return nil
+	case "database":
+		text := strings.Replace(o.Statement, "CREATE DATABASE ", "CREATE DATABASE IF NOT EXISTS ", 1)
+		_, err := r.k.exec(ctx, text)
+		return err
+	}
+	return r.make(ctx, o)
+}
+
+func (r *restorer) make(ctx context.Context, o *object) error {
+	if err := r.k.run(ctx, append(append([]string{}, o.Before...), o.Statement)...); err != nil {
+		return fmt.Errorf("make %s %s: %w", o.Kind, o.Name, err)
+	}
+	if err := r.plain(ctx); err != nil {
+		return err
+	}
+	_, err := r.k.exec(ctx, "BEGIN") // a definition has committed what was open
+	return err
+}
+
+// makeViews makes views until all are there: each may select from others.
+func (r *restorer) makeViews(ctx context.Context) error {
+	for left := r.views; len(left) > 0; {
+		var again []*object
+		var failed error
+		for _, o := range left {
+			err := r.make(ctx, o)
+			if err != nil && serverCode(err) == 0 {
+				return err
+			}
+			if err != nil {
+				again, failed = append(again, o), err
+				if err := r.plain(ctx); err != nil {
+					return err
+				}
+			}
+		}
+		if len(again) == len(left) {
+			// Views of what was dropped exist, but cannot be made.
+			r.b.log.Warn("views could not be restored: what they select from is not there", "views", len(again), "err", failed)
+			return nil
+		}
+		left = again
+	}
+	return nil
+}
+
+// rows inserts rows of t.
+func (r *restorer) rows(ctx context.Context, t *table, rows []byte) error {
+	columns := make([]string, len(t.Columns))
+	for i, c := range t.Columns {
+		columns[i] = name(c)
+	}
+	head := "REPLACE INTO " + t.quoted() + " (" + strings.Join(columns, ",") + ") VALUES "
+	if len(t.Key) == 0 {
+		head = "INSERT" + strings.TrimPrefix(head, "REPLACE")
+	}
+	for len(rows) > 0 {
+		r.insert = append(r.insert[:0], head...)
+		for first := true; len(rows) > 0 && len(r.insert) < restoreInsert; first = false {
+			if !first {
+				r.insert = append(r.insert, ',')
+			}
+			var err error
+			if rows, err = r.row(t, rows); err != nil {
+				return &raft.FatalError{Err: fmt.Errorf("%s: %w", t.quoted(), err)}
+			}
+		}
+		if _, err := r.k.exec(ctx, string(r.insert)); err != nil {
+			return fmt.Errorf("rows of %s: %w", t.quoted(), err)
+		}
+		if r.written += len(r.insert); r.written > restoreTransaction {
+			r.written = 0
+			if err := r.k.run(ctx, "COMMIT", "BEGIN"); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (r *restorer) row(t *table, rows []byte) ([]byte, error) {
+	if len(t.Columns) == 0 {
+		return nil, errors.New("a table without columns")
+	}
+	for i, binary := 0, t.Binary; i < len(t.Columns); i++ {
+		sep := byte('(')
+		if i > 0 {
+			sep = ','
+		}
+		r.insert = append(r.insert, sep)
+		text, null, rest, err := value(rows)
+		if err != nil {
+			return nil, err
+		}
+		rows = rest
+		isBinary := len(binary) > 0 && binary[0] == i
+		if isBinary {
+			binary = binary[1:]
+		}
+		if null {
+			r.insert = append(r.insert, "NULL"...)
+			continue
+		}
+		if isBinary {
+			r.insert = append(r.insert, "_binary"...)
+		}
+		r.insert = append(r.insert, '\'')
+		for _, c := range text {
+			if c == '\'' || c == '\\' {
+				r.insert = append(r.insert, '\\')
+			}
+			r.insert = append(r.insert, c)
+		}
+		r.insert = append(r.insert, '\'')
+	}
+	r.insert = append(r.insert, ')')
+	return rows, nil
+}

@@ -1,0 +1,194 @@
+package mysql
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/nexus-replication/nexus/raft"
+	"github.com/nexus-replication/nexus/raft/failpoint"
+)
+
+const (
+	codeDuplicate = 1062
+	// statementEnd in the flags of a rows event: the next one belongs to another statement.
+	statementEnd = 1
+	// maxBinlogBytes is where one BINLOG statement ends, at the next end of a statement.
+	maxBinlogBytes = 1 << 20
+)
+
+// applyRows takes over transactions of another server, or of this one that it has lost, in one transaction with the
+// position of the last of them.
+func (b *Backend) applyRows(ctx context.Context, ops []operation) error {
+	err := b.tryRows(ctx, ops)
+	if serverCode(err) == codeDuplicate {
+		// Some were applied before: on this node as the leader, after whose last position a crash came.
+		if ops, err = b.unmarked(ctx, ops); err == nil {
+			err = b.tryRows(ctx, ops)
+		}
+	}
+	var server *ServerError
+	if errors.As(err, &server) && !machineError(server.Code) {
+		return &raft.FatalError{Err: fmt.Errorf("the rows of entries %d to %d do not fit the data of backend %s, which therefore differs from the others: %w",
+			ops[0].entry.Index, ops[len(ops)-1].entry.Index, b.cfg.Addr, err)}
+	}
+	return err
+}
+
+// tryRows leaves the transaction rolled back after an error.
+func (b *Backend) tryRows(ctx context.Context, ops []operation) error {
+	if len(ops) == 0 {
+		return nil
+	}
+	k, err := b.openApplier(ctx)
+	if err != nil {
+		return err
+	}
+	if err := b.executeRows(ctx, k, ops); err != nil {
+		k.close()
+		b.applier = nil
+		return err
+	}
+	b.stats.applied.Add(uint64(len(ops)))
+	for i := range ops {
+		b.markers = append(b.markers, marker{ops[i].epoch, ops[i].sequence, ops[i].entry.Index})
+		ops[i].reply([]byte{byte(Done)})
+	}
+	return nil
+}
+
+func (b *Backend) executeRows(ctx context.Context, k *conn, ops []operation) error {
+	if _, err := k.exec(ctx, "BEGIN"); err != nil {
+		return err
+	}
+	var pending []byte
+	flush := func() error {
+		if len(pending) == 0 {
+			return nil
+		}
+		_, err := k.exec(ctx, "BINLOG '"+base64.StdEncoding.EncodeToString(pending)+"'")
+		pending = pending[:0]
+		return err
+	}
+	for i := range ops {
+		for rest := ops[i].events; len(rest) > 0; {
+			statement, err := nextStatement(rest)
+			if err != nil {
+				return &raft.FatalError{Err: fmt.Errorf("entry %d: %w", ops[i].entry.Index, err)}
+			}
+			pending = append(pending, statement...)
+			rest = rest[len(statement):]
+			if len(pending) >= maxBinlogBytes {
+				if err := flush(); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	if err := flush(); err != nil {
+		return err
+	}
+	// The entry may hold more than what stands here, so the position is that of the one before it.
+	last := ops[len(ops)-1]
+	if last.index != len(last.entry.Commands)-1 {
+		_, err := k.exec(ctx, "COMMIT")
+		return err
+	}
+	failpoint.Hit("mysql.before-rows")
+	if err := k.run(ctx, positionUpdate(last.entry.Position), "COMMIT"); err != nil {
+		return err
+	}
+	failpoint.Hit("mysql.after-rows")
+	b.held = last.entry.Position
+	return b.positionSaved(ctx)
+}
+
+// openApplier returns the connection that executes row events, after telling it how these are laid out.
+func (b *Backend) openApplier(ctx context.Context) (*conn, error) {
+	if b.applier != nil {
+		return b.applier, nil
+	}
+	c := b.capture.Load()
+	if c == nil {
+		return nil, errors.New("apply rows: the binary log is not being read")
+	}
+	k, err := b.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := k.exec(ctx, "BINLOG '"+base64.StdEncoding.EncodeToString(c.description)+"'"); err != nil {
+		k.close()
+		return nil, err
+	}
+	b.applier = k
+	return k, nil
+}
+
+// nextStatement returns the events at the front of events up to the end of a statement: a server forgets the tables that
+// the events name when a BINLOG statement ends.
+func nextStatement(events []byte) ([]byte, error) {
+	for at := 0; at+eventHeader <= len(events); {
+		size := int(binary.LittleEndian.Uint32(events[at+9:]))
+		if size < eventHeader || at+size > len(events) {
+			break
+		}
+		kind := events[at+4]
+		if kind != eventTableMap && (kind < eventFirstRows || kind > eventLastRows) {
+			return nil, fmt.Errorf("a row event of type %d, which this program does not know", kind)
+		}
+		// Of a rows event: table id (6), flags (2).
+		if kind != eventTableMap && size >= eventHeader+8 && events[at+eventHeader+6]&statementEnd != 0 {
+			return events[:at+size], nil
+		}
+		at += size
+	}
+	return nil, errors.New("row events end early")
+}
+
+// unmarked returns those of ops whose marker is not there.
+func (b *Backend) unmarked(ctx context.Context, ops []operation) ([]operation, error) {
+	var text strings.Builder
+	text.WriteString("SELECT epoch, sequence FROM nexus.applied WHERE (epoch,sequence) IN (")
+	for i := range ops {
+		if i > 0 {
+			text.WriteByte(',')
+		}
+		fmt.Fprintf(&text, "(%d,%d)", ops[i].epoch, ops[i].sequence)
+	}
+	text.WriteByte(')')
+	rows, err := b.conn.rows(ctx, text.String())
+	if err != nil {
+		return nil, err
+	}
+	there := make(map[string]bool)
+	for _, row := range rows {
+		there[row[0]+"-"+row[1]] = true
+	}
+	var missing []operation
+	for i := range ops {
+		if there[fmt.Sprintf("%d-%d", ops[i].epoch, ops[i].sequence)] {
+			b.markers = append(b.markers, marker{ops[i].epoch, ops[i].sequence, ops[i].entry.Index})
+			ops[i].reply([]byte{byte(Done)})
+			continue
+		}
+		missing = append(missing, ops[i])
+	}
+	if len(missing) == len(ops) {
+		return nil, &raft.FatalError{Err: fmt.Errorf("a row of entries %d to %d is there already on backend %s, which therefore differs from the others",
+			ops[0].entry.Index, ops[len(ops)-1].entry.Index, b.cfg.Addr)}
+	}
+	return missing, nil
+}
+
+// machineError reports whether an error of the server says something about the machine, or about locks, rather than the
+// data: the same statement can succeed later.
+func machineError(code uint16) bool {
+	switch code {
+	case 1021, 1030, 1037, 1038, 1040, 1041, 1053, 1114, 1135, 1159, 1160, 1161, 1180, 1181, 1205, 1206, 1213, 1290, 1317, 1836, 1927, 3169:
+		return true
+	}
+	return false
+}

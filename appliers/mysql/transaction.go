@@ -1,0 +1,307 @@
+package mysql
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// Session is the connection on which a transaction executes.
+type Session interface {
+	// CommitPrepared says XA COMMIT. An error other than a *ServerError means that nothing is known.
+	CommitPrepared(xid string) error
+	// Disconnect closes the connection; the server rolls back what is not prepared.
+	Disconnect()
+	// ConnectionID is how the server calls the connection.
+	ConnectionID() uint64
+}
+
+// ErrFenced means that a transaction cannot commit any more, because another term began.
+var ErrFenced = errors.New("the leadership changed")
+
+// transactionState says whose a transaction is.
+type transactionState uint8
+
+const (
+	open     transactionState = iota // the session's
+	prepared                         // maybe prepared, maybe proposed: the applier's
+	ended                            // given up by its session; rolled back by the applier where that is not certain
+)
+
+// Transaction is one of a session, from XA START to its end.
+type Transaction struct {
+	b        *Backend
+	epoch    uint64
+	sequence uint64
+	session  Session
+	captured chan captured
+
+	// Guarded by transactions.mu.
+	state     transactionState
+	committed bool
+}
+
+// captured is what the binary log holds of a transaction.
+type captured struct {
+	events []byte
+	// trespassed: it wrote rows that are Nexus's own.
+	trespassed bool
+}
+
+// ErrTrespassed means that a transaction wrote rows that are Nexus's own, and must be rolled back.
+var ErrTrespassed = errors.New("the tables position, applied, schema_change and address of schema nexus are Nexus's own")
+
+// transactions are those that the sessions of this node have open.
+type transactions struct {
+	mu     sync.Mutex
+	next   uint64
+	fenced uint64 // epochs before it are over
+	byID   map[transactionID]*Transaction
+	// given are those that their sessions ended without certainty, up to the next takeGiven.
+	given []*Transaction
+}
+
+type transactionID struct{ epoch, sequence uint64 }
+
+func (t *transactions) init() { t.byID = make(map[transactionID]*Transaction) }
+
+func (t *transactions) count() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.byID)
+}
+
+// Begin registers a transaction that session is about to start in epoch.
+func (b *Backend) Begin(epoch uint64, session Session) (*Transaction, error) {
+	t := &b.transactions
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if epoch < t.fenced {
+		return nil, ErrFenced
+	}
+	t.next++
+	tx := &Transaction{b: b, epoch: epoch, sequence: t.next, session: session, captured: make(chan captured, 1)}
+	t.byID[transactionID{tx.epoch, tx.sequence}] = tx
+	return tx, nil
+}
+
+// XID is the transaction's name, as XA START takes it.
+func (t *Transaction) XID() string {
+	return "'" + xidText(t.epoch, t.sequence) + "'"
+}
+
+func xidText(epoch, sequence uint64) string {
+	return "nexus-" + strconv.FormatUint(epoch, 10) + "-" + strconv.FormatUint(sequence, 10)
+}
+
+func parseXID(text string) (id transactionID, ok bool) {
+	epoch, sequence, found := strings.Cut(strings.TrimPrefix(text, "nexus-"), "-")
+	if !found || !strings.HasPrefix(text, "nexus-") {
+		return id, false
+	}
+	var err error
+	if id.epoch, err = strconv.ParseUint(epoch, 10, 64); err != nil {
+		return id, false
+	}
+	id.sequence, err = strconv.ParseUint(sequence, 10, 64)
+	return id, err == nil
+}
+
+// Mark is the statement that makes the transaction's own id one of its rows. It comes before XA END.
+func (t *Transaction) Mark() string {
+	return fmt.Sprintf("INSERT INTO nexus.applied VALUES (%d,%d)", t.epoch, t.sequence)
+}
+
+// Prepare must be called before XA PREPARE is said. From then on only End with certainty, or the applier, ends the
+// transaction. ErrFenced: it cannot be committed any more, and its connection is closed.
+func (t *Transaction) Prepare() error {
+	t.b.transactions.mu.Lock()
+	defer t.b.transactions.mu.Unlock()
+	if t.state != open {
+		return ErrFenced
+	}
+	t.state = prepared
+	return nil
+}
+
+// Captured waits for the row events of the prepared transaction and returns the command that commits it.
+func (t *Transaction) Captured(ctx context.Context) ([]byte, error) {
+	select {
+	case c := <-t.captured:
+		if c.trespassed {
+			return nil, ErrTrespassed
+		}
+		return appendRows(make([]byte, 0, len(c.events)+32), t.epoch, t.sequence, c.events), nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for the rows of transaction %s in the binary log: %w", t.XID(), context.Cause(ctx))
+	}
+}
+
+// End says that the session has rolled the transaction back, or committed it without having written. If it is not certain
+// about that, the applier makes sure that nothing stays prepared.
+func (t *Transaction) End(certain bool) {
+	s := &t.b.transactions
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t.state = ended
+	if certain {
+		delete(s.byID, transactionID{t.epoch, t.sequence})
+		return
+	}
+	if s.byID[transactionID{t.epoch, t.sequence}] == t { // not fenced meanwhile
+		s.given = append(s.given, t)
+	}
+}
+
+// take returns the transaction that waits prepared for its commit, or nil.
+func (t *transactions) take(epoch, sequence uint64) *Transaction {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	tx := t.byID[transactionID{epoch, sequence}]
+	if tx == nil || tx.state != prepared {
+		return nil
+	}
+	return tx
+}
+
+func (t *transactions) forget(txs []*Transaction) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, tx := range txs {
+		delete(t.byID, transactionID{tx.epoch, tx.sequence})
+	}
+}
+
+// deliver hands what was captured to the transaction called xid.
+func (t *transactions) deliver(xid string, c captured) {
+	id, ok := parseXID(xid)
+	if !ok {
+		return
+	}
+	t.mu.Lock()
+	tx := t.byID[id]
+	t.mu.Unlock()
+	if tx == nil {
+		return
+	}
+	select {
+	case tx.captured <- c:
+	default: // captured twice, after a reconnection
+	}
+}
+
+// fence ends all transactions of epochs before term, and returns them.
+func (t *transactions) fence(term uint64) []*Transaction {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.fenced = max(t.fenced, term)
+	var over []*Transaction
+	for _, tx := range t.byID {
+		if tx.epoch < term && !tx.committed {
+			tx.state = ended
+			over = append(over, tx)
+		}
+	}
+	return over
+}
+
+// takeGiven returns the transactions that their sessions ended without certainty since the last call.
+func (t *transactions) takeGiven() []*Transaction {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	given := t.given
+	t.given = nil
+	return given
+}
+
+// giveBack undoes takeGiven.
+func (t *transactions) giveBack(txs []*Transaction) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.given = append(t.given, txs...)
+}
+
+func (t *transactions) closeSessions() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, tx := range t.byID {
+		tx.session.Disconnect()
+	}
+}
+
+// endTransactions disconnects the sessions of transactions that cannot be committed any more and rolls back those that
+// are prepared.
+func (b *Backend) endTransactions(ctx context.Context, over []*Transaction) error {
+	if len(over) == 0 {
+		return nil
+	}
+	ids := make([]uint64, 0, len(over))
+	names := make(map[transactionID]bool)
+	for _, tx := range over {
+		tx.session.Disconnect()
+		ids = append(ids, tx.session.ConnectionID())
+		names[transactionID{tx.epoch, tx.sequence}] = true
+	}
+	if err := b.kill(ctx, ids); err != nil {
+		return fmt.Errorf("end transactions of an earlier term: %w", err)
+	}
+	if err := b.rollBackPrepared(ctx, func(epoch, sequence uint64) bool { return names[transactionID{epoch, sequence}] }); err != nil {
+		return err
+	}
+	b.transactions.forget(over)
+	return nil
+}
+
+// endGiven makes sure that nothing stays of the transactions that their sessions gave up.
+func (b *Backend) endGiven(ctx context.Context) error {
+	given := b.transactions.takeGiven()
+	err := b.endTransactions(ctx, given)
+	if err != nil {
+		b.transactions.giveBack(given)
+	}
+	return err
+}
+
+// rollBackPrepared rolls back the prepared transactions of Nexus that which selects. Their connections are gone.
+func (b *Backend) rollBackPrepared(ctx context.Context, which func(epoch, sequence uint64) bool) error {
+	listed, err := b.recover(ctx)
+	if err != nil {
+		return err
+	}
+	for id := range listed {
+		if !which(id.epoch, id.sequence) {
+			continue
+		}
+		b.log.Info("rolling back a prepared transaction", "epoch", id.epoch, "sequence", id.sequence)
+		if _, err := b.conn.exec(ctx, "XA ROLLBACK '"+xidText(id.epoch, id.sequence)+"'"); err != nil && serverCode(err) != codeNoXID {
+			return err
+		}
+	}
+	return nil
+}
+
+// codeNoXID is XAER_NOTA: no such transaction, or its connection still lives.
+const codeNoXID = 1397
+
+// recover lists the prepared transactions of Nexus.
+func (b *Backend) recover(ctx context.Context) (map[transactionID]bool, error) {
+	rows, err := b.conn.rows(ctx, "XA RECOVER FORMAT='RAW'")
+	if err != nil {
+		return nil, err
+	}
+	list := make(map[transactionID]bool)
+	for _, row := range rows {
+		text := row[len(row)-1]
+		if raw, err := hex.DecodeString(strings.TrimPrefix(text, "0x")); err == nil && strings.HasPrefix(text, "0x") {
+			text = string(raw)
+		}
+		if id, ok := parseXID(text); ok {
+			list[id] = true
+		}
+	}
+	return list, nil
+}

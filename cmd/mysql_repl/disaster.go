@@ -1,0 +1,65 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/nexus-replication/nexus/raft"
+)
+
+// restoreBackup makes the data directory of a new cluster from the file of -restore, if that was given.
+func restoreBackup(opts *options, log *slog.Logger) error {
+	if opts.restore == "" {
+		return nil
+	}
+	cfg, err := offlineConfig(opts, log)
+	if err != nil {
+		return err
+	}
+	file, err := os.Open(opts.restore)
+	if err != nil {
+		return fmt.Errorf("flag -restore: %w", err)
+	}
+	defer file.Close()
+	info, err := raft.RestoreBackup(cfg, file)
+	if err != nil {
+		return fmt.Errorf("restore %s: %w", opts.restore, err)
+	}
+	log.Info("backup restored into a new cluster; start without -restore from now on", "file", opts.restore, "data", opts.dataDir,
+		"created", info.Created, "index", info.Index, "bytes", info.Size)
+	return nil
+}
+
+// forceNewCluster makes a survivor the only member, and says what that means.
+func forceNewCluster(opts *options, log *slog.Logger) error {
+	cfg, err := offlineConfig(opts, log)
+	if err != nil {
+		return err
+	}
+	forced, err := raft.ForceSingleMember(cfg)
+	if err != nil {
+		return fmt.Errorf("force a new cluster: %w", err)
+	}
+	log.Warn("this node is the only member of its cluster now", "id", fmt.Sprintf("%016x", forced.ID), "index", forced.Index,
+		"committed", forced.Committed)
+	if forced.Index > forced.Committed {
+		log.Warn("the last entries were not known to be committed; they count as committed now, though nobody may have been told so",
+			"entries", forced.Index-forced.Committed)
+	}
+	for _, m := range forced.Removed {
+		log.Warn("NEVER START THIS NODE AGAIN with its old data: it was removed. Empty its data directory and its mariadbd, start it, and add it with repl addNode",
+			"id", fmt.Sprintf("%016x", m.ID), "url", m.URL)
+	}
+	log.Warn("writes that were acknowledged by the lost nodes, but had not reached this one, are lost. Start this node without -nexus-force-new-cluster")
+	return nil
+}
+
+// offlineConfig is the configuration for work on a data directory while the node does not run.
+func offlineConfig(opts *options, log *slog.Logger) (raft.Config, error) {
+	backend, err := newBackend(opts, log)
+	if err != nil {
+		return raft.Config{}, err
+	}
+	return raftConfig(opts, backend, log), nil
+}

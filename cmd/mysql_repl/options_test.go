@@ -1,0 +1,76 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"os"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write the sample file")
+
+func noEnv(string) string { return "" }
+
+func args(extra ...string) []string {
+	return append([]string{
+		"-nexus-cluster-url", "http://127.0.0.1:9031,http://127.0.0.1:9032,http://127.0.0.1:9033", "-nexus-node-url", "http://127.0.0.1:9031",
+	}, extra...)
+}
+
+// The predecessor's command line is understood, and nodes on one machine get ports of their own.
+func TestOptions(t *testing.T) {
+	o := newOptions()
+	if err := o.settings().Parse(args("-grpcPort=9131", "-mysqlConnUrl", "root:pa:ss@tcp(127.0.0.1:33061)/nexus?autocommit=false"), noEnv); err != nil {
+		t.Fatal(err)
+	}
+	if err := o.complete(); err != nil {
+		t.Fatal(err)
+	}
+	if o.backend.User != "root" || o.backend.Passwd != "pa:ss" || o.backend.Addr != "127.0.0.1:33061" || o.backend.DBName != "nexus" {
+		t.Errorf("got %+v", o.backend)
+	}
+	if o.proxyPort != 7101 || o.metricsPort != 9231 || advertised(o) != "127.0.0.1:7101" {
+		t.Errorf("ports %d and %d, advertised %s", o.proxyPort, o.metricsPort, advertised(o))
+	}
+}
+
+func TestOptionsErrors(t *testing.T) {
+	const want = `, want USER:PASSWORD@tcp(HOST:PORT)/DATABASE, such as "root:root@tcp(127.0.0.1:3306)/nexus"`
+	for _, tc := range []struct {
+		args []string
+		want string
+	}{
+		{args("-mysqlConnUrl", "root:secret@unix(/tmp/s)/nexus"), `mysql_repl: flag -mysqlConnUrl names no user, or no address of TCP` + want},
+		{args("-mysqlConnUrl", "tcp(127.0.0.1:3306)/nexus"), `mysql_repl: flag -mysqlConnUrl names no user, or no address of TCP` + want},
+		{args("-mysqlConnUrl", "root:secret"), `mysql_repl: flag -mysqlConnUrl cannot be read: invalid DSN: missing the slash separating the database name` + want},
+		{args("-maxConnections", "0"), `mysql_repl: flag -maxConnections: "0" is not a number from 1 to 100000`},
+	} {
+		var stdout, stderr bytes.Buffer
+		code := realMain(context.Background(), tc.args, noEnv, &stdout, &stderr)
+		if code != exitUsage || stderr.String() != tc.want+"\n" {
+			t.Errorf("%q: exit %d\n got %s\nwant %s", tc.args, code, stderr.String(), tc.want)
+		}
+	}
+}
+
+// The sample file shows every setting; "go test ./cmd/mysql_repl -update" writes it.
+func TestSampleFile(t *testing.T) {
+	const path = "../../deploy/mysql_repl.sample.yaml"
+	var want bytes.Buffer
+	if err := newOptions().settings().WriteSample(&want); err != nil {
+		t.Fatal(err)
+	}
+	if *update {
+		if err := os.WriteFile(path, want.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want.Bytes()) {
+		t.Errorf("%s is not what the flags say: run go test ./cmd/mysql_repl -update", path)
+	}
+}

@@ -1,0 +1,77 @@
+package mysql
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nexus-replication/nexus/integration/cluster"
+)
+
+// A new node gets a snapshot while clients write, and then holds what the others hold; a backup begins a new cluster.
+func TestJoinAndBackup(t *testing.T) {
+	t.Parallel()
+	c, leader := startCluster(t, "-nexus-snapshot-count", "100")
+	l := newBank(t, open(t, leader))
+	execute(t, open(t, leader), "CREATE VIEW bank.total AS SELECT SUM(balance) AS total FROM bank.accounts",
+		"CREATE USER teller@'%' IDENTIFIED BY 'secret'", "GRANT SELECT ON bank.* TO teller@'%'")
+	stop := l.run(t, c, 3)
+	l.awaitCommits(t, 150)
+
+	joiner, err := c.AddNode()
+	check(t, err)
+	check(t, joiner.MariaDB.StartReady(within(t, 30*time.Second)))
+	check(t, joiner.Start())
+	if out, err := repl(t, leader, "addNode", joiner.URL()); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	check(t, joiner.AwaitReady(within(t, 30*time.Second)))
+	l.awaitCommits(t, 20)
+
+	file := filepath.Join(t.TempDir(), "backup")
+	if out, err := repl(t, joiner, "backup", file); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	stop()
+	awaitEqual(t, c)
+	l.audit(t, open(t, joiner))
+	if out, err := repl(t, leader, "verify"); err != nil || strings.Count(out, "equal") != 4 {
+		t.Errorf("verify: %v\n%s", err, out)
+	}
+
+	other := newCluster(t, cluster.Options{Size: 1, Flags: []string{"-restore", file}})
+	check(t, other.StartReady(within(t, 60*time.Second)))
+	db := open(t, other.Nodes[0])
+	if got := mustQuery(t, db, "SELECT total FROM bank.total"); got != fmt.Sprint(accounts*opening) {
+		t.Errorf("the restored sum is %s", got)
+	}
+	if got := mustQuery(t, db, "SHOW GRANTS FOR teller@'%'"); !strings.Contains(got, "GRANT SELECT ON `bank`.*") {
+		t.Errorf("the restored account may %s", got)
+	}
+	execute(t, db, "INSERT INTO bank.accounts VALUES (100, 1)")
+}
+
+// The rows of one node are changed by hand: it is found, stops serving and is filled again.
+func TestRepair(t *testing.T) {
+	t.Parallel()
+	c, leader := startCluster(t)
+	newBank(t, open(t, leader))
+	follower, err := c.Follower(within(t, 20*time.Second))
+	check(t, err)
+	awaitEqual(t, c)
+	db, err := follower.MariaDB.Client()
+	check(t, err)
+	defer db.Close()
+	execute(t, db, "SET sql_log_bin=0; UPDATE bank.accounts SET balance=balance+1 WHERE id=3")
+	out, err := repl(t, leader, "verify")
+	if err == nil || !strings.Contains(out, "bank.accounts") {
+		t.Errorf("verify: %v\n%s", err, out)
+	}
+	if out, err := repl(t, follower, "repair"); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	check(t, follower.AwaitReady(within(t, 30*time.Second)))
+	awaitEqual(t, c)
+}

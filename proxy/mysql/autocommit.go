@@ -1,0 +1,121 @@
+package mysql
+
+import (
+	appliers "github.com/nexus-replication/nexus/appliers/mysql"
+	"github.com/nexus-replication/nexus/proxy/mysql/statement"
+	"github.com/nexus-replication/nexus/proxy/mysql/wire"
+)
+
+// autocommit executes one statement that writes as a transaction of its own. All of it is sent together. Should XA START
+// fail, the marker behind it is the one transaction that may write, and the statement is refused by the closed session.
+func (s *session) autocommit(c call) (bool, error) {
+	if c.what.LocalFile {
+		return s.autocommitFile(c) // the file comes in between
+	}
+	xa, err := s.beginAutocommit()
+	if err == nil {
+		err = xa.Prepare()
+	}
+	if err != nil {
+		return true, s.failWith(err)
+	}
+	before, behind := []string{openTransaction, "XA START " + xa.XID(), xa.Mark()}, endXA(xa)
+	if err := s.sendAll(before, c.payload, behind); err != nil {
+		return true, s.lost(err)
+	}
+	if err := s.answers(len(before)); err != nil {
+		return true, s.lost(err)
+	}
+	s.client.Hold = true // the answer is the client's only when the rows are safe
+	mark := s.client.Mark()
+	r, err := s.relayResults(shape{more: c.more, outside: true})
+	if err != nil {
+		s.client.Rewind(mark)
+		return true, s.lost(err)
+	}
+	ended := s.answers(len(behind))
+	if r.err != nil {
+		s.server.stats.rollbacks.Add(1)
+		roll := s.rollbackXA
+		if ended != nil {
+			roll = s.rollbackEnded // which the client would see in SHOW WARNINGS
+		}
+		if err := roll(xa); err != nil {
+			return true, s.lost(err)
+		}
+		return true, nil
+	}
+	if ended != nil {
+		err = s.notPrepared(xa, ended)
+	} else {
+		err = s.commitPrepared(xa)
+	}
+	return s.answerHeld(mark, err)
+}
+
+// autocommitFile is autocommit for a statement that asks the client for a file.
+func (s *session) autocommitFile(c call) (bool, error) {
+	xa, err := s.beginAutocommit()
+	if err != nil {
+		return true, s.failWith(err)
+	}
+	if err := s.ask(openTransaction, "XA START "+xa.XID()); err != nil {
+		return true, s.lost(err)
+	}
+	s.client.Hold = true
+	if err := s.send(c.payload); err != nil {
+		return true, s.lost(err)
+	}
+	// Nothing stays collected when the file is asked for; the answer begins where the client's packets end.
+	if err := s.client.Flush(); err != nil {
+		return true, err
+	}
+	r, err := s.relayResults(shape{more: c.more, outside: true})
+	if err != nil {
+		return true, s.lost(err)
+	}
+	if r.err != nil {
+		if err := s.rollback(); err != nil {
+			return true, s.lost(err)
+		}
+		return true, nil
+	}
+	return s.answerHeld(s.client.LastPacket(), s.commit())
+}
+
+func (s *session) beginAutocommit() (*appliers.Transaction, error) {
+	s.nextAccess = statement.AccessDefault
+	xa, err := s.beginXA()
+	if err == nil {
+		s.tx = &transaction{xa: xa, wrote: true}
+	}
+	return xa, err
+}
+
+// sendAll sends a command between statements of this node's own.
+func (s *session) sendAll(before []string, payload []byte, behind []string) error {
+	for _, text := range before {
+		if err := s.backend.Query(text); err != nil {
+			return err
+		}
+	}
+	if err := s.backend.Command(payload); err != nil {
+		return err
+	}
+	for _, text := range behind {
+		if err := s.backend.Query(text); err != nil {
+			return err
+		}
+	}
+	return s.backend.Flush()
+}
+
+// answerHeld lets the answer go that stands behind mark, or puts the error in its place.
+func (s *session) answerHeld(mark wire.Mark, err error) (bool, error) {
+	if err != nil {
+		s.client.Rewind(mark)
+		return true, s.failWith(err)
+	}
+	s.client.Hold = false
+	return false, nil
+}

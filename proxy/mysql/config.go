@@ -1,0 +1,86 @@
+package mysql
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	appliers "github.com/nexus-replication/nexus/appliers/mysql"
+	"github.com/nexus-replication/nexus/raft"
+)
+
+// Node is the member of the cluster that clients talk to.
+type Node interface {
+	Propose(ctx context.Context, cmds [][]byte) (raft.Outcome, error)
+	Read(ctx context.Context, fn func(context.Context) error) error
+	Office() (term uint64, ok bool)
+	Status() raft.Status
+}
+
+// Backend is the local server, as an applier has it.
+type Backend interface {
+	Dial(ctx context.Context) (net.Conn, error)
+	Begin(epoch uint64, session appliers.Session) (*appliers.Transaction, error)
+	// Address is where the clients of a node are served; "" if that is not known.
+	Address(node uint64) string
+	Version() string
+}
+
+// Config of a Server. NewConfig returns the defaults; a zero field is not a default.
+type Config struct {
+	// Advertise is the address at which other nodes reach this one's clients' port.
+	Advertise string
+	// LeaseReads must be set if Node answers reads by a lease: it is then asked again after the server has answered.
+	LeaseReads bool
+	// Timeout bounds the wait for a majority: of a read, and of a commit. SchemaTimeout bounds a schema change.
+	Timeout       time.Duration
+	SchemaTimeout time.Duration
+	// BarrierTimeout is how long a schema change waits for open transactions to end.
+	BarrierTimeout time.Duration
+	// HandshakeTimeout bounds the time up to the end of the login.
+	HandshakeTimeout time.Duration
+	// MaxConnections is how many clients are served at a time, and MaxPacket bounds what one may send at once.
+	MaxConnections int
+	MaxPacket      int
+	Logger         *slog.Logger
+}
+
+// NewConfig returns the defaults, to be completed with Advertise.
+func NewConfig() Config {
+	return Config{
+		Timeout:          5 * time.Second,
+		SchemaTimeout:    time.Hour,
+		BarrierTimeout:   10 * time.Second,
+		HandshakeTimeout: 10 * time.Second,
+		MaxConnections:   400,
+		MaxPacket:        256 << 20,
+		Logger:           slog.Default(),
+	}
+}
+
+// Validate reports the first bad field, its value and what is expected.
+func (c *Config) Validate() error {
+	for _, d := range []struct {
+		name  string
+		value time.Duration
+	}{
+		{"Timeout", c.Timeout}, {"SchemaTimeout", c.SchemaTimeout}, {"BarrierTimeout", c.BarrierTimeout},
+		{"HandshakeTimeout", c.HandshakeTimeout},
+	} {
+		if d.value < time.Millisecond {
+			return fmt.Errorf("config: %s is %v, want at least 1ms", d.name, d.value)
+		}
+	}
+	switch {
+	case c.MaxConnections < 1:
+		return fmt.Errorf("config: MaxConnections is %d, want at least 1", c.MaxConnections)
+	case c.MaxPacket < 1<<20:
+		return fmt.Errorf("config: MaxPacket is %d, want at least %d", c.MaxPacket, 1<<20)
+	case c.Logger == nil:
+		return errors.New("config: Logger is nil")
+	}
+	return nil
+}

@@ -1,0 +1,231 @@
+package mysql
+
+import (
+	"context"
+	"strings"
+
+	"github.com/nexus-replication/nexus/proxy/mysql/statement"
+	"github.com/nexus-replication/nexus/proxy/mysql/wire"
+)
+
+// call is one statement to be executed: the command that the server gets, and what is known about it.
+type call struct {
+	payload []byte
+	text    string
+	what    statement.Statement
+	more    bool // another statement of the same text follows
+}
+
+// query answers COM_QUERY.
+func (s *session) query(text string) error {
+	if !s.multi {
+		_, err := s.dispatch(s.textCall(text, false))
+		return err
+	}
+	parts := statement.Split(text, s.dialect)
+	if len(parts) == 0 {
+		parts = []string{text}
+	}
+	for i, part := range parts {
+		failed, err := s.dispatch(s.textCall(part, i < len(parts)-1))
+		if failed || err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *session) textCall(text string, more bool) call {
+	payload := make([]byte, 0, len(text)+1)
+	payload = append(payload, wire.ComQuery)
+	return call{payload: append(payload, text...), text: text, what: statement.Classify(text, s.dialect), more: more}
+}
+
+// dispatch executes one statement and answers it. failed says that the answer was an error; err ends the session.
+func (s *session) dispatch(c call) (failed bool, err error) {
+	switch c.what.Kind {
+	case statement.Refused:
+		s.server.stats.refused.Add(1)
+		s.fail(refused("%s is refused: %s", c.what.Verb, c.what.Reason))
+		return true, nil
+	case statement.Begin:
+		return s.answer1(c, s.begin(c.what))
+	case statement.Commit:
+		return s.answer1(c, s.finish(c.what, s.commit))
+	case statement.Rollback:
+		return s.answer1(c, s.finish(c.what, s.rollback))
+	case statement.DDL:
+		return s.answer1(c, s.schemaChange(c))
+	case statement.Set:
+		return s.set(c)
+	case statement.SetTransaction:
+		return s.setTransaction(c)
+	case statement.Prepare:
+		return s.prepareNamed(c)
+	case statement.Execute:
+		return s.executeNamed(c)
+	case statement.Deallocate:
+		delete(s.named, strings.ToLower(c.what.Name))
+		return s.direct(c)
+	case statement.Write:
+		return s.write(c)
+	case statement.Read, statement.LockingRead:
+		return s.read(c)
+	case statement.Savepoint:
+		if err := s.implicit(); err != nil {
+			return true, s.failWith(err)
+		}
+		return s.direct(c)
+	case statement.Kill:
+		failed, err := s.direct(c)
+		if !failed && err == nil && !c.what.QueryOnly && c.what.Target != s.id {
+			s.server.hangUp(c.what.Target)
+		}
+		return failed, err
+	}
+	// Diagnostics, Temporary, Use, Unlock and Empty are between the client and its session.
+	return s.direct(c)
+}
+
+// answer1 answers a statement that this node executed itself.
+func (s *session) answer1(c call, err error) (bool, error) {
+	if err != nil {
+		return true, s.failWith(err)
+	}
+	if err := s.ok(c.more); err != nil {
+		return false, err
+	}
+	if c.what.Release {
+		return false, errHangUp
+	}
+	return false, nil
+}
+
+// direct executes a statement as it is, with nothing before or behind it.
+func (s *session) direct(c call) (bool, error) {
+	if s.tx == nil {
+		return s.relayRead(c)
+	}
+	return s.inside(c)
+}
+
+// inside executes a statement in the open transaction.
+func (s *session) inside(c call) (bool, error) {
+	if err := s.send(c.payload); err != nil {
+		return true, s.lost(err)
+	}
+	r, err := s.relayResults(shape{more: c.more})
+	if err != nil {
+		return true, s.lost(err)
+	}
+	if r.err == nil {
+		return false, nil
+	}
+	if endsTransaction(r.err.Code) {
+		// The server has rolled back; what is left is the shell of XA.
+		if err := s.rollback(); err != nil {
+			return true, s.lost(err)
+		}
+	}
+	return true, nil
+}
+
+// endsTransaction reports whether an error means that the server has rolled the whole transaction back.
+func endsTransaction(code uint16) bool {
+	switch code {
+	case codeDeadlock, 1402, 1613, 1614: // and XA's words for the same
+		return true
+	}
+	return false
+}
+
+// implicit begins the transaction that a statement begins where autocommit is off.
+func (s *session) implicit() error {
+	if s.tx != nil || s.status&wire.StatusAutocommit != 0 {
+		return nil
+	}
+	return s.start(statement.Statement{})
+}
+
+// read executes what is taken for a read.
+func (s *session) read(c call) (bool, error) {
+	if err := s.implicit(); err != nil {
+		return true, s.failWith(err)
+	}
+	if s.tx != nil {
+		return s.inside(c)
+	}
+	s.server.stats.reads.Add(1)
+	if err := s.proveOffice(); err != nil {
+		return true, s.failWith(err)
+	}
+	return s.relayRead(c)
+}
+
+// relayRead executes a statement outside of any transaction, in the READ ONLY session. If it turns out to write, it is
+// executed again as a write.
+func (s *session) relayRead(c call) (bool, error) {
+	mark := s.client.Mark()
+	flushed := false
+	s.client.BeforeFlush = func() (err error) {
+		if s.server.cfg.LeaseReads {
+			err = s.proveOffice() // a process that was paused must not show what it read before
+		}
+		flushed = err == nil
+		return err
+	}
+	if err := s.send(c.payload); err != nil {
+		return true, s.lost(err)
+	}
+	r, err := s.relayResults(shape{more: c.more})
+	if err != nil {
+		if !flushed {
+			s.client.Rewind(mark)
+		}
+		s.client.BeforeFlush = nil
+		return true, s.failWith(err)
+	}
+	if r.err == nil {
+		return false, nil
+	}
+	if r.err.Code == codeReadOnly && !flushed && s.mayWrite() {
+		s.client.Rewind(mark)
+		s.client.BeforeFlush = nil
+		return s.write(c)
+	}
+	return true, nil
+}
+
+// mayWrite reports whether the client may write outside of a transaction.
+func (s *session) mayWrite() bool {
+	return s.nextAccess != statement.ReadOnly && (s.access != statement.ReadOnly || s.nextAccess == statement.ReadWrite)
+}
+
+// proveOffice returns when this node is known to lead still, and its server to hold all that was acknowledged.
+func (s *session) proveOffice() error {
+	ctx, cancel := s.context(s.server.cfg.Timeout)
+	defer cancel()
+	if err := s.server.node.Read(ctx, func(context.Context) error { return nil }); err != nil {
+		return unavailable(err)
+	}
+	if term, ok := s.server.node.Office(); !ok || term != s.epoch {
+		return s.final(unavailable(errOfficeOver))
+	}
+	return nil
+}
+
+// write executes a statement that writes rows.
+func (s *session) write(c call) (bool, error) {
+	if err := s.implicit(); err != nil {
+		return true, s.failWith(err)
+	}
+	if s.tx != nil {
+		s.tx.wrote = true
+		return s.inside(c)
+	}
+	if !s.mayWrite() {
+		s.nextAccess = statement.AccessDefault
+		return s.relayRead(c) // the server's own words
+	}
+	return s.autocommit(c)
+}

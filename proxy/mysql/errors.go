@@ -1,0 +1,63 @@
+package mysql
+
+import (
+	"errors"
+	"fmt"
+
+	appliers "github.com/nexus-replication/nexus/appliers/mysql"
+	"github.com/nexus-replication/nexus/proxy/mysql/wire"
+	"github.com/nexus-replication/nexus/raft"
+)
+
+// Codes of the server that clients know what to do with.
+const (
+	codeUnknown        = 1105
+	codeTooManyConns   = 1040
+	codeUnknownCommand = 1047
+	codeDenied         = 1142
+	codeCommitFailed   = 1180
+	codeLockTimeout    = 1205
+	codeDeadlock       = 1213
+	codeNotSupported   = 1235
+	codeReadOnly       = 1792
+	codeLostServer     = 2013
+)
+
+// OutcomeUnknown begins the message of an error after which nobody knows whether the transaction was committed.
+const OutcomeUnknown = "Nexus: outcome unknown"
+
+// errOfficeOver is what a session ends with when another node leads.
+var errOfficeOver = errors.New("the leadership moved to another node, connect again")
+
+// errHangUp ends a session after the client was told why.
+var errHangUp = errors.New("the connection is closed")
+
+func refused(format string, args ...any) *wire.Error {
+	return &wire.Error{Code: codeNotSupported, State: "42000", Message: "Nexus: " + fmt.Sprintf(format, args...)}
+}
+
+func unavailable(err error) *wire.Error {
+	return &wire.Error{Code: codeUnknown, State: "HY000", Message: "Nexus: " + err.Error()}
+}
+
+// commitError says what is known about a transaction after a proposal that brought no verdict. Drivers and ORMs try a
+// transaction again that ended with a deadlock.
+func commitError(err error) *wire.Error {
+	switch {
+	case errors.Is(err, raft.ErrOutcomeUnknown):
+		return &wire.Error{Code: codeUnknown, State: "HY000", Message: OutcomeUnknown + ": the transaction may or may not be committed: " + err.Error()}
+	case errors.Is(err, raft.ErrTooLarge):
+		return &wire.Error{Code: codeCommitFailed, State: "HY000", Message: "Nexus: the transaction was rolled back: " + err.Error()}
+	case errors.Is(err, appliers.ErrFenced):
+		return &wire.Error{Code: codeDeadlock, State: "40001", Message: "Nexus: the transaction was rolled back, because the leadership changed; try restarting transaction"}
+	}
+	return &wire.Error{Code: codeDeadlock, State: "40001", Message: "Nexus: the transaction was rolled back; try restarting transaction: " + err.Error()}
+}
+
+// captureError is for a transaction that is rolled back before anybody was asked to commit it.
+func captureError(err error) *wire.Error {
+	if errors.Is(err, appliers.ErrTrespassed) {
+		return &wire.Error{Code: codeDenied, State: "42000", Message: "Nexus: the transaction was rolled back: " + err.Error()}
+	}
+	return commitError(err)
+}

@@ -1,0 +1,140 @@
+package mysql
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/nexus-replication/nexus/proxy/mysql/statement"
+	"github.com/nexus-replication/nexus/proxy/mysql/wire"
+)
+
+// prepared is a statement that the server has prepared for the client.
+type prepared struct {
+	text string
+	what statement.Statement
+}
+
+func (s *session) newPrepared(text string) *prepared {
+	return &prepared{text: text, what: statement.Classify(text, s.dialect)}
+}
+
+// refusal is why the statement cannot be prepared, or nil.
+func (p *prepared) refusal() *wire.Error {
+	switch p.what.Kind {
+	case statement.Refused:
+		return refused("%s is refused: %s", p.what.Verb, p.what.Reason)
+	case statement.Prepare, statement.Execute, statement.Deallocate:
+		return refused("%s cannot be prepared", p.what.Verb)
+	}
+	return nil
+}
+
+// prepare answers COM_STMT_PREPARE.
+func (s *session) prepare(payload []byte) error {
+	p := s.newPrepared(string(payload[1:]))
+	if e := p.refusal(); e != nil {
+		s.server.stats.refused.Add(1)
+		s.fail(e)
+		return nil
+	}
+	closed, err := s.sendPrepare(payload, p)
+	if err != nil {
+		return s.lost(err)
+	}
+	if err := s.relayPrepared(p); err != nil {
+		return err
+	}
+	return closed()
+}
+
+// sendPrepare sends a command that prepares p. The server refuses to prepare what writes in a READ ONLY session, though
+// nothing is executed, so it is opened for that long; closed reads the answer to its being closed again.
+func (s *session) sendPrepare(payload []byte, p *prepared) (closed func() error, err error) {
+	if s.tx != nil || p.what.Kind != statement.Write {
+		return func() error { return nil }, s.send(payload)
+	}
+	if err := s.ask("SET SESSION TRANSACTION READ WRITE"); err != nil {
+		return nil, err
+	}
+	if err := s.backend.Command(payload); err != nil {
+		return nil, err
+	}
+	if err := s.backend.Query(closeSession); err != nil {
+		return nil, err
+	}
+	return func() error {
+		if err := s.answer(); err != nil {
+			return s.lost(err)
+		}
+		return nil
+	}, s.backend.Flush()
+}
+
+// relayPrepared passes on the response to COM_STMT_PREPARE.
+func (s *session) relayPrepared(p *prepared) error {
+	first, err := s.backend.ReadPacket()
+	if err != nil {
+		return s.lost(err)
+	}
+	if len(first) < 9 || first[0] != wire.HeaderOK {
+		return s.client.WritePacket(first)
+	}
+	s.statements[binary.LittleEndian.Uint32(first[1:])] = p
+	columns, parameters := binary.LittleEndian.Uint16(first[5:]), binary.LittleEndian.Uint16(first[7:])
+	if err := s.client.WritePacket(first); err != nil {
+		return err
+	}
+	for _, n := range []uint16{parameters, columns} {
+		if n == 0 {
+			continue
+		}
+		packets := int(n)
+		if !s.deprecateEOF {
+			packets++
+		}
+		for range packets {
+			if err := s.relayPacket(); err != nil {
+				return s.lost(err)
+			}
+		}
+	}
+	return nil
+}
+
+// execute answers COM_STMT_EXECUTE.
+func (s *session) execute(payload []byte) error {
+	if len(payload) < 10 {
+		return errors.New("COM_STMT_EXECUTE ends early")
+	}
+	id := binary.LittleEndian.Uint32(payload[1:])
+	if id == 0xffffffff {
+		// MariaDB's word for the statement that was prepared last, which is not known here.
+		s.fail(refused("COM_STMT_EXECUTE of the last statement is refused: name it by its id"))
+		return nil
+	}
+	p := s.statements[id]
+	if p == nil {
+		s.fail(&wire.Error{Code: 1243, State: "HY000", Message: fmt.Sprintf("Unknown prepared statement handler (%d) given to EXECUTE", id)})
+		return nil
+	}
+	_, err := s.dispatchPrepared(p, call{payload: payload})
+	return err
+}
+
+// dispatchPrepared executes what p is, by the command in c.
+func (s *session) dispatchPrepared(p *prepared, c call) (bool, error) {
+	if e := p.refusal(); e != nil {
+		s.fail(e)
+		return true, nil
+	}
+	return s.dispatch(call{payload: c.payload, text: p.text, what: p.what, more: c.more})
+}
+
+// closeStatement is COM_STMT_CLOSE, to which there is no response.
+func (s *session) closeStatement(payload []byte) error {
+	if len(payload) >= 5 {
+		delete(s.statements, binary.LittleEndian.Uint32(payload[1:]))
+	}
+	return s.send(payload)
+}

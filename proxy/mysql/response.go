@@ -1,0 +1,173 @@
+package mysql
+
+import (
+	"errors"
+
+	"github.com/nexus-replication/nexus/proxy/mysql/wire"
+)
+
+// result is what a response told about the statement.
+type result struct {
+	err  *wire.Error // nil if it succeeded
+	rows bool        // rows were passed on
+}
+
+// shape says what is changed about a response on its way.
+type shape struct {
+	// more: another statement's response follows in the same one.
+	more bool
+	// outside: the client is in no transaction, though the statement was executed in one.
+	outside bool
+}
+
+// relayResults passes on the response to COM_QUERY or COM_STMT_EXECUTE, which may be several results.
+func (s *session) relayResults(f shape) (result, error) {
+	for {
+		r, status, err := s.relayResult(f)
+		if err != nil || r.err != nil || status&wire.StatusMoreResults == 0 {
+			return r, err
+		}
+	}
+}
+
+func (s *session) relayResult(f shape) (r result, status uint16, err error) {
+	p, err := s.backend.ReadPacket()
+	if err != nil {
+		return r, 0, err
+	}
+	if len(p) == 0 {
+		return r, 0, errors.New("an empty packet of the server")
+	}
+	switch p[0] {
+	case wire.HeaderOK:
+		status, err = s.relayEnd(p, f)
+		return r, status, err
+	case wire.HeaderError:
+		r.err = wire.ParseError(p)
+		return r, 0, s.client.WritePacket(p)
+	case wire.HeaderLocalFile:
+		if err := s.relayFile(p); err != nil {
+			return r, 0, err
+		}
+		return s.relayResult(f)
+	}
+	r.rows = true
+	columns, _, ok := wire.Lenenc(p)
+	if !ok {
+		return r, 0, errors.New("a packet of the server that begins no result")
+	}
+	if err := s.client.WritePacket(p); err != nil {
+		return r, 0, err
+	}
+	for range columns {
+		if err := s.relayPacket(); err != nil {
+			return r, 0, err
+		}
+	}
+	if !s.deprecateEOF {
+		p, err := s.backend.ReadPacket()
+		if err != nil {
+			return r, 0, err
+		}
+		s.note(p)
+		if s.status&wire.StatusCursor != 0 { // rows come when they are fetched
+			status, err = s.relayEnd(p, f)
+			return r, status, err
+		}
+		if err := s.client.WritePacket(p); err != nil {
+			return r, 0, err
+		}
+	}
+	for {
+		p, err := s.backend.ReadPacket()
+		if err != nil {
+			return r, 0, err
+		}
+		if len(p) > 0 && p[0] == wire.HeaderError {
+			r.err = wire.ParseError(p)
+			return r, 0, s.client.WritePacket(p)
+		}
+		if wire.IsEnd(p, s.deprecateEOF) {
+			status, err = s.relayEnd(p, f)
+			return r, status, err
+		}
+		if err := s.client.WritePacket(p); err != nil {
+			return r, 0, err
+		}
+	}
+}
+
+// relayEnd passes on the packet that ends a result, and returns the status that the server put into it.
+func (s *session) relayEnd(p []byte, f shape) (uint16, error) {
+	s.note(p)
+	status := s.status
+	if at := wire.StatusAt(p, s.deprecateEOF); at >= 0 {
+		if f.outside {
+			p[at] &^= wire.StatusInTransaction
+		}
+		if f.more {
+			p[at] |= wire.StatusMoreResults
+		}
+	}
+	return status, s.client.WritePacket(p)
+}
+
+// relayFile passes the file on that LOAD DATA LOCAL asks the client for, up to its empty packet.
+func (s *session) relayFile(request []byte) error {
+	seq := s.backend.Seq
+	if err := s.client.WritePacket(request); err != nil {
+		return err
+	}
+	if err := s.client.Flush(); err != nil {
+		return err
+	}
+	s.backend.Seq = seq
+	for {
+		p, err := s.client.ReadPacket()
+		if err != nil {
+			return err
+		}
+		if err := s.backend.WritePacket(p); err != nil {
+			return err
+		}
+		if len(p) == 0 {
+			return s.backend.Flush()
+		}
+	}
+}
+
+func (s *session) relayPacket() error {
+	p, err := s.backend.ReadPacket()
+	if err != nil {
+		return err
+	}
+	return s.client.WritePacket(p)
+}
+
+// relayOne passes on a response of one packet.
+func (s *session) relayOne() error {
+	p, err := s.backend.ReadPacket()
+	if err != nil {
+		return s.lost(err)
+	}
+	return s.client.WritePacket(p)
+}
+
+// relayRows passes on the rows that COM_STMT_FETCH asked for.
+func (s *session) relayRows() error {
+	for {
+		p, err := s.backend.ReadPacket()
+		if err != nil {
+			return s.lost(err)
+		}
+		if err := s.client.WritePacket(p); err != nil {
+			return err
+		}
+		if wire.IsEnd(p, s.deprecateEOF) || (len(p) > 0 && p[0] == wire.HeaderError) {
+			return nil
+		}
+	}
+}
+
+// relayFields passes on the response to COM_FIELD_LIST, which ends as rows do.
+func (s *session) relayFields() error { return s.relayRows() }

@@ -1,0 +1,146 @@
+package mysql
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	appliers "github.com/nexus-replication/nexus/appliers/mysql"
+	"github.com/nexus-replication/nexus/proxy/mysql/wire"
+)
+
+// schemaChange executes DDL on all members: behind what is open in this session, which it commits, and behind a barrier
+// that keeps the transactions of all others out.
+func (s *session) schemaChange(c call) error {
+	if err := s.commit(); err != nil {
+		return err
+	}
+	current, err := s.row("SELECT IFNULL(DATABASE(),'')")
+	if err != nil {
+		return err
+	}
+	if e := refuseSchema(c, current[0]); e != nil {
+		return e
+	}
+	if err := s.mayChange(c); err != nil {
+		return err
+	}
+	prelude, user, err := s.prelude()
+	if err != nil {
+		return err
+	}
+	text := withDefiner(c.text, user)
+
+	barrier, cancelBarrier := s.context(s.server.cfg.BarrierTimeout)
+	defer cancelBarrier()
+	if err := s.server.gate.exclude(barrier); err != nil {
+		return &wire.Error{Code: codeLockTimeout, State: "HY000", Message: fmt.Sprintf("Nexus: the schema was not changed: "+
+			"other sessions had transactions open for %v; end them and try again", s.server.cfg.BarrierTimeout)}
+	}
+	defer s.server.gate.readmit()
+	ctx, cancel := s.context(s.server.cfg.SchemaTimeout)
+	defer cancel()
+	return s.proposeSchema(ctx, prelude, text)
+}
+
+func (s *session) proposeSchema(ctx context.Context, prelude []string, text string) error {
+	outcome, err := s.server.node.Propose(ctx, [][]byte{appliers.EncodeSchema(s.epoch, prelude, text)})
+	if err != nil {
+		e := commitError(err)
+		e.Message = strings.ReplaceAll(e.Message, "the transaction", "the schema change")
+		return e
+	}
+	verdict, err := appliers.DecodeReply(outcome.Replies[0].Data)
+	var server *appliers.ServerError
+	switch {
+	case errors.As(err, &server):
+		return &wire.Error{Code: server.Code, State: server.State, Message: server.Message}
+	case err != nil:
+		return &wire.Error{Code: codeUnknown, State: "HY000", Message: OutcomeUnknown + ": the answer was lost"}
+	case verdict == appliers.Fenced:
+		return s.final(&wire.Error{Code: codeDeadlock, State: "40001", Message: "Nexus: the schema was not changed, because the leadership moved; try again"})
+	}
+	s.server.stats.schema.Add(1)
+	return nil
+}
+
+// prelude makes another session understand a text as this one does.
+func (s *session) prelude() (texts []string, user string, err error) {
+	row, err := s.row("SELECT IFNULL(DATABASE(),''), @@sql_mode, @@character_set_client, @@collation_connection, @@foreign_key_checks," +
+		" @@time_zone, @@check_constraint_checks, @@explicit_defaults_for_timestamp, CURRENT_USER(), @@character_set_results, @@lc_time_names")
+	if err != nil {
+		return nil, "", err
+	}
+	if len(row) != 11 {
+		return nil, "", errors.New("the session's variables were not told")
+	}
+	if row[0] != "" {
+		texts = append(texts, "USE `"+strings.ReplaceAll(row[0], "`", "``")+"`")
+	}
+	// sql_mode comes last: these texts are written in the default one.
+	return append(texts,
+		fmt.Sprintf("SET SESSION character_set_client=%s, collation_connection=%s, foreign_key_checks=%s, time_zone=%s, check_constraint_checks=%s, explicit_defaults_for_timestamp=%s",
+			row[2], row[3], row[4], literal(row[5]), row[6], row[7]),
+		"SET SESSION sql_mode="+literal(row[1])), row[8], nil
+}
+
+func literal(s string) string {
+	return "'" + strings.ReplaceAll(strings.ReplaceAll(s, `\`, `\\`), "'", `\'`) + "'"
+}
+
+var (
+	// definable matches the beginning of what has a definer, with what stands before the place for it.
+	definable = regexp.MustCompile(`(?is)^(\s*CREATE\s+(?:OR\s+REPLACE\s+)?(?:ALGORITHM\s*=\s*\w+\s+)?)((?:SQL\s+SECURITY\s+\w+\s+)?(?:VIEW|AGGREGATE\s+FUNCTION|FUNCTION|PROCEDURE|TRIGGER)\s)`)
+	// The tables that Nexus keeps for itself: named with their schema; in a list of tables; and behind the word TABLE.
+	ownQualified = regexp.MustCompile("(?i)\\bnexus`?\\s*\\.\\s*`?(?:position|applied|schema_change|address)\\b")
+	ownListed    = regexp.MustCompile(`(?i)\b(?:position|applied|schema_change|address)\b`)
+	ownTable     = regexp.MustCompile("(?is)\\b(?:TABLE|ON)\\s+(?:IF\\s+(?:NOT\\s+)?EXISTS\\s+)?`?(?:position|applied|schema_change|address)\\b")
+	dropOwn      = regexp.MustCompile("(?is)\\b(?:DATABASE|SCHEMA)\\s+(?:IF\\s+EXISTS\\s+)?`?nexus`?\\s*;?\\s*$")
+	lateWord     = regexp.MustCompile(`(?is)^\s*(?:CREATE|ALTER)\s+(?:OR\s+REPLACE\s+)?(?:DEFINER\s*=\s*\S+\s+)?(EVENT|SEQUENCE|PACKAGE)\b`)
+)
+
+// withDefiner names the client as the definer, where the text leaves that to the session: the one that executes it is
+// the node's.
+func withDefiner(text, user string) string {
+	if !definable.MatchString(text) {
+		return text
+	}
+	name, host := user, "%"
+	if at := strings.LastIndexByte(user, '@'); at >= 0 {
+		name, host = user[:at], user[at+1:]
+	}
+	quote := func(s string) string { return "`" + strings.ReplaceAll(s, "`", "``") + "`" }
+	definer := "DEFINER=" + quote(name) + "@" + quote(host) + " "
+	return definable.ReplaceAllString(text, "${1}"+strings.ReplaceAll(definer, "$", "$$")+"${2}")
+}
+
+// refuseSchema refuses what would harm Nexus's own tables, and what is not replicated yet.
+func refuseSchema(c call, current string) *wire.Error {
+	if dropOwn.MatchString(c.text) && strings.HasPrefix(c.what.Verb, "DROP") {
+		return refused("DROP DATABASE nexus is refused: Nexus keeps the position in the log there; drop the tables of yours")
+	}
+	own := ownQualified.MatchString(c.text)
+	if strings.EqualFold(current, "nexus") {
+		verb, _, _ := strings.Cut(c.what.Verb, " ")
+		switch verb {
+		case "DROP", "TRUNCATE", "RENAME":
+			own = own || ownListed.MatchString(c.text)
+		default:
+			own = own || ownTable.MatchString(c.text)
+		}
+	}
+	if own {
+		return refused("%s is refused: nexus.position, applied, schema_change and address are Nexus's own", c.what.Verb)
+	}
+	if found := lateWord.FindStringSubmatch(c.text); found != nil {
+		switch strings.ToUpper(found[1]) {
+		case "EVENT":
+			return refused("%s is refused: events are not executed on one node only yet", c.what.Verb)
+		case "SEQUENCE":
+			return refused("%s is refused: a sequence advances outside of transactions; use AUTO_INCREMENT", c.what.Verb)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,69 @@
+package mysql
+
+import (
+	"testing"
+
+	"github.com/nexus-replication/nexus/proxy/mysql/statement"
+)
+
+func TestWithDefiner(t *testing.T) {
+	for _, tc := range []struct{ text, want string }{
+		{"CREATE VIEW v AS SELECT 1", "CREATE DEFINER=`a`@`%` VIEW v AS SELECT 1"},
+		{"create or replace view v as select 1", "create or replace DEFINER=`a`@`%` view v as select 1"},
+		{"CREATE ALGORITHM=MERGE SQL SECURITY INVOKER VIEW v AS SELECT 1", "CREATE ALGORITHM=MERGE DEFINER=`a`@`%` SQL SECURITY INVOKER VIEW v AS SELECT 1"},
+		{"CREATE PROCEDURE p() SELECT 1", "CREATE DEFINER=`a`@`%` PROCEDURE p() SELECT 1"},
+		{"CREATE DEFINER=b@c TRIGGER t BEFORE INSERT ON u FOR EACH ROW SET @a=1", "CREATE DEFINER=b@c TRIGGER t BEFORE INSERT ON u FOR EACH ROW SET @a=1"},
+		{"CREATE TABLE view_of (a INT)", "CREATE TABLE view_of (a INT)"},
+	} {
+		if got := withDefiner(tc.text, "a@%"); got != tc.want {
+			t.Errorf("%s:\n got %s\nwant %s", tc.text, got, tc.want)
+		}
+	}
+}
+
+func TestRefuseSchema(t *testing.T) {
+	for _, tc := range []struct {
+		text, current string
+		refused       bool
+	}{
+		{"DROP TABLE nexus.position", "app", true},
+		{"DROP TABLE a, `nexus` . `applied`", "app", true},
+		{"DROP TABLE a, position", "nexus", true},
+		{"ALTER TABLE address ADD b INT", "nexus", true},
+		{"TRUNCATE applied", "nexus", true},
+		{"DROP DATABASE IF EXISTS `nexus`;", "", true},
+		{"CREATE TABLE people (id INT, address TEXT)", "nexus", false},
+		{"DROP TABLE position", "app", false},
+		{"DROP DATABASE nexus2", "", false},
+		{"CREATE EVENT e ON SCHEDULE EVERY 1 DAY DO DELETE FROM t", "app", true},
+		{"CREATE OR REPLACE SEQUENCE s", "app", true},
+	} {
+		c := call{text: tc.text, what: statement.Classify(tc.text, statement.Dialect{MariaDB: true, Version: 101100})}
+		if got := c.what.Kind == statement.Refused || refuseSchema(c, tc.current) != nil; got != tc.refused {
+			t.Errorf("%s in %s: refused %t, want %t", tc.text, tc.current, got, tc.refused)
+		}
+	}
+}
+
+func TestSchemasOf(t *testing.T) {
+	for _, tc := range []struct {
+		text, current string
+		want          []string
+	}{
+		{"CREATE DATABASE IF NOT EXISTS `a b`", "app", []string{"a b"}},
+		{"DROP TABLE x.t, `y`.`u`, v", "app", []string{"x", "y", "app"}},
+		{"RENAME TABLE a.t TO b.t", "", []string{"a", "b"}},
+		{"CREATE VIEW x.v AS SELECT t.c FROM t", "", []string{"x"}},
+	} {
+		c := call{text: tc.text, what: statement.Classify(tc.text, statement.Dialect{MariaDB: true, Version: 101100})}
+		got := schemasOf(c, tc.current)
+		for _, name := range tc.want {
+			if !got[name] {
+				t.Errorf("%s: %v lacks %s", tc.text, got, name)
+			}
+		}
+		if len(got) != len(tc.want) {
+			t.Errorf("%s: got %v, want %v", tc.text, got, tc.want)
+		}
+	}
+}

@@ -1,0 +1,262 @@
+package mysql
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nexus-replication/nexus/proxy/mysql/statement"
+	"github.com/nexus-replication/nexus/proxy/mysql/wire"
+)
+
+// officePause is how often the leadership is looked at, to close the connections of an office that is over.
+const officePause = 50 * time.Millisecond
+
+// Server serves clients on a listener.
+type Server struct {
+	cfg     Config
+	node    Node
+	backend Backend
+	gate    *gate
+	stats   counters
+
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	tasks  sync.WaitGroup
+
+	mu       sync.Mutex
+	listener net.Listener
+	conns    map[*connection]bool
+	draining bool
+}
+
+type counters struct {
+	connections, refused, reads, commits, rollbacks, unknown, schema atomic.Uint64
+}
+
+// Stats counts what happened since the process started.
+type Stats struct {
+	Connections, Refused, Reads, Commits, Rollbacks, Unknown, SchemaChanges uint64
+	// Clients are connected now.
+	Clients int
+}
+
+// connection is a client, served here or relayed.
+type connection struct {
+	client net.Conn
+	epoch  uint64 // in which it is served here; 0 while it is relayed
+	id     uint64 // of its connection to the server, where it is served here
+	close  func()
+}
+
+// New returns a Server that answers for node in front of backend.
+func New(cfg Config, node Node, backend Backend) (*Server, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: cfg, node: node, backend: backend, gate: newGate(), conns: make(map[*connection]bool)}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	return s, nil
+}
+
+// Stats returns the counts of now.
+func (s *Server) Stats() Stats {
+	s.mu.Lock()
+	clients := len(s.conns)
+	s.mu.Unlock()
+	return Stats{
+		Connections: s.stats.connections.Load(), Refused: s.stats.refused.Load(), Reads: s.stats.reads.Load(),
+		Commits: s.stats.commits.Load(), Rollbacks: s.stats.rollbacks.Load(), Unknown: s.stats.unknown.Load(),
+		SchemaChanges: s.stats.schema.Load(), Clients: clients,
+	}
+}
+
+// Serve answers on lis until Close. It closes lis.
+func (s *Server) Serve(lis net.Listener) error {
+	s.mu.Lock()
+	s.listener = lis
+	draining := s.draining
+	s.mu.Unlock()
+	if draining {
+		return lis.Close()
+	}
+	s.tasks.Go(s.watchOffice)
+	s.tasks.Go(s.announce)
+	for {
+		c, err := lis.Accept()
+		if err != nil {
+			if s.ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
+				return nil
+			}
+			return fmt.Errorf("accept: %w", err)
+		}
+		conn := &connection{client: c, close: func() { c.Close() }}
+		if !s.add(conn) {
+			_ = c.SetWriteDeadline(time.Now().Add(time.Second))
+			w := wire.NewConn(c, s.cfg.MaxPacket)
+			_ = w.WritePacket((&wire.Error{Code: codeTooManyConns, State: "08004", Message: "Too many connections"}).Packet()) // it is about to be closed
+			_ = w.Flush()
+			c.Close()
+			continue
+		}
+		s.stats.connections.Add(1)
+		s.tasks.Go(func() {
+			defer s.remove(conn)
+			s.serve(conn)
+		})
+	}
+}
+
+func (s *Server) add(c *connection) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.draining || len(s.conns) >= s.cfg.MaxConnections {
+		return false
+	}
+	s.conns[c] = true
+	return true
+}
+
+func (s *Server) remove(c *connection) {
+	c.client.Close()
+	s.mu.Lock()
+	delete(s.conns, c)
+	s.mu.Unlock()
+}
+
+// serve answers one client: here on the leader, through it elsewhere.
+func (s *Server) serve(c *connection) {
+	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.HandshakeTimeout)
+	defer cancel()
+	epoch, ok := s.awaitOffice(ctx)
+	if !ok {
+		s.relay(ctx, c)
+		return
+	}
+	session := newSession(s, c, epoch)
+	defer session.end()
+	if err := session.handshake(ctx); err != nil {
+		s.cfg.Logger.Debug("login", "client", c.client.RemoteAddr(), "err", err)
+		return
+	}
+	cancel()
+	s.mu.Lock()
+	c.epoch, c.id, c.close = epoch, session.id, session.Disconnect
+	s.mu.Unlock()
+	if err := session.run(); err != nil {
+		s.cfg.Logger.Debug("session ended", "client", c.client.RemoteAddr(), "err", err)
+	}
+}
+
+// awaitOffice returns the term in which this node leads. A node that was elected just now has to apply what is left first.
+func (s *Server) awaitOffice(ctx context.Context) (epoch uint64, ok bool) {
+	for {
+		if epoch, ok := s.node.Office(); ok {
+			return epoch, true
+		}
+		if st := s.node.Status(); st.Role != "leader" {
+			return 0, false
+		}
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-ctx.Done():
+			return 0, false
+		}
+	}
+}
+
+// watchOffice closes the connections of an office that is over, as any failover does.
+func (s *Server) watchOffice() {
+	tick := time.NewTicker(officePause)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-s.ctx.Done():
+			return
+		}
+		term, ok := s.node.Office()
+		s.mu.Lock()
+		var over []*connection
+		for c := range s.conns {
+			if c.epoch != 0 && (!ok || c.epoch != term) {
+				over = append(over, c)
+			}
+		}
+		s.mu.Unlock()
+		for _, c := range over {
+			c.close()
+		}
+	}
+}
+
+// hangUp closes the session whose connection to the server is called id, if there is one. It may be idle in a transaction,
+// and would not notice by itself that the server has ended its connection.
+func (s *Server) hangUp(id uint64) {
+	s.mu.Lock()
+	var end func()
+	for c := range s.conns {
+		if c.id == id && id != 0 {
+			end = c.close
+		}
+	}
+	s.mu.Unlock()
+	if end != nil {
+		end()
+	}
+}
+
+// Close lets clients finish their transactions, until ctx is done, and then cuts them off.
+func (s *Server) Close(ctx context.Context) error {
+	s.mu.Lock()
+	s.draining = true
+	if s.listener != nil {
+		s.listener.Close()
+	}
+	for c := range s.conns {
+		// A session that waits for a command ends now; one that is busy when it looks for the next.
+		_ = c.client.SetReadDeadline(time.Unix(1, 0))
+	}
+	s.mu.Unlock()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for ctx.Err() == nil {
+			s.mu.Lock()
+			left := len(s.conns)
+			s.mu.Unlock()
+			if left == 0 {
+				return
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+	}()
+	<-done
+	s.cancel()
+	s.mu.Lock()
+	left := len(s.conns)
+	for c := range s.conns {
+		c.close()
+		c.client.Close()
+	}
+	s.mu.Unlock()
+	s.tasks.Wait()
+	if left > 0 {
+		return fmt.Errorf("close proxy: %d clients were cut off", left)
+	}
+	return nil
+}
+
+// dialect is what statements are read by before a session has changed its sql_mode.
+func (s *Server) dialect() statement.Dialect {
+	d := statement.Dialect{MariaDB: true, Version: 101100}
+	var major, minor, patch int
+	if n, err := fmt.Sscanf(s.backend.Version(), "%d.%d.%d", &major, &minor, &patch); err == nil && n == 3 {
+		d.Version = major*10000 + minor*100 + patch
+	}
+	return d
+}

@@ -1,0 +1,311 @@
+package mysql
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/nexus-replication/nexus/proxy/mysql/statement"
+	"github.com/nexus-replication/nexus/proxy/mysql/wire"
+)
+
+// session is a client and its connection to the local server. All but Disconnect and CommitPrepared belong to one
+// goroutine; the applier calls CommitPrepared while that one waits for the outcome of a proposal.
+type session struct {
+	server  *Server
+	client  *wire.Conn
+	backend *wire.Conn
+	id      uint64 // of the connection to the server
+	epoch   uint64
+
+	deprecateEOF bool
+	multi        bool   // several statements in one text
+	status       uint16 // as the server told last
+	dialect      statement.Dialect
+	access       statement.Access // of the session's transactions
+	nextAccess   statement.Access // of the next one only
+	statements   map[uint32]*prepared
+	named        map[string]*prepared
+
+	tx *transaction // nil outside of one
+
+	disconnectOnce sync.Once
+}
+
+func newSession(s *Server, c *connection, epoch uint64) *session {
+	return &session{
+		server: s, client: wire.NewConn(c.client, s.cfg.MaxPacket), epoch: epoch, dialect: s.dialect(),
+		statements: make(map[uint32]*prepared), named: make(map[string]*prepared),
+	}
+}
+
+// ConnectionID is how the server calls the connection.
+func (s *session) ConnectionID() uint64 { return s.id }
+
+// Disconnect closes both connections.
+func (s *session) Disconnect() {
+	s.disconnectOnce.Do(func() {
+		s.client.Close()
+		if s.backend != nil {
+			s.backend.Close()
+		}
+	})
+}
+
+// end is the end of the session, whatever led to it. The server rolls back what is open.
+func (s *session) end() {
+	s.Disconnect()
+	s.abandon()
+}
+
+// run takes commands until the client leaves.
+func (s *session) run() error {
+	for {
+		payload, err := s.client.ReadPacket()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if errors.Is(err, wire.ErrTooLong) {
+			s.fail(&wire.Error{Code: 1153, State: "08S01", Message: "Got a packet bigger than 'max_allowed_packet' bytes"})
+			return errors.Join(err, s.client.Flush())
+		}
+		if err != nil {
+			return err
+		}
+		if len(payload) == 0 {
+			return errors.New("a command without a byte")
+		}
+		if payload[0] == wire.ComQuit {
+			return nil
+		}
+		s.client.Hold = false
+		s.client.BeforeFlush = nil
+		err = s.command(payload)
+		if err == nil || errors.Is(err, errHangUp) {
+			err = errors.Join(err, s.client.Flush())
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// command answers one command. An error ends the session.
+func (s *session) command(payload []byte) error {
+	switch payload[0] {
+	case wire.ComQuery:
+		return s.query(string(payload[1:]))
+	case wire.ComStmtPrepare:
+		return s.prepare(payload)
+	case wire.ComStmtExecute:
+		return s.execute(payload)
+	case wire.ComStmtSendLongData:
+		return s.send(payload)
+	case wire.ComStmtClose:
+		return s.closeStatement(payload)
+	case wire.ComPing, wire.ComInitDB, wire.ComStmtReset, wire.ComProcessKill, wire.ComStatistics:
+		return s.pass(payload, s.relayOne)
+	case wire.ComStmtFetch:
+		return s.pass(payload, s.relayRows)
+	case wire.ComFieldList:
+		return s.pass(payload, s.relayFields)
+	case wire.ComSetOption:
+		return s.setOption(payload)
+	case wire.ComResetConnection, wire.ComChangeUser:
+		return s.reset(payload)
+	}
+	s.fail(&wire.Error{Code: codeUnknownCommand, State: "08S01", Message: "Unknown command"})
+	return nil
+}
+
+// send sends a command to the server.
+func (s *session) send(payload []byte) error {
+	if err := s.backend.Command(payload); err != nil {
+		return fmt.Errorf("to the server: %w", err)
+	}
+	if err := s.backend.Flush(); err != nil {
+		return fmt.Errorf("to the server: %w", err)
+	}
+	return nil
+}
+
+// pass sends a command to the server and its response back.
+func (s *session) pass(payload []byte, relay func() error) error {
+	if err := s.send(payload); err != nil {
+		return s.lost(err)
+	}
+	return relay()
+}
+
+// ask executes statements of this node's own, sent together, and returns the first error that the server answered. The
+// error is a *wire.Error, or one of the connection.
+func (s *session) ask(texts ...string) error {
+	for _, text := range texts {
+		if err := s.backend.Query(text); err != nil {
+			return err
+		}
+	}
+	if err := s.backend.Flush(); err != nil {
+		return err
+	}
+	return s.answers(len(texts))
+}
+
+// answers reads the responses to n statements that yield no rows, and returns the first error that the server answered.
+func (s *session) answers(n int) error {
+	var first error
+	for range n {
+		if err := s.answer(); err != nil {
+			var server *wire.Error
+			if !errors.As(err, &server) {
+				return err
+			}
+			if first == nil {
+				first = err
+			}
+		}
+	}
+	return first
+}
+
+// answer reads the response to a statement that yields no rows.
+func (s *session) answer() error {
+	p, err := s.backend.ReadPacket()
+	if err != nil {
+		return err
+	}
+	if len(p) == 0 {
+		return errors.New("an empty packet of the server")
+	}
+	switch p[0] {
+	case wire.HeaderOK:
+		s.note(p)
+		return nil
+	case wire.HeaderError:
+		return wire.ParseError(p)
+	}
+	return errors.New("rows where none were asked for")
+}
+
+// row executes a statement that yields one row, and returns its values. NULL is the empty text.
+func (s *session) row(text string) ([]string, error) {
+	if err := s.backend.Query(text); err != nil {
+		return nil, err
+	}
+	if err := s.backend.Flush(); err != nil {
+		return nil, err
+	}
+	return s.readRow()
+}
+
+func (s *session) readRow() ([]string, error) {
+	p, err := s.backend.ReadPacket()
+	if err != nil {
+		return nil, err
+	}
+	if len(p) > 0 && p[0] == wire.HeaderError {
+		return nil, wire.ParseError(p)
+	}
+	columns, _, ok := wire.Lenenc(p)
+	if !ok || columns == 0 {
+		return nil, errors.New("no rows where one was asked for")
+	}
+	skip := columns
+	if !s.deprecateEOF {
+		skip++
+	}
+	for range skip {
+		if _, err := s.backend.ReadPacket(); err != nil {
+			return nil, err
+		}
+	}
+	var values []string
+	for {
+		p, err := s.backend.ReadPacket()
+		if err != nil {
+			return nil, err
+		}
+		if len(p) > 0 && p[0] == wire.HeaderError {
+			return nil, wire.ParseError(p)
+		}
+		if wire.IsEnd(p, s.deprecateEOF) {
+			s.note(p)
+			return values, nil
+		}
+		values = values[:0]
+		for range columns {
+			text, _, rest, ok := wire.Text(p)
+			if !ok {
+				return nil, errors.New("a row of the server ends early")
+			}
+			values, p = append(values, string(text)), rest
+		}
+	}
+}
+
+// note keeps the status that the server tells at the end of a result.
+func (s *session) note(p []byte) {
+	if at := wire.StatusAt(p, s.deprecateEOF); at >= 0 {
+		s.status = uint16(p[at]) | uint16(p[at+1])<<8
+	}
+}
+
+// ok answers that something was done, with the session's status and without what belongs to a single result.
+func (s *session) ok(more bool) error {
+	status := s.status &^ (wire.StatusMoreResults | wire.StatusCursor)
+	if s.tx != nil {
+		status |= wire.StatusInTransaction
+	} else {
+		status &^= wire.StatusInTransaction
+	}
+	if more {
+		status |= wire.StatusMoreResults
+	}
+	return s.client.WritePacket(wire.OK(status))
+}
+
+// fail answers with an error.
+func (s *session) fail(e *wire.Error) {
+	// An error of writing shows when the answer is flushed, or with the next packet.
+	_ = s.client.WritePacket(e.Packet())
+}
+
+// failWith answers with what err says, and ends the session where its connection to the server is of no use any more.
+func (s *session) failWith(err error) error {
+	var final *finalError
+	if errors.As(err, &final) {
+		return s.hangUp(final.told)
+	}
+	var e *wire.Error
+	switch {
+	case errors.Is(err, errHangUp):
+		if errors.As(err, &e) {
+			return s.hangUp(e)
+		}
+		return s.lost(err)
+	case errors.As(err, &e):
+		s.fail(e)
+		return nil
+	}
+	return s.lost(err)
+}
+
+// lost answers that the connection to the server is gone, and with it the session.
+func (s *session) lost(err error) error {
+	s.fail(&wire.Error{Code: codeLostServer, State: "HY000", Message: "Nexus: lost the connection to the server behind this node"})
+	return fmt.Errorf("%w: %w", errHangUp, err)
+}
+
+// hangUp answers with e and ends the session.
+func (s *session) hangUp(e *wire.Error) error {
+	s.fail(e)
+	return fmt.Errorf("%w: %w", errHangUp, e)
+}
+
+// context returns one for waiting for the cluster.
+func (s *session) context(timeout time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(s.server.ctx, timeout)
+}

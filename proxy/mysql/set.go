@@ -1,0 +1,159 @@
+package mysql
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/nexus-replication/nexus/proxy/mysql/statement"
+	"github.com/nexus-replication/nexus/proxy/mysql/wire"
+)
+
+// set executes SET. The session's own access mode and autocommit are this node's business too.
+func (s *session) set(c call) (bool, error) {
+	access, dialect := statement.AccessDefault, false
+	for i := range c.what.Assignments {
+		a := &c.what.Assignments[i]
+		if a.User {
+			continue
+		}
+		switch a.Name {
+		case "sql_mode":
+			dialect = true
+		case "autocommit":
+			on, ok := a.Bool()
+			if !ok {
+				s.fail(refused("SET autocommit wants 0 or 1, not %s", a.Value))
+				return true, nil
+			}
+			if on {
+				if err := s.commit(); err != nil {
+					return true, s.failWith(err)
+				}
+			}
+		case "tx_read_only", "transaction_read_only":
+			on, ok := a.Bool()
+			if !ok {
+				s.fail(refused("SET %s wants 0 or 1, not %s", a.Name, a.Value))
+				return true, nil
+			}
+			access = statement.ReadWrite
+			if on {
+				access = statement.ReadOnly
+			}
+		}
+	}
+	if s.tx == nil && strings.ContainsRune(c.text, '(') { // a subquery, maybe
+		if err := s.proveOffice(); err != nil {
+			return true, s.failWith(err)
+		}
+	}
+	failed, err := s.direct(c)
+	if err != nil || failed {
+		return failed, err
+	}
+	if access != statement.AccessDefault {
+		s.access = access
+		if err := s.ask(closeSession); err != nil {
+			return true, s.lost(err)
+		}
+	}
+	if dialect {
+		if err := s.readDialect(); err != nil {
+			return true, s.lost(err)
+		}
+	}
+	return false, s.closeImplicit()
+}
+
+// closeImplicit ends the transaction that a statement such as SET @a = (SELECT ...) began on the server where autocommit
+// is off: XA could not start inside of it.
+func (s *session) closeImplicit() error {
+	if s.tx != nil || s.status&wire.StatusInTransaction == 0 {
+		return nil
+	}
+	if err := s.ask("ROLLBACK"); err != nil {
+		return s.lost(err)
+	}
+	return nil
+}
+
+// setTransaction executes SET [SESSION] TRANSACTION. Its access mode never reaches the server.
+func (s *session) setTransaction(c call) (bool, error) {
+	what := c.what
+	if s.tx != nil && !what.Session {
+		return s.inside(c) // the server's own words
+	}
+	text := "SET TRANSACTION ISOLATION LEVEL " + what.Isolation
+	if what.Session {
+		text = "SET SESSION TRANSACTION ISOLATION LEVEL " + what.Isolation
+	}
+	if what.Isolation != "" {
+		if err := s.ask(text); err != nil {
+			return true, s.failWith(err)
+		}
+	}
+	if what.Access != statement.AccessDefault {
+		if what.Session {
+			s.access = what.Access
+		} else {
+			s.nextAccess = what.Access
+		}
+	}
+	return false, s.ok(c.more)
+}
+
+// prepareNamed executes PREPARE, whose text is classified now.
+func (s *session) prepareNamed(c call) (bool, error) {
+	text, err := s.source(&c.what)
+	if err != nil {
+		return true, s.failWith(err)
+	}
+	p := s.newPrepared(text)
+	if e := p.refusal(); e != nil {
+		s.fail(e)
+		return true, nil
+	}
+	closed, err := s.sendPrepare(c.payload, p)
+	if err != nil {
+		return true, s.lost(err)
+	}
+	r, err := s.relayResults(shape{more: c.more})
+	if err != nil {
+		return true, s.lost(err)
+	}
+	if r.err == nil {
+		s.named[strings.ToLower(c.what.Name)] = p
+	}
+	return r.err != nil, closed()
+}
+
+// source returns the text that PREPARE or EXECUTE IMMEDIATE is about.
+func (s *session) source(what *statement.Statement) (string, error) {
+	if what.Variable == "" {
+		return what.Text, nil
+	}
+	row, err := s.row("SELECT @`" + strings.ReplaceAll(what.Variable, "`", "``") + "`")
+	if err != nil {
+		return "", err
+	}
+	if len(row) != 1 {
+		return "", errors.New("a variable without a value")
+	}
+	return row[0], nil
+}
+
+// executeNamed executes EXECUTE and EXECUTE IMMEDIATE as what was prepared.
+func (s *session) executeNamed(c call) (bool, error) {
+	if c.what.Name == "" {
+		text, err := s.source(&c.what)
+		if err != nil {
+			return true, s.failWith(err)
+		}
+		return s.dispatchPrepared(s.newPrepared(text), c)
+	}
+	p := s.named[strings.ToLower(c.what.Name)]
+	if p == nil {
+		return s.direct(c) // the server's own words
+	}
+	return s.dispatchPrepared(p, c)
+}

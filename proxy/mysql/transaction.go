@@ -1,0 +1,336 @@
+package mysql
+
+import (
+	"errors"
+	"fmt"
+
+	appliers "github.com/nexus-replication/nexus/appliers/mysql"
+	"github.com/nexus-replication/nexus/proxy/mysql/statement"
+	"github.com/nexus-replication/nexus/proxy/mysql/wire"
+	"github.com/nexus-replication/nexus/raft/failpoint"
+)
+
+// transaction is the open one of a session.
+type transaction struct {
+	xa    *appliers.Transaction // nil where it is read-only
+	wrote bool                  // a statement that is no plain read was executed
+}
+
+// begin is BEGIN and START TRANSACTION, which commit what is open.
+func (s *session) begin(what statement.Statement) error {
+	if err := s.commit(); err != nil {
+		return err
+	}
+	return s.start(what)
+}
+
+// start begins a transaction. It sees everything that was acknowledged before.
+func (s *session) start(what statement.Statement) error {
+	access := what.Access
+	for _, other := range []statement.Access{s.nextAccess, s.access} {
+		if access == statement.AccessDefault {
+			access = other
+		}
+	}
+	s.nextAccess = statement.AccessDefault
+	if err := s.proveOffice(); err != nil {
+		return err
+	}
+	if access == statement.ReadOnly {
+		return s.startReading(what)
+	}
+	xa, err := s.startXA()
+	if err != nil {
+		return err
+	}
+	s.tx = &transaction{xa: xa}
+	if what.Snapshot {
+		// XA has no such clause, but any consistent read fixes the snapshot.
+		if _, err := s.row("SELECT COUNT(*) FROM nexus.address"); err != nil {
+			return errors.Join(err, s.rollback())
+		}
+	}
+	return nil
+}
+
+func (s *session) startReading(what statement.Statement) error {
+	if err := s.enterGate(); err != nil {
+		return err
+	}
+	text := "START TRANSACTION READ ONLY"
+	if what.Snapshot {
+		text = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
+	}
+	if err := s.ask(text); err != nil {
+		s.server.gate.leave()
+		return err
+	}
+	s.tx = &transaction{}
+	return nil
+}
+
+func (s *session) enterGate() error {
+	ctx, cancel := s.context(s.server.cfg.SchemaTimeout)
+	defer cancel()
+	if err := s.server.gate.enter(ctx); err != nil {
+		return unavailable(fmt.Errorf("wait for a schema change: %w", err))
+	}
+	return nil
+}
+
+// beginXA opens the gate and registers a transaction.
+func (s *session) beginXA() (*appliers.Transaction, error) {
+	if err := s.enterGate(); err != nil {
+		return nil, err
+	}
+	xa, err := s.server.backend.Begin(s.epoch, s)
+	if err != nil {
+		s.server.gate.leave()
+		return nil, commitError(err)
+	}
+	return xa, nil
+}
+
+// openTransaction lets the next transaction write, and no other: the session stays closed whatever happens to it.
+const openTransaction = "SET TRANSACTION READ WRITE"
+
+// startXA begins a transaction on the server.
+func (s *session) startXA() (*appliers.Transaction, error) {
+	xa, err := s.beginXA()
+	if err != nil {
+		return nil, err
+	}
+	if err := s.ask(openTransaction, "XA START "+xa.XID()); err != nil {
+		xa.End(true)
+		s.server.gate.leave()
+		return nil, fmt.Errorf("start a transaction: %s: %w", err.Error(), errHangUp) // a started one must not stay behind
+	}
+	return xa, nil
+}
+
+// finish is COMMIT and ROLLBACK with what may follow the word.
+func (s *session) finish(what statement.Statement, end func() error) error {
+	chained := statement.Statement{}
+	if s.tx != nil && s.tx.xa == nil {
+		chained.Access = statement.ReadOnly
+	}
+	if err := end(); err != nil {
+		return err
+	}
+	if what.Chain {
+		return s.start(chained)
+	}
+	return nil
+}
+
+// commit commits the open transaction, if there is one.
+func (s *session) commit() error {
+	tx := s.tx
+	switch {
+	case tx == nil:
+		return nil
+	case tx.xa == nil:
+		err := s.ask("COMMIT")
+		s.over()
+		return err
+	case !tx.wrote:
+		return s.commitRead(tx.xa)
+	}
+	return s.commitWritten(tx.xa)
+}
+
+// closeSession keeps what is no transaction of Nexus's from writing.
+const closeSession = "SET SESSION TRANSACTION READ ONLY"
+
+// over forgets the transaction after it has ended on the server.
+func (s *session) over() {
+	s.tx = nil
+	s.server.gate.leave()
+}
+
+// commitRead ends a transaction of which every statement looked like a read. Whether one of them wrote after all, through
+// a function, shows the binary log.
+func (s *session) commitRead(xa *appliers.Transaction) error {
+	const position = "SELECT @@last_gtid"
+	if err := xa.Prepare(); err != nil {
+		return s.fenced(err)
+	}
+	for _, text := range []string{position, "XA END " + xa.XID(), "XA PREPARE " + xa.XID(), position} {
+		if err := s.backend.Query(text); err != nil {
+			return err
+		}
+	}
+	if err := s.backend.Flush(); err != nil {
+		return err
+	}
+	before, err := s.readRow()
+	if err != nil {
+		return err
+	}
+	ended, prepared := s.answer(), s.answer()
+	after, err := s.readRow()
+	if err != nil {
+		return err
+	}
+	if ended != nil || prepared != nil {
+		return errors.Join(ended, prepared, s.rollbackXA(xa))
+	}
+	if err := s.rollbackXA(xa); err != nil {
+		return err
+	}
+	if len(before) == 1 && len(after) == 1 && before[0] == after[0] {
+		return nil
+	}
+	s.server.stats.rollbacks.Add(1)
+	return &wire.Error{Code: codeCommitFailed, State: "HY000", Message: "Nexus: the transaction was rolled back: a function or view that was read from wrote, " +
+		"and no statement said so; call it with CALL, DO or in an INSERT"}
+}
+
+// commitWritten replicates the open transaction and commits it. Its marker comes last: most transactions read first.
+func (s *session) commitWritten(xa *appliers.Transaction) error {
+	if err := xa.Prepare(); err != nil {
+		return s.fenced(err)
+	}
+	// After an error of the first, those behind it fail or do no harm: only XA COMMIT does anything for good.
+	if err := s.ask(append([]string{xa.Mark()}, endXA(xa)...)...); err != nil {
+		return s.notPrepared(xa, err)
+	}
+	return s.commitPrepared(xa)
+}
+
+// endXA prepares a transaction, and closes the session, which a procedure that was called may have opened.
+func endXA(xa *appliers.Transaction) []string {
+	return []string{"XA END " + xa.XID(), "XA PREPARE " + xa.XID(), closeSession}
+}
+
+// notPrepared rolls back a transaction that could not be prepared.
+func (s *session) notPrepared(xa *appliers.Transaction, err error) error {
+	var server *wire.Error
+	if !errors.As(err, &server) {
+		return err // the applier rolls it back
+	}
+	s.server.stats.rollbacks.Add(1)
+	return errors.Join(server, s.rollbackEnded(xa))
+}
+
+// commitPrepared replicates a prepared transaction and commits it.
+func (s *session) commitPrepared(xa *appliers.Transaction) error {
+	ctx, cancel := s.context(s.server.cfg.Timeout)
+	defer cancel()
+	failpoint.Hit("mysql.prepared")
+	command, err := xa.Captured(ctx)
+	if err != nil {
+		s.server.stats.rollbacks.Add(1)
+		return errors.Join(captureError(err), s.rollbackXA(xa))
+	}
+	outcome, err := s.server.node.Propose(ctx, [][]byte{command})
+	if err != nil {
+		return s.notProposed(xa, err)
+	}
+	verdict, err := appliers.DecodeReply(outcome.Replies[0].Data)
+	switch {
+	case err != nil:
+		// Applied, but the reply was lost: nothing else does that to an entry of this epoch.
+		s.server.stats.unknown.Add(1)
+		s.leaveToApplier()
+		return s.final(&wire.Error{Code: codeUnknown, State: "HY000", Message: OutcomeUnknown + ": the answer was lost"})
+	case verdict == appliers.Fenced:
+		return s.fenced(appliers.ErrFenced)
+	}
+	failpoint.Hit("mysql.before-answer")
+	s.server.stats.commits.Add(1)
+	s.status &^= wire.StatusInTransaction
+	s.over()
+	return nil
+}
+
+// fenced ends the session: the applier has rolled the transaction back, or is about to.
+func (s *session) fenced(err error) error {
+	s.server.stats.rollbacks.Add(1)
+	s.tx.xa.End(false)
+	s.leaveToApplier()
+	return s.final(commitError(err))
+}
+
+// notProposed settles a transaction whose proposal brought no verdict.
+func (s *session) notProposed(xa *appliers.Transaction, err error) error {
+	e := commitError(err)
+	if e.Code == codeUnknown {
+		// It may still be committed, or never: it stays prepared until the log has decided.
+		s.server.stats.unknown.Add(1)
+		s.leaveToApplier()
+		return s.final(e)
+	}
+	s.server.stats.rollbacks.Add(1)
+	return errors.Join(e, s.rollbackXA(xa))
+}
+
+// leaveToApplier forgets a transaction that only the applier may end. Its connection must not be used any more.
+func (s *session) leaveToApplier() {
+	s.tx = nil
+	s.server.gate.leave()
+}
+
+// final is an error after which the session is over.
+func (s *session) final(e *wire.Error) error { return &finalError{e} }
+
+// finalError is told to the client, which is then disconnected.
+type finalError struct{ told *wire.Error }
+
+func (e *finalError) Error() string { return e.told.Error() }
+
+// rollback rolls the open transaction back, if there is one.
+func (s *session) rollback() error {
+	tx := s.tx
+	switch {
+	case tx == nil:
+		return nil
+	case tx.xa == nil:
+		err := s.ask("ROLLBACK")
+		s.over()
+		return err
+	}
+	s.server.stats.rollbacks.Add(1)
+	// XA END fails where the server has rolled back already.
+	var server *wire.Error
+	if err := s.ask("XA END " + tx.xa.XID()); err != nil && !errors.As(err, &server) {
+		return err
+	}
+	return s.rollbackXA(tx.xa)
+}
+
+// rollbackEnded rolls back a transaction of which XA END may have been said.
+func (s *session) rollbackEnded(xa *appliers.Transaction) error {
+	var server *wire.Error
+	if err := s.ask("XA END " + xa.XID()); err != nil && !errors.As(err, &server) {
+		return err
+	}
+	return s.rollbackXA(xa)
+}
+
+// rollbackXA rolls back a transaction that has ended or is prepared.
+func (s *session) rollbackXA(xa *appliers.Transaction) error {
+	if err := s.ask("XA ROLLBACK "+xa.XID(), closeSession); err != nil {
+		return fmt.Errorf("%w: roll back: %s", errHangUp, err.Error())
+	}
+	xa.End(true)
+	s.status &^= wire.StatusInTransaction
+	s.over()
+	return nil
+}
+
+// abandon is the end of a session in the middle of a transaction.
+func (s *session) abandon() {
+	if s.tx == nil {
+		return
+	}
+	if s.tx.xa != nil {
+		s.tx.xa.End(false)
+	}
+	s.over()
+}
+
+// CommitPrepared says XA COMMIT. It is called by the applier while the session waits for it.
+func (s *session) CommitPrepared(xid string) error {
+	return s.ask("XA COMMIT " + xid)
+}

@@ -1,0 +1,157 @@
+package wire
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+)
+
+const (
+	// MaxPayload of one packet; what is longer goes in several.
+	MaxPayload = 1<<24 - 1
+	headerSize = 4
+	// flushAt is how much is collected before it is written without being asked to.
+	flushAt    = 64 << 10
+	readBuffer = 32 << 10
+)
+
+// ErrTooLong means that a command or a row is longer than Conn.Limit.
+var ErrTooLong = errors.New("packet is too long")
+
+// Conn reads and writes packets. What is written is collected; see Flush. It is for one goroutine.
+type Conn struct {
+	net.Conn
+	// Seq is the number of the next packet to be written.
+	Seq byte
+	// Limit of one payload in bytes.
+	Limit int
+	// Hold keeps what is collected from being written before Flush.
+	Hold bool
+	// BeforeFlush is asked, once, before anything of what was collected is written. Its error is Flush's.
+	BeforeFlush func() error
+
+	in   *bufio.Reader
+	buf  []byte
+	out  []byte
+	last Mark
+}
+
+// NewConn returns a Conn over c, which it owns.
+func NewConn(c net.Conn, limit int) *Conn {
+	return &Conn{Conn: c, Limit: limit, in: bufio.NewReaderSize(c, readBuffer)}
+}
+
+// ReadPacket returns the payload of the next packet, joined where it came in several. It is valid until the next call.
+func (c *Conn) ReadPacket() ([]byte, error) {
+	c.buf = c.buf[:0]
+	for {
+		header, err := c.in.Peek(headerSize)
+		if err != nil {
+			if errors.Is(err, io.EOF) && len(header) > 0 {
+				err = io.ErrUnexpectedEOF
+			}
+			return nil, err
+		}
+		size := int(header[0]) | int(header[1])<<8 | int(header[2])<<16
+		c.Seq = header[3] + 1
+		if _, err := c.in.Discard(headerSize); err != nil {
+			return nil, err
+		}
+		if len(c.buf)+size > c.Limit {
+			return nil, fmt.Errorf("%w: more than %d bytes", ErrTooLong, c.Limit)
+		}
+		if err := c.fill(size); err != nil {
+			return nil, err
+		}
+		if size < MaxPayload {
+			return c.buf, nil
+		}
+	}
+}
+
+// fill appends size bytes to buf, which grows with what arrives: a length may lie.
+func (c *Conn) fill(size int) error {
+	for size > 0 {
+		n := min(size, 1<<20)
+		at := len(c.buf)
+		if cap(c.buf)-at < n {
+			grown := make([]byte, at, max(at+n, 2*cap(c.buf)))
+			copy(grown, c.buf)
+			c.buf = grown
+		}
+		c.buf = c.buf[:at+n]
+		if _, err := io.ReadFull(c.in, c.buf[at:]); err != nil {
+			return err
+		}
+		size -= n
+	}
+	return nil
+}
+
+// WritePacket collects a packet, in several where it is too long for one.
+func (c *Conn) WritePacket(payload []byte) error {
+	c.last = c.Mark()
+	for {
+		n := min(len(payload), MaxPayload)
+		c.out = append(c.out, byte(n), byte(n>>8), byte(n>>16), c.Seq)
+		c.Seq++
+		c.out = append(c.out, payload[:n]...)
+		payload = payload[n:]
+		if n < MaxPayload {
+			break
+		}
+	}
+	if len(c.out) >= flushAt && !c.Hold {
+		return c.Flush()
+	}
+	return nil
+}
+
+// Command collects the first packet of a command.
+func (c *Conn) Command(payload []byte) error {
+	c.Seq = 0
+	return c.WritePacket(payload)
+}
+
+// Query collects a statement of this node's own.
+func (c *Conn) Query(text string) error {
+	payload := make([]byte, 0, len(text)+1)
+	payload = append(payload, ComQuery)
+	return c.Command(append(payload, text...))
+}
+
+// Mark is a place in what was collected.
+type Mark struct {
+	at  int
+	seq byte
+}
+
+// Mark returns the present place. It stays good for as long as nothing is flushed.
+func (c *Conn) Mark() Mark { return Mark{len(c.out), c.Seq} }
+
+// LastPacket returns the place before the packet that was collected last.
+func (c *Conn) LastPacket() Mark { return c.last }
+
+// Rewind forgets what was collected after m.
+func (c *Conn) Rewind(m Mark) { c.out, c.Seq = c.out[:min(m.at, len(c.out))], m.seq }
+
+// Flush writes what was collected.
+func (c *Conn) Flush() error {
+	if len(c.out) == 0 {
+		return nil
+	}
+	if ask := c.BeforeFlush; ask != nil {
+		c.BeforeFlush = nil
+		if err := ask(); err != nil {
+			return err
+		}
+	}
+	_, err := c.Write(c.out)
+	c.out = c.out[:0]
+	if cap(c.out) > 4*flushAt {
+		c.out = nil
+	}
+	return err
+}

@@ -1,0 +1,168 @@
+package wire
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// Commands.
+const (
+	ComQuit             = 0x01
+	ComInitDB           = 0x02
+	ComQuery            = 0x03
+	ComFieldList        = 0x04
+	ComStatistics       = 0x09
+	ComProcessKill      = 0x0c
+	ComPing             = 0x0e
+	ComChangeUser       = 0x11
+	ComStmtPrepare      = 0x16
+	ComStmtExecute      = 0x17
+	ComStmtSendLongData = 0x18
+	ComStmtClose        = 0x19
+	ComStmtReset        = 0x1a
+	ComSetOption        = 0x1b
+	ComStmtFetch        = 0x1c
+	ComResetConnection  = 0x1f
+)
+
+// Capabilities.
+const (
+	CapLongPassword    = 1 << 0
+	CapCompress        = 1 << 5
+	CapProtocol41      = 1 << 9
+	CapSSL             = 1 << 11
+	CapMultiStatements = 1 << 16
+	CapDeprecateEOF    = 1 << 24
+	CapZstd            = 1 << 26
+	CapQueryAttributes = 1 << 27
+	CapMultiFactor     = 1 << 28
+)
+
+// Status flags.
+const (
+	StatusInTransaction = 1 << 0
+	StatusAutocommit    = 1 << 1
+	StatusMoreResults   = 1 << 3
+	StatusCursor        = 1 << 6
+)
+
+// First bytes of packets.
+const (
+	HeaderOK        = 0x00
+	HeaderLocalFile = 0xfb
+	HeaderEOF       = 0xfe
+	HeaderError     = 0xff
+)
+
+// Error is an error packet.
+type Error struct {
+	Code    uint16
+	State   string
+	Message string
+}
+
+func (e *Error) Error() string { return fmt.Sprintf("ERROR %d (%s): %s", e.Code, e.State, e.Message) }
+
+// ParseError reads an error packet.
+func ParseError(p []byte) *Error {
+	e := &Error{Code: 1105, State: "HY000"}
+	if len(p) < 3 {
+		return e
+	}
+	e.Code = binary.LittleEndian.Uint16(p[1:])
+	rest := p[3:]
+	if len(rest) >= 6 && rest[0] == '#' {
+		e.State, rest = string(rest[1:6]), rest[6:]
+	}
+	e.Message = string(rest)
+	return e
+}
+
+// Packet returns e as a packet.
+func (e *Error) Packet() []byte {
+	p := []byte{HeaderError, byte(e.Code), byte(e.Code >> 8), '#'}
+	p = append(p, e.State...)
+	return append(p, e.Message...)
+}
+
+// OK returns a packet that says so, with no rows, id or warnings.
+func OK(status uint16) []byte {
+	return []byte{HeaderOK, 0, 0, byte(status), byte(status >> 8), 0, 0}
+}
+
+// IsEnd reports whether p, in the place of a row, ends the rows: EOF, or OK in its place.
+func IsEnd(p []byte, deprecateEOF bool) bool {
+	if len(p) == 0 || p[0] != HeaderEOF {
+		return false
+	}
+	if deprecateEOF {
+		return len(p) < MaxPayload
+	}
+	return len(p) < 9
+}
+
+// StatusAt returns where in an OK or EOF packet its status flags stand; -1 if it is too short.
+func StatusAt(p []byte, deprecateEOF bool) int {
+	if len(p) == 0 {
+		return -1
+	}
+	if p[0] == HeaderEOF && !deprecateEOF {
+		return place(p, 3)
+	}
+	at := 1
+	for range 2 { // affected rows, last insert id
+		if at >= len(p) {
+			return -1
+		}
+		at += lenencSize(p[at])
+	}
+	return place(p, at)
+}
+
+func place(p []byte, at int) int {
+	if at+2 > len(p) {
+		return -1
+	}
+	return at
+}
+
+// lenencSize is the size of a length-encoded integer that begins with b.
+func lenencSize(b byte) int {
+	switch b {
+	case 0xfc:
+		return 3
+	case 0xfd:
+		return 4
+	case 0xfe:
+		return 9
+	}
+	return 1
+}
+
+// Lenenc reads a length-encoded integer. ok is false if p ends early, or at a NULL.
+func Lenenc(p []byte) (value uint64, rest []byte, ok bool) {
+	if len(p) == 0 || p[0] == 0xfb || p[0] == 0xff || len(p) < lenencSize(p[0]) {
+		return 0, p, false
+	}
+	switch p[0] {
+	case 0xfc:
+		return uint64(binary.LittleEndian.Uint16(p[1:])), p[3:], true
+	case 0xfd:
+		return uint64(p[1]) | uint64(p[2])<<8 | uint64(p[3])<<16, p[4:], true
+	case 0xfe:
+		return binary.LittleEndian.Uint64(p[1:]), p[9:], true
+	}
+	return uint64(p[0]), p[1:], true
+}
+
+// Text reads a length-encoded text; null is true for NULL.
+func Text(p []byte) (text []byte, null bool, rest []byte, ok bool) {
+	if len(p) > 0 && p[0] == 0xfb {
+		return nil, true, p[1:], true
+	}
+	n, rest, ok := Lenenc(p)
+	if !ok || n > uint64(len(rest)) {
+		return nil, false, p, false
+	}
+	return rest[:n], false, rest[n:], true
+}
