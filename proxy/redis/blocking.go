@@ -72,7 +72,11 @@ func (s *session) writeBlocking(w *block, cmd redcon.Command, d policy.Decision,
 	case len(outcome.Replies) != 1:
 		s.broken("a wait came back with another number of replies", "replies", len(outcome.Replies))
 	default:
-		s.appendReply(&outcome.Replies[0])
+		reply := &outcome.Replies[0]
+		if b.Kind == policy.KindGroup && reply.Err == nil {
+			reply.Data = s.appendGroupReply(nil, reply.Data)
+		}
+		s.appendReply(reply)
 	}
 }
 
@@ -129,7 +133,7 @@ func (w *block) giveUp() {
 	s := w.session
 	switch cause := context.Cause(w.ctx); {
 	case errors.Is(cause, errBlockTimeout), errors.Is(cause, errUnblocked):
-		s.out = append(s.out, replyNoArray...)
+		s.out = s.appendNullArray(s.out)
 	case errors.Is(cause, errUnblockedError):
 		s.out = appendError(s.out, errTextUnblocked)
 	default:
@@ -174,7 +178,7 @@ func (s *session) readBlocking(w *block, cmd redcon.Command, d policy.Decision, 
 	if !ok {
 		return
 	}
-	rd := read{db: s.db, raw: appendRequest(nil, args...), args: args, spec: d.Spec}
+	rd := read{db: s.db, protocol: s.protocol, raw: appendRequest(nil, args...), args: args, spec: d.Spec}
 	for {
 		s.runRead(rd)
 		if s.ended || !isNothing(s.out) {
@@ -208,7 +212,7 @@ func (s *session) resolveIDs(cmd redcon.Command, d policy.Decision, b policy.Blo
 			continue
 		}
 		// Those of a pair of streams need not be of one moment.
-		s.runRead(read{db: s.db, args: cmd.Args, spec: d.Spec, raw: appendRequest(nil, "EVAL_RO", lastIDs, "1", string(b.Keys[i]))})
+		s.runRead(read{db: s.db, protocol: backend.RESP2, args: cmd.Args, spec: d.Spec, raw: appendRequest(nil, "EVAL_RO", lastIDs, "1", string(b.Keys[i]))})
 		last, isID := replyBulk(s.out)
 		if s.ended || !isID {
 			return nil, false

@@ -21,6 +21,7 @@ const (
 func (s *session) runChoice(cmd redcon.Command, d policy.Decision) {
 	count, one := policy.SPopCount(cmd.Args)
 	item := backend.Item{DB: s.db}
+	protocol := s.replyFlags()
 	for round := 0; ; round++ {
 		members, ok := s.pick(cmd, d, count, one)
 		if !ok {
@@ -29,12 +30,14 @@ func (s *session) runChoice(cmd redcon.Command, d policy.Decision) {
 		if item.Cmd = backend.AppendCommand(nil, policy.TakeCommand(cmd.Args, members)...); round == maxPicks || members == nil {
 			item.Cmd, item.Flags = cmd.Raw, backend.ItemTime
 		}
+		item.Flags |= protocol
 		outcome, errText := s.propose([][]byte{backend.AppendOp(nil, item)})
 		if errText != "" {
 			s.out = appendError(s.out, errText)
 			return
 		}
 		if reply := &outcome.Replies[0]; reply.Err != nil || string(reply.Data) != replyRetry {
+			reply.Data = s.setReply(reply.Data)
 			s.appendReply(reply)
 			return
 		}
@@ -50,7 +53,7 @@ func (s *session) pick(cmd redcon.Command, d policy.Decision, count int64, one b
 	}
 	mark := len(s.out)
 	r := &s.reads
-	r.cmds = append(r.cmds[:0], read{db: s.db, raw: appendRequest(nil, request...), args: cmd.Args, spec: d.Spec})
+	r.cmds = append(r.cmds[:0], read{db: s.db, protocol: backend.RESP2, raw: appendRequest(nil, request...), args: cmd.Args, spec: d.Spec})
 	r.from, r.window = 0, 1
 	err := s.readRound()
 	large := r.large

@@ -69,7 +69,7 @@ func (s *session) cmdConfigResetStat(dst []byte, _ [][]byte) []byte {
 
 // askBackend answers with what the local backend says about itself.
 func (s *session) askBackend(dst []byte, args ...string) []byte {
-	reply, err := s.srv.ask(args...)
+	reply, err := s.srv.askAs(s.protocol, args...)
 	if err != nil {
 		return appendError(dst, readErrorText(err))
 	}

@@ -17,10 +17,13 @@ const infoNexus = "nexus"
 
 // ask runs one command on the backend, without a barrier, and returns its reply: for what is about the backend and not
 // about its data.
-func (s *Server) ask(args ...string) ([]byte, error) {
+func (s *Server) ask(args ...string) ([]byte, error) { return s.askAs(backend.RESP2, args...) }
+
+// askAs is ask with the reply in a protocol.
+func (s *Server) askAs(p backend.Protocol, args ...string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.Timeout)
 	defer cancel()
-	reply, done, err := s.backend.ReadAs(ctx, backend.RESP2, 0, appendRequest(nil, args...), 1)
+	reply, done, err := s.backend.ReadAs(ctx, p, 0, appendRequest(nil, args...), 1)
 	if err != nil {
 		return nil, err
 	}

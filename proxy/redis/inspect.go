@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"strconv"
 	"time"
+
+	backend "github.com/nexus-replication/nexus/appliers/redis"
 )
 
 // cmdOfBackend answers with what the local backend says about itself: LATENCY, MEMORY and the like.
@@ -18,18 +20,22 @@ func (s *session) cmdOfBackend(dst []byte, args [][]byte) []byte {
 
 // cmdMemoryStats is that of the local backend without the reserved database.
 func (s *session) cmdMemoryStats(dst []byte, _ [][]byte) []byte {
-	reply, err := s.srv.ask("MEMORY", "STATS")
+	reply, err := s.srv.askAs(s.protocol, "MEMORY", "STATS")
 	if err != nil {
 		return appendError(dst, readErrorText(err))
 	}
 	kind, n, at, ok := replyHead(reply, 0)
-	if !ok || kind != '*' {
+	switch {
+	case ok && kind == '%':
+	case ok && kind == '*':
+		n /= 2
+	default:
 		return append(dst, reply...)
 	}
 	hidden := "db." + strconv.Itoa(s.srv.cfg.ReservedDB)
 	var kept []byte
-	elements := 0
-	for range n / 2 {
+	pairs := 0
+	for range n {
 		name, err := replyLen(reply[at:])
 		if err != nil {
 			return append(dst, reply...)
@@ -40,11 +46,11 @@ func (s *session) cmdMemoryStats(dst []byte, _ [][]byte) []byte {
 		}
 		if text, _ := replyBulk(reply[at : at+name]); string(text) != hidden {
 			kept = append(kept, reply[at:at+name+value]...)
-			elements += 2
+			pairs++
 		}
 		at += name + value
 	}
-	return append(appendArray(dst, elements), kept...)
+	return append(s.appendMap(dst, pairs), kept...)
 }
 
 // maxDebugSleep bounds DEBUG SLEEP.
@@ -87,14 +93,18 @@ func (s *Server) passwordHash() string {
 
 func (s *session) cmdACLGetUser(dst []byte, args [][]byte) []byte {
 	if string(args[2]) != defaultUser {
-		return append(dst, "$-1\r\n"...)
+		return s.appendNull(dst)
 	}
 	flags, passwords := []string{"on", "nopass"}, []string{}
 	if s.srv.cfg.Password != "" {
 		flags, passwords = []string{"on"}, []string{s.srv.passwordHash()}
 	}
-	dst = appendArray(dst, 12)
-	dst = appendRequest(appendBulk(dst, "flags"), flags...)
+	dst = appendBulk(s.appendMap(dst, 6), "flags")
+	at := len(dst)
+	dst = appendRequest(dst, flags...)
+	if s.protocol == backend.RESP3 {
+		dst[at] = '~'
+	}
 	dst = appendRequest(appendBulk(dst, "passwords"), passwords...)
 	dst = appendBulk(appendBulk(dst, "commands"), "+@all")
 	dst = appendBulk(appendBulk(dst, "keys"), "~*")

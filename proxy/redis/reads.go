@@ -218,7 +218,7 @@ func (s *session) appendConverted(replies []byte, cmds []read, now int64) error 
 				return err
 			}
 		} else if cmds[i].convert {
-			s.out = convertReply(s.out, cmds[i].spec.Name, replies[:n], now)
+			s.out = s.convertReply(s.out, cmds[i].spec.Name, replies[:n], now)
 		} else {
 			s.out = append(s.out, replies[:n]...)
 		}
@@ -228,12 +228,14 @@ func (s *session) appendConverted(replies []byte, cmds []read, now int64) error 
 }
 
 // convertReply appends what the client is to get for the backend's reply to command.
-func convertReply(dst []byte, command string, reply []byte, now int64) []byte {
+func (s *session) convertReply(dst []byte, command string, reply []byte, now int64) []byte {
 	switch command {
 	case "xpending", "xinfo|stream":
 		return policy.ConvertDeliveries(dst, reply, command, now)
 	case "xreadgroup":
-		return policy.GroupReply(dst, reply)
+		return s.appendGroupReply(dst, reply)
+	case "spop":
+		return append(dst, s.setReply(reply)...)
 	}
 	return appendTTL(dst, command, reply, now)
 }

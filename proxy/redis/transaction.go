@@ -277,7 +277,11 @@ func (s *session) planOne(q *queued, now int64) (step, backend.Item, bool) {
 	st := step{}
 	if q.d.Policy.Writes() {
 		item.Flags = s.writeFlags(q.d)
-		if isGroupRead(q.d.Spec) {
+		switch {
+		case isGroupRead(q.d.Spec):
+			st.convert = q.d.Spec.Name
+			item.Cmd = appendRequest(nil, policy.WithoutBlock(q.cmd.Args)...)
+		case q.d.Policy == policy.Choice:
 			st.convert = q.d.Spec.Name
 		}
 	}
@@ -300,7 +304,7 @@ func (s *session) appendSteps(steps []step, outcome *raft.Outcome) error {
 				return err
 			}
 		} else if st.convert != "" {
-			s.out = convertReply(s.out, st.convert, replies[:n], outcome.Stamp)
+			s.out = s.convertReply(s.out, st.convert, replies[:n], outcome.Stamp)
 		} else {
 			s.out = append(s.out, replies[:n]...)
 		}

@@ -45,7 +45,7 @@ func TestSequencerWantsAndWakes(t *testing.T) {
 	for line, want := range map[string]string{
 		"RPUSH k a b": "[{l2:k 2 true}] false",
 		"MOVE k 3":    fmt.Sprintf("[{g2:k %[1]d false} {l3:k %[1]d false} {z3:k %[1]d false} {s3:k %[1]d false} {g3:k %[1]d false}] false", raft.Unlimited),
-		"EVAL x 0":    "[] true",
+		"FCALL x 0":   "[] true",
 		"GET k":       "[] false",
 	} {
 		wakes, all := q.Wakes(testOp(2, 0, line), nil)

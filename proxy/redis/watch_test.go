@@ -74,8 +74,10 @@ func TestWatchSeesTheLog(t *testing.T) {
 		{1, backend.ItemDeadline, "COPY a k DB 2", false},
 		{1, backend.ItemDeadline, "MOVE k 0", true},
 		{0, backend.ItemDeadline, "RENAME a k", true},
-		{0, 0, "EVAL return(1) 0", true},
-		{0, 0, "EVAL return(1) 1 other", true},
+		{0, 0, "FCALL f 0", true},
+		{0, 0, "FCALL f 1 other", true},
+		{0, 0, "EVAL return(1) 1 other", false}, // one of Nexus's own: it touches what it declares
+		{0, 0, "EVAL return(1) 1 k", true},
 		{0, backend.ItemTime | backend.ItemDeadline, "EXPIRE k 100", true},
 		{0, backend.ItemTime | backend.ItemDeadline, "EXPIRE k 9223372036854775", false}, // becomes an error
 	} {

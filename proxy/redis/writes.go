@@ -149,7 +149,7 @@ func (s *session) runWrites() {
 				calls = calls[1:]
 			}
 			if len(w.groups) > 0 && slices.Contains(w.groups, i) {
-				outcome.Replies[i].Data = policy.GroupReply(nil, outcome.Replies[i].Data)
+				outcome.Replies[i].Data = s.appendGroupReply(nil, outcome.Replies[i].Data)
 			}
 			s.appendReply(&outcome.Replies[i])
 		}
