@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	startTimeout = 30 * time.Second
+	startTimeout = 90 * time.Second
 	stopTimeout  = 15 * time.Second
 	tmpfsSize    = 320 // MB: the log's segments of 64 MB, and snapshots
 )

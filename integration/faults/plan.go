@@ -22,7 +22,7 @@ func (s step) String() string {
 
 const (
 	leadIn      = 400 * time.Millisecond // of normal work before the first fault
-	betweenMin  = 300 * time.Millisecond
+	between     = 300 * time.Millisecond
 	episodesMax = 2
 )
 
@@ -46,7 +46,7 @@ func plan(seed uint64, round int, possible []*fault) []step {
 			ends = max(ends, s.after+s.lasts)
 			steps = append(steps, s)
 		}
-		at = ends + betweenMin + time.Duration(rng.Int64N(int64(time.Second)))
+		at = ends + between + time.Duration(rng.Int64N(int64(time.Second)))
 	}
 	return steps
 }
