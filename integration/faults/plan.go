@@ -36,7 +36,9 @@ func plan(seed uint64, round int, possible []*fault) []step {
 		first := choose(rng, possible, nil)
 		chosen := []*fault{first}
 		if rng.IntN(3) > 0 {
-			chosen = append(chosen, choose(rng, possible, first))
+			if second := choose(rng, possible, first); second != nil {
+				chosen = append(chosen, second)
+			}
 		}
 		var ends time.Duration
 		for _, f := range chosen {
@@ -51,12 +53,15 @@ func plan(seed uint64, round int, possible []*fault) []step {
 	return steps
 }
 
-// choose draws a fault, of another group than that of beside.
+// choose draws a fault, of another group than that of beside; nil if there is none.
 func choose(rng *rand.Rand, possible []*fault, beside *fault) *fault {
 	var weights int
 	fits := slices.DeleteFunc(slices.Clone(possible), func(f *fault) bool { return beside != nil && f.group == beside.group })
 	for _, f := range fits {
 		weights += f.weight
+	}
+	if weights == 0 {
+		return nil
 	}
 	at := rng.IntN(weights)
 	for _, f := range fits {
