@@ -48,6 +48,10 @@ func (r *Replicator) runLoop(ctx context.Context) {
 
 func (r *Replicator) tick() {
 	r.node.Tick()
+	if r.campaign.due(r.node.BasicStatus().RaftState) {
+		// An error means that this member may not lead, and it goes on waiting.
+		_ = r.node.Campaign()
+	}
 	r.watchOwnBackend()
 	r.waits.tick()
 	r.reopenLink()

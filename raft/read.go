@@ -16,12 +16,13 @@ type readRound struct {
 	index uint64
 
 	// Owned by the loop.
-	id    uint64 // fresh for every try: a late answer to an earlier try proves nothing about this one
-	term  uint64
-	asked time.Duration // on leaseClock
+	id     uint64 // fresh for every try: a late answer to an earlier try proves nothing about this one
+	term   uint64
+	leader uint64        // raft drops a request while there is none
+	asked  time.Duration // on leaseClock
 }
 
-// readRetryTicks is how long a try of a round may take: raft drops requests while there is no leader.
+// readRetryTicks is how long a try of a round may take.
 const readRetryTicks = 5
 
 // Read calls fn when the local backend holds every write that was acknowledged, by any node, before Read was called.
@@ -91,14 +92,16 @@ func (r *Replicator) startRead(next *readRound) {
 		return
 	}
 	overdue := leaseClock()-r.round.asked > readRetryTicks*r.cfg.Tick
-	if overdue || r.round.term != r.term.Load() {
+	leader := r.leader.Load()
+	if overdue || r.round.term != r.term.Load() || leader != 0 && r.round.leader != leader {
 		r.askRead()
 	}
 }
 
 func (r *Replicator) askRead() {
 	r.readID++
-	r.round.id, r.round.term, r.round.asked = r.readID, r.node.BasicStatus().Term, leaseClock()
+	status := r.node.BasicStatus()
+	r.round.id, r.round.term, r.round.leader, r.round.asked = r.readID, status.Term, status.Lead, leaseClock()
 	// The id of the node makes the request different from those of others, which the leader keeps in one table.
 	request := binary.BigEndian.AppendUint64(nil, r.identity.ID)
 	r.node.ReadIndex(binary.BigEndian.AppendUint64(request, r.round.id))

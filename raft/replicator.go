@@ -87,6 +87,7 @@ type Replicator struct {
 	node          *etcdraft.RawNode
 	started       time.Duration // on leaseClock
 	leading       bool
+	campaign      campaign
 	appliedBefore uint64        // as of the last tick
 	appliedAt     time.Duration // on leaseClock, when applied last grew
 	transferTerm  uint64        // in which a leadership transfer was started: no lease

@@ -23,6 +23,8 @@ const (
 	maxPause = 14 * time.Millisecond
 	// errorPause keeps a client of a node that is away from asking in a tight loop.
 	errorPause = 20 * time.Millisecond
+	// latecomerPause is between clients that come for one read each.
+	latecomerPause = 100 * time.Millisecond
 )
 
 // subjectsOf are those of one round: fresh keys, a few of each kind.
@@ -57,7 +59,26 @@ func startLoad(ctx context.Context, nodes []*cluster.Node, round int, seed uint6
 		}
 		l.wg.Go(func() { w.work(ctx) })
 	}
+	for i, n := range nodes {
+		l.wg.Go(func() { l.sendLatecomers(ctx, n, rand.New(rand.NewPCG(seed, uint64(1000+i)))) })
+	}
 	return l
+}
+
+// sendLatecomers has a new client come to a node every now and then for one read. The others wait for their answers one
+// at a time, so that at a node that is paused all of them have asked before it was: what it believes when it wakes up can
+// only be told wrong by who has come since.
+func (l *load) sendLatecomers(ctx context.Context, n *cluster.Node, rng *rand.Rand) {
+	for ctx.Err() == nil {
+		w := &worker{load: l, id: l.history.client(), conn: connect(n, l.patience)}
+		s := l.subjects[rng.IntN(len(l.subjects))]
+		l.wg.Go(func() {
+			defer w.conn.Close()
+			// What a failed read tells is nothing.
+			_ = w.do(context.WithoutCancel(ctx), s, input{verb: "get"})
+		})
+		sleep(ctx, latecomerPause)
+	}
 }
 
 // finish lets the clients end what they are doing.

@@ -17,14 +17,14 @@ import (
 )
 
 // shortRun is how many rounds there are where nobody asks for more.
-const shortRun = 6
+const shortRun = 4
 
 var (
 	roundsFlag  = flag.Int("rounds", shortRun, "rounds of faults")
 	seedFlag    = flag.Uint64("seed", 1, "what the plans are made of")
 	firstFlag   = flag.Int("first", 1, "number of the first round")
 	onlyFlag    = flag.String("only", "", "faults to choose from, with commas between; all if empty")
-	perFlag     = flag.Int("per-cluster", 3, "rounds before the next cluster is made")
+	perFlag     = flag.Int("per-cluster", 2, "rounds before the next cluster is made")
 	failuresDir = flag.String("failures", filepath.Join("..", "..", "bin", "faults"), "where failed rounds are kept")
 )
 
@@ -59,6 +59,7 @@ func run(m *testing.M) (code int, err error) {
 
 // TestFaults runs the rounds, several with one cluster.
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	possible := possibleFaults(t)
 	var sum total
 	defer func() { t.Log(sum.String()) }()

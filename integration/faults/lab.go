@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	startTimeout = 30 * time.Second
+	startTimeout = 90 * time.Second
 	stopTimeout  = 15 * time.Second
 	tmpfsSize    = 320 // MB: the log's segments of 64 MB, and snapshots
 )
@@ -43,32 +43,35 @@ type labOptions struct {
 }
 
 // newLab starts a cluster and waits until it serves.
-func newLab(ctx context.Context, opts labOptions) (l *lab, err error) {
+func newLab(ctx context.Context, opts labOptions) (_ *lab, err error) {
 	c, err := cluster.New(cluster.Options{Binary: opts.Binary, Dir: opts.Dir, Flags: opts.Flags, Apart: true})
 	if err != nil {
 		return nil, err
 	}
-	l = &lab{
+	made := &lab{
 		Cluster: c,
 		opts:    opts,
 		clocks:  make(map[*cluster.Node]string),
 		disks:   make(map[*cluster.Node]*cluster.Tmpfs),
 		taken:   make(map[*cluster.Process]bool),
 	}
-	l.net = network.New(l.pids)
+	made.net = network.New(made.pids)
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, l.close())
+			err = errors.Join(err, made.close())
 		}
 	}()
 	for _, n := range c.Nodes {
-		if err := l.equip(n); err != nil {
+		if err := made.equip(n); err != nil {
 			return nil, err
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	return l, c.StartReady(ctx)
+	if err := c.StartReady(ctx); err != nil {
+		return nil, fmt.Errorf("%w\n%s", err, c.Logs())
+	}
+	return made, nil
 }
 
 // equip gives a node its way to the others, its clock and its disk.

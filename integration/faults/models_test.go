@@ -153,4 +153,8 @@ func TestPlan(t *testing.T) {
 	if !differ {
 		t.Error("the seed changes nothing")
 	}
+	alone := allFaults()[:1]
+	if steps := plan(7, 1, alone); len(steps) == 0 {
+		t.Error("no plan of one fault alone")
+	}
 }

@@ -22,7 +22,7 @@ func (s step) String() string {
 
 const (
 	leadIn      = 400 * time.Millisecond // of normal work before the first fault
-	betweenMin  = 300 * time.Millisecond
+	between     = 300 * time.Millisecond
 	episodesMax = 2
 )
 
@@ -36,7 +36,9 @@ func plan(seed uint64, round int, possible []*fault) []step {
 		first := choose(rng, possible, nil)
 		chosen := []*fault{first}
 		if rng.IntN(3) > 0 {
-			chosen = append(chosen, choose(rng, possible, first))
+			if second := choose(rng, possible, first); second != nil {
+				chosen = append(chosen, second)
+			}
 		}
 		var ends time.Duration
 		for _, f := range chosen {
@@ -46,17 +48,20 @@ func plan(seed uint64, round int, possible []*fault) []step {
 			ends = max(ends, s.after+s.lasts)
 			steps = append(steps, s)
 		}
-		at = ends + betweenMin + time.Duration(rng.Int64N(int64(time.Second)))
+		at = ends + between + time.Duration(rng.Int64N(int64(time.Second)))
 	}
 	return steps
 }
 
-// choose draws a fault, of another group than that of beside.
+// choose draws a fault, of another group than that of beside; nil if there is none.
 func choose(rng *rand.Rand, possible []*fault, beside *fault) *fault {
 	var weights int
 	fits := slices.DeleteFunc(slices.Clone(possible), func(f *fault) bool { return beside != nil && f.group == beside.group })
 	for _, f := range fits {
 		weights += f.weight
+	}
+	if weights == 0 {
+		return nil
 	}
 	at := rng.IntN(weights)
 	for _, f := range fits {

@@ -19,6 +19,7 @@ const transferSize = 4 << 20
 
 // TestTransferInterrupted interrupts the way of a snapshot from one member to another, under load, in each way there is.
 func TestTransferInterrupted(t *testing.T) {
+	t.Parallel()
 	disks := canMount(t)
 	l, err := newLab(t.Context(), labOptions{
 		Binary: nodeBinary, Dir: t.TempDir(), Disks: disks, Flags: []string{"-nexus-snapshot-count", "50", "-nexus-repl-timeout", "2s"},
