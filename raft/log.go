@@ -23,9 +23,19 @@ type walMetadata struct {
 	Node    uint64 `json:"node"`
 }
 
+// writeAheadLog is what is needed of etcd's, which is *wal.WAL.
+type writeAheadLog interface {
+	// Save makes state and entries durable, unless only the commit index has changed.
+	Save(state raftpb.HardState, entries []raftpb.Entry) error
+	// SaveSnapshot makes it durable, with all that was saved before.
+	SaveSnapshot(at walpb.Snapshot) error
+	ReleaseLockTo(index uint64) error
+	Close() error
+}
+
 // diskLog is the durable log (etcd's write-ahead log) and its copy in memory, from which raft and the applier read.
 type diskLog struct {
-	wal       *wal.WAL
+	wal       writeAheadLog
 	walPath   string
 	memory    *etcdraft.MemoryStorage
 	snapshots *snapshots

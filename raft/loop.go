@@ -36,13 +36,18 @@ func (r *Replicator) runLoop(ctx context.Context) {
 			r.tick()
 		default:
 		}
-		r.mail.take(&m, r.round == nil)
-		r.step(&m)
-		if err := r.ready(); err != nil {
+		if err := r.turn(&m); err != nil {
 			r.fail(err)
 			return
 		}
 	}
+}
+
+// turn takes what has come, and does what follows from it.
+func (r *Replicator) turn(m *mail) error {
+	r.mail.take(m, r.round == nil)
+	r.step(m)
+	return r.ready()
 }
 
 func (r *Replicator) tick() {
@@ -62,11 +67,11 @@ func (r *Replicator) tick() {
 func (r *Replicator) watchOwnBackend() {
 	applied := r.applied.Load()
 	if !r.leading || applied >= r.commit.Load() || applied != r.appliedBefore {
-		r.appliedBefore, r.appliedAt = applied, leaseClock()
+		r.appliedBefore, r.appliedAt = applied, r.leaseClock()
 		return
 	}
-	if leaseClock()-r.appliedAt > applyStall {
-		r.appliedAt = leaseClock()
+	if r.leaseClock()-r.appliedAt > applyStall {
+		r.appliedAt = r.leaseClock()
 		r.log.Warn("backend applies nothing", "applied", applied, "committed", r.commit.Load())
 		r.handOver()
 	}
@@ -96,7 +101,7 @@ func (r *Replicator) ignores(m *raftpb.Message) bool {
 	if m.Type != raftpb.MsgVote && m.Type != raftpb.MsgPreVote {
 		return false
 	}
-	return r.disk.existed && leaseClock()-r.started < r.cfg.ElectionTimeout()
+	return r.disk.existed && r.leaseClock()-r.started < r.cfg.ElectionTimeout()
 }
 
 // observe publishes what raft knows, and notices changes of leader. It runs before any message of the same step is
@@ -220,7 +225,7 @@ func (r *Replicator) proposeBatch() bool {
 		r.dropQueued(rest)
 		return true
 	}
-	stamp := max(time.Now().UnixMilli(), r.disk.lastStamp)
+	stamp := max(r.wallClock().UnixMilli(), r.disk.lastStamp)
 	groups, hold := r.sequence(stamp, batch)
 	data := appendEntry(make([]byte, 0, r.entrySize(groups)), stamp, groups)
 	err := r.node.Propose(data)

@@ -88,7 +88,7 @@ func (r *Replicator) startRead(next *readRound) {
 		r.askRead()
 		return
 	}
-	overdue := leaseClock()-r.round.asked > readRetryTicks*r.cfg.Tick
+	overdue := r.leaseClock()-r.round.asked > readRetryTicks*r.cfg.Tick
 	if overdue || r.round.term != r.term.Load() {
 		r.askRead()
 	}
@@ -96,7 +96,7 @@ func (r *Replicator) startRead(next *readRound) {
 
 func (r *Replicator) askRead() {
 	r.readID++
-	r.round.id, r.round.term, r.round.asked = r.readID, r.node.BasicStatus().Term, leaseClock()
+	r.round.id, r.round.term, r.round.asked = r.readID, r.node.BasicStatus().Term, r.leaseClock()
 	// The id of the node makes the request different from those of others, which the leader keeps in one table.
 	request := binary.BigEndian.AppendUint64(nil, r.identity.ID)
 	r.node.ReadIndex(binary.BigEndian.AppendUint64(request, r.round.id))

@@ -17,7 +17,7 @@ import (
 
 // transport carries raft's messages: etcd's rafthttp, which puts the cluster id into each and refuses those of others.
 type transport struct {
-	http    *rafthttp.Transport
+	http    rafthttp.Transporter
 	errors  chan error
 	handler http.Handler
 
@@ -28,7 +28,7 @@ type transport struct {
 
 func newTransport(id identity, files *snap.Snapshotter, node rafthttp.Raft, lg *zap.Logger) (*transport, error) {
 	t := &transport{errors: make(chan error, 1), peers: make(map[uint64]bool)}
-	t.http = &rafthttp.Transport{
+	etcd := &rafthttp.Transport{
 		Logger:      lg,
 		ID:          types.ID(id.ID),
 		ClusterID:   types.ID(id.Cluster),
@@ -38,10 +38,10 @@ func newTransport(id identity, files *snap.Snapshotter, node rafthttp.Raft, lg *
 		LeaderStats: stats.NewLeaderStats(lg, types.ID(id.ID).String()),
 		ErrorC:      t.errors,
 	}
-	if err := t.http.Start(); err != nil {
+	if err := etcd.Start(); err != nil {
 		return nil, fmt.Errorf("start the transport: %w", err)
 	}
-	t.handler = t.http.Handler()
+	t.http, t.handler = etcd, etcd.Handler()
 	return t, nil
 }
 
