@@ -61,7 +61,10 @@ func openLog(dir string, id identity, lg *zap.Logger) (*diskLog, error) {
 	}
 	l := &diskLog{walPath: filepath.Join(dir, walDir), memory: etcdraft.NewMemoryStorage(), snapshots: files}
 	if wal.Exist(l.walPath) {
-		return l, l.read(meta, lg)
+		if err := l.read(meta, lg); err != nil {
+			return nil, err
+		}
+		return l, nil
 	}
 	// A directory without a complete first segment is what a crash during creation leaves.
 	if err := os.RemoveAll(l.walPath); err != nil {

@@ -1,6 +1,7 @@
 package raft
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -344,6 +345,32 @@ func TestMistakenDirectories(t *testing.T) {
 				t.Fatalf("got %v, want an error with %q", err, test.want)
 			}
 		})
+	}
+}
+
+func TestDamagedLog(t *testing.T) {
+	c := newTestCluster(t, 1, nil)
+	c.propose(0, "k=v")
+	c.propose(0, "k=w")
+	c.stop(0)
+	segments, err := filepath.Glob(filepath.Join(c.dirs[0], walDir, "*.wal"))
+	if err != nil || len(segments) != 1 {
+		t.Fatalf("segments %v: %v", segments, err)
+	}
+	data, err := os.ReadFile(segments[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[bytes.Index(data, []byte("k=v"))] ^= 1
+	if err := os.WriteFile(segments[0], data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r, err := New(c.config(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Start(context.Background()); err == nil || !strings.Contains(err.Error(), "read the log in") {
+		t.Fatalf("got %v, want an error about the log", err)
 	}
 }
 
