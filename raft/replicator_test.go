@@ -348,6 +348,12 @@ func TestMistakenDirectories(t *testing.T) {
 	}
 }
 
+func TestMisconfiguredKeepsItsReason(t *testing.T) {
+	if err := error(errMisconfigured{fmt.Errorf("%w: long ago", ErrRemoved)}); !errors.Is(err, ErrRemoved) {
+		t.Fatalf("%v is not %v", err, ErrRemoved)
+	}
+}
+
 func TestDamagedLog(t *testing.T) {
 	c := newTestCluster(t, 1, nil)
 	c.propose(0, "k=v")
