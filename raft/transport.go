@@ -27,10 +27,16 @@ type transport struct {
 }
 
 func newTransport(id identity, files *snap.Snapshotter, node rafthttp.Raft, lg *zap.Logger) (*transport, error) {
+	// They travel with each message: a member that was away while this one joined has to be able to answer.
+	urls, err := types.NewURLs([]string{id.URL})
+	if err != nil {
+		return nil, fmt.Errorf("start the transport: %w", err)
+	}
 	t := &transport{errors: make(chan error, 1), peers: make(map[uint64]bool)}
 	etcd := &rafthttp.Transport{
 		Logger:      lg,
 		ID:          types.ID(id.ID),
+		URLs:        urls,
 		ClusterID:   types.ID(id.Cluster),
 		Raft:        node,
 		Snapshotter: files,
