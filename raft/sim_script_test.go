@@ -1,0 +1,58 @@
+package raft
+
+import (
+	"testing"
+	"time"
+)
+
+// script runs a cluster with leisurely clients and without faults but those that play makes.
+func script(t *testing.T, plan func(*simPlan), play func(w *simWorld)) {
+	t.Helper()
+	for seed := range uint64(3) {
+		inSimulation(t, seed, func(t *testing.T, dir string) {
+			w := newSimWorld(t, seed, dir, simCheat{plan: func(p *simPlan) {
+				*p = simPlan{
+					nodes: 3, clients: 4, electionTicks: 10, snapshotCount: 1000, maxBatch: 100, maxLag: 1000, timeout: time.Second,
+					think: 50 * time.Millisecond, netDelay: 2 * time.Millisecond, backendDelay: time.Millisecond, snapshotDelay: 20 * time.Millisecond,
+				}
+				plan(p)
+			}})
+			defer w.end()
+			w.begin()
+			w.await("leader", func() bool { return w.leader() != nil && w.ledger.writes > 20 })
+			if w.failure == nil {
+				play(w)
+			}
+			w.rest()
+			if w.failure != nil {
+				t.Fatalf("seed %d: %v", seed, w.failure)
+			}
+		})
+	}
+}
+
+func (w *simWorld) await(what string, done func() bool) {
+	w.run(w.now()+simRest, done)
+	if w.failure == nil && !done() {
+		w.violate("no %s within %v", what, simRest)
+	}
+}
+
+func (w *simWorld) pass(d time.Duration) { w.run(w.now()+d, nil) }
+
+func (w *simWorld) leader() *simNode {
+	for _, n := range w.nodes {
+		if n.up && n.r.leading {
+			return n
+		}
+	}
+	return nil
+}
+
+// kill ends programs where they are, as kill -9 does, and leaves them down.
+func (w *simWorld) kill(nodes ...*simNode) {
+	for _, n := range nodes {
+		n.dead = true
+		n.stop()
+	}
+}
