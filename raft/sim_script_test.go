@@ -56,3 +56,18 @@ func (w *simWorld) kill(nodes ...*simNode) {
 		n.stop()
 	}
 }
+
+// A leader whose backend was emptied sequences nothing before that holds again what earlier leaders left (simSequencer
+// looks).
+func TestSequencerWaitsForRefill(t *testing.T) {
+	slow := func(p *simPlan) {
+		p.sequencer, p.backendDelay, p.think = true, 100*time.Millisecond, 10*time.Millisecond
+	}
+	script(t, slow, func(w *simWorld) {
+		for range 10 {
+			w.leader().store.lose(0)
+			w.pass(500 * time.Millisecond)
+			w.await("leader", func() bool { return w.leader() != nil })
+		}
+	})
+}
