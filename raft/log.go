@@ -29,6 +29,7 @@ type writeAheadLog interface {
 	Save(state raftpb.HardState, entries []raftpb.Entry) error
 	// SaveSnapshot makes it durable, with all that was saved before.
 	SaveSnapshot(at walpb.Snapshot) error
+	Sync() error
 	ReleaseLockTo(index uint64) error
 	Close() error
 }
@@ -148,6 +149,14 @@ func (l *diskLog) save(state raftpb.HardState, entries []raftpb.Entry) error {
 		return fmt.Errorf("append to the log: %w", err)
 	}
 	return l.observeStamps(entries)
+}
+
+// sync makes also a commit index durable that was saved alone.
+func (l *diskLog) sync() error {
+	if err := l.wal.Sync(); err != nil {
+		return fmt.Errorf("write the log: %w", err)
+	}
+	return nil
 }
 
 // saveSnapshot makes a snapshot that was received, and whose body is on disk, the beginning of the log.

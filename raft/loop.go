@@ -132,9 +132,10 @@ func (r *Replicator) ready() error {
 	rd := r.node.Ready()
 	r.observe()
 	leads := r.leading
+	changes := changesMembers(rd.CommittedEntries)
 	// A leader may send while its own disk still writes (Ongaro's thesis, 10.2.1): its acknowledgement to itself counts
 	// only in the next step, after save.
-	if leads {
+	if leads && !changes {
 		r.send(rd.Messages)
 	}
 	// Entries that are durable here already need not wait for this write.
@@ -149,6 +150,16 @@ func (r *Replicator) ready() error {
 	}
 	if err := r.disk.save(rd.HardState, rd.Entries); err != nil {
 		return err
+	}
+	// The log may lose a commit index that was saved alone in a crash, because the members tell it again. But who was
+	// removed tells nothing.
+	if changes {
+		if err := r.disk.sync(); err != nil {
+			return err
+		}
+	}
+	if leads && changes {
+		r.send(rd.Messages)
 	}
 	failpoint.Hit("raft.after-save")
 	if n := len(rd.Entries); n > 0 && r.held {

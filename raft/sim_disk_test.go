@@ -32,6 +32,8 @@ func (d *simDisk) SaveSnapshot(at walpb.Snapshot) error {
 	return d.write("snapshot record", func() error { return d.wal.SaveSnapshot(at) })
 }
 
+func (d *simDisk) Sync() error { return d.write("sync", d.wal.Sync) }
+
 func (d *simDisk) write(what string, do func() error) error {
 	if !d.n.effect(d.run, "before "+what) {
 		return errSimCrash

@@ -93,3 +93,22 @@ func TestSnapshotBeforeCommitIsKnown(t *testing.T) {
 		}
 	})
 }
+
+// The one that is left knows it after a crash, wherever that was, though nobody else can tell it.
+func TestCrashAroundRemovalOfOneOfTwo(t *testing.T) {
+	for _, at := range []string{"send", "before save", "after save", "before sync", "after sync", "after apply"} {
+		for times := range 4 {
+			script(t, func(p *simPlan) { p.nodes, p.clients = 2, 1 }, func(w *simWorld) {
+				n := w.leader()
+				gone := w.nodes[1-n.i]
+				gone.removable = true
+				w.operate(n, "remove", func(ctx context.Context, r *Replicator) error { return r.RemoveMember(ctx, gone.url, false) })
+				n.crashAt, n.crashIn = at, 1+times
+				run := n.run
+				w.run(w.now()+time.Second, func() bool { return n.run != run })
+				w.kill(n)
+				n.boot()
+			})
+		}
+	}
+}
