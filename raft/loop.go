@@ -152,8 +152,8 @@ func (r *Replicator) ready() error {
 		return err
 	}
 	// The log may lose a commit index that was saved alone in a crash, because the members tell it again. But who was
-	// removed tells nothing.
-	if changes {
+	// removed tells nothing, and at the next start a snapshot does not count that is newer than the commit index.
+	if changes || !etcdraft.IsEmptySnap(rd.Snapshot) {
 		if err := r.disk.sync(); err != nil {
 			return err
 		}

@@ -112,3 +112,31 @@ func TestCrashAroundRemovalOfOneOfTwo(t *testing.T) {
 		}
 	}
 }
+
+// A node dies just after its backend was filled from a snapshot that another member sent.
+func TestCrashAfterSnapshotFromPeer(t *testing.T) {
+	for _, at := range []string{"before snapshot record", "after snapshot record", "before save", "after save", "halfway in restore", "after restore"} {
+		quick := func(p *simPlan) {
+			p.snapshotCount, p.backendDelay, p.netDelay = 5, 50*time.Microsecond, 20*time.Millisecond
+		}
+		script(t, quick, func(w *simWorld) {
+			n := w.nodes[0]
+			if n == w.leader() {
+				n = w.nodes[1]
+			}
+			for _, other := range w.nodes {
+				w.cut(n, other)
+				w.cut(other, n)
+			}
+			entries := len(w.ledger.entries)
+			w.await("entries", func() bool { return len(w.ledger.entries) > entries+20 })
+			clear(w.net.cut)
+			heard := "before snapshot is received"
+			n.crashAt, n.crashIn = heard, 2
+			w.await("snapshot", func() bool { return n.crashIn == 1 || n.crashAt != heard })
+			n.crashAt, n.crashIn = at, 1
+			run := n.run
+			w.await("crash", func() bool { return n.run != run })
+		})
+	}
+}
