@@ -25,7 +25,7 @@ ROUNDS ?= 100
 SEED   ?= $(shell date +%s)
 
 .DEFAULT_GOAL := help
-.PHONY: help build run run-redis run-mysql certs test test-race test-faults figures lint fuzz bench dist generate clean deps
+.PHONY: help build run run-redis run-mysql certs test test-race test-faults figures simulate lint fuzz bench dist generate clean deps
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,10 @@ test-faults: deps ## Let clusters go through ROUNDS rounds of faults made from S
 
 figures: deps ## Measure what docs/testing.md tells: fail-over, restart, snapshots of a million keys
 	$(GO) test -v -timeout 0 -run TestFigure ./integration/faults -figures
+SIMULATIONS ?= 10000
+
+simulate: ## Run SIMULATIONS (10000) simulated clusters of raft/ with faults, in simulated time
+	$(GO) test ./raft -run 'TestSimulation$$' -timeout 0 -v -sim.rounds $(SIMULATIONS)
 
 lint: $(GOLANGCI_LINT) ## Run the linters (built into bin/tools the first time)
 	$(GOLANGCI_LINT) run ./...

@@ -211,7 +211,7 @@ func (a *applyLoop) finish(run applyRun, last uint64) {
 		a.highest = max(a.highest, e.Index)
 		// Published before the client is told, so that its next read on this node finds it.
 		a.r.applied.Store(e.Index)
-		a.r.appliedTerm.Store(e.Term)
+		before := a.r.appliedTerm.Swap(e.Term)
 		for _, g := range run.groups[i] {
 			switch {
 			case g.origin != a.r.identity.ID:
@@ -224,6 +224,8 @@ func (a *applyLoop) finish(run applyRun, last uint64) {
 		if e.Term > a.settledTerm {
 			a.settledTerm = e.Term
 			a.r.requeueLost(e.Term)
+		}
+		if e.Term != before {
 			a.r.mail.wake() // a new leader may sequence now
 		}
 	}
@@ -273,6 +275,7 @@ func (a *applyLoop) rewind(run applyRun, held Position) error {
 		return nil
 	}
 	a.position = held
+	a.r.appliedTerm.Store(held.Term) // a leader sequences nothing before it is filled again
 	a.r.applied.Store(held.Index)
 	return nil
 }

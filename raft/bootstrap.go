@@ -41,6 +41,8 @@ func (e errNoFirstMember) Error() string {
 // errMisconfigured is what waiting does not mend.
 type errMisconfigured struct{ error }
 
+func (e errMisconfigured) Unwrap() error { return e.error }
+
 // enterCluster finds out which cluster this node is in, and notes it for good. The first members introduce themselves to
 // each other until each knows the random ids of all; a node that is not among them waits to be added.
 func (r *Replicator) enterCluster(ctx context.Context) error {

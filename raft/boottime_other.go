@@ -4,7 +4,7 @@ package raft
 
 import "time"
 
-var leaseClockStart = time.Now()
+var bootClockStart = time.Now()
 
-// leaseClock is the monotonic clock of the process. It may stand still while the machine is suspended.
-func leaseClock() time.Duration { return time.Since(leaseClockStart) }
+// bootClock is the monotonic clock of the process. It may stand still while the machine is suspended.
+func bootClock() time.Duration { return time.Since(bootClockStart) }

@@ -110,6 +110,11 @@ func (a *applyLoop) snapshotIfDue() {
 	if r.quarantined.Load() != nil {
 		return // nobody needs a snapshot of this backend
 	}
+	if a.position.Index > r.commit.Load() {
+		// After a restart the backend may be ahead of what is known to be committed. A snapshot that is newer than the
+		// commit index in the log would not count at the next start, when nothing older is left.
+		return
+	}
 	newest := r.snapshotIndex.Load()
 	due := a.position.Index-min(newest, a.position.Index) >= r.cfg.SnapshotCount || a.logBytes >= r.cfg.SnapshotBytes
 	asked, ok := r.snapshotTurn.begin(due)

@@ -14,6 +14,7 @@ import (
 // term in which one was started), a member that restarts and forgets the promise (it takes no part in elections for an
 // election timeout after a start), and a paused process (the lease is checked again after the backend has answered).
 type lease struct {
+	clock   func() time.Duration // the leaseClock of the Replicator
 	current atomic.Pointer[leaseTerm]
 }
 
@@ -38,7 +39,7 @@ func (l *lease) drop() { l.current.Store(nil) }
 // holds returns the term in which the lease holds now.
 func (l *lease) holds() (term uint64, ok bool) {
 	t := l.current.Load()
-	if t == nil || leaseClock() >= t.until {
+	if t == nil || l.clock() >= t.until {
 		return 0, false
 	}
 	return t.term, true
@@ -49,5 +50,5 @@ func (l *lease) remaining() time.Duration {
 	if t == nil {
 		return 0
 	}
-	return max(0, t.until-leaseClock())
+	return max(0, t.until-l.clock())
 }

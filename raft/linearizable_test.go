@@ -12,6 +12,7 @@ import (
 
 	"github.com/anishathalye/porcupine"
 	"go.etcd.io/etcd/client/pkg/v3/types"
+	"go.etcd.io/etcd/server/v3/etcdserver/api/rafthttp"
 )
 
 // registerInput is an operation on one of a few registers.
@@ -82,9 +83,9 @@ func (c *testCluster) cut(a, b int, drop bool) {
 			continue
 		}
 		if drop {
-			from.transport.http.CutPeer(types.ID(to.identity.ID))
+			from.transport.http.(*rafthttp.Transport).CutPeer(types.ID(to.identity.ID))
 		} else {
-			from.transport.http.MendPeer(types.ID(to.identity.ID))
+			from.transport.http.(*rafthttp.Transport).MendPeer(types.ID(to.identity.ID))
 		}
 	}
 }

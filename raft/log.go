@@ -23,9 +23,20 @@ type walMetadata struct {
 	Node    uint64 `json:"node"`
 }
 
+// writeAheadLog is what is needed of etcd's, which is *wal.WAL.
+type writeAheadLog interface {
+	// Save makes state and entries durable, unless only the commit index has changed.
+	Save(state raftpb.HardState, entries []raftpb.Entry) error
+	// SaveSnapshot makes it durable, with all that was saved before.
+	SaveSnapshot(at walpb.Snapshot) error
+	Sync() error
+	ReleaseLockTo(index uint64) error
+	Close() error
+}
+
 // diskLog is the durable log (etcd's write-ahead log) and its copy in memory, from which raft and the applier read.
 type diskLog struct {
-	wal       *wal.WAL
+	wal       writeAheadLog
 	walPath   string
 	memory    *etcdraft.MemoryStorage
 	snapshots *snapshots
@@ -51,7 +62,10 @@ func openLog(dir string, id identity, lg *zap.Logger) (*diskLog, error) {
 	}
 	l := &diskLog{walPath: filepath.Join(dir, walDir), memory: etcdraft.NewMemoryStorage(), snapshots: files}
 	if wal.Exist(l.walPath) {
-		return l, l.read(meta, lg)
+		if err := l.read(meta, lg); err != nil {
+			return nil, err
+		}
+		return l, nil
 	}
 	// A directory without a complete first segment is what a crash during creation leaves.
 	if err := os.RemoveAll(l.walPath); err != nil {
@@ -135,6 +149,14 @@ func (l *diskLog) save(state raftpb.HardState, entries []raftpb.Entry) error {
 		return fmt.Errorf("append to the log: %w", err)
 	}
 	return l.observeStamps(entries)
+}
+
+// sync makes also a commit index durable that was saved alone.
+func (l *diskLog) sync() error {
+	if err := l.wal.Sync(); err != nil {
+		return fmt.Errorf("write the log: %w", err)
+	}
+	return nil
 }
 
 // saveSnapshot makes a snapshot that was received, and whose body is on disk, the beginning of the log.

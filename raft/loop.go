@@ -37,13 +37,18 @@ func (r *Replicator) runLoop(ctx context.Context) {
 			r.tick()
 		default:
 		}
-		r.mail.take(&m, r.round == nil)
-		r.step(&m)
-		if err := r.ready(); err != nil {
+		if err := r.turn(&m); err != nil {
 			r.fail(err)
 			return
 		}
 	}
+}
+
+// turn takes what has come, and does what follows from it.
+func (r *Replicator) turn(m *mail) error {
+	r.mail.take(m, r.round == nil)
+	r.step(m)
+	return r.ready()
 }
 
 func (r *Replicator) tick() {
@@ -69,15 +74,15 @@ func (r *Replicator) tick() {
 func (r *Replicator) watchOwnBackend() {
 	applied := r.applied.Load()
 	if b, ok := r.cfg.Store.(Busier); ok && b.Busy() {
-		r.appliedBefore, r.appliedAt = applied, leaseClock()
+		r.appliedBefore, r.appliedAt = applied, r.leaseClock()
 		return
 	}
 	if !r.leading || applied >= r.commit.Load() || applied != r.appliedBefore {
-		r.appliedBefore, r.appliedAt = applied, leaseClock()
+		r.appliedBefore, r.appliedAt = applied, r.leaseClock()
 		return
 	}
-	if leaseClock()-r.appliedAt > applyStall {
-		r.appliedAt = leaseClock()
+	if r.leaseClock()-r.appliedAt > applyStall {
+		r.appliedAt = r.leaseClock()
 		r.log.Warn("backend applies nothing", "applied", applied, "committed", r.commit.Load())
 		r.handOver()
 	}
@@ -86,7 +91,7 @@ func (r *Replicator) watchOwnBackend() {
 // step takes what has come.
 func (r *Replicator) step(m *mail) {
 	if len(m.messages) > 0 {
-		now := leaseClock()
+		now := r.leaseClock()
 		for i := range m.messages {
 			r.heard[m.messages[i].From] = now
 		}
@@ -113,7 +118,7 @@ func (r *Replicator) ignores(m *raftpb.Message) bool {
 	if m.Type != raftpb.MsgVote && m.Type != raftpb.MsgPreVote {
 		return false
 	}
-	return r.disk.existed && leaseClock()-r.started < r.cfg.ElectionTimeout()
+	return r.disk.existed && r.leaseClock()-r.started < r.cfg.ElectionTimeout()
 }
 
 // observe publishes what raft knows, and notices changes of leader. It runs before any message of the same step is
@@ -148,9 +153,10 @@ func (r *Replicator) ready() error {
 	rd := r.node.Ready()
 	r.observe()
 	leads := r.leading
+	changes := changesMembers(rd.CommittedEntries)
 	// A leader may send while its own disk still writes (Ongaro's thesis, 10.2.1): its acknowledgement to itself counts
 	// only in the next step, after save.
-	if leads {
+	if leads && !changes {
 		r.send(rd.Messages)
 	}
 	// Entries that are durable here already need not wait for this write.
@@ -167,6 +173,16 @@ func (r *Replicator) ready() error {
 		return err
 	}
 	r.view.saved()
+	// The log may lose a commit index that was saved alone in a crash, because the members tell it again. But who was
+	// removed tells nothing, and at the next start a snapshot does not count that is newer than the commit index.
+	if changes || !etcdraft.IsEmptySnap(rd.Snapshot) {
+		if err := r.disk.sync(); err != nil {
+			return err
+		}
+	}
+	if leads && changes {
+		r.send(rd.Messages)
+	}
 	failpoint.Hit("raft.after-save")
 	if n := len(rd.Entries); n > 0 && r.held {
 		r.held, r.holdIndex = false, rd.Entries[n-1].Index
@@ -242,7 +258,7 @@ func (r *Replicator) proposeBatch() bool {
 		r.dropQueued(rest)
 		return true
 	}
-	stamp := max(failpoint.Now().UnixMilli(), r.disk.lastStamp)
+	stamp := max(r.wallClock().UnixMilli(), r.disk.lastStamp)
 	groups, hold := r.sequence(stamp, batch)
 	// With nothing but commands that have to wait there is no entry.
 	if len(groups) > 0 {

@@ -143,6 +143,10 @@ func encodeMemberContext(url string) []byte {
 	return data
 }
 
+func changesMembers(entries []raftpb.Entry) bool {
+	return slices.ContainsFunc(entries, func(e raftpb.Entry) bool { return e.Type == raftpb.EntryConfChange })
+}
+
 // applyMembership makes a committed membership change take effect. It runs in the loop, in log order, also for the
 // changes found in the log at start.
 func (r *Replicator) applyMembership(e *raftpb.Entry) error {

@@ -85,7 +85,7 @@ func (s *pendingSet) takeOffer(p *proposal, term uint64) bool {
 	return true
 }
 
-// takeBefore removes and returns those offered in a term before term.
+// takeBefore removes and returns those offered in a term before term, in the order in which they were proposed.
 func (s *pendingSet) takeBefore(term uint64) []*proposal {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -96,6 +96,7 @@ func (s *pendingSet) takeBefore(term uint64) []*proposal {
 			delete(s.byID, id)
 		}
 	}
+	slices.SortFunc(lost, func(a, b *proposal) int { return cmp.Compare(a.id, b.id) })
 	return lost
 }
 

@@ -91,7 +91,7 @@ func (r *Replicator) startRead(next *readRound) {
 		r.askRead()
 		return
 	}
-	overdue := leaseClock()-r.round.asked > readRetryTicks*r.cfg.Tick
+	overdue := r.leaseClock()-r.round.asked > readRetryTicks*r.cfg.Tick
 	leader := r.leader.Load()
 	if overdue || r.round.term != r.term.Load() || leader != 0 && r.round.leader != leader {
 		r.askRead()
@@ -101,7 +101,7 @@ func (r *Replicator) startRead(next *readRound) {
 func (r *Replicator) askRead() {
 	r.readID++
 	status := r.node.BasicStatus()
-	r.round.id, r.round.term, r.round.leader, r.round.asked = r.readID, status.Term, status.Lead, leaseClock()
+	r.round.id, r.round.term, r.round.leader, r.round.asked = r.readID, status.Term, status.Lead, r.leaseClock()
 	// The id of the node makes the request different from those of others, which the leader keeps in one table.
 	request := binary.BigEndian.AppendUint64(nil, r.identity.ID)
 	r.node.ReadIndex(binary.BigEndian.AppendUint64(request, r.round.id))

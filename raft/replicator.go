@@ -16,6 +16,8 @@ import (
 	"time"
 
 	etcdraft "go.etcd.io/etcd/raft/v3"
+
+	"github.com/nexus-replication/nexus/raft/failpoint"
 )
 
 const (
@@ -59,6 +61,8 @@ type Replicator struct {
 	client     *http.Client
 	membership *memberSet
 	changeTurn chan struct{}
+	wallClock  func() time.Time     // for the stamps of entries
+	leaseClock func() time.Duration // for whatever must not outlast a pause
 
 	nextProposal atomic.Uint64
 	pending      pendingSet
@@ -138,6 +142,9 @@ func New(cfg Config) (*Replicator, error) {
 		resends:    make(map[uint64]resend),
 		links:      make(map[string]*waitLink),
 		heard:      make(map[uint64]time.Duration),
+		wallClock:  failpoint.Now,
+		leaseClock: bootClock,
+		lease:      lease{clock: bootClock},
 		client: &http.Client{Transport: &http.Transport{
 			DialContext:         (&net.Dialer{Timeout: time.Second}).DialContext,
 			MaxIdleConnsPerHost: 2 * maxForwards,
@@ -194,46 +201,59 @@ func (r *Replicator) start(ctx context.Context) error {
 	if err := r.enterCluster(ctx); err != nil {
 		return err
 	}
-	lg := newZap(r.log)
-	if r.disk, err = openLog(r.cfg.DataDir, r.identity, lg); err != nil {
-		return err
-	}
-	if err := r.loadQuarantine(); err != nil {
-		return err
-	}
-	if err := r.finishRestoring(ctx); err != nil {
-		return err
-	}
-	position, err := r.openStore(ctx)
+	position, err := r.open(ctx)
 	if err != nil {
 		return err
 	}
-	if err := r.checkHeld(position); err != nil {
+	if r.transport, err = newTransport(r.identity, r.tls.info, r.disk.snapshots.files, inbound{r}, newZap(r.log)); err != nil {
 		return err
 	}
-	if r.transport, err = newTransport(r.identity, r.tls.info, r.disk.snapshots.files, inbound{r}, lg); err != nil {
+	apply, err := r.begin(position)
+	if err != nil {
 		return err
 	}
+	r.spawn(r.runLoop)
+	r.spawn(apply.run)
+	r.spawn(r.watchTransport)
+	r.spawn(r.verifyPeriodically)
+	r.autoRepair()
+	return nil
+}
+
+// open opens the log and the Store, and returns what the Store holds.
+func (r *Replicator) open(ctx context.Context) (position Position, err error) {
+	if r.disk, err = openLog(r.cfg.DataDir, r.identity, newZap(r.log)); err != nil {
+		return position, err
+	}
+	if err := r.loadQuarantine(); err != nil {
+		return position, err
+	}
+	if err := r.finishRestoring(ctx); err != nil {
+		return position, err
+	}
+	if position, err = r.openStore(ctx); err != nil {
+		return position, err
+	}
+	return position, r.checkHeld(position)
+}
+
+// begin makes the node ready to run. The loops are still to be started.
+func (r *Replicator) begin(position Position) (*applyLoop, error) {
 	if err := r.beginMembership(); err != nil {
-		return err
+		return nil, err
 	}
 	if err := r.startNode(); err != nil {
-		return err
+		return nil, err
 	}
 	r.problem.Store(nil)
 	r.applied.Store(position.Index)
 	r.appliedTerm.Store(position.Term)
-	r.started = leaseClock()
+	r.started = r.leaseClock()
 	close(r.running)
-	r.spawn(r.runLoop)
-	r.spawn((&applyLoop{r: r, position: position, highest: position.Index, logBytes: r.disk.bytes}).run)
-	r.spawn(r.watchTransport)
-	r.spawn(r.verifyPeriodically)
-	r.autoRepair()
 	if r.membership.isRemoved(r.identity.ID) {
 		r.fail(ErrRemoved)
 	}
-	return nil
+	return &applyLoop{r: r, position: position, highest: position.Index, logBytes: r.disk.bytes}, nil
 }
 
 // beginMembership takes the members from the newest snapshot; the log tells of changes since. A node that has neither
@@ -336,17 +356,8 @@ func (r *Replicator) listen() error {
 	if r.tls.server != nil {
 		ln = tls.NewListener(ln, r.tls.server)
 	}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET "+pathIdentity, r.serveIdentity)
-	mux.HandleFunc("POST "+pathPropose, r.ofCluster(r.servePropose))
-	mux.HandleFunc("GET "+pathWait, r.ofCluster(r.serveWait))
-	mux.HandleFunc("POST "+pathMembership, r.ofCluster(r.serveMembership))
-	mux.HandleFunc("GET "+pathDigest, r.ofCluster(r.serveDigest))
-	mux.HandleFunc("GET "+pathSnapshot, r.ofCluster(r.serveSnapshot))
-	mux.HandleFunc("POST "+pathQuarantine, r.ofCluster(r.serveQuarantine))
-	mux.HandleFunc("/", r.serveRaft)
 	r.server = &http.Server{
-		Handler:           mux,
+		Handler:           r.handler(),
 		ReadHeaderTimeout: 5 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		ErrorLog:          slog.NewLogLogger(r.log.Handler(), slog.LevelDebug),
@@ -357,6 +368,20 @@ func (r *Replicator) listen() error {
 		}
 	})
 	return nil
+}
+
+// handler serves the node URL.
+func (r *Replicator) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+pathIdentity, r.serveIdentity)
+	mux.HandleFunc("POST "+pathPropose, r.ofCluster(r.servePropose))
+	mux.HandleFunc("GET "+pathWait, r.ofCluster(r.serveWait))
+	mux.HandleFunc("POST "+pathMembership, r.ofCluster(r.serveMembership))
+	mux.HandleFunc("GET "+pathDigest, r.ofCluster(r.serveDigest))
+	mux.HandleFunc("GET "+pathSnapshot, r.ofCluster(r.serveSnapshot))
+	mux.HandleFunc("POST "+pathQuarantine, r.ofCluster(r.serveQuarantine))
+	mux.HandleFunc("/", r.serveRaft)
+	return mux
 }
 
 func (r *Replicator) isRunning() bool {

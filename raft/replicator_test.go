@@ -1,6 +1,7 @@
 package raft
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -289,6 +290,50 @@ func TestMembership(t *testing.T) {
 	}
 }
 
+// A member that was away while another joined, and became the leader, does not know it. It answers it all the same.
+func TestMemberAwayWhileAnotherJoins(t *testing.T) {
+	c := newTestCluster(t, 3, func(cfg *Config) { cfg.SnapshotCount = 5 })
+	away := (c.leader() + 1) % 3
+	c.stop(away)
+	here := (away + 1) % 3
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+
+	joiner := c.config(here)
+	joiner.NodeURL, joiner.DataDir, joiner.Store = freeURL(t), t.TempDir(), newMapStore()
+	fourth, err := New(joiner)
+	if err != nil {
+		t.Fatal(err)
+	}
+	started := make(chan error, 1)
+	go func() { started <- fourth.Start(ctx) }()
+	defer fourth.Stop(context.Background())
+	if err := c.nodes[here].AddMember(ctx, joiner.NodeURL); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-started; err != nil {
+		t.Fatal(err)
+	}
+	if err := c.nodes[here].TransferLeadership(ctx, fourth.Status().ID); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 20 {
+		c.propose(here, fmt.Sprintf("k=%d", i))
+	}
+	for _, r := range c.nodes {
+		if r != nil {
+			if err := r.Snapshot(ctx); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := fourth.Snapshot(ctx); err != nil {
+		t.Fatal(err)
+	}
+	c.start(away)
+	eventually(t, "the member that was away to catch up", func() bool { return c.stores[away].get("k") == "19" })
+}
+
 func TestTransferLeadership(t *testing.T) {
 	c := newTestCluster(t, 3, func(cfg *Config) { cfg.LeaseReads = true })
 	for i := range 3 {
@@ -344,6 +389,38 @@ func TestMistakenDirectories(t *testing.T) {
 				t.Fatalf("got %v, want an error with %q", err, test.want)
 			}
 		})
+	}
+}
+
+func TestMisconfiguredKeepsItsReason(t *testing.T) {
+	if err := error(errMisconfigured{fmt.Errorf("%w: long ago", ErrRemoved)}); !errors.Is(err, ErrRemoved) {
+		t.Fatalf("%v is not %v", err, ErrRemoved)
+	}
+}
+
+func TestDamagedLog(t *testing.T) {
+	c := newTestCluster(t, 1, nil)
+	c.propose(0, "k=v")
+	c.propose(0, "k=w")
+	c.stop(0)
+	segments, err := filepath.Glob(filepath.Join(c.dirs[0], walDir, "*.wal"))
+	if err != nil || len(segments) != 1 {
+		t.Fatalf("segments %v: %v", segments, err)
+	}
+	data, err := os.ReadFile(segments[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[bytes.Index(data, []byte("k=v"))] ^= 1
+	if err := os.WriteFile(segments[0], data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r, err := New(c.config(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Start(context.Background()); err == nil || !strings.Contains(err.Error(), "read the log in") {
+		t.Fatalf("got %v, want an error about the log", err)
 	}
 }
 

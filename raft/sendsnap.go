@@ -45,7 +45,7 @@ func (r *Replicator) sendSnapshot(m raftpb.Message) {
 		r.mail.call(func() { r.node.ReportSnapshot(m.To, etcdraft.SnapshotFailure) })
 		return
 	}
-	if leaseClock() < r.resends[m.To].due {
+	if r.leaseClock() < r.resends[m.To].due {
 		r.mail.call(func() { r.node.ReportSnapshot(m.To, etcdraft.SnapshotFailure) })
 		return
 	}
@@ -77,7 +77,7 @@ func (r *Replicator) snapshotSent(to uint64, status etcdraft.SnapshotStatus) {
 		return
 	}
 	pause := min(max(2*r.resends[to].pause, minResendPause), maxResendPause)
-	r.resends[to] = resend{pause: pause, due: leaseClock() + pause}
+	r.resends[to] = resend{pause: pause, due: r.leaseClock() + pause}
 	r.log.Warn("snapshot did not arrive", "to", formatID(to), "again", pause)
 }
 

@@ -19,7 +19,7 @@ func TestResendPause(t *testing.T) {
 		for range 7 {
 			leader.snapshotSent(to, etcdraft.SnapshotFailure)
 			again := leader.resends[to]
-			if again.due <= leaseClock() {
+			if again.due <= bootClock() {
 				t.Errorf("after a failure a snapshot may be sent at once: %+v", again)
 			}
 			pauses = append(pauses, again.pause)

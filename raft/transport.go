@@ -18,7 +18,7 @@ import (
 
 // transport carries raft's messages: etcd's rafthttp, which puts the cluster id into each and refuses those of others.
 type transport struct {
-	http    *rafthttp.Transport
+	http    rafthttp.Transporter
 	errors  chan error
 	handler http.Handler
 
@@ -28,11 +28,17 @@ type transport struct {
 }
 
 func newTransport(id identity, certificates tlsinfo.TLSInfo, files *snap.Snapshotter, node rafthttp.Raft, lg *zap.Logger) (*transport, error) {
+	// They travel with each message: a member that was away while this one joined has to be able to answer.
+	urls, err := types.NewURLs([]string{id.URL})
+	if err != nil {
+		return nil, fmt.Errorf("start the transport: %w", err)
+	}
 	t := &transport{errors: make(chan error, 1), peers: make(map[uint64]bool)}
-	t.http = &rafthttp.Transport{
+	etcd := &rafthttp.Transport{
 		Logger:      lg,
 		TLSInfo:     certificates,
 		ID:          types.ID(id.ID),
+		URLs:        urls,
 		ClusterID:   types.ID(id.Cluster),
 		Raft:        node,
 		Snapshotter: files,
@@ -40,10 +46,10 @@ func newTransport(id identity, certificates tlsinfo.TLSInfo, files *snap.Snapsho
 		LeaderStats: stats.NewLeaderStats(lg, types.ID(id.ID).String()),
 		ErrorC:      t.errors,
 	}
-	if err := t.http.Start(); err != nil {
+	if err := etcd.Start(); err != nil {
 		return nil, fmt.Errorf("start the transport: %w", err)
 	}
-	t.handler = t.http.Handler()
+	t.http, t.handler = etcd, etcd.Handler()
 	return t, nil
 }
 

@@ -13,8 +13,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/nexus-replication/nexus/raft/failpoint"
 )
 
 const (
@@ -109,7 +107,7 @@ func (r *Replicator) verifyOnce(ctx context.Context) (*VerifyReport, error) {
 		if !r.leading || r.appliedTerm.Load() != r.term.Load() {
 			return errNotLeader
 		}
-		stamp := max(failpoint.Now().UnixMilli(), r.disk.lastStamp)
+		stamp := max(r.wallClock().UnixMilli(), r.disk.lastStamp)
 		err := r.node.Propose(appendEntry(nil, stamp, []group{{origin: checkpointOrigin, id: id}}))
 		if err == nil {
 			r.disk.lastStamp = stamp

@@ -184,7 +184,7 @@ func (r *Replicator) acceptLink(l *waitLink) bool {
 		return false
 	}
 	r.links[l.token] = l
-	r.heard[l.origin] = leaseClock()
+	r.heard[l.origin] = r.leaseClock()
 	return true
 }
 
@@ -200,7 +200,7 @@ func (r *Replicator) dropLink(l *waitLink) {
 
 // isAbsent reports whether the node of a link was not heard for so long that it may be gone, or cut off. Loop only.
 func (r *Replicator) isAbsent(l *waitLink) bool {
-	return l != nil && leaseClock()-r.heard[l.origin] > r.cfg.ElectionTimeout()
+	return l != nil && r.leaseClock()-r.heard[l.origin] > r.cfg.ElectionTimeout()
 }
 
 // get returns the proposal called id, or nil.

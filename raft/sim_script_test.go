@@ -1,0 +1,142 @@
+package raft
+
+import (
+	"context"
+	"testing"
+	"time"
+)
+
+// script runs a cluster with leisurely clients and without faults but those that play makes.
+func script(t *testing.T, plan func(*simPlan), play func(w *simWorld)) {
+	t.Helper()
+	for seed := range uint64(3) {
+		inSimulation(t, seed, func(t *testing.T, dir string) {
+			w := newSimWorld(t, seed, dir, simCheat{plan: func(p *simPlan) {
+				*p = simPlan{
+					nodes: 3, clients: 4, electionTicks: 10, snapshotCount: 1000, maxBatch: 100, maxLag: 1000, timeout: time.Second,
+					think: 50 * time.Millisecond, netDelay: 2 * time.Millisecond, backendDelay: time.Millisecond, snapshotDelay: 20 * time.Millisecond,
+				}
+				plan(p)
+			}})
+			defer w.end()
+			w.begin()
+			w.await("leader", func() bool { return w.leader() != nil && w.ledger.writes > 20 })
+			if w.failure == nil {
+				play(w)
+			}
+			w.rest()
+			if w.failure != nil {
+				t.Fatalf("seed %d: %v", seed, w.failure)
+			}
+		})
+	}
+}
+
+func (w *simWorld) await(what string, done func() bool) {
+	w.run(w.now()+simRest, done)
+	if w.failure == nil && !done() {
+		w.violate("no %s within %v", what, simRest)
+	}
+}
+
+func (w *simWorld) pass(d time.Duration) { w.run(w.now()+d, nil) }
+
+func (w *simWorld) leader() *simNode {
+	for _, n := range w.nodes {
+		if n.up && n.r.leading {
+			return n
+		}
+	}
+	return nil
+}
+
+// kill ends programs where they are, as kill -9 does, and leaves them down.
+func (w *simWorld) kill(nodes ...*simNode) {
+	for _, n := range nodes {
+		n.dead = true
+		n.stop()
+	}
+}
+
+// A leader whose backend was emptied sequences nothing before that holds again what earlier leaders left (simSequencer
+// looks).
+func TestSequencerWaitsForRefill(t *testing.T) {
+	slow := func(p *simPlan) {
+		p.sequencer, p.backendDelay, p.think = true, 100*time.Millisecond, 10*time.Millisecond
+	}
+	script(t, slow, func(w *simWorld) {
+		for range 10 {
+			w.leader().store.lose(0)
+			w.pass(500 * time.Millisecond)
+			w.await("leader", func() bool { return w.leader() != nil })
+		}
+	})
+}
+
+// After a restart a backend is ahead of what its node knows to be committed, until a leader tells. A snapshot taken then
+// would not count at the next start, while the log before it is gone.
+func TestSnapshotBeforeCommitIsKnown(t *testing.T) {
+	script(t, func(p *simPlan) { p.snapshotCount = 10 }, func(w *simWorld) {
+		n := w.nodes[0]
+		for range 10 {
+			w.pass(300 * time.Millisecond)
+			w.kill(w.nodes...)
+			n.boot() // alone
+			w.pass(50 * time.Millisecond)
+			w.operate(n, "snapshot", func(ctx context.Context, r *Replicator) error { return r.Snapshot(ctx) })
+			w.pass(500 * time.Millisecond)
+			w.kill(n)
+			for _, n := range w.nodes {
+				n.boot()
+			}
+			w.await("leader", func() bool { return w.leader() != nil })
+		}
+	})
+}
+
+// The one that is left knows it after a crash, wherever that was, though nobody else can tell it.
+func TestCrashAroundRemovalOfOneOfTwo(t *testing.T) {
+	for _, at := range []string{"send", "before save", "after save", "before sync", "after sync", "after apply"} {
+		for times := range 4 {
+			script(t, func(p *simPlan) { p.nodes, p.clients = 2, 1 }, func(w *simWorld) {
+				n := w.leader()
+				gone := w.nodes[1-n.i]
+				gone.removable = true
+				w.operate(n, "remove", func(ctx context.Context, r *Replicator) error { return r.RemoveMember(ctx, gone.url, false) })
+				n.crashAt, n.crashIn = at, 1+times
+				run := n.run
+				w.run(w.now()+time.Second, func() bool { return n.run != run })
+				w.kill(n)
+				n.boot()
+			})
+		}
+	}
+}
+
+// A node dies just after its backend was filled from a snapshot that another member sent.
+func TestCrashAfterSnapshotFromPeer(t *testing.T) {
+	for _, at := range []string{"before snapshot record", "after snapshot record", "before save", "after save", "halfway in restore", "after restore"} {
+		quick := func(p *simPlan) {
+			p.snapshotCount, p.backendDelay, p.netDelay = 5, 50*time.Microsecond, 20*time.Millisecond
+		}
+		script(t, quick, func(w *simWorld) {
+			n := w.nodes[0]
+			if n == w.leader() {
+				n = w.nodes[1]
+			}
+			for _, other := range w.nodes {
+				w.cut(n, other)
+				w.cut(other, n)
+			}
+			entries := len(w.ledger.entries)
+			w.await("entries", func() bool { return len(w.ledger.entries) > entries+20 })
+			clear(w.net.cut)
+			heard := "before snapshot is received"
+			n.crashAt, n.crashIn = heard, 2
+			w.await("snapshot", func() bool { return n.crashIn == 1 || n.crashAt != heard })
+			n.crashAt, n.crashIn = at, 1
+			run := n.run
+			w.await("crash", func() bool { return n.run != run })
+		})
+	}
+}
