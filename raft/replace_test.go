@@ -32,6 +32,7 @@ func TestReplaceMember(t *testing.T) {
 	if err := <-replaced; err != nil {
 		t.Fatal(err)
 	}
+	c.converged()
 	if got := c.propose(lost, "n+"); got != "101" {
 		t.Errorf("counter is %s, want 101", got)
 	}

@@ -124,7 +124,7 @@ func (s *Server) appendInfoLine(out, line []byte) []byte {
 	case "connected_clients":
 		return fmt.Appendf(out, "connected_clients:%d\r\n", s.Stats().Clients)
 	case "blocked_clients":
-		return fmt.Appendf(out, "blocked_clients:%d\r\n", int64(s.Stats().Blocked)+int64(s.blocked.Load()))
+		return fmt.Appendf(out, "blocked_clients:%d\r\n", int64(s.Stats().Blocked)+s.blocked.Load())
 	case "maxclients":
 		return fmt.Appendf(out, "maxclients:%d\r\n", s.cfg.Limits.MaxConns)
 	case "db" + strconv.Itoa(s.cfg.ReservedDB):
