@@ -41,7 +41,7 @@ func (c *simClient) next() {
 		return
 	}
 	n := w.pick(w.nodes)
-	if !n.up || n.removed {
+	if !n.up || n.removed || w.quiet {
 		w.after(w.between(time.Millisecond, 2*w.plan.think), c.next)
 		return
 	}

@@ -140,3 +140,93 @@ func TestCrashAfterSnapshotFromPeer(t *testing.T) {
 		})
 	}
 }
+
+// stare asks the old leader for reads, and the others for writes, all the time.
+func (w *simWorld) stare(old *simNode, d time.Duration) {
+	for at := time.Duration(0); at < d; at += 5 * time.Millisecond {
+		w.probes++
+		c := &simClient{w: w, i: 1000, n: w.probes, once: true}
+		w.after(at, func() {
+			other := w.pick(w.nodes)
+			switch {
+			case other != old && other.up:
+				c.startWrite(other, w.patience)
+			case old.up:
+				c.startRead(old, w.patience)
+			}
+		})
+	}
+	w.pass(d)
+}
+
+// A member that restarts forgets that it has just heard the leader. It must not help to elect another one while the
+// leader's lease rests on that.
+func TestLeaseOutlastsRestartOfVoter(t *testing.T) {
+	script(t, func(p *simPlan) { p.leases = true }, func(w *simWorld) {
+		for range 10 {
+			w.await("leader", func() bool { return w.leader() != nil })
+			leader := w.leader()
+			voter, deaf := w.nodes[(leader.i+1)%3], w.nodes[(leader.i+2)%3]
+			w.quiet = true
+			w.pass(200 * time.Millisecond)
+			w.cut(leader, deaf)
+			w.pass(3 * time.Second) // it holds all of the log and would like to be the leader, the voter refuses
+			w.quiet = false
+			if leader != w.leader() {
+				continue
+			}
+			w.cut(leader, voter)
+			w.deafen(leader)
+			w.kill(voter)
+			voter.boot()
+			w.stare(leader, 2*time.Second)
+			clear(w.net.cut)
+			w.pass(time.Second)
+		}
+	})
+}
+
+// A member that hears the leader does not help another one that does not, though that one could be elected.
+func TestLeaseOutlastsCandidate(t *testing.T) {
+	script(t, func(p *simPlan) { p.leases = true }, func(w *simWorld) {
+		for range 6 {
+			w.await("leader", func() bool { return w.leader() != nil })
+			leader := w.leader()
+			candidate := w.nodes[(leader.i+1)%3]
+			w.quiet = true
+			w.pass(200 * time.Millisecond)
+			w.cut(leader, candidate)
+			w.cut(candidate, leader)
+			w.pass(w.between(600*time.Millisecond, 1600*time.Millisecond))
+			w.quiet = false
+			w.deafen(leader)
+			w.stare(leader, 1200*time.Millisecond)
+			clear(w.net.cut)
+			w.pass(time.Second)
+		}
+	})
+}
+
+// A lease begins when its question was asked, however late the answers are.
+func TestLeaseBeginsWithTheQuestion(t *testing.T) {
+	short := func(p *simPlan) { p.leases, p.electionTicks = true, 5 }
+	script(t, short, func(w *simWorld) {
+		for range 20 {
+			w.await("leader", func() bool { return w.leader() != nil })
+			leader := w.leader()
+			for _, other := range w.nodes {
+				w.net.lag[[2]int{other.i, leader.i}] = 400 * time.Millisecond
+			}
+			w.pass(time.Second)
+			for _, other := range w.nodes {
+				if other != leader {
+					w.cut(leader, other)
+				}
+			}
+			w.stare(leader, 1500*time.Millisecond)
+			clear(w.net.cut)
+			clear(w.net.lag)
+			w.pass(time.Second)
+		}
+	})
+}

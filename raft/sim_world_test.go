@@ -39,6 +39,7 @@ type simWorld struct {
 	ledger simLedger
 	probes int
 	calls  []*simCall // under way
+	quiet  bool       // clients rest
 	healed bool
 	lasts  []*simLast
 
