@@ -21,7 +21,7 @@ CONCURRENT := ./raft/... ./appliers/... ./proxy/...
 FUZZTIME ?= 10s
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test-race lint fuzz bench dist generate clean deps
+.PHONY: help build run test test-race simulate lint fuzz bench dist generate clean deps
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ test: deps ## Run all tests: unit tests, and integration tests on real redis-ser
 
 test-race: deps ## Run the tests of the concurrent packages under the race detector
 	$(GO) test -race $(CONCURRENT)
+
+simulate: ## Run ROUNDS (10000) simulated clusters of raft/ with faults, in simulated time
+	$(GO) test ./raft -run 'TestSimulation$$' -timeout 0 -v -sim.rounds $(or $(ROUNDS),10000)
 
 lint: $(GOLANGCI_LINT) ## Run the linters (built into bin/tools the first time)
 	$(GOLANGCI_LINT) run ./...
