@@ -186,6 +186,27 @@ func TestLeaseOutlastsRestartOfVoter(t *testing.T) {
 	})
 }
 
+// A member that hears the leader does not help another one that does not, though that one could be elected.
+func TestLeaseOutlastsCandidate(t *testing.T) {
+	script(t, func(p *simPlan) { p.leases = true }, func(w *simWorld) {
+		for range 6 {
+			w.await("leader", func() bool { return w.leader() != nil })
+			leader := w.leader()
+			candidate := w.nodes[(leader.i+1)%3]
+			w.quiet = true
+			w.pass(200 * time.Millisecond)
+			w.cut(leader, candidate)
+			w.cut(candidate, leader)
+			w.pass(w.between(600*time.Millisecond, 1600*time.Millisecond))
+			w.quiet = false
+			w.deafen(leader)
+			w.stare(leader, 1200*time.Millisecond)
+			clear(w.net.cut)
+			w.pass(time.Second)
+		}
+	})
+}
+
 // A lease begins when its question was asked, however late the answers are.
 func TestLeaseBeginsWithTheQuestion(t *testing.T) {
 	short := func(p *simPlan) { p.leases, p.electionTicks = true, 5 }
