@@ -125,6 +125,10 @@ func ask(ctx context.Context, n *cluster.Node, patience time.Duration, f func(co
 
 // replace loses a node with its disk and its backend, starts it with nothing, and has it put in the place of what it was.
 func replace(ctx context.Context, l *lab, s step, rng *rand.Rand) (string, error) {
+	if !l.replacing.TryLock() {
+		return nothing, nil
+	}
+	defer l.replacing.Unlock()
 	n, release, ok := l.take(ctx, s.role, rng, own, backend)
 	if !ok {
 		return nothing, nil

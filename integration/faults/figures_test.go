@@ -62,10 +62,19 @@ func TestFigureFailover(t *testing.T) {
 	for range *killsFlag {
 		leader, err := c.Leader(within(t, startTimeout))
 		check(t, err)
+		before, err := leader.Status(within(t, startTimeout))
+		check(t, err)
 		time.Sleep(rand.N(300 * time.Millisecond)) // anywhere between two heartbeats
 		check(t, leader.Kill())
 		took := afterKill(t, c, leader)
 		first, all = append(first, slices.Min(took)), append(all, took...)
+		next, err := c.Leader(within(t, startTimeout), leader)
+		check(t, err)
+		after, err := next.Status(within(t, startTimeout))
+		check(t, err)
+		if elections := after.GetTerm() - before.GetTerm(); elections > 1 {
+			t.Logf("%d elections until there was a leader: a write after %v", elections, slices.Min(took).Round(time.Millisecond))
+		}
 		check(t, leader.StartReady(within(t, startTimeout)))
 	}
 	t.Logf("kill -9 of the leader to the first acknowledged write: %s", spread(first))

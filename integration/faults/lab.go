@@ -30,6 +30,10 @@ type lab struct {
 	clocks map[*cluster.Node]string         // files that put clocks wrong
 	disks  map[*cluster.Node]*cluster.Tmpfs // nil where none can be mounted
 
+	// replacing is held while a node without its disk is not a member again: to lose another one would be to lose the
+	// majority, and data with it.
+	replacing sync.Mutex
+
 	mu    sync.Mutex
 	taken map[*cluster.Process]bool // a fault is at work on it
 }
