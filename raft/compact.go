@@ -179,7 +179,14 @@ func (r *Replicator) writeSnapshot(ctx context.Context, position Position, strea
 	if err := r.onLoop(ctx, func() error { return r.compact(meta) }); err != nil {
 		return 0, err
 	}
-	return size, r.disk.purge(r.snapshotIndex.Load(), r.restoring.Load())
+	return size, r.purge()
+}
+
+// purge removes what the newest snapshot made needless, but for a snapshot that is being restored.
+func (r *Replicator) purge() error {
+	r.pinning.Lock()
+	defer r.pinning.Unlock()
+	return r.disk.purge(r.snapshotIndex.Load(), r.restoring.Load(), r.pinned)
 }
 
 // reportSnapshot returns a function that writes progress to the log now and then.
@@ -275,9 +282,9 @@ func (l *diskLog) release(index uint64) error {
 	return nil
 }
 
-// purge removes what the snapshot at index made needless, except for the snapshot at keep.
-func (l *diskLog) purge(index, keep uint64) error {
-	if err := l.snapshots.purge(index, keep); err != nil {
+// purge removes what the snapshot at index made needless, except for the snapshots at keep.
+func (l *diskLog) purge(index uint64, keep ...uint64) error {
+	if err := l.snapshots.purge(index, keep...); err != nil {
 		return err
 	}
 	names, err := os.ReadDir(l.walPath)

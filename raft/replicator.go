@@ -70,6 +70,8 @@ type Replicator struct {
 	committed    *watermark // index up to which entries may be applied
 	applyWaits   applyWaits
 	snapshotTurn snapshotTurn
+	pinning      sync.Mutex // held while snapshots are purged, or one is chosen that must not be
+	pinned       uint64     // index of the snapshot that the applier restores; guarded by pinning
 
 	// Published by the loop and the applier for everyone.
 	role                 atomic.Uint32

@@ -33,10 +33,11 @@ func (e errRestoring) Error() string {
 // until it succeeds; an error is fatal.
 func (a *applyLoop) restore(ctx context.Context) error {
 	r := a.r
-	meta, err := r.disk.memory.Snapshot()
+	meta, err := r.pinNewest()
 	if err != nil {
 		return fmt.Errorf("find the newest snapshot: %w", err)
 	}
+	defer r.unpin()
 	if etcdraft.IsEmptySnap(meta) {
 		return fmt.Errorf("the backend holds index %d, and there is neither log nor snapshot after it", a.position.Index)
 	}
@@ -69,6 +70,23 @@ func (a *applyLoop) restore(ctx context.Context) error {
 	a.jump(Position{Term: meta.Metadata.Term, Index: index})
 	a.recovered()
 	return nil
+}
+
+// pinNewest returns the newest snapshot, which stays on disk until unpin, also if a newer one comes meanwhile.
+func (r *Replicator) pinNewest() (raftpb.Snapshot, error) {
+	r.pinning.Lock()
+	defer r.pinning.Unlock()
+	meta, err := r.disk.memory.Snapshot()
+	if err == nil {
+		r.pinned = meta.Metadata.Index
+	}
+	return meta, err
+}
+
+func (r *Replicator) unpin() {
+	r.pinning.Lock()
+	defer r.pinning.Unlock()
+	r.pinned = 0
 }
 
 // repair restores the newest snapshot, which came from another member, whatever the backend holds.

@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -280,15 +281,15 @@ func (s *snapshots) replaceBody(ctx context.Context, index uint64, whole io.Read
 	return syncDir(s.dir)
 }
 
-// purge removes the snapshots before index but for the one at keep.
-func (s *snapshots) purge(index, keep uint64) error {
+// purge removes the snapshots before index but for those at keep.
+func (s *snapshots) purge(index uint64, keep ...uint64) error {
 	names, err := os.ReadDir(s.dir)
 	if err != nil {
 		return fmt.Errorf("purge snapshots: %w", err)
 	}
 	for _, entry := range names {
 		at, ok := snapshotIndex(entry.Name())
-		if !ok || at >= index || at == keep {
+		if !ok || at >= index || slices.Contains(keep, at) {
 			continue
 		}
 		if err := os.Remove(filepath.Join(s.dir, entry.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -161,6 +161,36 @@ func TestRestoreCutOff(t *testing.T) {
 	}
 }
 
+// A snapshot that is about to be restored is not purged by a newer one that was under way.
+func TestPinnedSnapshotIsNotPurged(t *testing.T) {
+	c := newTestCluster(t, 1, often)
+	r := c.nodes[0]
+	c.count(60)
+	c.compacted()
+	meta, err := r.pinNewest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pinned := meta.Metadata.Index
+	c.count(60)
+	eventually(t, "a newer snapshot", func() bool { return r.snapshotIndex.Load() > pinned+20 })
+	if err := r.purge(); err != nil {
+		t.Fatal(err)
+	}
+	body, err := r.disk.snapshots.openBody(pinned)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body.Close()
+	r.unpin()
+	if err := r.purge(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.disk.snapshots.at(pinned); err == nil {
+		t.Error("the snapshot stays for ever")
+	}
+}
+
 // Members that join take the members and the removed ids from the snapshot, and bring both through a restart.
 func TestJoinBySnapshot(t *testing.T) {
 	c := newTestCluster(t, 3, often)
