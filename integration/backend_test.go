@@ -102,7 +102,8 @@ func olderDump(t *testing.T, c *cluster.Cluster, l *load, n *cluster.Node) {
 	stop := watchOld(t, n)
 	backend := n.Backend.Client(0)
 	defer backend.Close()
-	check(t, backend.Save(within(t, 5*time.Second)).Err())
+	// A snapshot of the node may be under way.
+	eventually(t, 10*time.Second, func() error { return backend.Save(within(t, 5*time.Second)).Err() })
 	l.awaitProgress(t, 200)
 	check(t, n.Backend.Kill())
 	check(t, n.Backend.StartReady(within(t, 5*time.Second)))
