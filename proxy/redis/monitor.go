@@ -115,12 +115,13 @@ func (s *session) cmdMonitor(dst []byte, _ [][]byte) []byte {
 	if !s.srv.tasks.start() {
 		return appendError(dst, readErrorText(errDraining))
 	}
-	s.out = append(dst, replyOK...)
-	s.flush()
 	c := &monitor{session: s, wake: make(chan struct{}, 1), done: make(chan struct{})}
 	s.setMonitor(c)
 	s.srv.monitors.add(c)
 	s.srv.attend()
+	// Only now, for who is told OK must see every later command. The lines wait for run, so OK comes first.
+	s.out = append(dst, replyOK...)
+	s.flush()
 	go func() {
 		defer s.srv.tasks.end()
 		c.run()
