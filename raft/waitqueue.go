@@ -1,8 +1,11 @@
 package raft
 
 import (
+	"cmp"
 	"container/list"
+	"maps"
 	"math"
+	"slices"
 	"sync/atomic"
 )
 
@@ -60,6 +63,7 @@ type waiter struct {
 	waitID
 	cmd    []byte
 	wants  Wants
+	number uint64          // in the order of arrival
 	places []*list.Element // in the queues of its topics
 	link   *waitLink       // of its node; nil for this one
 
@@ -93,6 +97,7 @@ type waitQueue struct {
 	absent func(link *waitLink) bool // nothing may be taken for clients of a node that is not there
 	room   int                       // attempts in one entry at most
 	byID   map[waitID]*waiter
+	number uint64 // of the last waiter
 	topics map[string]*waitTopic
 	due    []string            // topics to be tried again
 	again  []*waiter           // who is to be tried again
@@ -105,6 +110,7 @@ type waitQueue struct {
 	groups   []group
 	launched []*waiter
 	arrived  []*waiter
+	met      []waitID // of early
 	work     []brought
 	wakes    []Wake // scratch
 }
@@ -194,26 +200,21 @@ func (q *waitQueue) wake(w brought) {
 	}
 }
 
-// wakeAll tries everyone, in one attempt for all topics of each.
+// wakeAll tries everyone in the order of arrival, in one attempt for all topics of each.
 func (q *waitQueue) wakeAll() {
-	for _, t := range q.topics {
-		for e := t.queue.Front(); e != nil; e = e.Next() {
-			w := e.Value.(*waiter)
-			if w.places[0] != e {
-				continue // found by its first topic
+	byArrival := func(a, b *waiter) int { return cmp.Compare(a.number, b.number) }
+	for _, w := range slices.SortedFunc(maps.Values(q.byID), byArrival) {
+		switch {
+		case w.flying || q.absent(w.link):
+			for _, name := range w.wants.Topics {
+				q.owe(name, Unlimited)
 			}
-			switch {
-			case w.flying || q.absent(w.link):
-				for _, name := range w.wants.Topics {
-					q.owe(name, Unlimited)
-				}
-			case len(q.launched) >= q.room:
-				q.retry(w)
-			case !w.tried:
-				q.launch(w, nil, false)
-			default:
-				q.launch(w, w.wants.Topics, false)
-			}
+		case len(q.launched) >= q.room:
+			q.retry(w)
+		case !w.tried:
+			q.launch(w, nil, false)
+		default:
+			q.launch(w, w.wants.Topics, false)
 		}
 	}
 }
@@ -275,13 +276,14 @@ func (q *waitQueue) put(w *waiter, data []byte, sure bool) {
 // arrive takes a new waiter. data is its first attempt.
 func (q *waitQueue) arrive(id waitID, cmd, data []byte, link *waitLink) {
 	if _, ended := q.early[id]; ended {
-		delete(q.early, id)
+		q.met = append(q.met, id) // kept until the entry was proposed: if it was not, this one comes again
 		return
 	}
 	if q.byID[id] != nil {
 		return
 	}
-	w := &waiter{waitID: id, cmd: cmd, wants: q.rules.Wants(cmd), link: link}
+	q.number++
+	w := &waiter{waitID: id, cmd: cmd, wants: q.rules.Wants(cmd), number: q.number, link: link}
 	if link != nil {
 		w.cmd = append([]byte(nil), cmd...) // cmd is a part of something larger
 		q.bytes.Add(int64(len(w.cmd)))
@@ -393,9 +395,17 @@ func (q *waitQueue) broughtBy(w *waiter) {
 
 // commit is called when the entry was proposed.
 func (q *waitQueue) commit() {
+	for _, id := range q.met {
+		delete(q.early, id)
+	}
+	q.forget()
+}
+
+// forget ends the entry.
+func (q *waitQueue) forget() {
 	clear(q.launched)
 	clear(q.arrived)
-	q.launched, q.arrived, q.groups = q.launched[:0], q.arrived[:0], nil
+	q.launched, q.arrived, q.met, q.groups = q.launched[:0], q.arrived[:0], q.met[:0], nil
 }
 
 // rollback undoes what was put into an entry that was not proposed.
@@ -407,7 +417,7 @@ func (q *waitQueue) rollback() {
 	for _, w := range q.arrived {
 		q.remove(w)
 	}
-	q.commit()
+	q.forget()
 }
 
 // tick tries again what is owed, for instance because nobody's node was there.

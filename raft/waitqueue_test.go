@@ -240,6 +240,30 @@ func TestWaitQueueEndComesFirst(t *testing.T) {
 	}
 }
 
+// An entry that was not proposed is made again of the same.
+func TestWaitQueueEndComesFirstTwice(t *testing.T) {
+	x := newQueueTest()
+	x.link = &waitLink{origin: 1}
+	x.entry("end 1")
+	x.q.begin(1, nil)
+	x.q.arrive(waitID{1, 1}, []byte("pop k"), []byte("pop k"), x.link)
+	x.q.rollback()
+	if got := x.entry("1 pop k", "push k a"); got != "push k a" || !x.q.empty() || len(x.q.early) != 0 {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestWaitQueueWakesAllInOrder(t *testing.T) {
+	for range 50 {
+		x := newQueueTest()
+		x.entry("1 pop y x", "2 pop x", "3 pop z")
+		x.land(t, "nil 1", "nil 2", "nil 3")
+		if got := x.entry("script"); got != "script; 1 try:y,x pop y x; 2 try:x pop x; 3 try:z pop z" {
+			t.Fatalf("got %q", got)
+		}
+	}
+}
+
 func TestWaitQueueRollback(t *testing.T) {
 	x := newQueueTest()
 	x.entry("1 pop k")

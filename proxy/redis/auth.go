@@ -133,7 +133,7 @@ func (s *session) reset() {
 	s.flush()
 	s.endSubscription()
 	s.endMonitor()
-	s.skipNext = false
+	s.skipNext, s.repliesOff = false, false
 	s.setMuted(false)
 	s.endMulti()
 	s.setDB(0)

@@ -6,16 +6,17 @@ func (s *session) cmdClientReply(dst []byte, args [][]byte) []byte {
 	case isWord(args[2], "on"):
 		s.out = dst
 		s.flush()
-		s.skipNext = false
+		s.skipNext, s.repliesOff = false, false
 		s.setMuted(false)
 		return append(s.out, replyOK...)
 	case isWord(args[2], "off"):
 		s.out = dst
 		s.flush()
+		s.repliesOff = true
 		s.setMuted(true)
 		return s.out
 	case isWord(args[2], "skip"):
-		s.skipNext = !s.muted
+		s.skipNext = !s.repliesOff
 		return dst
 	}
 	return appendError(dst, errTextSyntax)
@@ -36,5 +37,5 @@ func (s *session) runSkipped(run func()) {
 	run()
 	s.endPhase()
 	s.flush()
-	s.setMuted(false)
+	s.setMuted(s.repliesOff)
 }

@@ -77,7 +77,7 @@ func (q *Sequencer) Sequence(stamp int64, cmds []raft.Command) (before []raft.Co
 	for i := range cmds {
 		cmds[i].Data = q.rewrite(stamp, cmds[i].Data, before, cmds[:i])
 		if q.touched.active {
-			q.touched.note(cmds[i].Data, beingMade)
+			q.touched.noteNext(cmds[i].Data)
 		}
 	}
 	q.touched.end()

@@ -55,6 +55,8 @@ type session struct {
 	captured *captured
 	monitor  *monitor // set while the client is in MONITOR
 	skipNext bool     // CLIENT REPLY SKIP: the next command gets no reply
+	// CLIENT REPLY OFF. Nothing is sent while muted, which the command behind SKIP is, too.
+	repliesOff bool
 
 	// sending is held while bytes go to the client, from the beginning of a reply or message to its end.
 	sending sync.Mutex

@@ -22,9 +22,10 @@ type touched struct {
 	table *policy.Table
 	ctx   policy.Context
 
-	active bool
-	from   uint64 // entries after this index were looked at
-	items  int    // looked at
+	active  bool
+	waiters bool   // those who wait were noted
+	from    uint64 // entries after this index were looked at
+	items   int    // looked at
 	// The greatest index that touches a key, any key of a database, and any key at all.
 	keys map[watchedKey]uint64
 	dbs  map[int]uint64
@@ -39,7 +40,7 @@ type touched struct {
 
 // begin starts with the commands that stand before the first condition of an entry.
 func (t *touched) begin(before, cmds []raft.Command) {
-	t.active, t.from, t.items, t.all = true, math.MaxUint64, 0, 0
+	t.active, t.waiters, t.from, t.items, t.all = true, false, math.MaxUint64, 0, 0
 	t.keys, t.dbs = make(map[watchedKey]uint64), make(map[int]uint64)
 	for i := range before {
 		t.note(before[i].Data, beingMade)
@@ -50,16 +51,23 @@ func (t *touched) begin(before, cmds []raft.Command) {
 	t.noteWaiting(len(before)+len(cmds) > 0)
 }
 
-// noteWaiting notes what those who wait may do when they are served in the entry that is being made, which woken says is
-// possible at all.
+// noteNext notes a command that stands behind the first condition. It may wake those who wait.
+func (t *touched) noteNext(cmd []byte) {
+	t.note(cmd, beingMade)
+	t.noteWaiting(true)
+}
+
+// noteWaiting notes, once, what those who wait may do when they are served in the entry that is being made, which woken
+// says is possible at all.
 func (t *touched) noteWaiting(woken bool) {
-	if t.log == nil {
+	if t.log == nil || t.waiters {
 		return
 	}
 	waiting, due := t.log.Waiting()
 	if !woken && !due {
 		return
 	}
+	t.waiters = true
 	for _, cmd := range waiting {
 		t.note(cmd, beingMade)
 	}

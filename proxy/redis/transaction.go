@@ -117,6 +117,7 @@ func (s *session) exec() {
 		return
 	}
 	if errText := s.prepareScripts(t); errText != "" {
+		s.unwatch()
 		s.out = appendError(s.out, errText)
 		return
 	}
@@ -226,6 +227,12 @@ func (t *transaction) subscribes() bool {
 	return false
 }
 
+// hasEffect are the commands without data that must not be run for a transaction that is not executed.
+var hasEffect = map[string]bool{
+	"config|set": true, "config|get": true, "config|resetstat": true, "slowlog|reset": true, "latency|reset": true,
+	"client|kill": true, "client|pause": true, "client|unpause": true, "client|unblock": true,
+}
+
 // runLater reports whether a queued command has its reply from a subscription: those that make one, and PING, whose
 // reply is another one then.
 func (s *session) runLater(spec *policy.Spec) bool {
@@ -251,7 +258,7 @@ func (s *session) planOne(q *queued, now int64) (step, backend.Item, bool) {
 	switch {
 	case q.d.Err != "":
 		return step{literal: appendError(nil, q.d.Err)}, item, false
-	case s.runLater(q.d.Spec):
+	case s.runLater(q.d.Spec) || hasEffect[q.d.Spec.Name]:
 		return step{later: q}, item, false
 	case q.d.Spec.Name == "monitor":
 		return step{literal: appendError(nil, "ERR MONITOR isn't allowed for DENY BLOCKING client")}, item, false

@@ -106,6 +106,9 @@ type bringer struct {
 
 // append is AppendBrings for an item. Databases are filled in.
 func (b *bringer) append(dst []policy.Brought, item *backend.Item, groups bool) (brings []policy.Brought, all bool) {
+	if item.Flags&backend.ItemCondition != 0 {
+		return dst, false
+	}
 	args, err := backend.ParseCommand(item.Cmd, b.args)
 	b.args = args
 	if err != nil {

@@ -343,3 +343,72 @@ func TestSequencerConditionsAreBounded(t *testing.T) {
 		t.Error("a condition held behind more than may be looked at")
 	}
 }
+
+// Who waits may be served by what stands between two conditions of an entry.
+func TestSequencerConditionsSeeWhoIsServedBetween(t *testing.T) {
+	view := &fakeView{first: 10, entries: []raft.Entry{{Position: raft.Position{Term: 1, Index: 10}}}}
+	view.waiting = [][]byte{testOp(0, 0, "BLMOVE from to LEFT RIGHT 0")}
+	q := NewSequencer(NewConfig(), &fakeIndex{})
+	q.ReadLog(view)
+	cmds := []raft.Command{conditional(10, "third", "INCR x"), {Data: testOp(0, 0, "RPUSH from x")}, conditional(10, "to", "INCR y")}
+	q.Sequence(100, cmds)
+	if string(cmds[0].Data) == string(backend.AppendOp(nil)) {
+		t.Error("the first condition does not hold")
+	}
+	if string(cmds[2].Data) != string(backend.AppendOp(nil)) {
+		t.Error("the condition holds, though the client that waits may be served before")
+	}
+}
+
+func TestConditionWakesNobody(t *testing.T) {
+	q := NewSequencer(NewConfig(), &fakeIndex{})
+	if wakes, all := q.Wakes(conditional(10, "third", "INCR x").Data, nil); all || len(wakes) > 0 {
+		t.Errorf("wakes %v, all %v", wakes, all)
+	}
+	if wakes, _ := q.Wakes(conditional(10, "third", "RPUSH l x").Data, nil); len(wakes) != 1 || wakes[0].Sure {
+		t.Errorf("wakes %v, want one that is not sure", wakes)
+	}
+}
+
+func TestWatchEndsWithItsTransaction(t *testing.T) {
+	p := startProxy(t)
+	c, o := dial(t, p.addr), dial(t, p.addr)
+	want(t, c.cmd("WATCH k"), replyOK)
+	want(t, c.cmd("MULTI"), replyOK)
+	c.cmd("EVAL return(1) 0")
+	p.log.readFails = func() error { return raft.ErrNotDone }
+	if got := c.cmd("EXEC"); got[0] != '-' {
+		t.Fatalf("got %q", got)
+	}
+	p.log.readFails = nil
+	want(t, o.cmd("SET k other"), replyOK)
+	want(t, c.cmd("MULTI"), replyOK)
+	c.cmd("SET z 1")
+	want(t, c.cmd("EXEC"), "*1\r\n+OK\r\n")
+}
+
+func TestTransactionThatIsNotExecutedSetsNothing(t *testing.T) {
+	p := startProxy(t)
+	c := dial(t, p.addr)
+	before := c.cmd("CONFIG GET set-max-intset-entries")
+	want(t, c.cmd("WATCH k"), replyOK)
+	want(t, c.cmd("MULTI"), replyOK)
+	c.cmd("CONFIG SET set-max-intset-entries 77")
+	c.cmd("SET k 1")
+	p.log.other = func() [][]byte { return [][]byte{testOp(0, 0, "INCR k")} }
+	want(t, c.cmd("EXEC"), "*-1\r\n")
+	p.log.other = nil
+	want(t, c.cmd("CONFIG GET set-max-intset-entries"), before)
+	want(t, c.cmd("MULTI"), replyOK)
+	c.cmd("CONFIG SET set-max-intset-entries 77")
+	c.cmd("CONFIG GET set-max-intset-entries")
+	c.cmd("SET k 1")
+	want(t, c.cmd("EXEC"), "*3\r\n+OK\r\n*2\r\n$22\r\nset-max-intset-entries\r\n$2\r\n77\r\n+OK\r\n")
+}
+
+func TestSkippedReplyOff(t *testing.T) {
+	c := dial(t, startProxy(t).addr)
+	c.send([]byte("CLIENT REPLY SKIP\r\nCLIENT REPLY OFF\r\nECHO a\r\nCLIENT REPLY ON\r\n"))
+	want(t, c.reply(), replyOK)
+	want(t, c.cmd("ECHO b"), "$1\r\nb\r\n")
+}
