@@ -224,7 +224,7 @@ func newTestCluster(t *testing.T, n int, tune func(*Config)) *testCluster {
 
 func (c *testCluster) config(i int) Config {
 	cfg := NewConfig()
-	cfg.NodeURL, cfg.ClusterURLs, cfg.DataDir, cfg.Store = c.urls[i], c.urls, c.dirs[i], c.stores[i]
+	cfg.NodeURL, cfg.ClusterURLs, cfg.DataDir, cfg.Store = c.urls[i], slices.Clone(c.urls), c.dirs[i], c.stores[i]
 	cfg.Tick = 20 * time.Millisecond
 	cfg.Logger = slog.New(slog.NewTextHandler(testLog(), &slog.HandlerOptions{Level: slog.LevelDebug - 4}))
 	if c.tune != nil {

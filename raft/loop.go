@@ -339,10 +339,12 @@ func (r *Replicator) putBack(batch []*proposal) {
 func (r *Replicator) sequence(stamp int64, batch []*proposal) (groups []group, hold bool) {
 	r.groups = r.groups[:0]
 	if r.cfg.Sequencer != nil {
+		clear(r.cmds)
 		cmds := r.cmds[:0]
 		for _, p := range batch {
 			cmds = append(cmds, p.cmds...)
 		}
+		r.cmds = cmds
 		before, hold := r.cfg.Sequencer.Sequence(stamp, cmds)
 		if len(before) > 0 || hold {
 			r.groups = append(r.groups, group{cmds: before})
@@ -352,16 +354,16 @@ func (r *Replicator) sequence(stamp int64, batch []*proposal) (groups []group, h
 		}
 		if r.waits.rules != nil && (!r.waits.empty() || slices.ContainsFunc(batch, (*proposal).isOfWait)) {
 			r.groups = r.arrange(stamp, batch, cmds)
-			clear(cmds)
-			r.cmds = cmds[:0]
 			return r.groups, false
 		}
+		// The proposals keep their commands as they came: if the entry is lost, another leader sequences them again.
 		at := 0
 		for _, p := range batch {
-			at += copy(p.cmds, cmds[at:at+len(p.cmds)])
+			end := at + len(p.cmds)
+			r.groups = append(r.groups, group{origin: p.origin, id: p.id, cmds: cmds[at:end]})
+			at = end
 		}
-		clear(cmds)
-		r.cmds = cmds[:0]
+		return r.groups, false
 	}
 	for _, p := range batch {
 		r.groups = append(r.groups, p.group)

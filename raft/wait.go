@@ -233,11 +233,7 @@ func (r *Replicator) landed(id waitID, reply Reply) {
 // wait for what it brings, and without those who have to wait.
 func (r *Replicator) arrange(stamp int64, batch []*proposal, cmds []Command) []group {
 	q := r.waits
-	before := r.groups
-	q.begin(stamp, nil)
-	for _, g := range before {
-		q.command(g, g.cmds)
-	}
+	q.begin(stamp, r.groups)
 	at := 0
 	for _, p := range batch {
 		own := cmds[at : at+len(p.cmds)]

@@ -68,6 +68,7 @@ type waiter struct {
 	link   *waitLink       // of its node; nil for this one
 
 	tried  bool // it was in the log
+	first  bool // its last attempt was the first
 	flying bool
 	sure   bool // the attempt that flies is expected to be served
 	ended  bool // nobody waits any more: it goes when it has landed
@@ -139,9 +140,12 @@ func (q *waitQueue) empty() bool { return len(q.byID) == 0 }
 // isDue reports whether the queue has something to put into an entry.
 func (q *waitQueue) isDue() bool { return len(q.due)+len(q.again) > 0 }
 
-// begin starts an entry whose groups are collected in groups. What is owed comes first.
-func (q *waitQueue) begin(stamp int64, groups []group) {
-	q.stamp, q.groups = stamp, groups
+// begin starts an entry with what the Sequencer put before all else. What is owed comes next.
+func (q *waitQueue) begin(stamp int64, before []group) {
+	q.stamp, q.groups = stamp, nil
+	for _, g := range before {
+		q.command(g, g.cmds)
+	}
 	q.tryAgain()
 	due := q.due
 	q.due = nil
@@ -167,16 +171,15 @@ func (q *waitQueue) begin(stamp int64, groups []group) {
 	}
 }
 
-// command adds a group that does not wait, and attempts of those whom it may wake. Its commands are replaced by what they
-// were sequenced to.
+// command adds a group that does not wait, with what its commands were sequenced to, and attempts of those whom it may
+// wake.
 func (q *waitQueue) command(g group, sequenced []Command) {
-	q.groups = append(q.groups, g)
+	q.groups = append(q.groups, group{origin: g.origin, id: g.id, cmds: sequenced})
 	if !q.empty() {
 		for i := range g.cmds {
 			q.brings(g.cmds[i].Data, true, false)
 		}
 	}
-	copy(g.cmds, sequenced)
 	q.drain()
 }
 
@@ -211,10 +214,8 @@ func (q *waitQueue) wakeAll() {
 			}
 		case len(q.launched) >= q.room:
 			q.retry(w)
-		case !w.tried:
-			q.launch(w, nil, false)
 		default:
-			q.launch(w, w.wants.Topics, false)
+			q.launchAll(w)
 		}
 	}
 }
@@ -266,8 +267,17 @@ func (q *waitQueue) launch(w *waiter, topics []string, sure bool) {
 	q.put(w, q.rules.Attempt(q.stamp, w.cmd, topics), sure)
 }
 
+// launchAll tries w for all its topics.
+func (q *waitQueue) launchAll(w *waiter) {
+	if w.tried {
+		q.launch(w, w.wants.Topics, false)
+	} else {
+		q.launch(w, nil, false)
+	}
+}
+
 func (q *waitQueue) put(w *waiter, data []byte, sure bool) {
-	w.tried, w.flying, w.sure = true, true, sure
+	w.first, w.tried, w.flying, w.sure = !w.tried, true, true, sure
 	q.launched = append(q.launched, w)
 	q.groups = append(q.groups, group{origin: w.origin, id: w.id | idWaits, cmds: []Command{{Data: data}}})
 	q.brings(w.cmd, sure, !sure)
@@ -411,7 +421,7 @@ func (q *waitQueue) forget() {
 // rollback undoes what was put into an entry that was not proposed.
 func (q *waitQueue) rollback() {
 	for _, w := range q.launched {
-		w.flying = false
+		w.flying, w.tried = false, !w.first
 		q.retry(w)
 	}
 	for _, w := range q.arrived {
@@ -442,7 +452,7 @@ func (q *waitQueue) tryAgain() {
 		q.again = q.again[1:]
 		w.again = false
 		if !w.flying && q.byID[w.waitID] == w {
-			q.launch(w, w.wants.Topics, false)
+			q.launchAll(w)
 			q.drain()
 		}
 	}

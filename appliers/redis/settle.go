@@ -98,7 +98,7 @@ func (b *Backend) lostMarker(c *conn) error {
 	}
 	if !c.server.empty(b.cfg.MetadataDB, 0) {
 		return refuse("backend %s holds data but lost its position (it was %q): another client ran FLUSHALL or deleted %s. "+
-			"Run FLUSHALL on it, and it will be filled again", b.cfg.Addr, b.marker, markerKey)
+			"Run FLUSHALL and FUNCTION FLUSH on it, and it will be filled again", b.cfg.Addr, b.marker, markerKey)
 	}
 	return b.regress(c)
 }

@@ -158,7 +158,7 @@ func (b *Backend) getMarker(c *conn, watch bool) (value string, ok bool, err err
 	var refused *replyError
 	if errors.As(err, &refused) && refused.class == "WRONGTYPE" {
 		return "", false, refuse("backend %s: %s is not a string: another client wrote it. If the data of the backend may go, "+
-			"run FLUSHALL on it and it will be filled again", b.cfg.Addr, markerKey)
+			"run FLUSHALL and FUNCTION FLUSH on it and it will be filled again", b.cfg.Addr, markerKey)
 	}
 	if err != nil {
 		return "", false, fmt.Errorf("read the position: %w", err)
@@ -173,12 +173,12 @@ func (b *Backend) checkMarker(value string) (raft.Position, error) {
 	own := b.id.Load()
 	switch {
 	case err != nil:
-		return pos, refuse("backend %s: %w: if its data may go, run FLUSHALL on it and it will be filled again", b.cfg.Addr, err)
+		return pos, refuse("backend %s: %w: if its data may go, run FLUSHALL and FUNCTION FLUSH on it and it will be filled again", b.cfg.Addr, err)
 	case id.Cluster != own.Cluster:
-		return pos, refuse("backend %s belongs to another cluster (%016x, this one is %016x): use an empty backend, or run FLUSHALL on it if its data may go",
+		return pos, refuse("backend %s belongs to another cluster (%016x, this one is %016x): use an empty backend, or run FLUSHALL and FUNCTION FLUSH on it if its data may go",
 			b.cfg.Addr, id.Cluster, own.Cluster)
 	case id.Node != own.Node:
-		return pos, refuse("backend %s belongs to node %016x of this cluster, this is node %016x: two nodes on one backend? Use one backend for each node, or run FLUSHALL on it if that node is gone",
+		return pos, refuse("backend %s belongs to node %016x of this cluster, this is node %016x: two nodes on one backend? Use one backend for each node, or run FLUSHALL and FUNCTION FLUSH on it if that node is gone",
 			b.cfg.Addr, id.Node, own.Node)
 	}
 	return pos, nil

@@ -139,6 +139,7 @@ func (s *session) reset() {
 	s.setDB(0)
 	s.setProtocol(backend.RESP2)
 	s.setName("")
+	s.setNoEvict(false)
 	s.setAuthenticated(s.srv.cfg.Password == "")
 }
 

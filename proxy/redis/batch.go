@@ -94,7 +94,7 @@ func (s *session) attendTo(cmd redcon.Command, d policy.Decision) bool {
 
 // touchesData reports whether a command needs the data.
 func touchesData(d policy.Decision) bool {
-	return d.Policy.Writes() || d.Policy == policy.Read || d.Policy == policy.ReadTime
+	return d.Policy.Writes() || d.Policy == policy.Read || d.Policy == policy.ReadTime || d.Policy == policy.ReadScript
 }
 
 // endPhase runs what has been collected and appends its replies.

@@ -121,10 +121,14 @@ func (s *session) cmdClientNoEvict(dst []byte, args [][]byte) []byte {
 	if !on && !isWord(args[2], "off") {
 		return appendError(dst, errTextSyntax)
 	}
-	s.shown.Lock()
-	s.shown.noEvict = on
-	s.shown.Unlock()
+	s.setNoEvict(on)
 	return append(dst, replyOK...)
+}
+
+func (s *session) setNoEvict(on bool) {
+	s.shown.Lock()
+	defer s.shown.Unlock()
+	s.shown.noEvict = on
 }
 
 // cmdClientNoTouch: backends evict nothing, so nobody asks when a key was touched.

@@ -108,7 +108,7 @@ func (s *session) runReads() {
 
 // runLarge answers a command whose reply was too large for readRound.
 func (s *session) runLarge(cmd read) {
-	if cmd.convert {
+	if cmd.convert && (cmd.call == nil || !cmd.call.AsIs()) {
 		s.out = appendError(s.out, "ERR nexus: the reply is too large to be converted; ask for less, with COUNT or a range")
 		return
 	}

@@ -96,6 +96,8 @@ type step struct {
 	later *queued
 	// call is the script that the reply is of.
 	call *script.Call
+	// protocol is the client's at that command.
+	protocol backend.Protocol
 }
 
 // exec proposes the queued commands as one op, which every replica executes atomically.
@@ -207,7 +209,9 @@ func (s *session) plan(t *transaction) (steps []step, items []backend.Item, plai
 	defer func() { s.planning = false }()
 	now := failpoint.Now().UnixMilli()
 	for i := range t.cmds {
+		protocol := s.protocol
 		st, item, sent := s.planOne(&t.cmds[i], now)
+		st.protocol = protocol
 		if sent {
 			items = append(items, item)
 		}
@@ -306,16 +310,27 @@ func (s *session) appendSteps(steps []step, outcome *raft.Outcome) error {
 		if err != nil {
 			return err
 		}
-		if st.call != nil {
-			if s.out, err = s.appendScript(s.out, st.call, replies[:n]); err != nil {
-				return err
-			}
-		} else if st.convert != "" {
-			s.out = s.convertReply(s.out, st.convert, replies[:n], outcome.Stamp)
-		} else {
-			s.out = append(s.out, replies[:n]...)
+		if err := s.appendStep(&st, replies[:n], outcome.Stamp); err != nil {
+			return err
 		}
 		replies = replies[n:]
 	}
 	return nil
+}
+
+// appendStep appends the reply to a command given the backend's. A HELLO behind it in the transaction was executed
+// already.
+func (s *session) appendStep(st *step, reply []byte, stamp int64) (err error) {
+	final := s.protocol
+	s.protocol = st.protocol
+	defer func() { s.protocol = final }()
+	switch {
+	case st.call != nil:
+		s.out, err = s.appendScript(s.out, st.call, reply)
+	case st.convert != "":
+		s.out = s.convertReply(s.out, st.convert, reply, stamp)
+	default:
+		s.out = append(s.out, reply...)
+	}
+	return err
 }

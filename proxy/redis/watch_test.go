@@ -412,3 +412,27 @@ func TestSkippedReplyOff(t *testing.T) {
 	want(t, c.reply(), replyOK)
 	want(t, c.cmd("ECHO b"), "$1\r\nb\r\n")
 }
+
+func TestHelloInTransaction(t *testing.T) {
+	plain := startRedis(t)
+	p := startProxy(t)
+	run := func(addr string) string {
+		c := dial(t, addr)
+		c.cmd("DEL s x")
+		c.cmd("SADD s a")
+		c.cmd("XADD x 1-1 f v")
+		c.cmd("XGROUP CREATE x g 0")
+		c.cmd("MULTI")
+		c.cmd("SMEMBERS s")
+		c.cmd("XREADGROUP GROUP g c STREAMS x >")
+		c.cmd("HELLO 3 SETNAME n")
+		c.cmd("XREADGROUP GROUP g c STREAMS x 0")
+		reply := c.cmd("EXEC")
+		head, _, _ := strings.Cut(reply, "$6\r\nserver")
+		_, tail, _ := strings.Cut(reply, "modules\r\n")
+		return head + "..." + tail
+	}
+	if got, want := run(p.addr), run(plain); got != want {
+		t.Errorf("got %q\nwant %q", got, want)
+	}
+}
