@@ -3,7 +3,6 @@ package raft
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +13,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -84,11 +84,9 @@ func (s *mapStore) do(cmd string) string {
 		return s.doList(cmd)
 	}
 	if key, ok := strings.CutSuffix(cmd, "+"); ok {
-		var b [8]byte
-		copy(b[:], s.data[key])
-		binary.BigEndian.PutUint64(b[:], binary.BigEndian.Uint64(b[:])+1)
-		s.data[key] = string(b[:])
-		return fmt.Sprint(binary.BigEndian.Uint64(b[:]))
+		n, _ := strconv.ParseUint(s.data[key], 10, 64) // text, since snapshots are JSON
+		s.data[key] = strconv.FormatUint(n+1, 10)
+		return s.data[key]
 	}
 	key, value, _ := strings.Cut(cmd, "=")
 	s.data[key] = value

@@ -2,8 +2,8 @@ package raft
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -77,9 +77,7 @@ func (s guardedStore) Apply(ctx context.Context, entries []Entry) error {
 func (s *mapStore) count(key string) (n, index uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if v := s.data[key]; len(v) == 8 {
-		n = binary.BigEndian.Uint64([]byte(v))
-	}
+	n, _ = strconv.ParseUint(s.data[key], 10, 64)
 	return n, s.position.Index
 }
 
