@@ -401,8 +401,19 @@ func (r *Replicator) transferAsLeader(ctx context.Context, to uint64) error {
 		if leader := r.leader.Load(); leader != 0 && leader != to && leader != r.identity.ID {
 			return fmt.Errorf("node %x became leader instead of node %x", leader, to)
 		}
+		if err := r.onLoop(ctx, func() error { r.renewTransfer(to); return nil }); err != nil {
+			return fmt.Errorf("transfer to node %x: %w", to, err)
+		}
 	}
 	return nil
+}
+
+// renewTransfer starts a transfer again that raft has given up after an election timeout, for instance because the
+// message to a member that came just now was lost. Loop only.
+func (r *Replicator) renewTransfer(to uint64) {
+	if r.leading && r.node.BasicStatus().LeadTransferee == etcdraft.None {
+		r.startTransfer(to)
+	}
 }
 
 // startTransfer gives up the lease for the rest of the term: the successor may be elected at any time from now, also
