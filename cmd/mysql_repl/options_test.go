@@ -6,6 +6,8 @@ import (
 	"flag"
 	"os"
 	"testing"
+
+	"github.com/nexus-replication/nexus/cmd/internal/node"
 )
 
 var update = flag.Bool("update", false, "write the sample file")
@@ -21,17 +23,17 @@ func args(extra ...string) []string {
 // The predecessor's command line is understood, and nodes on one machine get ports of their own.
 func TestOptions(t *testing.T) {
 	o := newOptions()
-	if err := o.settings().Parse(args("-grpcPort=9131", "-mysqlConnUrl", "root:pa:ss@tcp(127.0.0.1:33061)/nexus?autocommit=false"), noEnv); err != nil {
+	if err := o.Settings().Parse(args("-grpcPort=9131", "-mysqlConnUrl", "root:pa:ss@tcp(127.0.0.1:33061)/nexus?autocommit=false"), noEnv); err != nil {
 		t.Fatal(err)
 	}
-	if err := o.complete(); err != nil {
+	if err := o.Complete(); err != nil {
 		t.Fatal(err)
 	}
 	if o.backend.User != "root" || o.backend.Passwd != "pa:ss" || o.backend.Addr != "127.0.0.1:33061" || o.backend.DBName != "nexus" {
 		t.Errorf("got %+v", o.backend)
 	}
-	if o.proxyPort != 7101 || o.metricsPort != 9231 || advertised(o) != "127.0.0.1:7101" {
-		t.Errorf("ports %d and %d, advertised %s", o.proxyPort, o.metricsPort, advertised(o))
+	if o.ProxyPort != 7101 || o.MetricsPort != 9231 || o.advertised() != "127.0.0.1:7101" {
+		t.Errorf("ports %d and %d, advertised %s", o.ProxyPort, o.MetricsPort, o.advertised())
 	}
 }
 
@@ -48,7 +50,7 @@ func TestOptionsErrors(t *testing.T) {
 	} {
 		var stdout, stderr bytes.Buffer
 		code := realMain(context.Background(), tc.args, noEnv, &stdout, &stderr)
-		if code != exitUsage || stderr.String() != tc.want+"\n" {
+		if code != node.ExitUsage || stderr.String() != tc.want+"\n" {
 			t.Errorf("%q: exit %d\n got %s\nwant %s", tc.args, code, stderr.String(), tc.want)
 		}
 	}
@@ -58,7 +60,7 @@ func TestOptionsErrors(t *testing.T) {
 func TestSampleFile(t *testing.T) {
 	const path = "../../deploy/mysql_repl.sample.yaml"
 	var want bytes.Buffer
-	if err := newOptions().settings().WriteSample(&want); err != nil {
+	if err := newOptions().Settings().WriteSample(&want); err != nil {
 		t.Fatal(err)
 	}
 	if *update {

@@ -4,14 +4,12 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"syscall"
 
-	"github.com/nexus-replication/nexus/cmd/internal/settings"
+	"github.com/nexus-replication/nexus/cmd/internal/node"
 )
 
 // Set by the linker.
@@ -19,13 +17,6 @@ var (
 	version = "dev"
 	commit  = "unknown"
 	date    = "unknown"
-)
-
-// Exit codes.
-const (
-	exitOK = iota
-	exitFailure
-	exitUsage
 )
 
 func main() {
@@ -37,28 +28,5 @@ func main() {
 
 func realMain(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
 	opts := newOptions()
-	set := opts.settings()
-	err := set.Parse(args, getenv)
-	switch {
-	case errors.Is(err, settings.ErrHelp):
-		if set.WriteHelp(stdout) != nil {
-			return exitFailure
-		}
-		return exitOK
-	case errors.Is(err, settings.ErrVersion):
-		fmt.Fprintf(stdout, "redis_repl %s (commit %s, %s)\n", version, commit, date)
-		return exitOK
-	case err == nil:
-		err = opts.complete()
-	}
-	if err != nil {
-		fmt.Fprintln(stderr, err)
-		return exitUsage
-	}
-	log := opts.logger(stderr)
-	if err := run(ctx, opts, log); err != nil {
-		fmt.Fprintf(stderr, "redis_repl: %v\n", err)
-		return exitFailure
-	}
-	return exitOK
+	return node.Main(ctx, opts.Options, opts, args, getenv, stdout, stderr)
 }

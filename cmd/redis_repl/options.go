@@ -1,41 +1,22 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io"
-	"log/slog"
 	"net"
 	"net/url"
-	"path/filepath"
 	"strconv"
-	"strings"
-	"time"
 
+	"github.com/nexus-replication/nexus/cmd/internal/node"
 	"github.com/nexus-replication/nexus/cmd/internal/security"
 	"github.com/nexus-replication/nexus/cmd/internal/settings"
-	"github.com/nexus-replication/nexus/raft"
 )
 
 // databases is how many clients see, less the reserved one; a redis-server has so many unless it was configured otherwise.
 const databases = 16
 
-// options are the settings of the program.
+// options are the settings of the program. They implement node.Definition.
 type options struct {
-	clusterURLs   []string
-	nodeURL       string
-	clusterName   string
-	dataDir       string
-	timeout       time.Duration
-	snapshotCount uint64
-	leaseReads    bool
-	verifyEvery   time.Duration
-	autoRepair    bool
-
-	bind        string
-	proxyPort   int
-	grpcPort    int
-	metricsPort int
+	*node.Options
 
 	proxyPassword string
 	security      security.Options
@@ -45,135 +26,57 @@ type options struct {
 	redisUsername string
 	redisPassword string
 	metadataDB    int
-
-	logLevel  slog.Level
-	logFormat string
-
-	restore         string
-	forceNewCluster bool
 }
 
 func newOptions() *options {
 	return &options{
-		clusterName:   "nexus",
-		timeout:       5 * time.Second,
-		snapshotCount: 100_000,
-		verifyEvery:   24 * time.Hour,
-		bind:          "127.0.0.1",
-		proxyPort:     settings.AutoPort,
-		grpcPort:      9121,
-		metricsPort:   settings.AutoPort,
-		redisHost:     "127.0.0.1",
-		redisPort:     6379,
-		metadataDB:    13,
-		logFormat:     "text",
+		Options: node.NewOptions(node.Program{
+			Name: "redis_repl", Data: "Redis", Server: "redis-server", Clients: "Redis",
+			NodePort: 9021, ProxyBelow: 2020,
+			Version: version, Commit: commit, Date: date,
+		}),
+		redisHost:  "127.0.0.1",
+		redisPort:  6379,
+		metadataDB: 13,
 	}
 }
 
-func (o *options) settings() *settings.Set {
-	nodeURL := func(s string) error { _, err := raft.ParseNodeURL(s); return err }
-	s := settings.New("redis_repl", "redis_repl is one node of a replicated Redis, in front of one redis-server.")
-	s.Group("The cluster",
-		settings.Setting{Name: "nexus-cluster-url", Value: settings.List(&o.clusterURLs, "URLS", nodeURL),
-			Usage: "Node URLs of the first members, separated by commas, the same on all of them. A node whose own URL is not among them joins: see repl addNode. Required."},
-		settings.Setting{Name: "nexus-node-url", Value: settings.Text(&o.nodeURL, "URL", nodeURL),
-			Usage: "URL at which the other nodes reach this one, such as http://10.0.0.1:9021. Required."},
-		settings.Setting{Name: "nexus-cluster-name", Value: settings.Text(&o.clusterName, "NAME", notEmpty),
-			Usage: "Name that all nodes of the cluster share, so that nodes of two clusters cannot mix."},
-		settings.Setting{Name: "nexus-data-dir", Value: settings.String(&o.dataDir), Default: "./nexus-data/ and the port of the node URL",
-			Usage: "Directory of this node's own for its identity and log."},
-		settings.Setting{Name: "nexus-repl-timeout", Value: settings.Duration(&o.timeout, 10*time.Millisecond, 10*time.Minute),
-			Usage: "Time after which a request that got no answer from the cluster is given up."},
-		settings.Setting{Name: "nexus-snapshot-count", Value: settings.Count(&o.snapshotCount, 1),
-			Usage: "Number of applied log entries after which a snapshot of the redis-server is taken and the log before it dropped."},
-		settings.Setting{Name: "nexus-verify-interval", Value: settings.Duration(&o.verifyEvery, 0, 365*24*time.Hour),
-			Usage: "How often the leader compares the data of all nodes; 0s for never. A node that differs from the majority stops serving."},
-		settings.Setting{Name: "nexus-auto-repair", Value: settings.Bool(&o.autoRepair),
-			Usage: "If this node is found to differ, fill its redis-server from a snapshot of another, as repl repair does."},
-		settings.Setting{Name: "nexusLeaseBasedReads", Alias: "nexus-lease-based-reads", Value: settings.Bool(&o.leaseReads),
-			Usage: "Answer reads on the leader while a lease from a quorum holds, instead of asking a quorum for each."},
-	)
-	s.Group("What is listened on",
-		settings.Setting{Name: "bind", Value: settings.Text(&o.bind, "HOST", notEmpty),
-			Usage: "Address or host name on which all ports are opened; 0.0.0.0 for all addresses of the machine."},
-		settings.Setting{Name: "proxyPort", Value: settings.OptionalPort(&o.proxyPort), Default: "auto, which is 2020 below the port of the node URL: 7001 for 9021",
-			Usage: "Port for Redis clients; 0 for none."},
-		settings.Setting{Name: "proxyPassword", Value: settings.String(&o.proxyPassword), Secret: true,
+// Settings implements node.Definition.
+func (o *options) Settings() *settings.Set {
+	clients := []settings.Setting{
+		{Name: "proxyPassword", Value: settings.String(&o.proxyPassword), Secret: true,
 			Usage: "Password that Redis clients must give with AUTH; none by default."},
-		settings.Setting{Name: "grpcPort", Value: settings.Port(&o.grpcPort),
-			Usage: "Port for the repl command and other clients of the gRPC service."},
-		settings.Setting{Name: "metricsPort", Value: settings.OptionalPort(&o.metricsPort), Default: "auto, which is 200 above the port of the node URL: 9221 for 9021",
-			Usage: "Port for /metrics, /livez and /readyz over HTTP; 0 for none."},
-	)
-	o.security.Declare(s)
-	s.Group("The redis-server behind this node, which nobody else may write to",
-		settings.Setting{Name: "redisHost", Value: settings.Text(&o.redisHost, "HOST", notEmpty), Usage: "Its host."},
-		settings.Setting{Name: "redisPort", Value: settings.Port(&o.redisPort), Usage: "Its port."},
-		settings.Setting{Name: "redisUsername", Value: settings.String(&o.redisUsername),
-			Usage: "User for its AUTH; the default user if empty."},
-		settings.Setting{Name: "redisPassword", Value: settings.String(&o.redisPassword), Secret: true,
-			Usage: "Password for its AUTH."},
-		settings.Setting{Name: "metadataDB", Value: settings.Int(&o.metadataDB, 1, databases-1),
-			Usage: "Database in which the position in the log is kept; clients cannot use it."},
-	)
-	s.Group("For once, not for every start",
-		settings.Setting{Name: "restore", Value: settings.String(&o.restore),
-			Usage: "File that repl backup wrote. Begins a new cluster of this node alone with it, in a new data directory and an empty redis-server, and runs; others join it with repl addNode. Leave it out from then on."},
-		settings.Setting{Name: "nexus-force-new-cluster", Value: settings.Bool(&o.forceNewCluster),
-			Usage: "When a majority of the nodes is lost for good: make this node, which must be stopped, the only member of its cluster, and exit. No other node may ever start again with its old data."},
-	)
-	s.Group("Messages",
-		settings.Setting{Name: "log-level", Value: settings.Level(&o.logLevel), Usage: "Least level that is written to standard error."},
-		settings.Setting{Name: "log-format", Value: settings.Choice(&o.logFormat, "text", "json"), Usage: "Form of the messages."},
-	)
-	return s
+	}
+	return o.Declare(clients, func(s *settings.Set) {
+		o.security.Declare(s)
+		s.Group("The redis-server behind this node, which nobody else may write to",
+			settings.Setting{Name: "redisHost", Value: settings.Text(&o.redisHost, "HOST", node.NotEmpty), Usage: "Its host."},
+			settings.Setting{Name: "redisPort", Value: settings.Port(&o.redisPort), Usage: "Its port."},
+			settings.Setting{Name: "redisUsername", Value: settings.String(&o.redisUsername),
+				Usage: "User for its AUTH; the default user if empty."},
+			settings.Setting{Name: "redisPassword", Value: settings.String(&o.redisPassword), Secret: true,
+				Usage: "Password for its AUTH."},
+			settings.Setting{Name: "metadataDB", Value: settings.Int(&o.metadataDB, 1, databases-1),
+				Usage: "Database in which the position in the log is kept; clients cannot use it."},
+		)
+	})
 }
 
-// complete checks what concerns more than one setting, and fills in what follows from others.
-func (o *options) complete() error {
-	if len(o.clusterURLs) == 0 {
-		return usageError("nexus-cluster-url", "is missing", `want the node URLs of the first members, such as "http://10.0.0.1:9021,http://10.0.0.2:9021,http://10.0.0.3:9021"`)
-	}
-	if o.nodeURL == "" {
-		return usageError("nexus-node-url", "is missing", "want the URL at which the other nodes reach this one, such as http://10.0.0.1:9021")
-	}
-	o.nodeURL = strings.TrimSuffix(o.nodeURL, "/")
-	seen := make(map[string]bool)
-	for i, u := range o.clusterURLs {
-		u = strings.TrimSuffix(u, "/")
-		if seen[u] {
-			return usageError("nexus-cluster-url", fmt.Sprintf("names %q twice", u), "want each member once")
-		}
-		seen[u] = true
-		o.clusterURLs[i] = u
+// Complete implements node.Definition.
+func (o *options) Complete() error {
+	at, err := o.Options.Complete()
+	if err != nil {
+		return err
 	}
 	if o.redisUsername != "" && o.redisPassword == "" {
-		return usageError("redisUsername", fmt.Sprintf("is %q without a -redisPassword", o.redisUsername), "want both or neither")
+		return o.UsageError("redisUsername", fmt.Sprintf("is %q without a -redisPassword", o.redisUsername), "want both or neither")
 	}
-	node, err := url.Parse(o.nodeURL)
-	if err != nil {
-		return usageError("nexus-node-url", err.Error(), "want http://host:port, or https://host:port")
-	}
-	if err := o.checkReachable(node); err != nil {
-		return err
-	}
-	if o.dataDir == "" {
-		o.dataDir = filepath.Join("nexus-data", node.Port())
-	}
-	if o.restore != "" && o.forceNewCluster {
-		return usageError("restore", "does not go with -nexus-force-new-cluster", "want one of them")
-	}
-	o.proxyPort = autoPort(o.proxyPort, node.Port(), -2020, 7001)
-	o.metricsPort = autoPort(o.metricsPort, node.Port(), 200, 9221)
-	if err := o.checkPorts(node); err != nil {
-		return err
-	}
-	return o.checkSecurity(node)
+	return o.checkSecurity(at)
 }
 
 // checkSecurity refuses what would let in anybody by mistake.
-func (o *options) checkSecurity(node *url.URL) error {
-	err := o.security.Check(security.Listening{Bind: o.bind, Proxy: o.proxyPort != 0, ClientsKnown: o.proxyPassword != ""})
+func (o *options) checkSecurity(at *url.URL) error {
+	err := o.security.Check(security.Listening{Bind: o.Bind, Proxy: o.ProxyPort != 0, ClientsKnown: o.proxyPassword != ""})
 	if err != nil {
 		return fmt.Errorf("redis_repl: %w", err)
 	}
@@ -181,66 +84,12 @@ func (o *options) checkSecurity(node *url.URL) error {
 	if o.security.PeerFiles() != nil {
 		scheme = "https"
 	}
-	if node.Scheme != scheme {
-		return usageError("nexus-node-url", fmt.Sprintf("%q", o.nodeURL),
-			fmt.Sprintf("want %s://%s: URLs are https with -nexus-peer-cert, http without", scheme, node.Host))
+	if at.Scheme != scheme {
+		return o.UsageError("nexus-node-url", fmt.Sprintf("%q", o.NodeURL),
+			fmt.Sprintf("want %s://%s: URLs are https with -nexus-peer-cert, http without", scheme, at.Host))
 	}
 	return nil
 }
 
-// autoPort lets several nodes share a machine though only their node URLs differ: the predecessor's nodes had no other
-// ports, and its commands are to work here.
-func autoPort(port int, nodePort string, offset, fallback int) int {
-	if port != settings.AutoPort {
-		return port
-	}
-	n, err := strconv.Atoi(nodePort)
-	if err != nil || n+offset < 1024 || n+offset > 65535 {
-		return fallback
-	}
-	return n + offset
-}
-
-// checkReachable refuses a node that would listen where the others, going by its node URL, cannot reach it.
-func (o *options) checkReachable(node *url.URL) error {
-	at := net.ParseIP(node.Hostname())
-	if at != nil && !at.IsLoopback() && security.IsLoopback(o.bind) {
-		return usageError("bind", fmt.Sprintf("%q cannot be reached at the -nexus-node-url %s", o.bind, o.nodeURL),
-			fmt.Sprintf("want %s, or 0.0.0.0 for all addresses", node.Hostname()))
-	}
-	return nil
-}
-
-func (o *options) checkPorts(node *url.URL) error {
-	used := map[string]string{node.Port(): "nexus-node-url"}
-	for _, l := range o.listeners() {
-		port := strconv.Itoa(l.port)
-		if other := used[port]; other != "" && l.port != 0 {
-			return usageError(l.flag, fmt.Sprintf("%q is also the port of -%s", port, other), "want a port of its own")
-		}
-		used[port] = l.flag
-	}
-	return nil
-}
-
-func usageError(flag, problem, want string) error {
-	if strings.HasPrefix(problem, `"`) {
-		return fmt.Errorf("redis_repl: flag -%s: %s, %s", flag, problem, want)
-	}
-	return fmt.Errorf("redis_repl: flag -%s %s, %s", flag, problem, want)
-}
-
-func notEmpty(s string) error {
-	if strings.TrimSpace(s) == "" {
-		return errors.New(`"" is empty, want a name`)
-	}
-	return nil
-}
-
-func (o *options) logger(w io.Writer) *slog.Logger {
-	opts := &slog.HandlerOptions{Level: o.logLevel}
-	if o.logFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, opts))
-	}
-	return slog.New(slog.NewTextHandler(w, opts))
-}
+// redisAddr is where the redis-server is.
+func (o *options) redisAddr() string { return net.JoinHostPort(o.redisHost, strconv.Itoa(o.redisPort)) }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/nexus-replication/nexus/cmd/internal/node"
 )
 
 var update = flag.Bool("update", false, "rewrite the sample file")
@@ -35,13 +37,13 @@ func TestOptionsSeed(t *testing.T) {
 				args[i] = dash + strings.TrimPrefix(args[i], "-")
 			}
 		}
-		if err := o.settings().Parse(args, noEnv); err != nil {
+		if err := o.Settings().Parse(args, noEnv); err != nil {
 			t.Fatal(err)
 		}
-		if err := o.complete(); err != nil {
+		if err := o.Complete(); err != nil {
 			t.Fatal(err)
 		}
-		if len(o.clusterURLs) != 3 || o.grpcPort != 9121 || o.proxyPort != 7001 || o.metricsPort != 9221 || o.dataDir != "nexus-data/9021" || o.timeout != 5*time.Second || o.leaseReads {
+		if len(o.ClusterURLs) != 3 || o.GRPCPort != 9121 || o.ProxyPort != 7001 || o.MetricsPort != 9221 || o.DataDir != "nexus-data/9021" || o.Timeout != 5*time.Second || o.LeaseReads {
 			t.Errorf("got %+v", o)
 		}
 	}
@@ -74,7 +76,7 @@ func TestOptionsErrors(t *testing.T) {
 	} {
 		var stdout, stderr bytes.Buffer
 		code := realMain(context.Background(), tc.args, func(name string) string { return tc.env[name] }, &stdout, &stderr)
-		if code != exitUsage || stderr.String() != tc.want+"\n" {
+		if code != node.ExitUsage || stderr.String() != tc.want+"\n" {
 			t.Errorf("%q %v: exit %d\n got %s\nwant %s", tc.args, tc.env, code, stderr.String(), tc.want)
 		}
 	}
@@ -92,11 +94,11 @@ func TestAutoPorts(t *testing.T) {
 		{"http://127.0.0.1:65500", "auto", 63480, 9221},
 	} {
 		o := newOptions()
-		if err := o.settings().Parse(seedArgs("-nexus-node-url", tc.node, "-proxyPort", tc.port, "-metricsPort", tc.port), noEnv); err != nil {
+		if err := o.Settings().Parse(seedArgs("-nexus-node-url", tc.node, "-proxyPort", tc.port, "-metricsPort", tc.port), noEnv); err != nil {
 			t.Fatal(err)
 		}
-		if err := o.complete(); err != nil || o.proxyPort != tc.proxy || o.metricsPort != tc.metrics {
-			t.Errorf("%s: %d and %d, %v", tc.node, o.proxyPort, o.metricsPort, err)
+		if err := o.Complete(); err != nil || o.ProxyPort != tc.proxy || o.MetricsPort != tc.metrics {
+			t.Errorf("%s: %d and %d, %v", tc.node, o.ProxyPort, o.MetricsPort, err)
 		}
 	}
 }
@@ -104,10 +106,10 @@ func TestAutoPorts(t *testing.T) {
 func TestOptionsNamesAndAliases(t *testing.T) {
 	o := newOptions()
 	env := map[string]string{"NEXUS_LEASE_BASED_READS": "true", "NEXUS_REDIS_PASSWORD": "secret", "NEXUS_METADATA_DB": "5", "NEXUS_REPL_TIMEOUT": "1s"}
-	if err := o.settings().Parse(seedArgs("--nexus-lease-based-reads=false"), func(n string) string { return env[n] }); err != nil {
+	if err := o.Settings().Parse(seedArgs("--nexus-lease-based-reads=false"), func(n string) string { return env[n] }); err != nil {
 		t.Fatal(err)
 	}
-	if o.leaseReads || o.redisPassword != "secret" || o.metadataDB != 5 || o.timeout != time.Second {
+	if o.LeaseReads || o.redisPassword != "secret" || o.metadataDB != 5 || o.Timeout != time.Second {
 		t.Errorf("got %+v", o)
 	}
 }
@@ -116,7 +118,7 @@ func TestOptionsNamesAndAliases(t *testing.T) {
 func TestSampleFile(t *testing.T) {
 	const path = "../../deploy/redis_repl.sample.yaml"
 	var want bytes.Buffer
-	if err := newOptions().settings().WriteSample(&want); err != nil {
+	if err := newOptions().Settings().WriteSample(&want); err != nil {
 		t.Fatal(err)
 	}
 	if *update {
@@ -148,11 +150,11 @@ func TestSampleFile(t *testing.T) {
 	}
 	for _, file := range []string{path, full} {
 		o := newOptions()
-		if err := o.settings().Parse([]string{"-config", file}, noEnv); err != nil {
+		if err := o.Settings().Parse([]string{"-config", file}, noEnv); err != nil {
 			t.Errorf("%s: %v", file, err)
 		}
-		if file == full && len(o.clusterURLs) != 2 {
-			t.Errorf("%s: got %q", file, o.clusterURLs)
+		if file == full && len(o.ClusterURLs) != 2 {
+			t.Errorf("%s: got %q", file, o.ClusterURLs)
 		}
 	}
 }
@@ -160,7 +162,7 @@ func TestSampleFile(t *testing.T) {
 func TestHelpAndVersion(t *testing.T) {
 	for _, arg := range []string{"-h", "--help", "-version"} {
 		var stdout, stderr bytes.Buffer
-		if code := realMain(context.Background(), []string{arg}, noEnv, &stdout, &stderr); code != exitOK || stderr.Len() != 0 || stdout.Len() == 0 {
+		if code := realMain(context.Background(), []string{arg}, noEnv, &stdout, &stderr); code != node.ExitOK || stderr.Len() != 0 || stdout.Len() == 0 {
 			t.Errorf("%s: exit %d, %q, %q", arg, code, stdout.String(), stderr.String())
 		}
 		if arg == "-version" {
@@ -191,7 +193,7 @@ func TestPortInUse(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	code := realMain(context.Background(), args, noEnv, &stdout, &stderr)
 	want := "redis_repl: flag -proxyPort: " + lis.Addr().String() + " is in use by another process: stop that one, or choose another port\n"
-	if code != exitFailure || stderr.String() != want {
+	if code != node.ExitFailure || stderr.String() != want {
 		t.Errorf("exit %d\n got %s\nwant %s", code, stderr.String(), want)
 	}
 	again, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(grpcPort)))

@@ -1,4 +1,4 @@
-package main
+package node
 
 import (
 	"fmt"
@@ -9,31 +9,31 @@ import (
 )
 
 // restoreBackup makes the data directory of a new cluster from the file of -restore, if that was given.
-func restoreBackup(opts *options, log *slog.Logger) error {
-	if opts.restore == "" {
+func restoreBackup(opts *Options, d Definition, log *slog.Logger) error {
+	if opts.Restore == "" {
 		return nil
 	}
-	cfg, err := offlineConfig(opts, log)
+	cfg, err := d.Offline(log)
 	if err != nil {
 		return err
 	}
-	file, err := os.Open(opts.restore)
+	file, err := os.Open(opts.Restore)
 	if err != nil {
 		return fmt.Errorf("flag -restore: %w", err)
 	}
 	defer file.Close()
 	info, err := raft.RestoreBackup(cfg, file)
 	if err != nil {
-		return fmt.Errorf("restore %s: %w", opts.restore, err)
+		return fmt.Errorf("restore %s: %w", opts.Restore, err)
 	}
-	log.Info("backup restored into a new cluster; start without -restore from now on", "file", opts.restore, "data", opts.dataDir,
+	log.Info("backup restored into a new cluster; start without -restore from now on", "file", opts.Restore, "data", opts.DataDir,
 		"created", info.Created, "index", info.Index, "bytes", info.Size)
 	return nil
 }
 
 // forceNewCluster makes a survivor the only member, and says what that means.
-func forceNewCluster(opts *options, log *slog.Logger) error {
-	cfg, err := offlineConfig(opts, log)
+func forceNewCluster(opts *Options, d Definition, log *slog.Logger) error {
+	cfg, err := d.Offline(log)
 	if err != nil {
 		return err
 	}
@@ -48,18 +48,9 @@ func forceNewCluster(opts *options, log *slog.Logger) error {
 			"entries", forced.Index-forced.Committed)
 	}
 	for _, m := range forced.Removed {
-		log.Warn("NEVER START THIS NODE AGAIN with its old data: it was removed. Empty its data directory and its redis-server, start it, and add it with repl addNode",
+		log.Warn("NEVER START THIS NODE AGAIN with its old data: it was removed. Empty its data directory and its "+opts.program.Server+", start it, and add it with repl addNode",
 			"id", fmt.Sprintf("%016x", m.ID), "url", m.URL)
 	}
 	log.Warn("writes that were acknowledged by the lost nodes, but had not reached this one, are lost. Start this node without -nexus-force-new-cluster")
 	return nil
-}
-
-// offlineConfig is the configuration for work on a data directory while the node does not run.
-func offlineConfig(opts *options, log *slog.Logger) (raft.Config, error) {
-	backend, err := newBackend(opts, log)
-	if err != nil {
-		return raft.Config{}, err
-	}
-	return raftConfig(opts, backend, log), nil
 }

@@ -1,4 +1,4 @@
-package main
+package node
 
 import (
 	"errors"
@@ -15,11 +15,11 @@ type listener struct {
 	net.Listener
 }
 
-func (o *options) listeners() []listener {
+func (o *Options) listeners() []listener {
 	return []listener{
-		{flag: "grpcPort", port: o.grpcPort},
-		{flag: "proxyPort", port: o.proxyPort},
-		{flag: "metricsPort", port: o.metricsPort},
+		{flag: "grpcPort", port: o.GRPCPort},
+		{flag: "proxyPort", port: o.ProxyPort},
+		{flag: "metricsPort", port: o.MetricsPort},
 	}
 }
 
@@ -29,14 +29,14 @@ type ports struct {
 }
 
 // listen opens all ports or none, before this node says a word to the others.
-func listen(o *options) (*ports, error) {
+func listen(o *Options) (*ports, error) {
 	var open []net.Listener
 	byFlag := make(map[string]net.Listener)
 	for _, l := range o.listeners() {
 		if l.port == 0 {
 			continue
 		}
-		addr := net.JoinHostPort(o.bind, strconv.Itoa(l.port))
+		addr := net.JoinHostPort(o.Bind, strconv.Itoa(l.port))
 		ln, err := net.Listen("tcp", addr)
 		if err != nil {
 			for _, ln := range open {

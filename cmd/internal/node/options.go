@@ -1,0 +1,241 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/url"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nexus-replication/nexus/cmd/internal/security"
+	"github.com/nexus-replication/nexus/cmd/internal/settings"
+	"github.com/nexus-replication/nexus/raft"
+)
+
+// metricsAbove is where the port for metrics is, from that of the node URL.
+const metricsAbove = 200
+
+// Options are the settings that every node has.
+type Options struct {
+	program Program
+
+	ClusterURLs   []string
+	NodeURL       string
+	ClusterName   string
+	DataDir       string
+	Timeout       time.Duration
+	SnapshotCount uint64
+	LeaseReads    bool
+	VerifyEvery   time.Duration
+	AutoRepair    bool
+
+	Bind        string
+	ProxyPort   int // 0: none
+	GRPCPort    int
+	MetricsPort int // 0: none
+
+	LogLevel  slog.Level
+	LogFormat string
+
+	Restore         string
+	ForceNewCluster bool
+}
+
+// NewOptions returns the defaults for a program.
+func NewOptions(p Program) *Options {
+	return &Options{
+		program:       p,
+		ClusterName:   "nexus",
+		Timeout:       5 * time.Second,
+		SnapshotCount: 100_000,
+		VerifyEvery:   24 * time.Hour,
+		Bind:          "127.0.0.1",
+		ProxyPort:     settings.AutoPort,
+		GRPCPort:      p.NodePort + 100,
+		MetricsPort:   settings.AutoPort,
+		LogFormat:     "text",
+	}
+}
+
+// Declare declares the settings, with those of the program where they belong: those of clients behind their port, and
+// what own adds behind all ports.
+func (o *Options) Declare(clients []settings.Setting, own func(*settings.Set)) *settings.Set {
+	p := &o.program
+	s := settings.New(p.Name, fmt.Sprintf("%s is one node of a replicated %s, in front of one %s.", p.Name, p.Data, p.Server))
+	s.Group("The cluster", o.cluster()...)
+	ports := []settings.Setting{
+		{Name: "bind", Value: settings.Text(&o.Bind, "HOST", NotEmpty),
+			Usage: "Address or host name on which all ports are opened; 0.0.0.0 for all addresses of the machine."},
+		{Name: "proxyPort", Value: settings.OptionalPort(&o.ProxyPort),
+			Default: fmt.Sprintf("auto, which is %d below the port of the node URL: %d for %d", p.ProxyBelow, p.NodePort-p.ProxyBelow, p.NodePort),
+			Usage:   fmt.Sprintf("Port for %s clients; 0 for none.", p.Clients)},
+	}
+	ports = append(ports, clients...)
+	ports = append(ports,
+		settings.Setting{Name: "grpcPort", Value: settings.Port(&o.GRPCPort),
+			Usage: "Port for the repl command and other clients of the gRPC service."},
+		settings.Setting{Name: "metricsPort", Value: settings.OptionalPort(&o.MetricsPort),
+			Default: fmt.Sprintf("auto, which is %d above the port of the node URL: %d for %d", metricsAbove, p.NodePort+metricsAbove, p.NodePort),
+			Usage:   "Port for /metrics, /livez and /readyz over HTTP; 0 for none."},
+	)
+	s.Group("What is listened on", ports...)
+	own(s)
+	s.Group("For once, not for every start",
+		settings.Setting{Name: "restore", Value: settings.String(&o.Restore),
+			Usage: fmt.Sprintf("File that repl backup wrote. Begins a new cluster of this node alone with it, in a new data directory and an empty %s, and runs; others join it with repl addNode. Leave it out from then on.", p.Server)},
+		settings.Setting{Name: "nexus-force-new-cluster", Value: settings.Bool(&o.ForceNewCluster),
+			Usage: "When a majority of the nodes is lost for good: make this node, which must be stopped, the only member of its cluster, and exit. No other node may ever start again with its old data."},
+	)
+	s.Group("Messages",
+		settings.Setting{Name: "log-level", Value: settings.Level(&o.LogLevel), Usage: "Least level that is written to standard error."},
+		settings.Setting{Name: "log-format", Value: settings.Choice(&o.LogFormat, "text", "json"), Usage: "Form of the messages."},
+	)
+	return s
+}
+
+func (o *Options) cluster() []settings.Setting {
+	nodeURL := func(s string) error { _, err := raft.ParseNodeURL(s); return err }
+	return []settings.Setting{
+		{Name: "nexus-cluster-url", Value: settings.List(&o.ClusterURLs, "URLS", nodeURL),
+			Usage: "Node URLs of the first members, separated by commas, the same on all of them. A node whose own URL is not among them joins: see repl addNode. Required."},
+		{Name: "nexus-node-url", Value: settings.Text(&o.NodeURL, "URL", nodeURL),
+			Usage: "URL at which the other nodes reach this one, such as http://10.0.0.1:9021. Required."},
+		{Name: "nexus-cluster-name", Value: settings.Text(&o.ClusterName, "NAME", NotEmpty),
+			Usage: "Name that all nodes of the cluster share, so that nodes of two clusters cannot mix."},
+		{Name: "nexus-data-dir", Value: settings.String(&o.DataDir), Default: "./nexus-data/ and the port of the node URL",
+			Usage: "Directory of this node's own for its identity and log."},
+		{Name: "nexus-repl-timeout", Value: settings.Duration(&o.Timeout, 10*time.Millisecond, 10*time.Minute),
+			Usage: "Time after which a request that got no answer from the cluster is given up."},
+		{Name: "nexus-snapshot-count", Value: settings.Count(&o.SnapshotCount, 1),
+			Usage: fmt.Sprintf("Number of applied log entries after which a snapshot of the %s is taken and the log before it dropped.", o.program.Server)},
+		{Name: "nexus-verify-interval", Value: settings.Duration(&o.VerifyEvery, 0, 365*24*time.Hour),
+			Usage: "How often the leader compares the data of all nodes; 0s for never. A node that differs from the majority stops serving."},
+		{Name: "nexus-auto-repair", Value: settings.Bool(&o.AutoRepair),
+			Usage: fmt.Sprintf("If this node is found to differ, fill its %s from a snapshot of another, as repl repair does.", o.program.Server)},
+		{Name: "nexusLeaseBasedReads", Alias: "nexus-lease-based-reads", Value: settings.Bool(&o.LeaseReads),
+			Usage: "Answer reads on the leader while a lease from a quorum holds, instead of asking a quorum for each."},
+	}
+}
+
+// Complete checks what concerns more than one setting, and fills in what follows from others. It returns the node URL.
+func (o *Options) Complete() (*url.URL, error) {
+	if err := o.completeURLs(); err != nil {
+		return nil, err
+	}
+	node, err := url.Parse(o.NodeURL)
+	if err != nil {
+		return nil, o.UsageError("nexus-node-url", err.Error(), "want http://host:port, or https://host:port")
+	}
+	if err := o.checkReachable(node); err != nil {
+		return nil, err
+	}
+	if o.DataDir == "" {
+		o.DataDir = filepath.Join("nexus-data", node.Port())
+	}
+	if o.Restore != "" && o.ForceNewCluster {
+		return nil, o.UsageError("restore", "does not go with -nexus-force-new-cluster", "want one of them")
+	}
+	o.ProxyPort = o.autoPort(o.ProxyPort, node.Port(), -o.program.ProxyBelow)
+	o.MetricsPort = o.autoPort(o.MetricsPort, node.Port(), metricsAbove)
+	return node, o.checkPorts(node)
+}
+
+func (o *Options) completeURLs() error {
+	if len(o.ClusterURLs) == 0 {
+		return o.UsageError("nexus-cluster-url", "is missing", `want the node URLs of the first members, such as "http://10.0.0.1:9021,http://10.0.0.2:9021,http://10.0.0.3:9021"`)
+	}
+	if o.NodeURL == "" {
+		return o.UsageError("nexus-node-url", "is missing", "want the URL at which the other nodes reach this one, such as http://10.0.0.1:9021")
+	}
+	o.NodeURL = strings.TrimSuffix(o.NodeURL, "/")
+	seen := make(map[string]bool)
+	for i, u := range o.ClusterURLs {
+		u = strings.TrimSuffix(u, "/")
+		if seen[u] {
+			return o.UsageError("nexus-cluster-url", fmt.Sprintf("names %q twice", u), "want each member once")
+		}
+		seen[u] = true
+		o.ClusterURLs[i] = u
+	}
+	return nil
+}
+
+// autoPort lets several nodes share a machine though only their node URLs differ: the predecessor's nodes had no other
+// ports, and its commands are to work here.
+func (o *Options) autoPort(port int, nodePort string, offset int) int {
+	if port != settings.AutoPort {
+		return port
+	}
+	n, err := strconv.Atoi(nodePort)
+	if err != nil || n+offset < 1024 || n+offset > 65535 {
+		return o.program.NodePort + offset
+	}
+	return n + offset
+}
+
+// checkReachable refuses a node that would listen where the others, going by its node URL, cannot reach it.
+func (o *Options) checkReachable(node *url.URL) error {
+	at := net.ParseIP(node.Hostname())
+	if at != nil && !at.IsLoopback() && security.IsLoopback(o.Bind) {
+		return o.UsageError("bind", fmt.Sprintf("%q cannot be reached at the -nexus-node-url %s", o.Bind, o.NodeURL),
+			fmt.Sprintf("want %s, or 0.0.0.0 for all addresses", node.Hostname()))
+	}
+	return nil
+}
+
+func (o *Options) checkPorts(node *url.URL) error {
+	used := map[string]string{node.Port(): "nexus-node-url"}
+	for _, l := range o.listeners() {
+		port := strconv.Itoa(l.port)
+		if other := used[port]; other != "" && l.port != 0 {
+			return o.UsageError(l.flag, fmt.Sprintf("%q is also the port of -%s", port, other), "want a port of its own")
+		}
+		used[port] = l.flag
+	}
+	return nil
+}
+
+// UsageError names the program, the flag, what is wrong with it and what to give instead. A problem that begins with a
+// quote is about the value.
+func (o *Options) UsageError(flag, problem, want string) error {
+	if strings.HasPrefix(problem, `"`) {
+		return fmt.Errorf("%s: flag -%s: %s, %s", o.program.Name, flag, problem, want)
+	}
+	return fmt.Errorf("%s: flag -%s %s, %s", o.program.Name, flag, problem, want)
+}
+
+// NotEmpty is a check for settings.Text.
+func NotEmpty(s string) error {
+	if strings.TrimSpace(s) == "" {
+		return errors.New(`"" is empty, want a name`)
+	}
+	return nil
+}
+
+// RaftConfig is the replicator's configuration as far as the options say it.
+func (o *Options) RaftConfig(store raft.Store, log *slog.Logger) raft.Config {
+	cfg := raft.NewConfig()
+	cfg.ClusterName = o.ClusterName
+	cfg.NodeURL, cfg.ClusterURLs = o.NodeURL, o.ClusterURLs
+	cfg.DataDir, cfg.Bind = o.DataDir, o.Bind
+	cfg.Store = store
+	cfg.LeaseReads = o.LeaseReads
+	cfg.Timeout = o.Timeout
+	cfg.SnapshotCount = o.SnapshotCount
+	cfg.VerifyInterval, cfg.AutoRepair = o.VerifyEvery, o.AutoRepair
+	cfg.Logger = log.With("part", "raft")
+	return cfg
+}
+
+func (o *Options) logger(w io.Writer) *slog.Logger {
+	opts := &slog.HandlerOptions{Level: o.LogLevel}
+	if o.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, opts))
+	}
+	return slog.New(slog.NewTextHandler(w, opts))
+}

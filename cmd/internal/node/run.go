@@ -1,0 +1,198 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"syscall"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+
+	"github.com/nexus-replication/nexus/proxy/admin"
+	"github.com/nexus-replication/nexus/raft"
+)
+
+// stopTimeout bounds the way from the signal to the end of the process; drainTimeout is the part of it that clients
+// get to take their answers.
+const (
+	stopTimeout  = 10 * time.Second
+	drainTimeout = 5 * time.Second
+)
+
+// Server serves the clients of the datastore.
+type Server interface {
+	Serve(ln net.Listener) error
+	// Close lets clients take their answers until ctx ends.
+	Close(ctx context.Context) error
+}
+
+// Node is all the parts of a node.
+type Node struct {
+	Log        *slog.Logger
+	Replicator *raft.Replicator
+	Proxy      Server
+	Admin      *admin.Server
+	HTTP       *admin.HTTPServer
+	// Backend is the address of the server behind the node, for messages.
+	Backend string
+	// Secure puts TLS behind the listener for clients. It may be nil.
+	Secure func(net.Listener) net.Listener
+	// Background runs beside the servers until the replicator ends. It may be nil.
+	Background func()
+
+	opts *Options
+}
+
+// run runs the node until ctx ends, which is no error, or until it cannot go on.
+func run(ctx context.Context, opts *Options, d Definition, log *slog.Logger) error {
+	if opts.ForceNewCluster {
+		return forceNewCluster(opts, d, log)
+	}
+	n, err := d.Build(log)
+	if err != nil {
+		return err
+	}
+	n.opts = opts
+	if err := restoreBackup(opts, d, log); err != nil {
+		return err
+	}
+	open, err := listen(opts)
+	if err != nil {
+		return err
+	}
+	if open.proxy != nil && n.Secure != nil {
+		open.proxy = n.Secure(open.proxy)
+	}
+	log.Info("starting", "version", opts.program.Version, "node", opts.NodeURL, "data", opts.DataDir, "backend", n.Backend)
+	failed := n.serve(open)
+
+	// The listeners answer while the node waits for its backend and the others, so that it can be asked what it waits for.
+	startCtx, cancelStart := context.WithCancel(ctx)
+	defer cancelStart()
+	started := make(chan struct{})
+	var startErr error
+	go func() {
+		defer close(started)
+		startErr = n.Replicator.Start(startCtx)
+	}()
+	select {
+	case <-started:
+		err = startError(opts, startErr)
+	case err = <-failed:
+	case <-ctx.Done():
+	}
+	cancelStart()
+	<-started // Start may not run beside Stop.
+	if err == nil && startErr == nil && ctx.Err() == nil {
+		n.notify(daemon.SdNotifyReady)
+		log.Info("running", "proxyPort", opts.ProxyPort, "grpcPort", opts.GRPCPort, "metricsPort", opts.MetricsPort)
+		err = n.watch(ctx, failed)
+	}
+	if ctx.Err() != nil {
+		n.notify(daemon.SdNotifyStopping)
+		log.Info("stopping")
+		err = nil // Starting may have been broken off by the signal.
+	}
+	return errors.Join(err, n.stop())
+}
+
+// serve answers on the open ports. A listener that fails is reported on the channel.
+func (n *Node) serve(open *ports) <-chan error {
+	failed := make(chan error, 3)
+	start := func(flag string, lis net.Listener, serve func(net.Listener) error) {
+		if lis == nil {
+			return
+		}
+		go func() {
+			if err := serve(lis); err != nil {
+				failed <- fmt.Errorf("port of -%s: %w", flag, err)
+			}
+		}()
+	}
+	start("grpcPort", open.grpc, n.Admin.Serve)
+	start("proxyPort", open.proxy, n.Proxy.Serve)
+	start("metricsPort", open.metrics, n.HTTP.Serve)
+	if n.Background != nil {
+		go n.Background()
+	}
+	return failed
+}
+
+// watch returns when the node is to stop, or with the reason why it must. A node that was removed from its cluster stays:
+// clients that still come are told where they are wrong until somebody stops it.
+func (n *Node) watch(ctx context.Context, failed <-chan error) error {
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+		return nil
+	case <-n.Replicator.Done():
+	}
+	err := n.Replicator.Err()
+	if !errors.Is(err, raft.ErrRemoved) {
+		return fmt.Errorf("the node stopped: %w", err)
+	}
+	n.Log.Error("this node was removed from its cluster; it refuses every request until it is stopped", "err", err)
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+// stop drains the clients, hands over leadership, and ends everything. Clients go first: what they have proposed is
+// answered while the log still runs.
+func (n *Node) stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	drain, cancelDrain := context.WithTimeout(ctx, drainTimeout)
+	defer cancelDrain()
+	if n.opts.ProxyPort != 0 {
+		n.warn(n.Proxy.Close(drain))
+	}
+	n.warn(n.Admin.Close(drain))
+
+	stopped := make(chan error, 1)
+	go func() { stopped <- n.Replicator.Stop(ctx) }()
+	var err error
+	select {
+	case err = <-stopped:
+	case <-ctx.Done():
+		return fmt.Errorf("not stopped after %v; what was acknowledged is on disk", stopTimeout)
+	}
+	n.warn(n.HTTP.Close(ctx))
+	n.Log.Info("stopped")
+	if err != nil {
+		return fmt.Errorf("stop: %w", err)
+	}
+	return nil
+}
+
+// notify tells systemd, where it has started this process.
+func (n *Node) notify(state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		n.Log.Warn("systemd could not be told", "state", state, "err", err)
+	}
+}
+
+// warn notes what did not end by itself: clients that are cut off are no failure of the node.
+func (n *Node) warn(err error) {
+	if err != nil {
+		n.Log.Warn("while stopping", "err", err)
+	}
+}
+
+// startError names the flag where starting failed because of one.
+func startError(opts *Options, err error) error {
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, syscall.EADDRNOTAVAIL) {
+		return listenError("nexus-node-url", opts.NodeURL, err)
+	}
+	return fmt.Errorf("start: %w", err)
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	appliers "github.com/nexus-replication/nexus/appliers/mysql"
+	"github.com/nexus-replication/nexus/cmd/internal/node"
+	"github.com/nexus-replication/nexus/proxy/admin"
+	proxy "github.com/nexus-replication/nexus/proxy/mysql"
+	"github.com/nexus-replication/nexus/raft"
+)
+
+// maxTransactionBytes bounds the rows of one transaction.
+const maxTransactionBytes = 256 << 20
+
+var _ node.Definition = (*options)(nil)
+
+// Offline implements node.Definition.
+func (o *options) Offline(log *slog.Logger) (raft.Config, error) {
+	backend, err := o.newBackend(log)
+	if err != nil {
+		return raft.Config{}, err
+	}
+	return o.raftConfig(backend, log), nil
+}
+
+// Build implements node.Definition.
+func (o *options) Build(log *slog.Logger) (*node.Node, error) {
+	backend, err := o.newBackend(log)
+	if err != nil {
+		return nil, err
+	}
+
+	proxyCfg := proxy.NewConfig()
+	proxyCfg.Advertise = o.advertised()
+	proxyCfg.LeaseReads = o.LeaseReads
+	proxyCfg.Timeout = o.Timeout
+	proxyCfg.MaxConnections = o.maxConnections
+	proxyCfg.Logger = log.With("part", "proxy")
+
+	replicator, err := raft.New(o.raftConfig(backend, log))
+	if err != nil {
+		return nil, err
+	}
+	clients, err := proxy.New(proxyCfg, replicator, backend)
+	if err != nil {
+		return nil, err
+	}
+
+	adminCfg := admin.NewConfig()
+	adminCfg.Node = replicator
+	adminCfg.Datastore = proxy.NewStatements(clients, o.backend.User, o.backend.Passwd, o.backend.DBName)
+	adminCfg.Version = version
+	adminCfg.Timeout = o.Timeout
+	adminCfg.Logger = log.With("part", "admin")
+	operators, err := admin.New(adminCfg)
+	if err != nil {
+		return nil, err
+	}
+	return &node.Node{
+		Log:        log,
+		Replicator: replicator,
+		Proxy:      clients,
+		Admin:      operators,
+		HTTP: admin.NewHTTP(admin.HTTPConfig{
+			Node:       replicator,
+			Build:      admin.Build{Version: version, Commit: commit, Date: date},
+			Collectors: []prometheus.Collector{proxy.NewCollector(clients, backend)},
+			Logger:     adminCfg.Logger,
+		}),
+		Backend: o.backend.Addr,
+	}, nil
+}
+
+func (o *options) newBackend(log *slog.Logger) (*appliers.Backend, error) {
+	cfg := appliers.NewConfig()
+	cfg.Addr = o.backend.Addr
+	cfg.User, cfg.Password = o.backend.User, o.backend.Passwd
+	cfg.Logger = log.With("part", "backend")
+	return appliers.New(cfg)
+}
+
+func (o *options) raftConfig(backend raft.Store, log *slog.Logger) raft.Config {
+	cfg := o.RaftConfig(backend, log)
+	// The proxy bounds each of its calls; a schema change may take longer than any of them.
+	cfg.Timeout = time.Hour
+	cfg.MaxProposalBytes = maxTransactionBytes
+	return cfg
+}
