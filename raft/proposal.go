@@ -120,17 +120,25 @@ func (r *Replicator) Propose(ctx context.Context, cmds [][]byte) (Outcome, error
 	for i, data := range cmds {
 		p.cmds[i].Data = data
 	}
-	p.bytes = p.size()
-	if p.bytes > r.cfg.MaxProposalBytes {
-		return Outcome{}, fmt.Errorf("%w: %d bytes, at most %d are allowed", ErrTooLarge, p.bytes, r.cfg.MaxProposalBytes)
-	}
-	if r.pendingBytes.Add(int64(p.bytes)) > int64(r.cfg.MaxPendingBytes) {
-		r.pendingBytes.Add(-int64(p.bytes))
-		return Outcome{}, fmt.Errorf("%w: more than %d bytes of writes are waiting on this node", ErrNotDone, r.cfg.MaxPendingBytes)
+	if err := r.admit(p); err != nil {
+		return Outcome{}, err
 	}
 	defer r.pendingBytes.Add(-int64(p.bytes))
 
 	return r.settleWithin(ctx, p)
+}
+
+// admit counts p among what waits on this node, until the caller takes p.bytes off pendingBytes again.
+func (r *Replicator) admit(p *proposal) error {
+	p.bytes = p.size()
+	if p.bytes > r.cfg.MaxProposalBytes {
+		return fmt.Errorf("%w: %d bytes, at most %d are allowed", ErrTooLarge, p.bytes, r.cfg.MaxProposalBytes)
+	}
+	if r.pendingBytes.Add(int64(p.bytes)) > int64(r.cfg.MaxPendingBytes) {
+		r.pendingBytes.Add(-int64(p.bytes))
+		return fmt.Errorf("%w: more than %d bytes of writes are waiting on this node", ErrNotDone, r.cfg.MaxPendingBytes)
+	}
+	return nil
 }
 
 // settleWithin hands p to the loop and waits for its outcome.

@@ -84,13 +84,8 @@ func (r *Replicator) waitOnce(ctx context.Context, cmd []byte, parked *func()) (
 		done:  make(chan struct{}, 1),
 		wait:  &wait{cmd: cmd, parked: make(chan struct{}), lost: make(chan struct{})},
 	}
-	p.bytes = p.size()
-	if p.bytes > r.cfg.MaxProposalBytes {
-		return Outcome{}, fmt.Errorf("%w: %d bytes, at most %d are allowed", ErrTooLarge, p.bytes, r.cfg.MaxProposalBytes)
-	}
-	if r.pendingBytes.Add(int64(p.bytes)) > int64(r.cfg.MaxPendingBytes) {
-		r.pendingBytes.Add(-int64(p.bytes))
-		return Outcome{}, fmt.Errorf("%w: more than %d bytes of writes are waiting on this node", ErrNotDone, r.cfg.MaxPendingBytes)
+	if err := r.admit(p); err != nil {
+		return Outcome{}, err
 	}
 	defer r.pendingBytes.Add(-int64(p.bytes))
 

@@ -265,7 +265,12 @@ func (b *Backend) Close() error {
 // endOthers kills all other connections, which are those of an earlier process: what it was about to do must not happen
 // any more.
 func (b *Backend) endOthers(ctx context.Context) error {
-	rows, err := b.conn.rows(ctx, "SELECT id FROM information_schema.processlist WHERE id<>CONNECTION_ID() AND user<>'system user' AND command<>'Daemon'")
+	return b.killWhere(ctx, "id<>CONNECTION_ID() AND command<>'Daemon'")
+}
+
+// killWhere ends the connections of users for which a condition on the process list holds.
+func (b *Backend) killWhere(ctx context.Context, condition string) error {
+	rows, err := b.conn.rows(ctx, "SELECT id FROM information_schema.processlist WHERE user<>'system user' AND "+condition)
 	if err != nil {
 		return err
 	}

@@ -134,20 +134,7 @@ func (b *Backend) endReaders(ctx context.Context) error {
 	if b.applier != nil {
 		own = append(own, strconv.FormatUint(uint64(b.applier.c.GetConnectionID()), 10))
 	}
-	rows, err := b.conn.rows(ctx, "SELECT id FROM information_schema.processlist WHERE id NOT IN ("+strings.Join(own, ",")+
-		") AND user<>'system user' AND command NOT IN ('Daemon','Binlog Dump')")
-	if err != nil {
-		return err
-	}
-	var ids []uint64
-	for _, row := range rows {
-		id, err := strconv.ParseUint(row[0], 10, 64)
-		if err != nil {
-			return fmt.Errorf("list the connections: %w", err)
-		}
-		ids = append(ids, id)
-	}
-	return b.kill(ctx, ids)
+	return b.killWhere(ctx, "id NOT IN ("+strings.Join(own, ",")+") AND command NOT IN ('Daemon','Binlog Dump')")
 }
 
 // schemaDone records the result with the position, where the statement ends its entry.

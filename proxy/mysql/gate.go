@@ -23,23 +23,32 @@ func (g *gate) wake() {
 	g.changed = make(chan struct{})
 }
 
-// enter waits until no schema change is waiting or inside. Each enter needs a leave.
-func (g *gate) enter(ctx context.Context) error {
+// await waits until take, which is called with mu held, returns true.
+func (g *gate) await(ctx context.Context, take func() bool) error {
 	for {
 		g.mu.Lock()
-		if g.waiting == 0 {
-			g.inside++
-			g.mu.Unlock()
+		taken, changed := take(), g.changed
+		g.mu.Unlock()
+		if taken {
 			return nil
 		}
-		changed := g.changed
-		g.mu.Unlock()
 		select {
 		case <-changed:
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// enter waits until no schema change is waiting or inside. Each enter needs a leave.
+func (g *gate) enter(ctx context.Context) error {
+	return g.await(ctx, func() bool {
+		if g.waiting > 0 {
+			return false
+		}
+		g.inside++
+		return true
+	})
 }
 
 func (g *gate) leave() {
@@ -54,25 +63,20 @@ func (g *gate) exclude(ctx context.Context) error {
 	g.mu.Lock()
 	g.waiting++
 	g.mu.Unlock()
-	for {
+	err := g.await(ctx, func() bool {
+		if g.inside > 0 || g.closed {
+			return false
+		}
+		g.closed = true
+		return true
+	})
+	if err != nil {
 		g.mu.Lock()
-		if g.inside == 0 && !g.closed {
-			g.closed = true
-			g.mu.Unlock()
-			return nil
-		}
-		changed := g.changed
-		g.mu.Unlock()
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			g.mu.Lock()
-			g.waiting--
-			g.wake()
-			g.mu.Unlock()
-			return context.Cause(ctx)
-		}
+		defer g.mu.Unlock()
+		g.waiting--
+		g.wake()
 	}
+	return err
 }
 
 func (g *gate) readmit() {

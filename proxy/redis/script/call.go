@@ -44,18 +44,12 @@ func (c *Call) Writes() bool {
 // gives without looking at any data.
 func (l *Library) Build(name string, args [][]byte, db int) (c *Call, errText string) {
 	switch name {
-	case "eval":
-		return l.eval("eval", args, db)
-	case "eval_ro":
-		return l.eval("eval_ro", args, db)
-	case "evalsha":
-		return l.evalsha("evalsha", args, db)
-	case "evalsha_ro":
-		return l.evalsha("evalsha_ro", args, db)
-	case "fcall":
-		return l.fcall("fcall", args, db)
-	case "fcall_ro":
-		return l.fcall("fcall_ro", args, db)
+	case "eval", "eval_ro":
+		return l.eval(name, args, db)
+	case "evalsha", "evalsha_ro":
+		return l.evalsha(name, args, db)
+	case "fcall", "fcall_ro":
+		return l.fcall(name, args, db)
 	case "script|load":
 		return l.LoadScript(args[2], db), ""
 	case "script|exists":
