@@ -11,6 +11,7 @@ import (
 	"github.com/go-redis/redis/v8"
 
 	"github.com/nexus-replication/nexus/integration/cluster"
+	"github.com/nexus-replication/nexus/integration/cluster/clustertest"
 )
 
 // within returns a context of the test that ends after d.
@@ -38,24 +39,13 @@ func must[T any](v T, err error) func(*testing.T) T {
 	}
 }
 
-// newCluster returns a cluster, not started, that is gone when the test ends. A test that fails prints what the nodes
-// wrote.
+// newCluster is clustertest.New with the program that was built for this run, unless opts names another one.
 func newCluster(t *testing.T, opts cluster.Options) *cluster.Cluster {
 	t.Helper()
-	opts.Dir = t.TempDir()
 	if opts.Binary == "" {
 		opts.Binary = nodeBinary
 	}
-	c := must(cluster.New(opts))(t)
-	t.Cleanup(func() {
-		if err := c.Kill(); err != nil {
-			t.Error(err)
-		}
-		if t.Failed() {
-			t.Log(c.Logs())
-		}
-	})
-	return c
+	return clustertest.New(t, opts)
 }
 
 // startCluster returns a cluster of three of which each node serves.

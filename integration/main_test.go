@@ -2,14 +2,13 @@ package integration
 
 import (
 	"errors"
-	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync"
 	"testing"
 
 	"github.com/nexus-replication/nexus/integration/cluster"
+	"github.com/nexus-replication/nexus/integration/cluster/clustertest"
 )
 
 // The programs under test, built once for a run.
@@ -22,29 +21,7 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	code, err := run(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func run(m *testing.M) (code int, err error) {
-	for _, program := range []string{"redis-server", "redis-cli", "redis-benchmark"} {
-		if _, err := exec.LookPath(program); err != nil {
-			return 0, fmt.Errorf("the integration tests need %s: run make deps (%w)", program, err)
-		}
-	}
-	dir, err := os.MkdirTemp("", "nexus-integration-")
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if err := build(dir); err != nil {
-		return 0, err
-	}
-	return m.Run(), nil
+	os.Exit(clustertest.Main(m, []string{"redis-server", "redis-cli", "redis-benchmark"}, build))
 }
 
 func build(dir string) error {

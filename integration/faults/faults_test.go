@@ -1,12 +1,10 @@
 package faults
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sort"
 	"strings"
@@ -14,6 +12,7 @@ import (
 	"time"
 
 	"github.com/nexus-replication/nexus/integration/cluster"
+	"github.com/nexus-replication/nexus/integration/cluster/clustertest"
 )
 
 // shortRun is how many rounds there are where nobody asks for more.
@@ -33,28 +32,10 @@ var nodeBinary string
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	code, err := run(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func run(m *testing.M) (code int, err error) {
-	if _, err := exec.LookPath("redis-server"); err != nil {
-		return 0, fmt.Errorf("the fault tests need redis-server: run make deps (%w)", err)
-	}
-	dir, err := os.MkdirTemp("", "nexus-faults-")
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if err := cluster.Build(dir, "failpoint", "../../cmd/redis_repl"); err != nil {
-		return 0, err
-	}
-	nodeBinary = filepath.Join(dir, "redis_repl")
-	return m.Run(), nil
+	os.Exit(clustertest.Main(m, []string{"redis-server"}, func(dir string) error {
+		nodeBinary = filepath.Join(dir, "redis_repl")
+		return cluster.Build(dir, "failpoint", "../../cmd/redis_repl")
+	}))
 }
 
 // TestFaults runs the rounds, several with one cluster.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/nexus-replication/nexus/integration/cluster"
+	"github.com/nexus-replication/nexus/integration/cluster/clustertest"
 )
 
 // within returns a context of the test that ends after d.
@@ -37,24 +38,14 @@ func startCluster(t *testing.T, flags ...string) (*cluster.Cluster, *cluster.Nod
 	return c, leader
 }
 
-// newCluster returns a cluster that is gone when the test ends. A test that fails prints what the nodes wrote.
+// newCluster is clustertest.New with the program that was built for this run, unless opts names another one.
 func newCluster(t *testing.T, opts cluster.Options) *cluster.Cluster {
 	t.Helper()
-	opts.Dir, opts.MySQL = t.TempDir(), true
+	opts.MySQL = true
 	if opts.Binary == "" {
 		opts.Binary = nodeBinary
 	}
-	c, err := cluster.New(opts)
-	check(t, err)
-	t.Cleanup(func() {
-		if err := c.Kill(); err != nil {
-			t.Error(err)
-		}
-		if t.Failed() {
-			t.Log(c.Logs())
-		}
-	})
-	return c
+	return clustertest.New(t, opts)
 }
 
 // open returns connections to a node, closed when the test ends.
