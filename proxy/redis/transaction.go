@@ -231,16 +231,17 @@ func (t *transaction) subscribes() bool {
 	return false
 }
 
-// hasEffect are the commands without data that must not be run for a transaction that is not executed.
+// hasEffect are commands that change something beyond the session, and what shows it: they must not be run for a
+// transaction that is not executed.
 var hasEffect = map[string]bool{
 	"config|set": true, "config|get": true, "config|resetstat": true, "slowlog|reset": true, "latency|reset": true,
 	"client|kill": true, "client|pause": true, "client|unpause": true, "client|unblock": true,
 }
 
-// runLater reports whether a queued command has its reply from a subscription: those that make one, and PING, whose
-// reply is another one then.
+// runLater reports whether the session runs a queued command when the others have been executed: also those that have
+// their reply from a subscription, which are the ones that make it, and PING behind them.
 func (s *session) runLater(spec *policy.Spec) bool {
-	return s.captured != nil && (subscriptionCommands[spec.Name] || spec.Name == "ping")
+	return hasEffect[spec.Name] || s.captured != nil && (subscriptionCommands[spec.Name] || spec.Name == "ping")
 }
 
 // appendOwn appends the reply to a command that the session runs by itself. It reports false for the others.
@@ -262,7 +263,7 @@ func (s *session) planOne(q *queued, now int64) (step, backend.Item, bool) {
 	switch {
 	case q.d.Err != "":
 		return step{literal: appendError(nil, q.d.Err)}, item, false
-	case s.runLater(q.d.Spec) || hasEffect[q.d.Spec.Name]:
+	case s.runLater(q.d.Spec):
 		return step{later: q}, item, false
 	case q.d.Spec.Name == "monitor":
 		return step{literal: appendError(nil, "ERR MONITOR isn't allowed for DENY BLOCKING client")}, item, false
