@@ -86,6 +86,14 @@ func (s *server) signal(sig syscall.Signal) {
 	if err := s.cmd.Process.Signal(sig); err != nil {
 		s.t.Fatal(err)
 	}
+	if sig != syscall.SIGSTOP {
+		return
+	}
+	// The signal alone lets the threads go on until the system gets round to each.
+	var status syscall.WaitStatus
+	if _, err := syscall.Wait4(s.cmd.Process.Pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
+		s.t.Fatalf("wait for the stop: %v, %v", status, err)
+	}
 }
 
 // do runs a command over a connection of its own and returns the raw reply.

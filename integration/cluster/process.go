@@ -189,8 +189,20 @@ func (p *Process) Stop(timeout time.Duration) error {
 	}
 }
 
-// Pause stops the process from running, as a long garbage collection or a suspended virtual machine does.
-func (p *Process) Pause() error { return p.signal(syscall.SIGSTOP) }
+// Pause stops the process from running, as a long garbage collection or a suspended virtual machine does. When it
+// returns, none of the threads runs: the signal alone lets them go on until the system gets round to each.
+func (p *Process) Pause() error {
+	if err := p.signal(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	if !p.Running() {
+		return nil
+	}
+	if err := awaitStopped(p.Pid()); err != nil {
+		return fmt.Errorf("%s: pause: %w", p.Name, err)
+	}
+	return nil
+}
 
 // Resume undoes Pause.
 func (p *Process) Resume() error { return p.signal(syscall.SIGCONT) }

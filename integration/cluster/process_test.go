@@ -67,6 +67,28 @@ func TestProcessKillPaused(t *testing.T) {
 	}
 }
 
+// A process that was paused must not write another line.
+func TestPauseHasStopped(t *testing.T) {
+	p := shell(t, "echo up; while :; do echo x; done")
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	awaitOutput(t, p, "up")
+	for range 20 {
+		if err := p.Pause(); err != nil {
+			t.Fatal(err)
+		}
+		before := len(p.Output())
+		time.Sleep(2 * time.Millisecond)
+		if after := len(p.Output()); after != before {
+			t.Fatalf("%d bytes were written after the pause", after-before)
+		}
+		if err := p.Resume(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestAwaitTellsWhyAProcessEnded(t *testing.T) {
 	p := shell(t, "echo cannot start; exit 1")
 	if err := p.Start(); err != nil {
