@@ -25,7 +25,7 @@ ROUNDS ?= 100
 SEED   ?= $(shell date +%s)
 
 .DEFAULT_GOAL := help
-.PHONY: help build run run-redis run-mysql certs test test-race test-faults figures simulate lint fuzz bench dist generate clean deps
+.PHONY: help build run run-redis run-mysql certs test test-clients test-race test-faults figures simulate lint fuzz bench dist generate clean deps
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ run-redis run-mysql: run-%: deps build ## The same with one kind of backend only
 
 test: deps ## Run all tests: unit tests, and integration tests on real servers
 	$(GO) test ./...
+
+test-clients: deps ## Run client libraries and applications through a cluster (installs them from Debian and npm)
+	$(GO) test -v -tags clients -timeout 60m ./integration/clients/...
 
 test-race: deps ## Run the tests of the concurrent packages under the race detector
 	$(GO) test -race $(CONCURRENT)
