@@ -32,8 +32,9 @@ type block struct {
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
 	timer   *time.Timer // nil without a timeout
-	// parked is set while the client is known to wait.
+	// parked is set while the client is known to wait, since then.
 	parked atomic.Bool
+	since  time.Time
 	// stopWatch ends the watch over the connection, which begins when it is parked.
 	stopWatch func()
 }
@@ -104,6 +105,7 @@ func (w *block) park() {
 	s := w.session
 	s.srv.metrics.blocked.Add(1)
 	w.parked.Store(true)
+	w.since = time.Now()
 	ctx, stop := s.conn.WatchDisconnect(w.ctx)
 	forget := context.AfterFunc(ctx, func() { w.cancel(context.Cause(ctx)) })
 	w.stopWatch = func() {
@@ -124,6 +126,7 @@ func (w *block) end() {
 	if w.parked.Load() {
 		// Only now, when its end is logged, will nothing be popped for it.
 		s.srv.metrics.blocked.Add(-1)
+		s.waited += time.Since(w.since)
 		w.stopWatch()
 	}
 	w.cancel(context.Canceled)

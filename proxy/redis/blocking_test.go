@@ -201,6 +201,19 @@ func (c *client) hasReply() bool {
 	return err == nil
 }
 
+// For how long a client was blocked is no time that a command took.
+func TestBlockedIsNotSlow(t *testing.T) {
+	addr, _ := startNode(t)
+	c := dial(t, addr)
+	c.cmd("SET warm up")
+	c.cmd("CONFIG SET slowlog-log-slower-than 300000")
+	c.cmd("SLOWLOG RESET")
+	for _, line := range []string{"BLPOP k 0.4", "XREAD BLOCK 400 STREAMS s $", "WAIT 5 400"} {
+		c.cmd(line)
+	}
+	want(t, c.cmd("SLOWLOG GET"), "*0\r\n")
+}
+
 // A client that went away is forgotten, and gets nothing popped.
 func TestBlockedClientLeaves(t *testing.T) {
 	addr, _ := startNode(t)

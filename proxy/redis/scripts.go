@@ -248,7 +248,7 @@ func (s *session) appendScript(dst []byte, call *script.Call, raw []byte) ([]byt
 	case call.IsUnknown(raw):
 		s.srv.scripts.forget(call.SHA)
 	}
-	return call.Reply(dst, raw)
+	return call.Reply(dst, raw, s.protocol == backend.RESP3)
 }
 
 // cmdKill answers SCRIPT KILL and FUNCTION KILL. A script from the log must not be killed on one replica alone, so all

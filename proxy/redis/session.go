@@ -47,6 +47,8 @@ type session struct {
 	// failed is set when a phase failed because of the machine. The rest of the batch is refused quickly, instead of
 	// one timeout after the other, and in order, instead of around a write whose outcome is unknown.
 	failed bool
+	// waited is for how long commands of the batch were blocked.
+	waited time.Duration
 	// planning is set while EXEC runs commands of the session itself: those do not wait.
 	planning bool
 
@@ -96,7 +98,7 @@ func (s *session) handle(conn redcon.Conn, first redcon.Command) {
 	defer s.finish(conn)
 	start := time.Now()
 	s.lastActive.Store(start.UnixNano())
-	s.failed = false
+	s.failed, s.waited = false, 0
 	s.run(first)
 	for _, cmd := range conn.ReadPipeline() {
 		if s.ended {
@@ -107,7 +109,7 @@ func (s *session) handle(conn redcon.Conn, first redcon.Command) {
 	if !s.ended {
 		s.endPhase()
 	}
-	if took := time.Since(start); s.srv.slow.slow(took) {
+	if took := time.Since(start) - s.waited; s.srv.slow.slow(took) {
 		s.srv.slow.add(s, first.Args, start, took)
 	}
 }
