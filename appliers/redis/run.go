@@ -169,7 +169,13 @@ func (r *run) addItem(cfg *Config, it *Item, kind commandKind, item slot, databa
 	if it.Flags&ItemExpire != 0 {
 		return r.addExpire(it, item)
 	}
-	r.send(it.Cmd)
+	if kind == kindConfig {
+		var err error
+		if item.cmd, err = withoutLimit(it.Cmd, r.args); err != nil {
+			return err
+		}
+	}
+	r.send(item.cmd)
 	r.slots = append(r.slots, item)
 	switch {
 	case kind == kindConfig:

@@ -117,6 +117,10 @@ func (s *session) exec() {
 		s.unwatch()
 		s.out = appendError(s.out, errTextEarlier)
 		return
+	case t.grows() && s.srv.full():
+		s.unwatch()
+		s.out = appendError(s.out, "EXECABORT Transaction discarded because of: "+errTextFull)
+		return
 	}
 	if errText := s.prepareScripts(t); errText != "" {
 		s.unwatch()
