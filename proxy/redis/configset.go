@@ -14,6 +14,9 @@ import (
 // and set back if the entry with the rest was certainly not executed. What is the node's own cannot fail and comes last.
 func (s *session) cmdConfigSet(dst []byte, args [][]byte) []byte {
 	settings, errText := policy.ParseConfigSet(args, s.srv.backendHas)
+	if errText == "" {
+		errText = s.srv.wantsEviction(settings)
+	}
 	if errText != "" {
 		return appendError(dst, errText)
 	}
@@ -50,6 +53,35 @@ func (s *session) cmdConfigSet(dst []byte, args [][]byte) []byte {
 		}
 	}
 	return append(dst, replyOK...)
+}
+
+// wantsEviction returns the error for settings by which Redis would evict keys: each backend would choose its own.
+func (s *Server) wantsEviction(settings []policy.Setting) (errText string) {
+	limit, evict, given := s.backend.MemoryLimit(), "", ""
+	for _, set := range settings {
+		switch set.Name {
+		case "maxmemory":
+			limit, _ = parseInt([]byte(set.Value))
+			given = set.Name
+		case "maxmemory-policy":
+			evict, given = set.Value, set.Name
+		}
+	}
+	if given == "" || limit == 0 {
+		return ""
+	}
+	if evict == "" {
+		reply, err := s.ask("CONFIG", "GET", "maxmemory-policy")
+		pair, ok := replyBulks(reply)
+		if err != nil || !ok || len(pair) != 2 {
+			return wordNotDone + "the backend does not tell its maxmemory-policy"
+		}
+		evict = string(pair[1])
+	}
+	if evict == "noeviction" {
+		return ""
+	}
+	return "ERR CONFIG SET failed (possibly related to argument '" + given + "') - Nexus evicts nothing: maxmemory needs maxmemory-policy noeviction"
 }
 
 // setLocal sets what is the backend's own, and returns its reply. With back, it also returns the command that undoes it.
