@@ -13,10 +13,7 @@ import (
 // cmdConfigSet sets what clients may set: see policy.ParseConfigSet. What is the backend's own is set first, as it can fail,
 // and set back if the entry with the rest was certainly not executed. What is the node's own cannot fail and comes last.
 func (s *session) cmdConfigSet(dst []byte, args [][]byte) []byte {
-	settings, errText := policy.ParseConfigSet(args, s.srv.backendHas)
-	if errText == "" {
-		errText = s.srv.wantsEviction(settings)
-	}
+	settings, errText := s.parseConfigSet(args)
 	if errText != "" {
 		return appendError(dst, errText)
 	}
@@ -53,6 +50,14 @@ func (s *session) cmdConfigSet(dst []byte, args [][]byte) []byte {
 		}
 	}
 	return append(dst, replyOK...)
+}
+
+// parseConfigSet reads what a CONFIG SET sets, or returns why it cannot.
+func (s *session) parseConfigSet(args [][]byte) (settings []policy.Setting, errText string) {
+	if settings, errText = policy.ParseConfigSet(args, s.srv.backendHas); errText == "" {
+		errText = s.srv.wantsEviction(settings)
+	}
+	return settings, errText
 }
 
 // wantsEviction returns the error for settings by which Redis would evict keys: each backend would choose its own.

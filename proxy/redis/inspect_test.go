@@ -9,6 +9,19 @@ import (
 	"github.com/nexus-replication/nexus/raft"
 )
 
+// CONFIG SET in a transaction is done at its place.
+func TestSettingsInTransaction(t *testing.T) {
+	p := startProxy(t)
+	ours, plain := dial(t, p.addr), dial(t, startRedis(t))
+	for _, line := range []string{
+		"MULTI", "CONFIG GET zset-max-listpack-entries", "ZADD z 1 a", "CONFIG SET zset-max-listpack-entries 0", "ZADD y 1 a",
+		"CONFIG SET zset-max-listpack-entries x", "CONFIG SET hz 20 zset-max-listpack-entries 128",
+		"OBJECT ENCODING z", "OBJECT ENCODING y", "CONFIG GET zset-max-listpack-entries", "CONFIG GET hz", "EXEC", "CONFIG GET hz",
+	} {
+		want(t, ours.cmd(line), plain.cmd(line))
+	}
+}
+
 // Times of delivery are stored shifted, and clients see the real ones.
 func TestClientsSeeRealDeliveries(t *testing.T) {
 	p := startProxy(t)
