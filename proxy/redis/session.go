@@ -85,6 +85,7 @@ func newSession(srv *Server, conn *guard.Conn) *session {
 	s.shown.queued, s.shown.protocol = -1, s.protocol
 	s.lastActive.Store(conn.Opened().UnixNano())
 	conn.SetAuthenticated(s.authenticated)
+	conn.SetAside()
 	return s
 }
 
@@ -99,6 +100,14 @@ func (s *session) handle(conn redcon.Conn, first redcon.Command) {
 	start := time.Now()
 	s.lastActive.Store(start.UnixNano())
 	s.failed, s.waited = false, 0
+	if frame := s.conn.TakeLarge(); frame != nil {
+		args, err := backend.ParseCommand(frame, nil)
+		if err != nil {
+			s.broken("a large request is no command", "error", err)
+			return
+		}
+		first = redcon.Command{Raw: frame, Args: args}
+	}
 	s.run(first)
 	for _, cmd := range conn.ReadPipeline() {
 		if s.ended {
