@@ -1,6 +1,9 @@
 package redis
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // TestMemoryLimit has the same commands with a limit that is exceeded as a plain redis-server: the node keeps it, and the
 // backend never gets it.
@@ -22,6 +25,9 @@ func TestMemoryLimit(t *testing.T) {
 	both("FUNCTION", "LOAD", library("reads", "'no-writes'"))
 	both("CONFIG", "SET", "maxmemory", "1")
 	both("CONFIG", "GET", "maxmemory")
+	if info := ours.cmd("INFO memory"); !strings.Contains(info, "\r\nmaxmemory:1\r\n") {
+		t.Errorf("INFO does not tell of the limit: %q", info)
+	}
 	both("CONFIG", "SET", "maxmemory", "bla")
 	for _, args := range [][]string{
 		{"SET", "k", "w"}, {"GET", "k"}, {"LPUSH", "l", "x"}, {"SORT", "k", "STORE", "d"}, {"XADD", "s", "*", "a", "b"}, {"EXPIRE", "k", "100"},
