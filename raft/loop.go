@@ -165,7 +165,7 @@ func (r *Replicator) ready() error {
 	}
 	failpoint.Hit("raft.before-save")
 	if !etcdraft.IsEmptySnap(rd.Snapshot) {
-		if err := r.installSnapshot(rd.Snapshot); err != nil {
+		if err := r.installSnapshot(rd.Snapshot, rd.HardState); err != nil {
 			return err
 		}
 	}
@@ -174,8 +174,8 @@ func (r *Replicator) ready() error {
 	}
 	r.view.saved()
 	// The log may lose a commit index that was saved alone in a crash, because the members tell it again. But who was
-	// removed tells nothing, and at the next start a snapshot does not count that is newer than the commit index.
-	if changes || !etcdraft.IsEmptySnap(rd.Snapshot) {
+	// removed tells nothing.
+	if changes {
 		if err := r.disk.sync(); err != nil {
 			return err
 		}
