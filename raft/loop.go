@@ -212,6 +212,7 @@ func (r *Replicator) ready() error {
 
 // dispatch moves queued proposals: into the log on the leader, to the leader elsewhere.
 func (r *Replicator) dispatch() {
+	r.mail.gather(false)
 	if len(r.queue) == 0 && !r.waits.isDue() {
 		return
 	}
@@ -231,6 +232,10 @@ func (r *Replicator) dispatch() {
 	}
 	if r.held || r.applied.Load() < r.holdIndex {
 		r.lagging.Store(true)
+		return
+	}
+	if r.gathers() {
+		r.mail.gather(true)
 		return
 	}
 	for (len(r.queue) > 0 || r.waits.isDue()) && !r.held && r.proposeBatch() {
@@ -269,6 +274,7 @@ func (r *Replicator) proposeBatch() bool {
 			return false
 		}
 		r.disk.lastStamp = stamp
+		r.proposedAt = r.leaseClock()
 		r.view.note(data)
 	}
 	if hold {

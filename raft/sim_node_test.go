@@ -144,6 +144,7 @@ func (n *simNode) boot() {
 		return
 	}
 	r.wallClock, r.leaseClock, r.lease.clock = n.wallClock, n.clock, n.clock
+	r.wakeIn = func(d time.Duration) { n.w.after(d, r.mail.wake) }
 	r.client = &http.Client{Transport: &simDialer{n: n, run: run}}
 	n.r, n.handler = r, r.handler()
 	r.spawn(func(ctx context.Context) {
