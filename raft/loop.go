@@ -155,12 +155,14 @@ func (r *Replicator) ready() error {
 	leads := r.leading
 	changes := changesMembers(rd.CommittedEntries)
 	// A leader may send while its own disk still writes (Ongaro's thesis, 10.2.1): its acknowledgement to itself counts
-	// only in the next step, after save.
-	if leads && !changes {
+	// only in the next step, after save. But raft lets the only voter commit at once, and learners would hear of it.
+	saved := len(rd.Entries) == 0 || r.commit.Load() < rd.Entries[0].Index // all that is committed
+	early := leads && !changes && saved
+	if early {
 		r.send(rd.Messages)
 	}
 	// Entries that are durable here already need not wait for this write.
-	if n := len(rd.CommittedEntries); n > 0 && (len(rd.Entries) == 0 || rd.CommittedEntries[n-1].Index < rd.Entries[0].Index) {
+	if n := len(rd.CommittedEntries); n > 0 && saved {
 		r.committed.raise(rd.CommittedEntries[n-1].Index)
 	}
 	failpoint.Hit("raft.before-save")
@@ -180,7 +182,7 @@ func (r *Replicator) ready() error {
 			return err
 		}
 	}
-	if leads && changes {
+	if leads && !early {
 		r.send(rd.Messages)
 	}
 	failpoint.Hit("raft.after-save")
