@@ -97,6 +97,12 @@ func (n *simNode) config() Config {
 	for _, peer := range n.w.nodes[:n.w.plan.nodes] {
 		cfg.ClusterURLs = append(cfg.ClusterURLs, peer.url)
 	}
+	// The first members may all be gone: whoever starts a node names some of those there are.
+	for _, peer := range n.w.nodes[n.w.plan.nodes:] {
+		if n.joined && peer != n && peer.up {
+			cfg.ClusterURLs = append(cfg.ClusterURLs, peer.url)
+		}
+	}
 	p := &n.w.plan
 	cfg.ElectionTicks, cfg.LeaseReads, cfg.Timeout = p.electionTicks, p.leases, p.timeout
 	cfg.SnapshotCount, cfg.VerifyInterval = p.snapshotCount, 0
