@@ -75,7 +75,7 @@ func (r *Replicator) collectDigests(ctx context.Context, id uint64) ([]*digestAn
 	}
 	for _, a := range answers {
 		if a.Busy {
-			return nil, fmt.Errorf("verify: %s: %w: %s", a.member.URL, errBusy, a.Error)
+			return nil, fmt.Errorf("verify: %s: %w: %s", a.member.URL, ErrBusy, a.Error)
 		}
 	}
 	return answers, nil
@@ -91,6 +91,9 @@ func (r *Replicator) awaitDigest(ctx context.Context, m Member, id uint64) *dige
 		}
 		if err != nil {
 			failures++
+		}
+		if _, ok := r.membership.get(m.ID); !ok {
+			return &digestAnswer{member: m, Error: "it is not a member any more"}
 		}
 		if failures == 10 || ctx.Err() != nil || r.ctx.Err() != nil {
 			reason := "its digest was not ready in time"
@@ -191,7 +194,7 @@ func (r *Replicator) itemsOf(ctx context.Context, c *checkpoint, query url.Value
 func (c *checkpoint) answer() digestAnswer {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	a := digestAnswer{Ready: c.done, Term: c.position.Term, Index: c.position.Index, Busy: errors.Is(c.err, errBusy)}
+	a := digestAnswer{Ready: c.done, Term: c.position.Term, Index: c.position.Index, Busy: errors.Is(c.err, ErrBusy)}
 	if c.err != nil {
 		a.Error = c.err.Error()
 	}

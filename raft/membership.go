@@ -82,21 +82,36 @@ func (r *Replicator) change(ctx context.Context, req membershipRequest) (answer 
 		defer cancel()
 		ctx = limited
 	}
+	ctx, cancel := r.whileRunning(ctx)
+	defer cancel()
 	for {
 		if err := r.absence(); err != nil {
 			return answer, err
 		}
 		answer, err := r.changeOnce(ctx, req)
-		if !errors.Is(err, errNotLeader) {
+		switch {
+		case err == nil:
+			return answer, nil
+		case r.ctx.Err() != nil:
+			return answer, fmt.Errorf("%s: %w: %w", req.Op, r.stopCause(), err)
+		case !errors.Is(err, errNotLeader):
 			return answer, err
 		}
 		select {
 		case <-time.After(membershipPause):
 		case <-ctx.Done():
 			return answer, fmt.Errorf("%s: no leader: %w", req.Op, context.Cause(ctx))
-		case <-r.ctx.Done():
-			return answer, r.stopCause()
 		}
+	}
+}
+
+// whileRunning returns a context that ends with ctx and with the node.
+func (r *Replicator) whileRunning(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(r.ctx, func() { cancel(r.stopCause()) })
+	return ctx, func() {
+		stop()
+		cancel(nil)
 	}
 }
 
@@ -149,7 +164,9 @@ func (r *Replicator) serveMembership(w http.ResponseWriter, req *http.Request) {
 		http.Error(w, "bad request", http.StatusBadRequest)
 		return
 	}
-	report, err := r.changeAsLeader(req.Context(), change)
+	ctx, cancel := r.whileRunning(req.Context())
+	defer cancel()
+	report, err := r.changeAsLeader(ctx, change)
 	answer := membershipAnswer{Report: report, Complete: err == nil, NotHere: errors.Is(err, errNotLeader), Refused: errors.Is(err, ErrRefused)}
 	if err != nil {
 		answer.Error = err.Error()
@@ -162,12 +179,16 @@ func (r *Replicator) changeAsLeader(ctx context.Context, req membershipRequest) 
 	if r.leader.Load() != r.identity.ID {
 		return nil, errNotLeader
 	}
-	// One change at a time; raft ignores a second one.
+	// One change at a time; raft ignores a second one. A comparison changes nothing, and takes long.
+	turn, what := r.changeTurn, "membership change"
+	if req.Op == "verify" {
+		turn, what = r.verifyTurn, "comparison"
+	}
 	select {
-	case r.changeTurn <- struct{}{}:
-		defer func() { <-r.changeTurn }()
+	case turn <- struct{}{}:
+		defer func() { <-turn }()
 	case <-ctx.Done():
-		return nil, fmt.Errorf("another membership change is under way: %w", context.Cause(ctx))
+		return nil, fmt.Errorf("another %s is under way: %w", what, context.Cause(ctx))
 	}
 	switch req.Op {
 	case "add":

@@ -60,6 +60,7 @@ type Replicator struct {
 	client     *http.Client
 	membership *memberSet
 	changeTurn chan struct{}
+	verifyTurn chan struct{}
 	wallClock  func() time.Time     // for the stamps of entries
 	leaseClock func() time.Duration // for whatever must not outlast a pause
 
@@ -83,7 +84,7 @@ type Replicator struct {
 	snapshotIndex        atomic.Uint64          // of the newest snapshot on disk
 	checkpoint           atomic.Pointer[checkpoint]
 	quarantined          atomic.Pointer[quarantine]
-	mustRestore          atomic.Bool                       // for a repair
+	mustRestore          atomic.Uint64                     // index of the snapshot that a repair is to restore, or 0
 	verified             atomic.Pointer[VerifyReport]      // as a leader
 	restoring            atomic.Uint64                     // index of the snapshot under restoringFile, or 0
 	progress             atomic.Pointer[map[uint64]uint64] // on a leader, as of the last tick
@@ -137,6 +138,7 @@ func New(cfg Config) (*Replicator, error) {
 		running:    make(chan struct{}),
 		membership: newMemberSet(),
 		changeTurn: make(chan struct{}, 1),
+		verifyTurn: make(chan struct{}, 1),
 		pending:    pendingSet{byID: make(map[uint64]*proposal)},
 		committed:  newWatermark(),
 		changes:    make(map[uint64]chan struct{}),

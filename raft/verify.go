@@ -74,7 +74,7 @@ func (r *Replicator) Verify(ctx context.Context) (VerifyReport, error) {
 func (r *Replicator) verifyAsLeader(ctx context.Context) (*VerifyReport, error) {
 	for try := 1; ; try++ {
 		report, err := r.verifyOnce(ctx)
-		if !errors.Is(err, errBusy) || try == verifyTries {
+		if !errors.Is(err, ErrBusy) || try == verifyTries {
 			return report, err
 		}
 		select {
