@@ -352,17 +352,16 @@ func (r *Replicator) checkQuorumWithout(ctx context.Context, id uint64) error {
 
 // proposeChange has a membership change committed and returns when it took effect on this node.
 func (r *Replicator) proposeChange(ctx context.Context, kind raftpb.ConfChangeType, id uint64, url string) error {
-	changeID, err := newID()
-	if err != nil {
-		return err
-	}
 	done := make(chan struct{})
-	cc := raftpb.ConfChange{ID: changeID, Type: kind, NodeID: id, Context: encodeMemberContext(url)}
-	err = r.onLoop(ctx, func() error {
+	cc := raftpb.ConfChange{Type: kind, NodeID: id, Context: encodeMemberContext(url)}
+	err := r.onLoop(ctx, func() (err error) {
 		if !r.leading {
 			return errNotLeader
 		}
-		r.changes[changeID] = done
+		if cc.ID, err = newID(); err != nil {
+			return err
+		}
+		r.changes[cc.ID] = done
 		return r.node.ProposeConfChange(cc)
 	})
 	if err != nil {

@@ -10,6 +10,8 @@ import (
 	etcdraft "go.etcd.io/etcd/raft/v3"
 	"go.etcd.io/etcd/raft/v3/raftpb"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/snap"
+
+	"github.com/nexus-replication/nexus/raft/failpoint"
 )
 
 // The pause before a snapshot is sent again to a member that did not take it doubles from one to the other: raft itself
@@ -27,13 +29,18 @@ type resend struct {
 
 // send hands messages to the transport. Snapshots go by a way of their own, with the body as a stream. Loop only.
 func (r *Replicator) send(messages []raftpb.Message) {
+	if len(messages) == 0 {
+		return
+	}
 	for i := range messages {
 		if messages[i].Type == raftpb.MsgSnap {
 			r.sendSnapshot(messages[i])
 			messages[i].To = 0 // the transport skips it
 		}
 	}
+	failpoint.Hit("raft.before-send")
 	r.transport.send(messages)
+	failpoint.Hit("raft.after-send")
 }
 
 func (r *Replicator) sendSnapshot(m raftpb.Message) {

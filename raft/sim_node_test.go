@@ -51,6 +51,8 @@ type simNode struct {
 var (
 	errSimCrash = errors.New("simulated crash")
 	errSimDisk  = errors.New("simulated disk error")
+	// errSimViolation is what an operator found that must not be.
+	errSimViolation = errors.New("violation")
 )
 
 func (w *simWorld) makeNodes(dir string) {
@@ -99,7 +101,7 @@ func (n *simNode) config() Config {
 	}
 	p := &n.w.plan
 	cfg.ElectionTicks, cfg.LeaseReads, cfg.Timeout = p.electionTicks, p.leases, p.timeout
-	cfg.SnapshotCount, cfg.VerifyInterval = p.snapshotCount, 0
+	cfg.SnapshotCount, cfg.VerifyInterval, cfg.AutoRepair = p.snapshotCount, 0, true
 	cfg.MaxBatchCommands, cfg.MaxApplyLag = p.maxBatch, p.maxLag
 	if p.sequencer {
 		cfg.Sequencer = &simSequencer{n: n}
@@ -185,6 +187,7 @@ func (n *simNode) begin(position Position, err error) {
 	n.up, n.turnDue = true, false
 	r.spawn(apply.run)
 	r.spawn(r.watchTransport)
+	r.autoRepair()
 	n.nextTick(n.run, time.Duration(n.w.rng.Int64N(int64(r.cfg.Tick))))
 }
 

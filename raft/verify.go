@@ -87,16 +87,16 @@ func (r *Replicator) verifyAsLeader(ctx context.Context) (*VerifyReport, error) 
 
 // verifyOnce puts a checkpoint into the log, collects the digests and acts on what it finds.
 func (r *Replicator) verifyOnce(ctx context.Context) (*VerifyReport, error) {
-	id, err := newID()
-	if err != nil {
-		return nil, err
-	}
-	err = r.onLoop(ctx, func() error {
+	var id uint64
+	err := r.onLoop(ctx, func() (err error) {
 		if !r.leading || r.appliedTerm.Load() != r.term.Load() {
 			return errNotLeader
 		}
+		if id, err = newID(); err != nil {
+			return err
+		}
 		stamp := max(r.wallClock().UnixMilli(), r.disk.lastStamp)
-		err := r.node.Propose(appendEntry(nil, stamp, []group{{origin: checkpointOrigin, id: id}}))
+		err = r.node.Propose(appendEntry(nil, stamp, []group{{origin: checkpointOrigin, id: id}}))
 		if err == nil {
 			r.disk.lastStamp = stamp
 		}
