@@ -20,6 +20,8 @@ const (
 	// verifyPause is how often a member is asked whether its digest is ready.
 	verifyPause     = 100 * time.Millisecond
 	maxDigestAnswer = 64 << 20
+	// detailTimeout bounds a question for which a member may have to read its whole snapshot.
+	detailTimeout = time.Minute
 )
 
 // digestAnswer is what a member tells about a checkpoint.
@@ -112,7 +114,11 @@ func (r *Replicator) awaitDigest(ctx context.Context, m Member, id uint64) *dige
 
 // askPeer asks a member of the cluster for JSON.
 func (r *Replicator) askPeer(ctx context.Context, at, path string, query url.Values, answer any) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	limit := r.cfg.Timeout
+	if query.Has("part") {
+		limit = detailTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at+path+"?"+query.Encode(), nil)
 	if err != nil {

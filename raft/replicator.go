@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	mathrand "math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -145,6 +146,7 @@ func New(cfg Config) (*Replicator, error) {
 		resends:    make(map[uint64]resend),
 		links:      make(map[string]*waitLink),
 		heard:      make(map[uint64]time.Duration),
+		campaign:   campaign{draw: mathrand.IntN},
 		wallClock:  failpoint.Now,
 		leaseClock: bootClock,
 		lease:      lease{clock: bootClock},

@@ -145,6 +145,7 @@ func (n *simNode) boot() {
 		n.w.violate("n%d does not start: %v", n.i, err)
 		return
 	}
+	r.campaign.draw = n.w.rng.IntN
 	r.wallClock, r.leaseClock, r.lease.clock = n.wallClock, n.clock, n.clock
 	r.client = &http.Client{Transport: &simDialer{n: n, run: run}}
 	n.r, n.handler = r, r.handler()
