@@ -20,14 +20,16 @@ func (r *Replicator) compare(ctx context.Context, id uint64, answers []*digestAn
 	usable, voters := 0, 0
 	var reference *digestAnswer
 	for _, a := range answers {
-		if !a.member.Learner {
+		// Who was found to differ has no say: of two members it could never be repaired.
+		counts := !a.member.Learner && !a.Odd
+		if counts {
 			voters++
 		}
 		if !a.usable() {
 			continue
 		}
 		usable++
-		if !a.member.Learner {
+		if counts {
 			votes[a.key()]++
 		}
 		own := a.member.ID == r.identity.ID

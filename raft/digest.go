@@ -32,6 +32,8 @@ type digestAnswer struct {
 	Term  uint64       `json:"term"`
 	Index uint64       `json:"index"`
 	Parts []partAnswer `json:"parts,omitempty"`
+	// Odd says that the member was found to differ before, and was not repaired yet.
+	Odd bool `json:"odd,omitempty"`
 
 	member Member
 }
@@ -163,7 +165,9 @@ func (r *Replicator) serveDigest(w http.ResponseWriter, req *http.Request) {
 	}
 	switch {
 	case !query.Has("part"):
-		writeJSON(w, c.answer())
+		answer := c.answer()
+		answer.Odd = r.quarantined.Load() != nil
+		writeJSON(w, answer)
 	case !query.Has("buckets"):
 		writeJSON(w, c.bucketSums(query.Get("part")))
 	default:

@@ -244,6 +244,34 @@ func TestRepairFetchesWhatWasCompared(t *testing.T) {
 	}
 }
 
+// A member that was found to differ is repaired also when only one other is left, which is no majority of two.
+func TestRepairOneOfTwo(t *testing.T) {
+	c := newTestCluster(t, 3, nil)
+	c.count(20)
+	c.converged()
+	odd := c.follower()
+	c.stores[odd].corrupt(func(data map[string]string) { data["x"] = "y" })
+	c.verify(odd)
+	gone := 3 - odd - c.leader()
+	if err := c.nodes[odd].RemoveMember(context.Background(), c.urls[gone], false); err != nil {
+		t.Fatal(err)
+	}
+	c.stop(gone)
+	leader := c.leader()
+	c.stop(leader) // what it held for the comparison is forgotten with a later snapshot
+	c.start(leader)
+	c.count(1)
+	if err := c.nodes[leader].Snapshot(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.nodes[odd].Repair(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.read(odd, "x"); got != "" {
+		t.Errorf("it still holds %q", got)
+	}
+}
+
 // Without a majority that holds the same, nobody is taken out of service.
 func TestVerifyWithoutMajority(t *testing.T) {
 	c := newTestCluster(t, 3, nil)
