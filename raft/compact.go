@@ -240,10 +240,12 @@ func (r *Replicator) purge() error {
 	return r.disk.purge(r.snapshotIndex.Load(), keep...)
 }
 
-// reportSnapshot returns a function that writes progress to the log now and then.
+// reportSnapshot returns a function that counts progress, and writes it to the log now and then.
 func (r *Replicator) reportSnapshot(index uint64) func(total int64) {
-	last := time.Now()
+	last, before := time.Now(), int64(0)
 	return func(total int64) {
+		r.snapshotWritten.Add(uint64(total - before))
+		before = total
 		if time.Since(last) >= snapshotReport {
 			last = time.Now()
 			r.log.Info("writing a snapshot", "index", index, "bytes", total)

@@ -83,6 +83,8 @@ type Replicator struct {
 	backendProblem       atomic.Pointer[error]
 	problem              atomic.Pointer[string] // while starting
 	snapshotIndex        atomic.Uint64          // of the newest snapshot on disk
+	snapshotWritten      atomic.Uint64          // bytes
+	snapshotSentBytes    atomic.Uint64
 	checkpoint           atomic.Pointer[checkpoint]
 	quarantined          atomic.Pointer[quarantine]
 	mustRestore          atomic.Uint64                     // index of the snapshot that a repair is to restore, or 0

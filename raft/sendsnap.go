@@ -104,6 +104,7 @@ type outgoing struct {
 func (o *outgoing) Read(p []byte) (int, error) {
 	n, err := o.File.Read(p)
 	sent := o.sent.Add(int64(n))
+	o.r.snapshotSentBytes.Add(uint64(n))
 	if tenth := sent * 10 / o.size; tenth > o.tenth && err == nil {
 		o.tenth = tenth
 		o.r.log.Debug("sending a snapshot", "to", formatID(o.to), "index", o.index, "sent", sent, "of", o.size)

@@ -134,6 +134,17 @@ func TestMemberFarBehind(t *testing.T) {
 	if len(c.stores[away].restored()) == 0 {
 		t.Error("caught up without a snapshot")
 	}
+	sent := uint64(0)
+	for i, r := range c.nodes {
+		status := r.Status()
+		sent += status.SnapshotSent
+		if i != away && status.SnapshotWritten == 0 {
+			t.Errorf("%s tells of no snapshot that it has written", status.URL)
+		}
+	}
+	if sent == 0 {
+		t.Error("nobody tells of a snapshot that was sent")
+	}
 	if got := c.propose(away, "n+"); got != "111" {
 		t.Errorf("counter is %s, want 111", got)
 	}
