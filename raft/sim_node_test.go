@@ -96,8 +96,11 @@ func (w *simWorld) makeNodes(dir string) {
 func (n *simNode) config() Config {
 	cfg := NewConfig()
 	cfg.ClusterName, cfg.NodeURL, cfg.DataDir, cfg.Store = "sim", n.url, n.dir, n.store
-	for _, peer := range n.w.nodes[:n.w.plan.nodes] {
-		cfg.ClusterURLs = append(cfg.ClusterURLs, peer.url)
+	for _, peer := range n.w.nodes {
+		// Who joins may find that the first members have been replaced.
+		if !peer.joined || n.joined && peer != n {
+			cfg.ClusterURLs = append(cfg.ClusterURLs, peer.url)
+		}
 	}
 	p := &n.w.plan
 	cfg.ElectionTicks, cfg.LeaseReads, cfg.Timeout = p.electionTicks, p.leases, p.timeout
