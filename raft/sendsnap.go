@@ -38,6 +38,7 @@ func (r *Replicator) send(messages []raftpb.Message) {
 			messages[i].To = 0 // the transport skips it
 		}
 	}
+	dropSuperseded(messages)
 	failpoint.Hit("raft.before-send")
 	r.transport.send(messages)
 	failpoint.Hit("raft.after-send")

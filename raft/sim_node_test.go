@@ -97,7 +97,7 @@ func (n *simNode) config() Config {
 	cfg := NewConfig()
 	cfg.ClusterName, cfg.NodeURL, cfg.DataDir, cfg.Store = "sim", n.url, n.dir, n.store
 	for _, peer := range n.w.nodes {
-		// Who joins may find that the first members have been replaced.
+		// Who joins may find that the first members are all gone: whoever starts a node names some of the others.
 		if !peer.joined || n.joined && peer != n {
 			cfg.ClusterURLs = append(cfg.ClusterURLs, peer.url)
 		}
@@ -150,6 +150,7 @@ func (n *simNode) boot() {
 	}
 	r.campaign.draw = n.w.rng.IntN
 	r.wallClock, r.leaseClock, r.lease.clock = n.wallClock, n.clock, n.clock
+	r.wakeIn = func(d time.Duration) { n.w.after(d, r.mail.wake) }
 	r.client = &http.Client{Transport: &simDialer{n: n, run: run}}
 	n.r, n.handler = r, r.handler()
 	r.spawn(func(ctx context.Context) {
