@@ -93,7 +93,7 @@ func (b *Backend) executeSchema(ctx context.Context, o *operation) ([]byte, erro
 		if serverCode(err) != codeLockTimeout {
 			return reply, err
 		}
-		b.log.Warn("a schema change waits for sessions of this server, which are disconnected", "statement", brief(o.text))
+		b.log.Warn("a schema change waits for sessions of this server, which are disconnected", "statement", firstWords(o.text))
 		if err := b.endReaders(ctx); err != nil {
 			return nil, err
 		}
@@ -112,7 +112,7 @@ func (b *Backend) trySchema(ctx context.Context, o *operation) ([]byte, error) {
 		fmt.Sprintf("SET SESSION timestamp=%d.%03d", o.entry.Stamp/1000, o.entry.Stamp%1000),
 	}, o.prelude...)
 	for i, text := range append(prelude, "SET SESSION sql_log_bin=1", o.text) {
-		_, err := k.exec(ctx, text)
+		_, err := k.execNamed(ctx, text, firstWords(text))
 		code := serverCode(err)
 		switch {
 		case err == nil:
@@ -126,6 +126,12 @@ func (b *Backend) trySchema(ctx context.Context, o *operation) ([]byte, error) {
 	}
 	b.stats.schema.Add(1)
 	return []byte{byte(Done)}, nil
+}
+
+// firstWords of a statement for messages: what follows may be a password.
+func firstWords(text string) string {
+	words := strings.Fields(text[:min(len(text), 60)])
+	return strings.Join(words[:min(len(words), 2)], " ")
 }
 
 // endReaders disconnects the sessions of clients, of which none has a transaction open: see the barrier of proxy/mysql.

@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -46,6 +47,13 @@ type Config struct {
 	MaxConnections int
 	MaxPacket      int
 	Logger         *slog.Logger
+
+	// TLS is for clients, who must use it then unless TLSOptional is set; nil for none.
+	TLS         *tls.Config
+	TLSOptional bool
+	// PeerServer and PeerClient are for clients that one node hands over to another: what the leader asks of the other, and
+	// what that one asks of the leader. Both or neither.
+	PeerServer, PeerClient *tls.Config
 }
 
 // NewConfig returns the defaults, to be completed with Advertise.
@@ -81,6 +89,10 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("config: MaxPacket is %d, want at least %d", c.MaxPacket, 1<<20)
 	case c.Logger == nil:
 		return errors.New("config: Logger is nil")
+	case (c.PeerServer == nil) != (c.PeerClient == nil):
+		return errors.New("config: PeerServer and PeerClient go together")
+	case c.TLS != nil && c.PeerClient == nil:
+		return errors.New("config: TLS is set without PeerClient: clients that are handed over to the leader would not be protected")
 	}
 	return nil
 }

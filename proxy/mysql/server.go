@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -22,6 +23,7 @@ type Server struct {
 	node    Node
 	backend Backend
 	gate    *gate
+	accept  *tls.Config // nil without TLS
 	stats   counters
 
 	ctx    context.Context // ends with Close
@@ -48,6 +50,7 @@ type Stats struct {
 // connection is a client, served here or relayed.
 type connection struct {
 	client net.Conn
+	local  bool   // from within this process
 	epoch  uint64 // in which it is served here; 0 while it is relayed
 	id     uint64 // of its connection to the server, where it is served here
 	close  func()
@@ -58,7 +61,7 @@ func New(cfg Config, node Node, backend Backend) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, node: node, backend: backend, gate: newGate(), conns: make(map[*connection]bool)}
+	s := &Server{cfg: cfg, node: node, backend: backend, gate: newGate(), accept: acceptTLS(&cfg), conns: make(map[*connection]bool)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s, nil
 }
@@ -139,7 +142,7 @@ func (s *Server) serve(c *connection) {
 	}
 	session := newSession(s, c, epoch)
 	defer session.end()
-	if err := session.handshake(ctx); err != nil {
+	if err := session.handshake(ctx, c.local); err != nil {
 		s.cfg.Logger.Debug("login", "client", c.client.RemoteAddr(), "err", err)
 		return
 	}

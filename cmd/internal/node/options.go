@@ -178,6 +178,23 @@ func (o *Options) autoPort(port int, nodePort string, offset int) int {
 	return n + offset
 }
 
+// CheckSecurity refuses what would let in anybody by mistake, and a node URL whose scheme is not what is spoken there.
+func (o *Options) CheckSecurity(s *security.Options, at *url.URL, clientsKnown bool) error {
+	err := s.Check(security.Listening{Bind: o.Bind, Proxy: o.ProxyPort != 0, ClientsKnown: clientsKnown})
+	if err != nil {
+		return fmt.Errorf("%s: %w", o.program.Name, err)
+	}
+	scheme := "http"
+	if s.PeerFiles() != nil {
+		scheme = "https"
+	}
+	if at.Scheme != scheme {
+		return o.UsageError("nexus-node-url", fmt.Sprintf("%q", o.NodeURL),
+			fmt.Sprintf("want %s://%s: URLs are https with -nexus-peer-cert, http without", scheme, at.Host))
+	}
+	return nil
+}
+
 // checkReachable refuses a node that would listen where the others, going by its node URL, cannot reach it.
 func (o *Options) checkReachable(node *url.URL) error {
 	at := net.ParseIP(node.Hostname())
