@@ -88,13 +88,13 @@ func isTransactionEnd(info string) bool {
 func (b *Backend) executeSchema(ctx context.Context, o *operation) ([]byte, error) {
 	b.changing.Store(true)
 	defer b.changing.Store(false)
-	for {
+	for first := true; ; first = false {
 		reply, err := b.trySchema(ctx, o)
 		if serverCode(err) != codeLockTimeout {
 			return reply, err
 		}
 		b.log.Warn("a schema change waits for sessions of this server, which are disconnected", "statement", firstWords(o.text))
-		if err := b.endReaders(ctx); err != nil {
+		if err := b.endReaders(ctx, first); err != nil {
 			return nil, err
 		}
 	}
@@ -134,13 +134,19 @@ func firstWords(text string) string {
 	return strings.Join(words[:min(len(words), 2)], " ")
 }
 
-// endReaders disconnects the sessions of clients, of which none has a transaction open: see the barrier of proxy/mysql.
-func (b *Backend) endReaders(ctx context.Context) error {
+// endReaders disconnects sessions of clients, of which none has a transaction open that may write: see the barrier of
+// proxy/mysql. Where busy is set, those are spared that wait for their client outside of any transaction: they should hold
+// no locks.
+func (b *Backend) endReaders(ctx context.Context, busy bool) error {
 	own := []string{"CONNECTION_ID()"}
 	if b.applier != nil {
 		own = append(own, strconv.FormatUint(uint64(b.applier.c.GetConnectionID()), 10))
 	}
-	return b.killWhere(ctx, "id NOT IN ("+strings.Join(own, ",")+") AND command NOT IN ('Daemon','Binlog Dump')")
+	condition := "id NOT IN (" + strings.Join(own, ",") + ") AND command NOT IN ('Daemon','Binlog Dump')"
+	if busy {
+		condition += " AND (command<>'Sleep' OR id IN (SELECT trx_mysql_thread_id FROM information_schema.innodb_trx))"
+	}
+	return b.killWhere(ctx, condition)
 }
 
 // schemaDone records the result with the position, where the statement ends its entry.

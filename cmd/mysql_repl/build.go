@@ -74,6 +74,7 @@ func (o *options) Build(log *slog.Logger) (*node.Node, error) {
 		Log:        log,
 		Replicator: replicator,
 		Proxy:      clients,
+		Read:       clients.ServeReading,
 		Admin:      operators,
 		HTTP: admin.NewHTTP(admin.HTTPConfig{
 			Node:       replicator,

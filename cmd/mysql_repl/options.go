@@ -40,6 +40,8 @@ func newOptions() *options {
 // Settings implements node.Definition.
 func (o *options) Settings() *settings.Set {
 	clients := []settings.Setting{
+		{Name: "readOnlyPort", Value: settings.OptionalPort(&o.ReadPort), Default: "0",
+			Usage: "Port for MySQL clients that only read: each node answers from its own mariadbd, as soon as that holds everything that was acknowledged; 0 for none, auto for 100 above the default of -proxyPort."},
 		{Name: "maxConnections", Value: settings.Int(&o.maxConnections, 1, 100_000),
 			Usage: "Number of clients served at a time. Each has a connection of its own to the mariadbd, whose max_connections must be greater."},
 		{Name: "proxyTLSOptional", Value: settings.Bool(&o.tlsOptional),

@@ -1,7 +1,6 @@
 package mysql
 
 import (
-	"context"
 	"strings"
 
 	"github.com/nexus-replication/nexus/proxy/mysql/statement"
@@ -43,11 +42,12 @@ func (s *session) textCall(text string, more bool) call {
 
 // dispatch executes one statement and answers it. failed says that the answer was an error; err ends the session.
 func (s *session) dispatch(c call) (failed bool, err error) {
-	switch c.what.Kind {
-	case statement.Refused:
+	if e := s.refuses(&c.what); e != nil {
 		s.server.stats.refused.Add(1)
-		s.fail(refused("%s is refused: %s", c.what.Verb, c.what.Reason))
+		s.fail(e)
 		return true, nil
+	}
+	switch c.what.Kind {
 	case statement.Begin:
 		return s.answer1(c, s.begin(c.what))
 	case statement.Commit:
@@ -198,15 +198,13 @@ func (s *session) relayRead(c call) (bool, error) {
 
 // mayWrite reports whether the client may write outside of a transaction.
 func (s *session) mayWrite() bool {
-	return s.nextAccess != statement.ReadOnly && (s.access != statement.ReadOnly || s.nextAccess == statement.ReadWrite)
+	return !s.reader && s.nextAccess != statement.ReadOnly && (s.access != statement.ReadOnly || s.nextAccess == statement.ReadWrite)
 }
 
 // proveOffice returns when this node is known to lead still, and its server to hold all that was acknowledged.
 func (s *session) proveOffice() error {
-	ctx, cancel := s.context(s.server.cfg.Timeout)
-	defer cancel()
-	if err := s.server.node.Read(ctx, func(context.Context) error { return nil }); err != nil {
-		return unavailable(err)
+	if err := s.catchUp(); err != nil || s.reader {
+		return err
 	}
 	if term, ok := s.server.node.Office(); !ok || term != s.epoch {
 		return s.final(unavailable(errOfficeOver))

@@ -20,6 +20,7 @@ type session struct {
 	backend *wire.Conn
 	id      uint64 // of the connection to the server
 	epoch   uint64
+	reader  bool // nothing may be written, nor locked
 
 	deprecateEOF bool
 	multi        bool   // several statements in one text
@@ -37,7 +38,7 @@ type session struct {
 
 func newSession(s *Server, c *connection, epoch uint64) *session {
 	return &session{
-		server: s, client: wire.NewConn(c.client, s.cfg.MaxPacket), epoch: epoch, dialect: s.dialect(),
+		server: s, client: wire.NewConn(c.client, s.cfg.MaxPacket), epoch: epoch, reader: c.reader, dialect: s.dialect(),
 		statements: make(map[uint32]*prepared), named: make(map[string]*prepared),
 	}
 }

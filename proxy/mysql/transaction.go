@@ -36,7 +36,7 @@ func (s *session) start(what statement.Statement) error {
 	if err := s.proveOffice(); err != nil {
 		return err
 	}
-	if access == statement.ReadOnly {
+	if access == statement.ReadOnly || s.reader {
 		return s.startReading(what)
 	}
 	xa, err := s.startXA()
@@ -62,20 +62,30 @@ func (s *session) startReading(what statement.Statement) error {
 		text = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
 	}
 	if err := s.ask(text); err != nil {
-		s.server.gate.leave()
+		s.leaveGate()
 		return err
 	}
 	s.tx = &transaction{}
 	return nil
 }
 
+// enterGate keeps schema changes out. Readers do not: a schema change that waits for one disconnects it.
 func (s *session) enterGate() error {
+	if s.reader {
+		return nil
+	}
 	ctx, cancel := s.context(s.server.cfg.SchemaTimeout)
 	defer cancel()
 	if err := s.server.gate.enter(ctx); err != nil {
 		return unavailable(fmt.Errorf("wait for a schema change: %w", err))
 	}
 	return nil
+}
+
+func (s *session) leaveGate() {
+	if !s.reader {
+		s.server.gate.leave()
+	}
 }
 
 // beginXA opens the gate and registers a transaction.
@@ -85,7 +95,7 @@ func (s *session) beginXA() (*appliers.Transaction, error) {
 	}
 	xa, err := s.server.backend.Begin(s.epoch, s)
 	if err != nil {
-		s.server.gate.leave()
+		s.leaveGate()
 		return nil, commitError(err)
 	}
 	return xa, nil
@@ -102,7 +112,7 @@ func (s *session) startXA() (*appliers.Transaction, error) {
 	}
 	if err := s.ask(openTransaction, "XA START "+xa.XID()); err != nil {
 		xa.End(true)
-		s.server.gate.leave()
+		s.leaveGate()
 		return nil, fmt.Errorf("start a transaction: %s: %w", err.Error(), errHangUp) // a started one must not stay behind
 	}
 	return xa, nil
@@ -145,7 +155,7 @@ const closeSession = "SET SESSION TRANSACTION READ ONLY"
 // over forgets the transaction after it has ended on the server.
 func (s *session) over() {
 	s.tx = nil
-	s.server.gate.leave()
+	s.leaveGate()
 }
 
 // commitRead ends a transaction of which every statement looked like a read. Whether one of them wrote after all, through
@@ -268,7 +278,7 @@ func (s *session) notProposed(xa *appliers.Transaction, err error) error {
 // leaveToApplier forgets a transaction that only the applier may end. Its connection must not be used any more.
 func (s *session) leaveToApplier() {
 	s.tx = nil
-	s.server.gate.leave()
+	s.leaveGate()
 }
 
 // final is an error after which the session is over.
