@@ -151,7 +151,7 @@ func DecodeReply(reply []byte) (Verdict, error) {
 	}
 	v := Verdict(reply[0])
 	switch v {
-	case Done, Fenced:
+	case Done, Fenced: // after Done, warnings may follow: see DecodeWarnings
 		return v, nil
 	case Failed:
 	default:
@@ -163,6 +163,34 @@ func DecodeReply(reply []byte) (Verdict, error) {
 		return 0, d.err
 	}
 	return Failed, e
+}
+
+// Warning is what a server has noted about a statement that it executed.
+type Warning struct {
+	Level   string
+	Code    uint16
+	Message string
+}
+
+// done is the reply to a statement that was executed.
+func done(warnings []Warning) []byte {
+	dst := []byte{byte(Done)}
+	for _, w := range warnings {
+		dst = appendText(dst, w.Level)
+		dst = binary.AppendUvarint(dst, uint64(w.Code))
+		dst = appendText(dst, w.Message)
+	}
+	return dst
+}
+
+// DecodeWarnings returns those that a reply of Done carries.
+func DecodeWarnings(reply []byte) ([]Warning, error) {
+	var list []Warning
+	d := decoder{rest: reply[1:]}
+	for len(d.rest) > 0 {
+		list = append(list, Warning{Level: d.text(), Code: uint16(d.number()), Message: d.text()})
+	}
+	return list, d.err
 }
 
 // failure is the reply for an error that is a *ServerError.

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 
+	gomysql "github.com/go-mysql-org/go-mysql/mysql"
+
 	"github.com/nexus-replication/nexus/raft/failpoint"
 )
 
@@ -111,8 +113,9 @@ func (b *Backend) trySchema(ctx context.Context, o *operation) ([]byte, error) {
 		fmt.Sprintf("SET SESSION lock_wait_timeout=%d", max(1, int(b.cfg.DDLPatience.Seconds()))),
 		fmt.Sprintf("SET SESSION timestamp=%d.%03d", o.entry.Stamp/1000, o.entry.Stamp%1000),
 	}, o.prelude...)
+	var result *gomysql.Result
 	for i, text := range append(prelude, "SET SESSION sql_log_bin=1", o.text) {
-		_, err := k.execNamed(ctx, text, firstWords(text))
+		result, err = k.execNamed(ctx, text, firstWords(text))
 		code := serverCode(err)
 		switch {
 		case err == nil:
@@ -125,7 +128,32 @@ func (b *Backend) trySchema(ctx context.Context, o *operation) ([]byte, error) {
 		}
 	}
 	b.stats.schema.Add(1)
-	return []byte{byte(Done)}, nil
+	return done(b.warnings(ctx, k, result)), nil
+}
+
+// maxWarnings are kept of a statement; a server keeps 64 too.
+const maxWarnings = 64
+
+// warnings returns what the server has noted about the last statement. It is told to the client only, so an error is a
+// matter of the log.
+func (b *Backend) warnings(ctx context.Context, k *conn, result *gomysql.Result) []Warning {
+	if result == nil || result.Warnings == 0 {
+		return nil
+	}
+	rows, err := k.rows(ctx, "SHOW WARNINGS")
+	if err != nil {
+		b.log.Warn("warnings of a schema change could not be read", "err", err)
+		return nil
+	}
+	var list []Warning
+	for _, row := range rows[:min(len(rows), maxWarnings)] {
+		code, err := strconv.ParseUint(row[1], 10, 16)
+		if err != nil {
+			continue // every warning has a number
+		}
+		list = append(list, Warning{Level: row[0], Code: uint16(code), Message: row[2]})
+	}
+	return list
 }
 
 // firstWords of a statement for messages: what follows may be a password.

@@ -47,6 +47,17 @@ func (s *session) dispatch(c call) (failed bool, err error) {
 		s.fail(e)
 		return true, nil
 	}
+	if c.what.Kind == statement.Diagnostics {
+		if ok, err := s.showWarnings(c); ok {
+			return false, err
+		}
+		return s.direct(c)
+	}
+	informed := s.informed(c)
+	if len(informed.text) == len(c.text) { // who asks for warnings leaves them where they are
+		s.facts.warnings = nil
+	}
+	c, s.facts.rowCount = informed, nil
 	switch c.what.Kind {
 	case statement.Begin:
 		return s.answer1(c, s.begin(c.what))
@@ -83,12 +94,13 @@ func (s *session) dispatch(c call) (failed bool, err error) {
 		}
 		return failed, err
 	}
-	// Diagnostics, Temporary, Use, Unlock and Empty are between the client and its session.
+	// Temporary, Use, Unlock and Empty are between the client and its session.
 	return s.direct(c)
 }
 
 // answer1 answers a statement that this node executed itself.
 func (s *session) answer1(c call, err error) (bool, error) {
+	s.rowCountAfter(result{rows: err != nil})
 	if err != nil {
 		return true, s.failWith(err)
 	}
@@ -114,7 +126,7 @@ func (s *session) inside(c call) (bool, error) {
 	if err := s.send(c.payload); err != nil {
 		return true, s.lost(err)
 	}
-	r, err := s.relayResults(shape{more: c.more})
+	r, err := s.relayResults(shape{more: c.more, variables: showsVariables(&c)})
 	if err != nil {
 		return true, s.lost(err)
 	}
@@ -177,7 +189,7 @@ func (s *session) relayRead(c call) (bool, error) {
 	if err := s.send(c.payload); err != nil {
 		return true, s.lost(err)
 	}
-	r, err := s.relayResults(shape{more: c.more})
+	r, err := s.relayResults(shape{more: c.more, variables: showsVariables(&c)})
 	if err != nil {
 		if !flushed {
 			s.client.Rewind(mark)

@@ -56,6 +56,7 @@ func (s *session) proposeSchema(ctx context.Context, prelude []string, text stri
 	var server *appliers.ServerError
 	switch {
 	case errors.As(err, &server):
+		s.facts.warnings = []appliers.Warning{{Level: "Error", Code: server.Code, Message: server.Message}}
 		return &wire.Error{Code: server.Code, State: server.State, Message: server.Message}
 	case err != nil:
 		return &wire.Error{Code: codeUnknown, State: "HY000", Message: OutcomeUnknown + ": the answer was lost"}
@@ -63,7 +64,8 @@ func (s *session) proposeSchema(ctx context.Context, prelude []string, text stri
 		return s.final(&wire.Error{Code: codeDeadlock, State: "40001", Message: "Nexus: the schema was not changed, because the leadership moved; try again"})
 	}
 	s.server.stats.schema.Add(1)
-	return nil
+	s.facts.warnings, err = appliers.DecodeWarnings(outcome.Replies[0].Data)
+	return err
 }
 
 // prelude makes another session understand a text as this one does.

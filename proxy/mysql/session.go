@@ -31,6 +31,8 @@ type session struct {
 	statements   map[uint32]*prepared
 	named        map[string]*prepared
 
+	facts facts
+
 	tx *transaction // nil outside of one
 
 	disconnectOnce sync.Once
@@ -265,7 +267,9 @@ func (s *session) ok(more bool) error {
 	if more {
 		status |= wire.StatusMoreResults
 	}
-	return s.client.WritePacket(wire.OK(status))
+	p := wire.OK(status)
+	p[5] = byte(len(s.facts.warnings))
+	return s.client.WritePacket(p)
 }
 
 // fail answers with an error.
