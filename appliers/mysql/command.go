@@ -11,6 +11,7 @@ import (
 //	rows    epoch, sequence, row events up to the end
 //	schema  epoch, number of prelude statements, these, the statement
 //	address node, address
+//	sequence epoch, database, name, next value and round as signed varints
 const commandVersion = 1
 
 type kind byte
@@ -19,6 +20,7 @@ const (
 	kindRows kind = iota + 1
 	kindSchema
 	kindAddress
+	kindSequence
 )
 
 // Verdict is the first byte of the reply to a command of an epoch.
@@ -45,6 +47,7 @@ type command struct {
 	text     string
 	node     uint64
 	address  string
+	sequenceState
 }
 
 func appendRows(dst []byte, epoch, sequence uint64, events []byte) []byte {
@@ -100,6 +103,9 @@ func decodeCommand(data []byte) (command, error) {
 	case kindAddress:
 		c.node = d.number()
 		c.address = d.text()
+	case kindSequence:
+		c.epoch = d.number()
+		c.sequenceState = sequenceState{database: d.text(), name: d.text(), next: d.signed(), round: d.signed()}
 	default:
 		return command{}, fmt.Errorf("command has kind %d, which this program does not know: it was written by a newer one", c.kind)
 	}
@@ -114,6 +120,16 @@ type decoder struct {
 
 func (d *decoder) number() uint64 {
 	v, n := binary.Uvarint(d.rest)
+	if n <= 0 {
+		d.err, d.rest = errCommandShort, nil
+		return 0
+	}
+	d.rest = d.rest[n:]
+	return v
+}
+
+func (d *decoder) signed() int64 {
+	v, n := binary.Varint(d.rest)
 	if n <= 0 {
 		d.err, d.rest = errCommandShort, nil
 		return 0

@@ -25,6 +25,8 @@ type Node interface {
 type Backend interface {
 	Dial(ctx context.Context) (net.Conn, error)
 	Begin(epoch uint64, session appliers.Session) (*appliers.Transaction, error)
+	// Sequences go before the command of a transaction or schema change of the same epoch.
+	Sequences(epoch uint64) [][]byte
 	// Address is where the clients of a node are served; "" if that is not known.
 	Address(node uint64) string
 	Version() string

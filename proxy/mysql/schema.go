@@ -46,13 +46,15 @@ func (s *session) schemaChange(c call) error {
 }
 
 func (s *session) proposeSchema(ctx context.Context, prelude []string, text string) error {
-	outcome, err := s.server.node.Propose(ctx, [][]byte{appliers.EncodeSchema(s.epoch, prelude, text)})
+	commands := append(s.server.backend.Sequences(s.epoch), appliers.EncodeSchema(s.epoch, prelude, text))
+	outcome, err := s.server.node.Propose(ctx, commands)
 	if err != nil {
 		e := commitError(err)
 		e.Message = strings.ReplaceAll(e.Message, "the transaction", "the schema change")
 		return e
 	}
-	verdict, err := appliers.DecodeReply(outcome.Replies[0].Data)
+	reply := outcome.Replies[len(commands)-1].Data
+	verdict, err := appliers.DecodeReply(reply)
 	var server *appliers.ServerError
 	switch {
 	case errors.As(err, &server):
@@ -64,7 +66,7 @@ func (s *session) proposeSchema(ctx context.Context, prelude []string, text stri
 		return s.final(&wire.Error{Code: codeDeadlock, State: "40001", Message: "Nexus: the schema was not changed, because the leadership moved; try again"})
 	}
 	s.server.stats.schema.Add(1)
-	s.facts.warnings, err = appliers.DecodeWarnings(outcome.Replies[0].Data)
+	s.facts.warnings, err = appliers.DecodeWarnings(reply)
 	return err
 }
 
@@ -136,13 +138,8 @@ func refuseSchema(c call, current string) *wire.Error {
 	if own {
 		return refused("%s is refused: nexus.position, applied, schema_change and address are Nexus's own", c.what.Verb)
 	}
-	if found := lateWord.FindStringSubmatch(c.text); found != nil {
-		switch strings.ToUpper(found[1]) {
-		case "EVENT":
-			return refused("%s is refused: events are not executed on one node only yet", c.what.Verb)
-		case "SEQUENCE":
-			return refused("%s is refused: a sequence advances outside of transactions; use AUTO_INCREMENT", c.what.Verb)
-		}
+	if found := lateWord.FindStringSubmatch(c.text); found != nil && strings.EqualFold(found[1], "EVENT") {
+		return refused("%s is refused: events are not executed on one node only yet", c.what.Verb)
 	}
 	return nil
 }

@@ -143,7 +143,7 @@ func (s *session) commit() error {
 		err := s.ask("COMMIT")
 		s.over()
 		return err
-	case !tx.wrote:
+	case !tx.wrote && s.server.backend.Sequences(s.epoch) == nil:
 		return s.commitRead(tx.xa)
 	}
 	return s.commitWritten(tx.xa)
@@ -233,11 +233,12 @@ func (s *session) commitPrepared(xa *appliers.Transaction) error {
 		s.server.stats.rollbacks.Add(1)
 		return errors.Join(captureError(err), s.rollbackXA(xa))
 	}
-	outcome, err := s.server.node.Propose(ctx, [][]byte{command})
+	commands := append(s.server.backend.Sequences(s.epoch), command)
+	outcome, err := s.server.node.Propose(ctx, commands)
 	if err != nil {
 		return s.notProposed(xa, err)
 	}
-	verdict, err := appliers.DecodeReply(outcome.Replies[0].Data)
+	verdict, err := appliers.DecodeReply(outcome.Replies[len(commands)-1].Data)
 	switch {
 	case err != nil:
 		// Applied, but the reply was lost: nothing else does that to an entry of this epoch.
