@@ -67,6 +67,10 @@ func (s *session) dispatch(c call) (failed bool, err error) {
 		return s.answer1(c, s.finish(c.what, s.rollback))
 	case statement.DDL:
 		return s.answer1(c, s.schemaChange(c))
+	case statement.CreateSelect:
+		rows, err := s.createSelect(c)
+		s.affected = rows
+		return s.answer1(c, err)
 	case statement.Set:
 		return s.set(c)
 	case statement.SetTransaction:
@@ -100,7 +104,7 @@ func (s *session) dispatch(c call) (failed bool, err error) {
 
 // answer1 answers a statement that this node executed itself.
 func (s *session) answer1(c call, err error) (bool, error) {
-	s.rowCountAfter(result{rows: err != nil})
+	s.rowCountAfter(result{rows: err != nil, affected: s.affected})
 	if err != nil {
 		return true, s.failWith(err)
 	}

@@ -26,7 +26,7 @@ func (s *session) refuses(what *statement.Statement) *wire.Error {
 	}
 	denied := false
 	switch what.Kind {
-	case statement.Write, statement.DDL, statement.LockingRead: // CALL too: a procedure may open its session
+	case statement.Write, statement.DDL, statement.CreateSelect, statement.LockingRead: // CALL too: a procedure may open its session
 		denied = true
 	case statement.Begin, statement.SetTransaction:
 		denied = what.Access == statement.ReadWrite || what.Isolation == "SERIALIZABLE"

@@ -32,7 +32,11 @@ func (s *session) schemaChange(c call) error {
 		return err
 	}
 	text := withDefiner(c.text, user)
+	return s.behindBarrier(func(ctx context.Context) error { return s.proposeSchema(ctx, prelude, text) })
+}
 
+// behindBarrier calls change while no transaction is open on any connection but this one.
+func (s *session) behindBarrier(change func(context.Context) error) error {
 	barrier, cancelBarrier := s.context(s.server.cfg.BarrierTimeout)
 	defer cancelBarrier()
 	if err := s.server.gate.exclude(barrier); err != nil {
@@ -42,7 +46,7 @@ func (s *session) schemaChange(c call) error {
 	defer s.server.gate.readmit()
 	ctx, cancel := s.context(s.server.cfg.SchemaTimeout)
 	defer cancel()
-	return s.proposeSchema(ctx, prelude, text)
+	return change(ctx)
 }
 
 func (s *session) proposeSchema(ctx context.Context, prelude []string, text string) error {

@@ -31,7 +31,9 @@ type session struct {
 	statements   map[uint32]*prepared
 	named        map[string]*prepared
 
-	facts facts
+	facts     facts
+	affected  uint64 // rows, by the statement that is answered with OK
+	excluding bool   // schema changes are behind the barrier that this session holds
 
 	tx *transaction // nil outside of one
 
@@ -267,9 +269,9 @@ func (s *session) ok(more bool) error {
 	if more {
 		status |= wire.StatusMoreResults
 	}
-	p := wire.OK(status)
-	p[5] = byte(len(s.facts.warnings))
-	return s.client.WritePacket(p)
+	rows := s.affected
+	s.affected = 0
+	return s.client.WritePacket(wire.OKRows(status, rows, len(s.facts.warnings)))
 }
 
 // fail answers with an error.

@@ -71,7 +71,7 @@ func (s *session) startReading(what statement.Statement) error {
 
 // enterGate keeps schema changes out. Readers do not: a schema change that waits for one disconnects it.
 func (s *session) enterGate() error {
-	if s.reader {
+	if s.reader || s.excluding {
 		return nil
 	}
 	ctx, cancel := s.context(s.server.cfg.SchemaTimeout)
@@ -83,7 +83,7 @@ func (s *session) enterGate() error {
 }
 
 func (s *session) leaveGate() {
-	if !s.reader {
+	if !s.reader && !s.excluding {
 		s.server.gate.leave()
 	}
 }

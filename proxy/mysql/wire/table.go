@@ -59,13 +59,18 @@ func (c *Column) packet() []byte {
 
 // appendText appends a length-encoded text.
 func appendText(dst []byte, s string) []byte {
-	switch n := len(s); {
+	return append(appendLenenc(dst, uint64(len(s))), s...)
+}
+
+// appendLenenc appends a length-encoded integer.
+func appendLenenc(dst []byte, n uint64) []byte {
+	switch {
 	case n < 0xfb:
-		dst = append(dst, byte(n))
+		return append(dst, byte(n))
 	case n < 1<<16:
-		dst = append(dst, 0xfc, byte(n), byte(n>>8))
-	default:
-		dst = append(dst, 0xfd, byte(n), byte(n>>8), byte(n>>16))
+		return append(dst, 0xfc, byte(n), byte(n>>8))
+	case n < 1<<24:
+		return append(dst, 0xfd, byte(n), byte(n>>8), byte(n>>16))
 	}
-	return append(dst, s...)
+	return binary.LittleEndian.AppendUint64(append(dst, 0xfe), n)
 }
