@@ -43,6 +43,8 @@ type Config struct {
 	SchemaTimeout time.Duration
 	// BarrierTimeout is how long a schema change waits for open transactions to end.
 	BarrierTimeout time.Duration
+	// GateTimeout is how long a transaction waits for a schema change to end.
+	GateTimeout time.Duration
 	// HandshakeTimeout bounds the time up to the end of the login.
 	HandshakeTimeout time.Duration
 	// MaxConnections is how many clients are served at a time, and MaxPacket bounds what one may send at once.
@@ -64,6 +66,7 @@ func NewConfig() Config {
 		Timeout:          5 * time.Second,
 		SchemaTimeout:    time.Hour,
 		BarrierTimeout:   10 * time.Second,
+		GateTimeout:      50 * time.Second, // as innodb_lock_wait_timeout
 		HandshakeTimeout: 10 * time.Second,
 		MaxConnections:   400,
 		MaxPacket:        256 << 20,
@@ -77,7 +80,7 @@ func (c *Config) Validate() error {
 		name  string
 		value time.Duration
 	}{
-		{"Timeout", c.Timeout}, {"SchemaTimeout", c.SchemaTimeout}, {"BarrierTimeout", c.BarrierTimeout},
+		{"Timeout", c.Timeout}, {"SchemaTimeout", c.SchemaTimeout}, {"BarrierTimeout", c.BarrierTimeout}, {"GateTimeout", c.GateTimeout},
 		{"HandshakeTimeout", c.HandshakeTimeout},
 	} {
 		if d.value < time.Millisecond {

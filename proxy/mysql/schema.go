@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
+	"time"
 
 	appliers "github.com/nexus-replication/nexus/appliers/mysql"
 	"github.com/nexus-replication/nexus/proxy/mysql/wire"
@@ -37,16 +39,34 @@ func (s *session) schemaChange(c call) error {
 
 // behindBarrier calls change while no transaction is open on any connection but this one.
 func (s *session) behindBarrier(change func(context.Context) error) error {
-	barrier, cancelBarrier := s.context(s.server.cfg.BarrierTimeout)
+	patience, err := s.barrierPatience()
+	if err != nil {
+		return err
+	}
+	barrier, cancelBarrier := s.context(patience)
 	defer cancelBarrier()
 	if err := s.server.gate.exclude(barrier); err != nil {
 		return &wire.Error{Code: codeLockTimeout, State: "HY000", Message: fmt.Sprintf("Nexus: the schema was not changed: "+
-			"other sessions had transactions open for %v; end them and try again", s.server.cfg.BarrierTimeout)}
+			"other sessions had transactions open for %v; end them and try again", patience)}
 	}
 	defer s.server.gate.readmit()
 	ctx, cancel := s.context(s.server.cfg.SchemaTimeout)
 	defer cancel()
 	return change(ctx)
+}
+
+// barrierPatience is how long a schema change of the session waits for open transactions: its lock_wait_timeout, as far as
+// the others, which are kept waiting meanwhile, can be asked to bear.
+func (s *session) barrierPatience() (time.Duration, error) {
+	row, err := s.row("SELECT @@lock_wait_timeout")
+	if err != nil {
+		return 0, err
+	}
+	seconds, err := strconv.ParseUint(row[0], 10, 32)
+	if err != nil {
+		return 0, fmt.Errorf("lock_wait_timeout of the session: %w", err)
+	}
+	return min(max(time.Duration(seconds)*time.Second, time.Millisecond), s.server.cfg.BarrierTimeout), nil
 }
 
 func (s *session) proposeSchema(ctx context.Context, prelude []string, text string) error {

@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -111,8 +112,10 @@ func (s *session) command(payload []byte) error {
 		return s.send(payload)
 	case wire.ComStmtClose:
 		return s.closeStatement(payload)
-	case wire.ComPing, wire.ComInitDB, wire.ComStmtReset, wire.ComProcessKill, wire.ComStatistics:
+	case wire.ComPing, wire.ComInitDB, wire.ComStmtReset, wire.ComStatistics:
 		return s.pass(payload, s.relayOne)
+	case wire.ComProcessKill:
+		return s.processKill(payload)
 	case wire.ComStmtFetch:
 		return s.pass(payload, s.relayRows)
 	case wire.ComFieldList:
@@ -124,6 +127,25 @@ func (s *session) command(payload []byte) error {
 	}
 	s.fail(&wire.Error{Code: codeUnknownCommand, State: "08S01", Message: "Unknown command"})
 	return nil
+}
+
+// processKill is KILL as a command.
+func (s *session) processKill(payload []byte) error {
+	if len(payload) < 5 {
+		return errors.New("COM_PROCESS_KILL ends early")
+	}
+	target := uint64(binary.LittleEndian.Uint32(payload[1:]))
+	if err := s.send(payload); err != nil {
+		return s.lost(err)
+	}
+	p, err := s.backend.ReadPacket()
+	if err != nil {
+		return s.lost(err)
+	}
+	if len(p) > 0 && p[0] == wire.HeaderOK && target != s.id {
+		s.server.hangUp(target)
+	}
+	return s.client.WritePacket(p)
 }
 
 // send sends a command to the server.

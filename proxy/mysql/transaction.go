@@ -74,9 +74,14 @@ func (s *session) enterGate() error {
 	if s.reader || s.excluding {
 		return nil
 	}
-	ctx, cancel := s.context(s.server.cfg.SchemaTimeout)
+	ctx, cancel := s.context(s.server.cfg.GateTimeout)
 	defer cancel()
-	if err := s.server.gate.enter(ctx); err != nil {
+	err := s.server.gate.enter(ctx)
+	if err != nil && s.server.ctx.Err() == nil {
+		return &wire.Error{Code: codeLockTimeout, State: "HY000", Message: fmt.Sprintf("Nexus: the transaction was not begun: "+
+			"a schema change was executed for %v; try again", s.server.cfg.GateTimeout)}
+	}
+	if err != nil {
 		return unavailable(fmt.Errorf("wait for a schema change: %w", err))
 	}
 	return nil
