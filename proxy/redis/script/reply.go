@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"strconv"
+
+	"github.com/nexus-replication/nexus/proxy/redis/glob"
 )
 
 type replyKind uint8
@@ -142,7 +144,7 @@ func (c *Call) appendListing(dst []byte, list []libraryInfo) []byte {
 func (c *Call) appendList(dst []byte, list []libraryInfo) []byte {
 	var matching []libraryInfo
 	for _, l := range list {
-		if c.list.pattern == nil || matches(bytes.ToLower(c.list.pattern), bytes.ToLower(l.name)) {
+		if c.list.pattern == nil || glob.Match(bytes.ToLower(c.list.pattern), bytes.ToLower(l.name)) {
 			matching = append(matching, l)
 		}
 	}
