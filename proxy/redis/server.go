@@ -120,7 +120,7 @@ func New(cfg Config, rep Replicator, b Backend) (*Server, error) {
 		policyContext: policy.Context{Databases: cfg.Databases, ReservedDB: cfg.ReservedDB},
 		locals:        make(map[*policy.Spec]localCommand),
 		deadlines:     deadlineEffects(table),
-		metrics:       newMetrics(len(table.Specs())),
+		metrics:       newMetrics(len(table.Names())),
 		tasks:         newTasks(),
 		scripts:       newScriptHost(rep, b, cfg.Databases, cfg.ReservedDB),
 		slow:          newSlowLog(),
