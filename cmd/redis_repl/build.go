@@ -17,9 +17,6 @@ import (
 	"github.com/nexus-replication/nexus/raft"
 )
 
-// handshakeTimeout is what a client may take for the TLS handshake.
-const handshakeTimeout = 10 * time.Second
-
 var _ node.Definition = (*options)(nil)
 
 // Offline implements node.Definition.
@@ -43,7 +40,8 @@ func (o *options) Build(log *slog.Logger) (*node.Node, error) {
 	proxyCfg := proxy.NewConfig()
 	proxyCfg.Databases, proxyCfg.ReservedDB = databases, o.metadataDB
 	proxyCfg.Version = version
-	proxyCfg.Password = o.proxyPassword
+	proxyCfg.Password, proxyCfg.UsersFile = o.proxyPassword, o.usersFile
+	proxyCfg.Limits, proxyCfg.MaxClientRate = o.limits.guard(), o.limits.rate
 	proxyCfg.Timeout = o.Timeout
 	proxyCfg.Logger = log.With("part", "proxy")
 
@@ -77,7 +75,12 @@ func (o *options) Build(log *slog.Logger) (*node.Node, error) {
 	if err != nil {
 		return nil, err
 	}
+	var reload func() error
+	if o.usersFile != "" {
+		reload = clients.LoadUsers
+	}
 	return &node.Node{
+		Reload:     reload,
 		Log:        log,
 		Replicator: replicator,
 		Proxy:      clients,
@@ -90,13 +93,13 @@ func (o *options) Build(log *slog.Logger) (*node.Node, error) {
 			Logger:     adminCfg.Logger,
 		}),
 		Backend:    o.redisAddr(),
-		Secure:     secure(clientTLS),
+		Secure:     secure(clientTLS, o.limits.handshake),
 		Background: expire(proxy.NewExpirer(proxyCfg, replicator, backend), log),
 	}, nil
 }
 
 // secure returns what puts TLS behind a listener, or nil without a configuration.
-func secure(cfg *tls.Config) func(net.Listener) net.Listener {
+func secure(cfg *tls.Config, handshakeTimeout time.Duration) func(net.Listener) net.Listener {
 	if cfg == nil {
 		return nil
 	}

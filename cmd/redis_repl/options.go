@@ -9,6 +9,7 @@ import (
 	"github.com/nexus-replication/nexus/cmd/internal/node"
 	"github.com/nexus-replication/nexus/cmd/internal/security"
 	"github.com/nexus-replication/nexus/cmd/internal/settings"
+	"github.com/nexus-replication/nexus/proxy/redis/acl"
 )
 
 // databases is how many clients see, less the reserved one; a redis-server has so many unless it was configured otherwise.
@@ -19,6 +20,9 @@ type options struct {
 	*node.Options
 
 	proxyPassword string
+	usersFile     string
+	clientsKnown  bool // every client must say who it is
+	limits        limits
 	security      security.Options
 
 	redisHost     string
@@ -37,6 +41,7 @@ func newOptions() *options {
 		}),
 		redisHost:  "127.0.0.1",
 		redisPort:  6379,
+		limits:     defaultLimits(),
 		metadataDB: 13,
 	}
 }
@@ -46,7 +51,10 @@ func (o *options) Settings() *settings.Set {
 	clients := []settings.Setting{
 		{Name: "proxyPassword", Value: settings.String(&o.proxyPassword), Secret: true,
 			Usage: "Password that Redis clients must give with AUTH; none by default."},
+		{Name: "users", Value: settings.Text(&o.usersFile, "FILE", node.NotEmpty),
+			Usage: "File with the users of Redis clients and what each may do, in the form of Redis' aclfile: user NAME RULES, a line for each. Without a line for default, clients must log in. Read again at SIGHUP and by ACL LOAD. Takes the place of -proxyPassword."},
 	}
+	clients = append(clients, o.limits.settings()...)
 	return o.Declare(clients, func(s *settings.Set) {
 		o.security.Declare(s)
 		s.Group("The redis-server behind this node, which nobody else may write to",
@@ -71,12 +79,32 @@ func (o *options) Complete() error {
 	if o.redisUsername != "" && o.redisPassword == "" {
 		return o.UsageError("redisUsername", fmt.Sprintf("is %q without a -redisPassword", o.redisUsername), "want both or neither")
 	}
+	if err := o.completeUsers(); err != nil {
+		return err
+	}
 	return o.checkSecurity(at)
+}
+
+// completeUsers reads the file of users, so that what is wrong in it is said at once.
+func (o *options) completeUsers() error {
+	o.clientsKnown = o.proxyPassword != ""
+	if o.usersFile == "" {
+		return nil
+	}
+	if o.proxyPassword != "" {
+		return o.UsageError("proxyPassword", "is given with -users", "want one of them: the file may have a line for default")
+	}
+	users, err := acl.ReadFile(acl.NewTable(), o.usersFile)
+	if err != nil {
+		return o.UsageError("users", "is not right: "+err.Error(), "want a file in the form of Redis' aclfile")
+	}
+	o.clientsKnown = !users.User(acl.Default).Open()
+	return nil
 }
 
 // checkSecurity refuses what would let in anybody by mistake.
 func (o *options) checkSecurity(at *url.URL) error {
-	err := o.security.Check(security.Listening{Bind: o.Bind, Proxy: o.ProxyPort != 0, ClientsKnown: o.proxyPassword != ""})
+	err := o.security.Check(security.Listening{Bind: o.Bind, Proxy: o.ProxyPort != 0, ClientsKnown: o.clientsKnown})
 	if err != nil {
 		return fmt.Errorf("redis_repl: %w", err)
 	}

@@ -72,14 +72,17 @@ func because(err, kind error) string {
 }
 
 // reason is err as one line that a client may see: bounded, printable, and without the paths of this machine.
-func reason(err error) string {
+func reason(err error) string { return reasonOf(err, maxReason) }
+
+// reasonOf is reason with another bound, in bytes.
+func reasonOf(err error, most int) string {
 	words := strings.FieldsFunc(err.Error(), func(r rune) bool { return r <= ' ' || r == 0x7f })
 	for i, w := range words {
 		words[i] = hidePath(w)
 	}
 	s := strings.Join(words, " ")
-	if len(s) > maxReason {
-		s = strings.ToValidUTF8(s[:maxReason], "") + "..."
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:most], "") + "..."
 	}
 	return s
 }

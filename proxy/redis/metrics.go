@@ -27,7 +27,7 @@ type Stats struct {
 }
 
 type metrics struct {
-	panics, notDone, unknown, other atomic.Uint64
+	panics, notDone, unknown, other, denied, slowed atomic.Uint64
 	// commands counts by Spec.Index.
 	commands []atomic.Uint64
 	// reads and writes time phases: from the moment at which their commands are handed on to that at which the last is

@@ -175,7 +175,7 @@ func (s *session) addScript(cmd redcon.Command, d policy.Decision) {
 	if !reads && h.readOnly(name, cmd.Args) {
 		name, reads = name+"_ro", true
 	}
-	call, errText := h.lib.Build(name, cmd.Args, s.db)
+	call, errText := h.lib.Build(name, cmd.Args, s.caller())
 	if errText == "" {
 		errText = s.prepareCall(call, reads)
 	}

@@ -4,6 +4,7 @@ import (
 	"github.com/tidwall/redcon"
 
 	backend "github.com/nexus-replication/nexus/appliers/redis"
+	"github.com/nexus-replication/nexus/proxy/redis/acl"
 	"github.com/nexus-replication/nexus/proxy/redis/policy"
 	"github.com/nexus-replication/nexus/proxy/redis/script"
 	"github.com/nexus-replication/nexus/raft"
@@ -186,16 +187,18 @@ type standing struct {
 	name          string
 	protocol      backend.Protocol
 	authenticated bool
+	user          *acl.User
 }
 
 func (s *session) standing() standing {
-	return standing{db: s.db, name: s.name, protocol: s.protocol, authenticated: s.authenticated}
+	return standing{db: s.db, name: s.name, protocol: s.protocol, authenticated: s.authenticated, user: s.user}
 }
 
 func (s *session) restore(to standing) {
 	s.setDB(to.db)
 	s.setName(to.name)
 	s.setProtocol(to.protocol)
+	s.setUser(to.user)
 	s.setAuthenticated(to.authenticated)
 }
 
@@ -260,9 +263,15 @@ func (s *session) appendOwn(st *step) bool {
 // planOne reports true with the item to be sent, or false with the reply in the step.
 func (s *session) planOne(q *queued, now int64) (step, backend.Item, bool) {
 	item := backend.Item{DB: s.db, Flags: s.replyFlags(), Cmd: q.cmd.Raw}
+	denial := ""
+	if s.limited {
+		denial = s.deniedAtExec(q.d.Spec, q.cmd.Args)
+	}
 	switch {
 	case q.d.Err != "":
 		return step{literal: appendError(nil, q.d.Err)}, item, false
+	case denial != "":
+		return step{literal: appendError(nil, denial)}, item, false
 	case s.runLater(q.d.Spec):
 		return step{later: q}, item, false
 	case q.d.Spec.Name == "monitor":
@@ -273,7 +282,7 @@ func (s *session) planOne(q *queued, now int64) (step, backend.Item, bool) {
 	case q.d.Policy == policy.Local:
 		return step{literal: s.runLocal([]byte{}, q.d.Spec, q.cmd.Args)}, item, false
 	case q.d.Policy == policy.WriteScript || q.d.Policy == policy.ReadScript:
-		call, errText := s.srv.scripts.lib.Build(q.d.Spec.Name, q.cmd.Args, s.db)
+		call, errText := s.srv.scripts.lib.Build(q.d.Spec.Name, q.cmd.Args, s.caller())
 		if errText != "" {
 			return step{literal: appendError(nil, errText)}, item, false
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/nexus-replication/nexus/proxy/redis/glob"
 	"github.com/nexus-replication/nexus/proxy/redis/policy"
 )
 
@@ -295,5 +296,42 @@ func BenchmarkCheck(b *testing.B) {
 		if u.Check(spec, args).Kind != Allowed {
 			b.Fatal("denied")
 		}
+	}
+}
+
+// The patterns that scripts get match what the globs match.
+func TestLuaPatterns(t *testing.T) {
+	c := dial(t)
+	rnd := rand.New(rand.NewSource(2))
+	const alphabet = "ab-*?[]^\\%.\x00\xff\n"
+	random := func(n int) string {
+		b := make([]byte, rnd.Intn(n))
+		for i := range b {
+			b[i] = alphabet[rnd.Intn(len(alphabet))]
+		}
+		return string(b)
+	}
+	patterns := []string{"*", "", "a*", "[a-b]x", "[^a]", "[b-a]", "[]", "[^]", "[a", "\\", "a\\*", "[%-]", "[\\]]", "*a*b*"}
+	for range 2000 {
+		patterns = append(patterns, random(8))
+	}
+	matched := 0
+	for _, p := range patterns {
+		s := random(6)
+		if rnd.Intn(3) == 0 {
+			s = p
+		}
+		want := int64(0)
+		if glob.Match([]byte(p), []byte(s)) {
+			want = 1
+			matched++
+		}
+		got := c.do("EVAL", "return string.find(ARGV[1], ARGV[2]) and 1 or 0", "0", s, glob.Lua(p))
+		if got != any(want) {
+			t.Errorf("%q on %q: as Lua %q %v, want %d", p, s, glob.Lua(p), got, want)
+		}
+	}
+	if matched < 100 {
+		t.Errorf("only %d matched", matched)
 	}
 }
