@@ -145,11 +145,10 @@ func (e *replyError) Error() string {
 	return fmt.Sprintf("%s: backend answered %q", e.command, e.text)
 }
 
-// connect makes a TCP connection and logs in. The end of ctx interrupts it, and everything done on the connection
+// connect makes a connection and logs in. The end of ctx interrupts it, and everything done on the connection
 // until release is called.
 func connect(ctx context.Context, cfg *Config) (c *conn, release func() bool, err error) {
-	dialer := net.Dialer{Timeout: cfg.DialTimeout}
-	nc, err := dialer.DialContext(ctx, "tcp", cfg.Addr)
+	nc, err := dial(ctx, cfg)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"log/slog"
 	"net"
 	"time"
@@ -119,6 +120,16 @@ func (o *options) newBackend(log *slog.Logger) (*appliers.Backend, error) {
 	cfg := appliers.NewConfig()
 	cfg.Addr = o.redisAddr()
 	cfg.Username, cfg.Password = o.redisUsername, o.redisPassword
+	if o.redisTLS {
+		files, err := o.redisFiles.Client()
+		if err != nil {
+			return nil, fmt.Errorf("TLS for the backend: %w", err)
+		}
+		if files == nil {
+			files = &tls.Config{MinVersion: tls.VersionTLS12}
+		}
+		cfg.TLS = files
+	}
 	cfg.Databases, cfg.MetadataDB = databases, o.metadataDB
 	cfg.Require = proxy.Requires()
 	cfg.Logger = log.With("part", "backend")
