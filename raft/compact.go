@@ -148,6 +148,7 @@ func (a *applyLoop) beginSnapshot(asked []chan error, then func(context.Context,
 		if err != nil {
 			r.log.Warn("no snapshot, the log goes on growing", "index", position.Index, "err", err)
 		} else {
+			r.metrics.taken.Observe(time.Since(start).Seconds())
 			r.log.Info("snapshot", "index", position.Index, "bytes", size, "took", time.Since(start).Round(time.Millisecond))
 		}
 		r.snapshotTurn.end(asked, err)

@@ -153,6 +153,7 @@ func (r *Replicator) ready() error {
 	rd := r.node.Ready()
 	r.observe()
 	leads := r.leading
+	r.timeCommits(leads, rd.Entries)
 	changes := changesMembers(rd.CommittedEntries)
 	// A leader may send while its own disk still writes (Ongaro's thesis, 10.2.1): its acknowledgement to itself counts
 	// only in the next step, after save.
@@ -208,6 +209,18 @@ func (r *Replicator) ready() error {
 	}
 	r.node.Advance(rd)
 	return nil
+}
+
+// timeCommits measures how long the leader's entries take to be committed.
+func (r *Replicator) timeCommits(leads bool, entries []raftpb.Entry) {
+	if !leads {
+		r.uncommitted = nil
+		return
+	}
+	r.uncommitted.committed(r.commit.Load(), r.metrics.commit)
+	if n := len(entries); n > 0 {
+		r.uncommitted.wrote(entries[n-1].Index, time.Now())
+	}
 }
 
 // dispatch moves queued proposals: into the log on the leader, to the leader elsewhere.

@@ -125,7 +125,10 @@ func (r *Replicator) Propose(ctx context.Context, cmds [][]byte) (Outcome, error
 	}
 	defer r.pendingBytes.Add(-int64(p.bytes))
 
-	return r.settleWithin(ctx, p)
+	begun := time.Now()
+	outcome, err := r.settleWithin(ctx, p)
+	r.metrics.proposed(begun, err)
+	return outcome, err
 }
 
 // admit counts p among what waits on this node, until the caller takes p.bytes off pendingBytes again.

@@ -36,6 +36,7 @@ func (r *Replicator) Read(ctx context.Context, fn func(context.Context) error) e
 	}
 	if r.cfg.LeaseReads {
 		if done, err := r.readByLease(ctx, fn); done {
+			r.metrics.leaseReads.Inc()
 			return err
 		}
 	}
@@ -117,6 +118,7 @@ func (r *Replicator) finishRead(request []byte, index uint64) {
 	if status.Term != round.term {
 		return // asked again by startRead
 	}
+	r.metrics.readRounds.Inc()
 	r.round = nil
 	round.index = index
 	close(round.done)

@@ -42,6 +42,7 @@ type Replicator struct {
 	log      *slog.Logger
 	mail     *mailbox
 	observer Observer // or nil
+	metrics  *metrics
 
 	ctx      context.Context // ends when the node stops or fails
 	cancel   context.CancelCauseFunc
@@ -114,6 +115,7 @@ type Replicator struct {
 	changes       map[uint64]chan struct{}
 	resends       map[uint64]resend // of snapshots, by member
 	view          *logView          // nil unless the Sequencer is a LogReader
+	uncommitted   uncommitted       // of a leader
 }
 
 // New checks cfg. Nothing is opened before Start.
@@ -158,6 +160,7 @@ func New(cfg Config) (*Replicator, error) {
 	// Numbers of an earlier run of this node may still come out of the log.
 	r.nextProposal.Store(binary.LittleEndian.Uint64(seed[:]))
 	r.readID = r.nextProposal.Load()
+	r.metrics = newMetrics(r)
 	r.observer, _ = cfg.Sequencer.(Observer)
 	rules, _ := cfg.Sequencer.(Waiting)
 	r.waits = newWaitQueue(rules, cfg.MaxBatchCommands, &r.pendingBytes, r.isAbsent)

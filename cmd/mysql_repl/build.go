@@ -68,7 +68,7 @@ func (o *options) Build(log *slog.Logger) (*node.Node, error) {
 		HTTP: admin.NewHTTP(admin.HTTPConfig{
 			Node:       replicator,
 			Build:      admin.Build{Version: version, Commit: commit, Date: date},
-			Collectors: []prometheus.Collector{proxy.NewCollector(clients, backend)},
+			Collectors: []prometheus.Collector{proxy.NewCollector(clients, backend), replicator.Collector()},
 			Logger:     adminCfg.Logger,
 		}),
 		Backend: o.backend.Addr,

@@ -89,7 +89,7 @@ func (o *options) Build(log *slog.Logger) (*node.Node, error) {
 		HTTP: admin.NewHTTP(admin.HTTPConfig{
 			Node:       replicator,
 			Build:      admin.Build{Version: version, Commit: commit, Date: date},
-			Collectors: []prometheus.Collector{clients.Collector(), backend.Collector()},
+			Collectors: []prometheus.Collector{clients.Collector(), backend.Collector(), replicator.Collector()},
 			Events:     events,
 			Logger:     adminCfg.Logger,
 		}),

@@ -66,7 +66,7 @@ func newHandler(cfg HTTPConfig) http.Handler {
 	registry := newRegistry(cfg.Node, cfg.Build)
 	registry.MustRegister(cfg.Collectors...)
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{
+	mux.Handle("GET /metrics", promhttp.HandlerFor(prometheus.Gatherers{registry, libraryGatherer{prometheus.DefaultGatherer}}, promhttp.HandlerOpts{
 		MaxRequestsInFlight: 8,
 		Timeout:             20 * time.Second,
 	}))

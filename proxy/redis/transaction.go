@@ -1,6 +1,8 @@
 package redis
 
 import (
+	"time"
+
 	"github.com/tidwall/redcon"
 
 	backend "github.com/nexus-replication/nexus/appliers/redis"
@@ -56,7 +58,9 @@ func (s *session) control(spec *policy.Spec, args [][]byte) bool {
 		s.setMulti(&transaction{})
 		s.out = append(s.out, replyOK...)
 	case "exec":
+		begun := time.Now()
 		s.exec()
+		s.srv.metrics.transactions.Observe(time.Since(begun).Seconds())
 	case "watch":
 		s.cmdWatch(args)
 	case "discard":
@@ -136,6 +140,7 @@ func (s *session) exec() {
 		s.out = appendError(s.out, readErrorText(err))
 		return
 	case !ok:
+		s.srv.metrics.touched.Add(1)
 		s.out = s.appendNullArray(s.out)
 		return
 	}
@@ -165,6 +170,7 @@ func (s *session) execute(t *transaction, conditions []backend.Item) {
 	if len(outcome.Replies[0].Data) == 0 {
 		// The leader found a watched key touched.
 		s.restore(before)
+		s.srv.metrics.touched.Add(1)
 		s.out = s.appendNullArray(s.out)
 		return
 	}
