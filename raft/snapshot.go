@@ -67,7 +67,7 @@ func decodeSnapshotData(data []byte) (snapshotData, error) {
 		return d, fmt.Errorf("decode snapshot data: %w", err)
 	}
 	if d.Version != snapshotVersion {
-		return d, fmt.Errorf("snapshot has version %d, this program reads version %d", d.Version, snapshotVersion)
+		return d, versionError("snapshot", d.Version, snapshotVersion)
 	}
 	return d, nil
 }

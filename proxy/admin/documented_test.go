@@ -26,8 +26,8 @@ func registered(t *testing.T) map[string]bool {
 			text, err := os.ReadFile(path)
 			for _, m := range literal.FindAllStringSubmatch(string(text), -1) {
 				if !strings.HasSuffix(m[1], "_") {
-				names[m[1]] = true
-			}
+					names[m[1]] = true
+				}
 			}
 			return err
 		})
