@@ -15,6 +15,9 @@ LDFLAGS := -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DA
 GOLANGCI_LINT_VERSION := v2.15.0
 GOLANGCI_LINT         := $(BIN)/tools/golangci-lint-$(GOLANGCI_LINT_VERSION)
 
+GOVULNCHECK_VERSION := v1.9.0
+GOVULNCHECK         := $(BIN)/tools/govulncheck-$(GOVULNCHECK_VERSION)
+
 # Packages in which goroutines meet; the race detector runs on these.
 CONCURRENT := ./raft/... ./appliers/... ./proxy/...
 
@@ -25,7 +28,7 @@ ROUNDS ?= 100
 SEED   ?= $(shell date +%s)
 
 .DEFAULT_GOAL := help
-.PHONY: help build run run-redis run-mysql certs test test-clients test-race test-faults figures simulate lint fuzz bench dist generate clean deps
+.PHONY: help build run run-redis run-mysql certs test test-clients test-race test-faults figures simulate lint vulncheck fuzz bench dist generate clean deps
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +70,16 @@ lint: $(GOLANGCI_LINT) ## Run the linters (built into bin/tools the first time)
 $(GOLANGCI_LINT):
 	GOBIN=$(CURDIR)/$(BIN)/tools $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
 	@mv $(BIN)/tools/golangci-lint $@
+
+vulncheck: $(GOVULNCHECK) ## Look for known vulnerabilities in what is linked (asks vuln.go.dev; says so if it cannot)
+	@if $(GOVULNCHECK) ./... >$(BIN)/vulncheck.txt 2>&1; then cat $(BIN)/vulncheck.txt; \
+	elif grep -q 'fetching vulnerabilities' $(BIN)/vulncheck.txt; then \
+	  echo "NOT CHECKED: the database of vulnerabilities could not be reached: $$(tail -n 1 $(BIN)/vulncheck.txt)"; \
+	else cat $(BIN)/vulncheck.txt; exit 1; fi
+
+$(GOVULNCHECK):
+	GOBIN=$(CURDIR)/$(BIN)/tools $(GO) install golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION)
+	@mv $(BIN)/tools/govulncheck $@
 
 fuzz: ## Run each fuzz target for FUZZTIME (10s)
 	@for package in $$($(GO) list ./...); do \
