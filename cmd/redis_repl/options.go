@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"net"
-	"net/url"
 	"strconv"
 
 	"github.com/nexus-replication/nexus/cmd/internal/node"
@@ -102,7 +101,7 @@ func (o *options) Complete() error {
 	if err := o.completeUsers(); err != nil {
 		return err
 	}
-	return o.checkSecurity(at)
+	return o.CheckSecurity(&o.security, at, o.clientsKnown)
 }
 
 // completeUsers reads the file of users, so that what is wrong in it is said at once.
@@ -119,23 +118,6 @@ func (o *options) completeUsers() error {
 		return o.UsageError("users", "is not right: "+err.Error(), "want a file in the form of Redis' aclfile")
 	}
 	o.clientsKnown = !users.User(acl.Default).Open()
-	return nil
-}
-
-// checkSecurity refuses what would let in anybody by mistake.
-func (o *options) checkSecurity(at *url.URL) error {
-	err := o.security.Check(security.Listening{Bind: o.Bind, Proxy: o.ProxyPort != 0, ClientsKnown: o.clientsKnown})
-	if err != nil {
-		return fmt.Errorf("redis_repl: %w", err)
-	}
-	scheme := "http"
-	if o.security.PeerFiles() != nil {
-		scheme = "https"
-	}
-	if at.Scheme != scheme {
-		return o.UsageError("nexus-node-url", fmt.Sprintf("%q", o.NodeURL),
-			fmt.Sprintf("want %s://%s: URLs are https with -nexus-peer-cert, http without", scheme, at.Host))
-	}
 	return nil
 }
 

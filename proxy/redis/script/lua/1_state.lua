@@ -28,7 +28,7 @@ local rights, parserights, denied -- what the user may do; nil if that is everyt
 local databases, reserved = $databases, $reserved
 
 local shift = 2 ^ 40
-local largest = 2 ^ 63 - 1 - shift
+local largest = 2 ^ 63 - 1
 local exact = 2 ^ 52 -- a later deadline is no different to anybody, and a number holds only so many digits
 
 local function fail(text) return {err = 'ERR ' .. text} end
