@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"log/slog"
 	"time"
 
@@ -29,6 +30,8 @@ func (o *options) Offline(log *slog.Logger) (raft.Config, error) {
 
 // Build implements node.Definition.
 func (o *options) Build(log *slog.Logger) (*node.Node, error) {
+	events := admin.NewEvents(log.Handler())
+	log = slog.New(events)
 	backend, err := o.newBackend(log)
 	if err != nil {
 		return nil, err
@@ -41,7 +44,10 @@ func (o *options) Build(log *slog.Logger) (*node.Node, error) {
 	proxyCfg.MaxConnections = o.maxConnections
 	proxyCfg.Logger = log.With("part", "proxy")
 
-	replicator, err := raft.New(o.raftConfig(backend, log))
+	var web *admin.HTTPServer
+	raftCfg := o.raftConfig(backend, log)
+	raftCfg.About = func() json.RawMessage { return web.About() }
+	replicator, err := raft.New(raftCfg)
 	if err != nil {
 		return nil, err
 	}
@@ -60,18 +66,20 @@ func (o *options) Build(log *slog.Logger) (*node.Node, error) {
 	if err != nil {
 		return nil, err
 	}
+	web = admin.NewHTTP(admin.HTTPConfig{
+		Node:       replicator,
+		Build:      admin.Build{Version: version, Commit: commit, Date: date},
+		Collectors: []prometheus.Collector{proxy.NewCollector(clients, backend)},
+		Events:     events,
+		Logger:     adminCfg.Logger,
+	})
 	return &node.Node{
 		Log:        log,
 		Replicator: replicator,
 		Proxy:      clients,
 		Admin:      operators,
-		HTTP: admin.NewHTTP(admin.HTTPConfig{
-			Node:       replicator,
-			Build:      admin.Build{Version: version, Commit: commit, Date: date},
-			Collectors: []prometheus.Collector{proxy.NewCollector(clients, backend)},
-			Logger:     adminCfg.Logger,
-		}),
-		Backend: o.backend.Addr,
+		HTTP:       web,
+		Backend:    o.backend.Addr,
 	}, nil
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"log/slog"
 	"net"
 	"time"
@@ -48,6 +49,8 @@ func (o *options) Build(log *slog.Logger) (*node.Node, error) {
 	proxyCfg.Logger = log.With("part", "proxy")
 
 	raftCfg := o.raftConfig(backend, log)
+	var web *admin.HTTPServer
+	raftCfg.About = func() json.RawMessage { return web.About() }
 	raftCfg.Sequencer = proxy.NewSequencer(proxyCfg, backend)
 	replicator, err := raft.New(raftCfg)
 	if err != nil {
@@ -77,18 +80,19 @@ func (o *options) Build(log *slog.Logger) (*node.Node, error) {
 	if err != nil {
 		return nil, err
 	}
+	web = admin.NewHTTP(admin.HTTPConfig{
+		Node:       replicator,
+		Build:      admin.Build{Version: version, Commit: commit, Date: date},
+		Collectors: []prometheus.Collector{clients.Collector(), backend.Collector()},
+		Events:     events,
+		Logger:     adminCfg.Logger,
+	})
 	return &node.Node{
 		Log:        log,
 		Replicator: replicator,
 		Proxy:      clients,
 		Admin:      operators,
-		HTTP: admin.NewHTTP(admin.HTTPConfig{
-			Node:       replicator,
-			Build:      admin.Build{Version: version, Commit: commit, Date: date},
-			Collectors: []prometheus.Collector{clients.Collector(), backend.Collector()},
-			Events:     events,
-			Logger:     adminCfg.Logger,
-		}),
+		HTTP:       web,
 		Backend:    o.redisAddr(),
 		Secure:     secure(clientTLS),
 		Background: expire(proxy.NewExpirer(proxyCfg, replicator, backend), log),

@@ -152,7 +152,10 @@ func (s *service) target(req *nexuspb.TransferLeaderRequest) (uint64, error) {
 }
 
 func (s *service) Status(context.Context, *nexuspb.StatusRequest) (*nexuspb.StatusResponse, error) {
-	st := s.cfg.Node.Status()
+	return statusOf(s.cfg.Node.Status(), s.cfg.Version), nil
+}
+
+func statusOf(st raft.Status, version string) *nexuspb.StatusResponse {
 	return &nexuspb.StatusResponse{
 		ClusterName: st.ClusterName,
 		Cluster:     st.Cluster,
@@ -168,10 +171,10 @@ func (s *service) Status(context.Context, *nexuspb.StatusRequest) (*nexuspb.Stat
 		Progress:    st.Progress,
 		Serving:     st.Serving,
 		Problem:     problem(st),
-		Version:     s.cfg.Version,
+		Version:     version,
 		Snapshot:    st.Snapshot,
 		Quarantined: st.Quarantined,
-	}, nil
+	}
 }
 
 func (s *service) members() *nexuspb.MembersResponse {

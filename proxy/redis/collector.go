@@ -18,10 +18,12 @@ var (
 		[]string{"outcome"}, nil)
 	descCommands = prometheus.NewDesc("nexus_redis_commands_total", "Commands of clients, refused ones included.",
 		[]string{"command"}, nil)
+	descKinds = prometheus.NewDesc("nexus_redis_commands_by_kind_total", "Commands of clients that only read, and that go through the log.",
+		[]string{"kind"}, nil)
 )
 
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descClients, descBlocked, descRefused, descPanics, descErrors, descCommands} {
+	for _, d := range []*prometheus.Desc{descClients, descBlocked, descRefused, descPanics, descErrors, descCommands, descKinds} {
 		ch <- d
 	}
 	c.srv.metrics.reads.Describe(ch)
@@ -40,12 +42,22 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	counter(descErrors, st.NotDone, "not_done")
 	counter(descErrors, st.Unknown, "unknown")
 	counter(descErrors, st.Failed, "failed")
+	var reads, writes uint64
 	for i, spec := range c.srv.table.Specs() {
 		// A command that nobody has used has no series.
-		if n := c.srv.metrics.commands[i].Load(); n > 0 {
+		n := c.srv.metrics.commands[i].Load()
+		if n > 0 {
 			counter(descCommands, n, spec.Name)
 		}
+		switch {
+		case spec.Policy.Writes():
+			writes += n
+		case spec.Policy.Reads():
+			reads += n
+		}
 	}
+	counter(descKinds, reads, "read")
+	counter(descKinds, writes, "write")
 	c.srv.metrics.reads.Collect(ch)
 	c.srv.metrics.writes.Collect(ch)
 }
