@@ -9,7 +9,7 @@ import (
 
 // completion writes a script that completes command lines of repl in a shell.
 func completion(shell string, out io.Writer) error {
-	script := ""
+	var script string
 	switch shell {
 	case "bash":
 		script = bashCompletion
