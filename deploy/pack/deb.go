@@ -77,8 +77,9 @@ func (r *release) packageFiles(bin string) ([]file, error) {
 		file{"usr/share/bash-completion/completions/repl", completions["bash"], 0o644},
 		file{"usr/share/zsh/vendor-completions/_repl", completions["zsh"], 0o644},
 	)
-	for from, name := range map[string]string{"deploy/man/repl.1": "usr/share/man/man1/repl.1.gz", "CHANGELOG.md": "usr/share/doc/nexus/changelog.gz"} {
-		plain, err := r.add(nil, from, name)
+	for _, f := range [][2]string{{"deploy/man/repl.1", "usr/share/man/man1/repl.1.gz"}, {"CHANGELOG.md", "usr/share/doc/nexus/changelog.gz"}} {
+		name := f[1]
+		plain, err := r.add(nil, f[0], name)
 		if err != nil {
 			return nil, err
 		}

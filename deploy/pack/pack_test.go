@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -21,16 +22,55 @@ func testRelease(t *testing.T) release {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return releaseOf(source)
+}
+
+func releaseOf(source string) release {
 	return release{version: "v1.2.3", commit: "0123abc", date: "2026-01-02T03:04:05+01:00", source: source}
 }
 
-// packed is what was made for Linux on this machine's processor, once for all tests.
+// packOnce packs for all tests that do not need it twice.
+var packOnce = sync.OnceValues(func() (dir string, err error) {
+	if dir, err = os.MkdirTemp("", "nexus-pack-test-"); err != nil {
+		return "", err
+	}
+	source, err := filepath.Abs("../..")
+	if err != nil {
+		return "", err
+	}
+	return dir, run(releaseOf(source), "linux/"+runtime.GOARCH, dir)
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if dir, _ := packOnce(); dir != "" {
+		if err := os.RemoveAll(dir); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(code)
+}
+
+// packed is what was made for Linux on this machine's processor.
 func packed(t *testing.T) (archive, pkg string) {
+	t.Helper()
+	dir, err := packOnce()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names(dir)
+}
+
+func packedAgain(t *testing.T) (archive, pkg string) {
 	t.Helper()
 	dir := t.TempDir()
 	if err := run(testRelease(t), "linux/"+runtime.GOARCH, dir); err != nil {
 		t.Fatal(err)
 	}
+	return names(dir)
+}
+
+func names(dir string) (archive, pkg string) {
 	return filepath.Join(dir, "nexus-v1.2.3-linux-"+runtime.GOARCH+".tar.gz"), filepath.Join(dir, "nexus_1.2.3_"+runtime.GOARCH+".deb")
 }
 
@@ -46,7 +86,7 @@ func read(t *testing.T, path string) []byte {
 // Two builds are the same byte for byte; the version, commit and date are inside.
 func TestPackRepeats(t *testing.T) {
 	archive, pkg := packed(t)
-	again, pkgAgain := packed(t)
+	again, pkgAgain := packedAgain(t)
 	if !bytes.Equal(read(t, archive), read(t, again)) {
 		t.Error("two archives of one commit differ")
 	}
