@@ -42,13 +42,15 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	counter(descErrors, st.NotDone, "not_done")
 	counter(descErrors, st.Unknown, "unknown")
 	counter(descErrors, st.Failed, "failed")
-	var reads, writes uint64
-	for i, spec := range c.srv.table.Specs() {
+	for i, name := range c.srv.table.Names() {
 		// A command that nobody has used has no series.
-		n := c.srv.metrics.commands[i].Load()
-		if n > 0 {
-			counter(descCommands, n, spec.Name)
+		if n := c.srv.metrics.commands[i].Load(); n > 0 {
+			counter(descCommands, n, name)
 		}
+	}
+	var reads, writes uint64
+	for _, spec := range c.srv.table.Specs() {
+		n := c.srv.metrics.commands[spec.Index].Load()
 		switch {
 		case spec.Policy.Writes():
 			writes += n
