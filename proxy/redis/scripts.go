@@ -211,7 +211,7 @@ func (s *session) prepareCall(call *script.Call, reads bool) (errText string) {
 	if h.ready.Load() && (!reads || call.Body == nil) {
 		return ""
 	}
-	ctx, cancel := context.WithTimeout(s.srv.ctx, s.srv.cfg.Timeout)
+	ctx, cancel := context.WithTimeoutCause(s.srv.ctx, s.srv.cfg.Timeout, &raft.NoAnswerError{After: s.srv.cfg.Timeout})
 	defer cancel()
 	err := h.prepare(ctx)
 	if err == nil && reads && call.Body != nil {
