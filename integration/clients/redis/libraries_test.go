@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"os/exec"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -30,16 +29,12 @@ var libraries = []library{
 // is what Redis does.
 func TestTour(t *testing.T) {
 	c := startCluster(t)
-	ctx := within(t, 10*time.Minute)
-	leader, err := c.Leader(ctx)
-	check(t, err)
-	follower, err := c.Follower(ctx)
-	check(t, err)
+	leader, others := leaderFirst(t, c)
 	plain := startRedis(t)
 	for i, l := range libraries {
 		t.Run(l.name, func(t *testing.T) {
 			for _, target := range []struct{ name, addr string }{
-				{"redis-server", plain.Addr()}, {"leader", leader.Addr()}, {"follower", follower.Addr()},
+				{"redis-server", plain.Addr()}, {"leader", leader.Addr()}, {"follower", others[0].Addr()},
 			} {
 				events := l.run(t, "tour", fmt.Sprintf("tour%d-%s", i, target.name), "", target.addr).awaitEnd(t, time.Minute)
 				did := names(events, "did")
@@ -56,22 +51,13 @@ func TestLeaderChange(t *testing.T) {
 	for i, l := range libraries {
 		t.Run(l.name, func(t *testing.T) {
 			c := startCluster(t)
-			ctx := within(t, 3*time.Minute)
-			leader, err := c.Leader(ctx)
-			check(t, err)
-			others := slices.DeleteFunc(slices.Clone(c.Nodes), func(n *cluster.Node) bool { return n == leader })
+			leader, others := leaderFirst(t, c)
 			prefix := fmt.Sprintf("work%d", i)
 			w := &work{prefix: prefix, programs: []*program{
 				l.run(t, "work", prefix, "atleader", leader.Addr(), others[0].Addr(), others[1].Addr()),
 				l.run(t, "work", prefix, "atfollower", others[0].Addr(), others[1].Addr()),
 			}}
-			w.awaitProgress(t, 10)
-			check(t, leader.Kill())
-			w.awaitProgress(t, 10)
-			check(t, leader.StartReady(ctx))
-			w.awaitProgress(t, 10)
-			transfer(t, c, leader)
-			w.awaitProgress(t, 10)
+			changeLeader(t, c, leader, func(string) { w.awaitProgress(t, 10) })
 			w.finish(t)
 			w.judge(t, c)
 			awaitEqual(t, c)
