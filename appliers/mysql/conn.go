@@ -44,6 +44,11 @@ func (b *Backend) connect(ctx context.Context) (*conn, error) {
 // exec executes one statement. The connection is of no use any more after an error that is no *ServerError, and when ctx
 // has ended.
 func (k *conn) exec(ctx context.Context, text string) (*gomysql.Result, error) {
+	return k.execNamed(ctx, text, brief(text))
+}
+
+// execNamed is exec, for a statement that errors call by a name.
+func (k *conn) execNamed(ctx context.Context, text, name string) (*gomysql.Result, error) {
 	stop := context.AfterFunc(ctx, func() { _ = k.c.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	result, err := k.c.Execute(text)
@@ -54,7 +59,7 @@ func (k *conn) exec(ctx context.Context, text string) (*gomysql.Result, error) {
 	if serverCode(err) == 0 && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
-	return nil, fmt.Errorf("%s: %w", brief(text), err)
+	return nil, fmt.Errorf("%s: %w", name, err)
 }
 
 // wrapServerError makes a *ServerError of what the library calls one.
@@ -74,6 +79,23 @@ func (k *conn) run(ctx context.Context, texts ...string) error {
 		}
 	}
 	return nil
+}
+
+// maxBlock bounds the text of several statements that are sent as one.
+const maxBlock = 4 << 20
+
+// transact executes statements in one transaction, which is left open after an error. All of it goes as one statement, which
+// costs one answer, unless it is large.
+func (k *conn) transact(ctx context.Context, statements []string) error {
+	size := 0
+	for _, text := range statements {
+		size += len(text)
+	}
+	if size > maxBlock {
+		return k.run(ctx, append(append([]string{"BEGIN"}, statements...), "COMMIT")...)
+	}
+	_, err := k.exec(ctx, "BEGIN NOT ATOMIC START TRANSACTION;"+strings.Join(statements, ";")+";COMMIT;END")
+	return err
 }
 
 // row returns the values of the one row that text selects; nil without one. NULL is the empty text.

@@ -24,6 +24,14 @@ const (
 // position of the last of them.
 func (b *Backend) applyRows(ctx context.Context, ops []operation) error {
 	err := b.tryRows(ctx, ops)
+	if serverCode(err) == codeLockTimeout && b.transactions.count() == 0 {
+		// Only readers are left, of which a function may lock what it reads.
+		b.log.Warn("rows that are to be applied are locked by sessions of this server, which are disconnected")
+		if err := b.endReaders(ctx, true); err != nil {
+			return err
+		}
+		err = b.tryRows(ctx, ops)
+	}
 	if serverCode(err) == codeDuplicate {
 		// Some were applied before: on this node as the leader, after whose last position a crash came.
 		if ops, err = b.unmarked(ctx, ops); err == nil {
@@ -37,6 +45,9 @@ func (b *Backend) applyRows(ctx context.Context, ops []operation) error {
 	}
 	return err
 }
+
+// rowPatience is how long rows may be locked by sessions of clients, in seconds.
+const rowPatience = 5
 
 // tryRows leaves the transaction rolled back after an error.
 func (b *Backend) tryRows(ctx context.Context, ops []operation) error {
@@ -61,49 +72,50 @@ func (b *Backend) tryRows(ctx context.Context, ops []operation) error {
 }
 
 func (b *Backend) executeRows(ctx context.Context, k *conn, ops []operation) error {
-	if _, err := k.exec(ctx, "BEGIN"); err != nil {
-		return err
-	}
-	var pending []byte
-	flush := func() error {
-		if len(pending) == 0 {
-			return nil
-		}
-		_, err := k.exec(ctx, "BINLOG '"+base64.StdEncoding.EncodeToString(pending)+"'")
-		pending = pending[:0]
-		return err
-	}
-	for i := range ops {
-		for rest := ops[i].events; len(rest) > 0; {
-			statement, err := nextStatement(rest)
-			if err != nil {
-				return &raft.FatalError{Err: fmt.Errorf("entry %d: %w", ops[i].entry.Index, err)}
-			}
-			pending = append(pending, statement...)
-			rest = rest[len(statement):]
-			if len(pending) >= maxBinlogBytes {
-				if err := flush(); err != nil {
-					return err
-				}
-			}
-		}
-	}
-	if err := flush(); err != nil {
+	statements, err := binlogStatements(ops)
+	if err != nil {
 		return err
 	}
 	// The entry may hold more than what stands here, so the position is that of the one before it.
 	last := ops[len(ops)-1]
-	if last.index != len(last.entry.Commands)-1 {
-		_, err := k.exec(ctx, "COMMIT")
-		return err
+	whole := last.index == len(last.entry.Commands)-1
+	if whole {
+		statements = append(statements, positionUpdate(last.entry.Position))
 	}
 	failpoint.Hit("mysql.before-rows")
-	if err := k.run(ctx, positionUpdate(last.entry.Position), "COMMIT"); err != nil {
+	if err := k.transact(ctx, statements); err != nil || !whole {
 		return err
 	}
 	failpoint.Hit("mysql.after-rows")
 	b.held = last.entry.Position
 	return b.positionSaved(ctx)
+}
+
+// binlogStatements puts the events of transactions into as few statements as their size allows.
+func binlogStatements(ops []operation) ([]string, error) {
+	var statements []string
+	var pending []byte
+	flush := func() {
+		if len(pending) > 0 {
+			statements = append(statements, "BINLOG '"+base64.StdEncoding.EncodeToString(pending)+"'")
+			pending = pending[:0]
+		}
+	}
+	for i := range ops {
+		for rest := ops[i].events; len(rest) > 0; {
+			statement, err := nextStatement(rest)
+			if err != nil {
+				return nil, &raft.FatalError{Err: fmt.Errorf("entry %d: %w", ops[i].entry.Index, err)}
+			}
+			pending = append(pending, statement...)
+			rest = rest[len(statement):]
+			if len(pending) >= maxBinlogBytes {
+				flush()
+			}
+		}
+	}
+	flush()
+	return statements, nil
 }
 
 // openApplier returns the connection that executes row events, after telling it how these are laid out.
@@ -119,7 +131,8 @@ func (b *Backend) openApplier(ctx context.Context) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := k.exec(ctx, "BINLOG '"+base64.StdEncoding.EncodeToString(c.description)+"'"); err != nil {
+	if err := k.run(ctx, fmt.Sprintf("SET SESSION innodb_lock_wait_timeout=%d", rowPatience),
+		"BINLOG '"+base64.StdEncoding.EncodeToString(c.description)+"'"); err != nil {
 		k.close()
 		return nil, err
 	}

@@ -19,39 +19,53 @@ func (s *session) newPrepared(text string) *prepared {
 	return &prepared{text: text, what: statement.Classify(text, s.dialect)}
 }
 
-// refusal is why the statement cannot be prepared, or nil.
-func (p *prepared) refusal() *wire.Error {
+// refusal is why a statement cannot be prepared, or nil.
+func (s *session) refusal(p *prepared) *wire.Error {
 	switch p.what.Kind {
-	case statement.Refused:
-		return refused("%s is refused: %s", p.what.Verb, p.what.Reason)
 	case statement.Prepare, statement.Execute, statement.Deallocate:
 		return refused("%s cannot be prepared", p.what.Verb)
 	}
-	return nil
+	return s.refuses(&p.what)
 }
 
 // prepare answers COM_STMT_PREPARE.
 func (s *session) prepare(payload []byte) error {
 	p := s.newPrepared(string(payload[1:]))
-	if e := p.refusal(); e != nil {
+	if e := s.refusal(p); e != nil {
 		s.server.stats.refused.Add(1)
 		s.fail(e)
 		return nil
 	}
-	closed, err := s.sendPrepare(payload, p)
-	if err != nil {
-		return s.lost(err)
+	refused, err := s.tryPrepare(payload, p, p.what.Kind != statement.Read)
+	if refused {
+		_, err = s.tryPrepare(payload, p, true) // a read that may write, through a function
 	}
-	if err := s.relayPrepared(p); err != nil {
-		return err
-	}
-	return closed()
+	return err
 }
 
-// sendPrepare sends a command that prepares p. The server refuses to prepare what writes in a READ ONLY session, though
-// nothing is executed, so it is opened for that long; closed reads the answer to its being closed again.
-func (s *session) sendPrepare(payload []byte, p *prepared) (closed func() error, err error) {
-	if s.tx != nil || p.what.Kind != statement.Write {
+// tryPrepare prepares p. refused says that the server wants the session to be opened, and that nothing was answered yet.
+func (s *session) tryPrepare(payload []byte, p *prepared, open bool) (refused bool, err error) {
+	closed, err := s.sendPrepare(payload, open)
+	if err != nil {
+		return false, s.lost(err)
+	}
+	first, err := s.backend.ReadPacket()
+	if err != nil {
+		return false, s.lost(err)
+	}
+	if !open && s.tx == nil && len(first) > 0 && first[0] == wire.HeaderError && wire.ParseError(first).Code == codeReadOnly {
+		return true, nil
+	}
+	if err := s.relayPrepared(first, p); err != nil {
+		return false, err
+	}
+	return false, closed()
+}
+
+// sendPrepare sends a command that prepares a statement. The server refuses to prepare what writes in a READ ONLY session,
+// though nothing is executed, so it can be opened for that long; closed reads the answer to its being closed again.
+func (s *session) sendPrepare(payload []byte, open bool) (closed func() error, err error) {
+	if s.tx != nil || !open {
 		return func() error { return nil }, s.send(payload)
 	}
 	if err := s.ask("SET SESSION TRANSACTION READ WRITE"); err != nil {
@@ -72,11 +86,7 @@ func (s *session) sendPrepare(payload []byte, p *prepared) (closed func() error,
 }
 
 // relayPrepared passes on the response to COM_STMT_PREPARE.
-func (s *session) relayPrepared(p *prepared) error {
-	first, err := s.backend.ReadPacket()
-	if err != nil {
-		return s.lost(err)
-	}
+func (s *session) relayPrepared(first []byte, p *prepared) error {
 	if len(first) < 9 || first[0] != wire.HeaderOK {
 		return s.client.WritePacket(first)
 	}
@@ -124,7 +134,7 @@ func (s *session) execute(payload []byte) error {
 
 // dispatchPrepared executes what p is, by the command in c.
 func (s *session) dispatchPrepared(p *prepared, c call) (bool, error) {
-	if e := p.refusal(); e != nil {
+	if e := s.refusal(p); e != nil {
 		s.fail(e)
 		return true, nil
 	}

@@ -109,11 +109,11 @@ func (s *session) prepareNamed(c call) (bool, error) {
 		return true, s.failWith(err)
 	}
 	p := s.newPrepared(text)
-	if e := p.refusal(); e != nil {
+	if e := s.refusal(p); e != nil {
 		s.fail(e)
 		return true, nil
 	}
-	closed, err := s.sendPrepare(c.payload, p)
+	closed, err := s.sendPrepare(c.payload, true)
 	if err != nil {
 		return true, s.lost(err)
 	}
