@@ -89,6 +89,8 @@ func TestLocksLeaderChange(t *testing.T) {
 	var events []event
 	for _, p := range programs {
 		check(t, p.stdin.Close())
+	}
+	for _, p := range programs {
 		events = append(events, p.awaitEnd(t, time.Minute)...)
 	}
 	acked, unknown := ids(events, "ack"), ids(events, "unknown")

@@ -8,6 +8,7 @@ expect() { # what, got, want
   [[ $2 == "$3" ]] || { echo "$1: got '$2', want '$3'"; exit 1; }
 }
 
+cli flushall >/dev/null
 expect "set and get" "$(cli set cli:a 1) $(cli get cli:a)" "OK 1"
 expect "value from standard input" "$(printf 'a\nb' | cli -x set cli:x) $(cli strlen cli:x)" "OK 3"
 expect "a file of commands" "$(printf 'incr cli:n\nincr cli:n\nmulti\nincr cli:n\nget cli:n\nexec\n' | cli | tr '\n' ' ')" "1 2 OK QUEUED QUEUED 3 3 "
