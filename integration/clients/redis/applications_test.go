@@ -14,8 +14,8 @@ import (
 )
 
 var (
-	bullmq = library{"BullMQ", 3, nodeProgram("bullmq.js")}
-	locks  = library{"rate limiter and lock", 3, nodeProgram("locks.js")}
+	bullmq = library{name: "BullMQ", protocol: 3, argv: nodeProgram("bullmq.js")}
+	locks  = library{name: "rate limiter and lock", protocol: 3, argv: nodeProgram("locks.js")}
 )
 
 // TestApplications runs the whole workflow of libraries that lean on Lua, at a plain redis-server first. With a cluster,

@@ -31,6 +31,8 @@ type library struct {
 	name     string
 	protocol int
 	argv     func() ([]string, error)
+	// stays means that a client stays with its address: one of a node that is killed waits for it to come back.
+	stays bool
 }
 
 func pythonProgram(script string) func() ([]string, error) {

@@ -33,10 +33,10 @@ type work struct {
 	programs []*program
 }
 
-// awaitProgress waits until each program has n more acknowledgements of each effect.
-func (w *work) awaitProgress(t *testing.T, n int) {
+// awaitProgress waits until each of programs has n more acknowledgements of each effect.
+func (w *work) awaitProgress(t *testing.T, programs []*program, n int) {
 	t.Helper()
-	for _, p := range w.programs {
+	for _, p := range programs {
 		goal := count(p.all(), "ack")
 		for _, e := range effects(t) {
 			goal[e.Name] += n

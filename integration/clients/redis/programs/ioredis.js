@@ -20,7 +20,8 @@ main(({ library: Redis, protocol, addresses }) => {
 
   const lib = {
     persistent: () => client({}),
-    careful: () => client({ autoResendUnfulfilledCommands: false }),
+    // Without a time limit, the promises of what was on its way would never settle.
+    careful: () => client({ autoResendUnfulfilledCommands: false, commandTimeout: 8000 }),
     async plain(redis, commands) {
       for (const command of commands) await redis.call(...command);
     },

@@ -11,7 +11,7 @@ const addresses = list.split(',').map((a) => ({ host: a.split(':')[0], port: Num
 function client() {
   let turn = 0;
   const redis = new Redis({
-    ...addresses[0], autoResendUnfulfilledCommands: false, maxRetriesPerRequest: null,
+    ...addresses[0], autoResendUnfulfilledCommands: false, commandTimeout: 8000, maxRetriesPerRequest: null,
     retryStrategy(times) {
       Object.assign(redis.options, addresses[++turn % addresses.length]);
       return Math.min(times * 20, 500);
