@@ -48,7 +48,8 @@ run-redis run-mysql: run-%: deps build ## The same with one kind of backend only
 test: deps ## Run all tests: unit tests, and integration tests on real servers
 	$(GO) test ./...
 
-test-clients: deps ## Run client libraries and applications through a cluster (installs them from Debian and npm)
+test-clients: ## Run client libraries and applications through a cluster (installs them from Debian and npm)
+	@.ci/deps clients
 	$(GO) test -v -tags clients -timeout 60m ./integration/clients/...
 
 test-race: deps ## Run the tests of the concurrent packages under the race detector
