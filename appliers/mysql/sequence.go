@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+
+	"github.com/nexus-replication/nexus/raft/failpoint"
 )
 
 // A sequence advances outside of transactions: its row stands in the binary log by itself, before the rows of whoever took
@@ -95,6 +97,7 @@ func (b *Backend) applySequence(ctx context.Context, o *operation) error {
 	if err != nil {
 		return err
 	}
+	failpoint.Hit("mysql.sequence")
 	if behind {
 		if _, err := b.conn.exec(ctx, fmt.Sprintf("DO SETVAL(%s,%d,0,%d)", s.quoted(), s.next, s.round)); err != nil {
 			return err

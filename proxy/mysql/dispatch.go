@@ -108,6 +108,10 @@ func (s *session) answer1(c call, err error) (bool, error) {
 	if err != nil {
 		return true, s.failWith(err)
 	}
+	if checks := s.checks; checks != nil && c.payload[0] == wire.ComQuery {
+		s.checks = nil
+		return false, s.showChecks(c.more, checks)
+	}
 	if err := s.ok(c.more); err != nil {
 		return false, err
 	}
