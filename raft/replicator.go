@@ -63,6 +63,7 @@ type Replicator struct {
 	changeTurn chan struct{}
 	wallClock  func() time.Time     // for the stamps of entries
 	leaseClock func() time.Duration // for whatever must not outlast a pause
+	wakeIn     func(time.Duration)  // wakes the loop; only the last call counts
 
 	nextProposal atomic.Uint64
 	pending      pendingSet
@@ -96,6 +97,7 @@ type Replicator struct {
 	campaign      campaign
 	appliedBefore uint64        // as of the last tick
 	appliedAt     time.Duration // on leaseClock, when applied last grew
+	proposedAt    time.Duration // on leaseClock
 	transferTerm  uint64        // in which a leadership transfer was started: no lease
 	queue         []*proposal
 	batch         []*proposal
@@ -155,6 +157,9 @@ func New(cfg Config) (*Replicator, error) {
 			TLSClientConfig:     certificates.client,
 		}},
 	}
+	alarm := time.AfterFunc(time.Hour, r.mail.wake)
+	alarm.Stop()
+	r.wakeIn = func(d time.Duration) { alarm.Reset(d) }
 	// Numbers of an earlier run of this node may still come out of the log.
 	r.nextProposal.Store(binary.LittleEndian.Uint64(seed[:]))
 	r.readID = r.nextProposal.Load()

@@ -223,13 +223,13 @@ func (r *Replicator) finishRestoring(ctx context.Context) error {
 
 // installSnapshot begins the log anew at a snapshot that was received, and whose body the transport has put on disk.
 // The apply loop notices by itself that what comes after its position is gone. Loop only.
-func (r *Replicator) installSnapshot(meta raftpb.Snapshot) error {
+func (r *Replicator) installSnapshot(meta raftpb.Snapshot, state raftpb.HardState) error {
 	data, err := decodeSnapshotData(meta.Data)
 	if err != nil {
 		return err
 	}
 	index := meta.Metadata.Index
-	if err := r.disk.saveSnapshot(meta, &data); err != nil {
+	if err := r.disk.saveSnapshot(meta, &data, state); err != nil {
 		return err
 	}
 	r.log.Info("received a snapshot", "index", index, "from", formatID(data.Node))

@@ -33,6 +33,7 @@ func (r *Replicator) send(messages []raftpb.Message) {
 			messages[i].To = 0 // the transport skips it
 		}
 	}
+	dropSuperseded(messages)
 	r.transport.send(messages)
 }
 

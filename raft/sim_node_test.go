@@ -97,6 +97,12 @@ func (n *simNode) config() Config {
 	for _, peer := range n.w.nodes[:n.w.plan.nodes] {
 		cfg.ClusterURLs = append(cfg.ClusterURLs, peer.url)
 	}
+	// The first members may all be gone: whoever starts a node names some of those there are.
+	for _, peer := range n.w.nodes[n.w.plan.nodes:] {
+		if n.joined && peer != n && peer.up {
+			cfg.ClusterURLs = append(cfg.ClusterURLs, peer.url)
+		}
+	}
 	p := &n.w.plan
 	cfg.ElectionTicks, cfg.LeaseReads, cfg.Timeout = p.electionTicks, p.leases, p.timeout
 	cfg.SnapshotCount, cfg.VerifyInterval = p.snapshotCount, 0
@@ -144,6 +150,7 @@ func (n *simNode) boot() {
 		return
 	}
 	r.wallClock, r.leaseClock, r.lease.clock = n.wallClock, n.clock, n.clock
+	r.wakeIn = func(d time.Duration) { n.w.after(d, r.mail.wake) }
 	r.client = &http.Client{Transport: &simDialer{n: n, run: run}}
 	n.r, n.handler = r, r.handler()
 	r.spawn(func(ctx context.Context) {
