@@ -25,7 +25,7 @@ ROUNDS ?= 100
 SEED   ?= $(shell date +%s)
 
 .DEFAULT_GOAL := help
-.PHONY: help build run run-redis run-mysql certs test test-clients test-race test-faults figures simulate lint fuzz bench dist generate clean deps
+.PHONY: help build run run-redis run-mysql certs test test-clients test-race test-faults figures simulate lint fuzz bench bench-mysql dist generate clean deps
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -78,6 +78,9 @@ fuzz: ## Run each fuzz target for FUZZTIME (10s)
 
 bench: deps build ## Measure a cluster of three against the same redis-server driven directly
 	$(GO) run ./bench -bin $(BIN)
+
+bench-mysql: deps build ## The same for MySQL, with sysbench, and a Galera cluster beside it (galera-4, mariadb-backup, socat)
+	$(GO) run ./bench -bin $(BIN) -mysql
 
 dist: ## Package the programs as dist/nexus-VERSION-GOOS-GOARCH.tar.gz (make GOOS=linux dist)
 	@os=$$($(GO) env GOOS) arch=$$($(GO) env GOARCH); \

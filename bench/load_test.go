@@ -16,3 +16,24 @@ func TestParse(t *testing.T) {
 		}
 	}
 }
+
+func TestParseSysbench(t *testing.T) {
+	const out = `
+Latency histogram (values are in milliseconds)
+       value  ------------- distribution ------------- count
+       1.011 |**                                       2
+       1.027 |****************************             96
+       9.250 |                                         2
+
+    transactions:                        100    (2586.84 per sec.)
+`
+	got, err := parseSysbench(out)
+	if want := (result{rps: 2586.84, p50: 1.027, p99: 9.25}); err != nil || got != want {
+		t.Errorf("parseSysbench = %+v, %v, want %+v", got, err, want)
+	}
+	for _, bad := range []string{"", "FATAL: no", "transactions: 100 (1.0 per sec.)"} {
+		if _, err := parseSysbench(bad); err == nil {
+			t.Errorf("parseSysbench(%q) = nil error", bad)
+		}
+	}
+}

@@ -1,7 +1,8 @@
 // Bench measures a cluster of three on this machine against the same redis-server driven directly, and prints the
 // ratios beside the targets. Direct and replicated runs take turns, so that what else the machine does hurts both.
 //
-// It drives redis-benchmark over loopback with a bounded number of requests, and takes about two minutes.
+// It drives redis-benchmark over loopback with a bounded number of requests, and takes about two minutes. With -mysql it
+// drives sysbench, and compares with a Galera cluster too: about five minutes.
 package main
 
 import (
@@ -46,17 +47,26 @@ func rows() []*row {
 }
 
 func main() {
-	bin := flag.String("bin", "bin", "directory of redis_repl")
+	bin := flag.String("bin", "bin", "directory of the programs")
+	mysql := flag.Bool("mysql", false, "measure MySQL instead of Redis")
+	galera := flag.Bool("galera", true, "with -mysql: compare with a Galera cluster")
+	seconds := flag.Int("seconds", 5, "with -mysql: how long each load runs")
 	rounds := flag.Int("rounds", 3, "times each load runs; the median counts")
 	node := flag.String("node", "leader", "the node that is driven: leader or follower")
 	flag.Parse()
-	if *rounds < 1 || (*node != "leader" && *node != "follower") {
+	if *rounds < 1 || *seconds < 1 || (*node != "leader" && *node != "follower") {
 		flag.Usage()
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *bin, *node, *rounds); err != nil {
+	err := error(nil)
+	if *mysql {
+		err = runMySQL(ctx, mysqlOptions{bin: *bin, node: *node, rounds: *rounds, seconds: *seconds, galera: *galera})
+	} else {
+		err = run(ctx, *bin, *node, *rounds)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}

@@ -53,7 +53,7 @@ func (r *Replicator) turn(m *mail) error {
 
 func (r *Replicator) tick() {
 	r.node.Tick()
-	if r.campaign.due(r.node.BasicStatus().RaftState) {
+	if r.campaign.due(r.node.BasicStatus().RaftState, r.campaignTurn) {
 		// An error means that this member may not lead, and it goes on waiting.
 		_ = r.node.Campaign()
 	}
@@ -100,6 +100,7 @@ func (r *Replicator) step(m *mail) {
 		if r.ignores(&m.messages[i]) {
 			continue
 		}
+		r.campaign.hear(&m.messages[i], r.term.Load())
 		// An error means that the message is of no use, for instance from a member that was removed.
 		_ = r.node.Step(m.messages[i])
 	}

@@ -91,11 +91,25 @@ func (r *Replicator) unpin() {
 
 // repair restores the newest snapshot, which came from another member, whatever the backend holds.
 func (a *applyLoop) repair(ctx context.Context, _ uint64) error {
+	r := a.r
+	if r.snapshotTurn.isRunning() {
+		// It is of the backend as it was, and would be the newest afterwards.
+		select {
+		case <-time.After(minApplyPause):
+		case <-ctx.Done():
+		}
+		return nil
+	}
+	if r.snapshotIndex.Load() != r.mustRestore.Load() {
+		r.mustRestore.Store(0)
+		return nil
+	}
 	if err := a.restore(ctx); err != nil || ctx.Err() != nil {
 		return err
 	}
-	a.r.mustRestore.Store(false)
-	return a.r.leaveQuarantine()
+	err := r.leaveQuarantine()
+	r.mustRestore.Store(0)
+	return err
 }
 
 // jump goes on after a snapshot that was restored.

@@ -222,7 +222,7 @@ func (b *Backend) idle(ctx context.Context) error {
 
 // savePosition writes the position down, and removes the markers that it makes needless.
 func (b *Backend) savePosition(ctx context.Context) error {
-	if err := b.conn.run(ctx, "BEGIN", positionUpdate(b.held), "COMMIT"); err != nil {
+	if err := b.conn.transact(ctx, []string{positionUpdate(b.held)}); err != nil {
 		return err
 	}
 	return b.positionSaved(ctx)
@@ -262,11 +262,11 @@ func (b *Backend) positionSaved(ctx context.Context) error {
 // may look at others on its way, and would wait for the marker of a prepared transaction, which is committed only by the
 // goroutine that is waiting then.
 func (b *Backend) removeMarkers(ctx context.Context, markers []marker) error {
-	text := []byte("BEGIN NOT ATOMIC ")
-	for _, m := range markers {
-		text = fmt.Appendf(text, "DELETE FROM nexus.applied WHERE epoch=%d AND sequence=%d;", m.epoch, m.sequence)
+	statements := make([]string, len(markers))
+	for i, m := range markers {
+		statements[i] = fmt.Sprintf("DELETE FROM nexus.applied WHERE epoch=%d AND sequence=%d", m.epoch, m.sequence)
 	}
-	return b.conn.run(ctx, "BEGIN", string(append(text, "END"...)), "COMMIT")
+	return b.conn.transact(ctx, statements)
 }
 
 // removeEpochs removes the markers of earlier epochs, of which nothing can come any more.

@@ -81,6 +81,23 @@ func (k *conn) run(ctx context.Context, texts ...string) error {
 	return nil
 }
 
+// maxBlock bounds the text of several statements that are sent as one.
+const maxBlock = 4 << 20
+
+// transact executes statements in one transaction, which is left open after an error. All of it goes as one statement, which
+// costs one answer, unless it is large.
+func (k *conn) transact(ctx context.Context, statements []string) error {
+	size := 0
+	for _, text := range statements {
+		size += len(text)
+	}
+	if size > maxBlock {
+		return k.run(ctx, append(append([]string{"BEGIN"}, statements...), "COMMIT")...)
+	}
+	_, err := k.exec(ctx, "BEGIN NOT ATOMIC START TRANSACTION;"+strings.Join(statements, ";")+";COMMIT;END")
+	return err
+}
+
 // row returns the values of the one row that text selects; nil without one. NULL is the empty text.
 func (k *conn) row(ctx context.Context, text string) ([]string, error) {
 	rows, err := k.rows(ctx, text)

@@ -72,49 +72,50 @@ func (b *Backend) tryRows(ctx context.Context, ops []operation) error {
 }
 
 func (b *Backend) executeRows(ctx context.Context, k *conn, ops []operation) error {
-	if _, err := k.exec(ctx, "BEGIN"); err != nil {
-		return err
-	}
-	var pending []byte
-	flush := func() error {
-		if len(pending) == 0 {
-			return nil
-		}
-		_, err := k.exec(ctx, "BINLOG '"+base64.StdEncoding.EncodeToString(pending)+"'")
-		pending = pending[:0]
-		return err
-	}
-	for i := range ops {
-		for rest := ops[i].events; len(rest) > 0; {
-			statement, err := nextStatement(rest)
-			if err != nil {
-				return &raft.FatalError{Err: fmt.Errorf("entry %d: %w", ops[i].entry.Index, err)}
-			}
-			pending = append(pending, statement...)
-			rest = rest[len(statement):]
-			if len(pending) >= maxBinlogBytes {
-				if err := flush(); err != nil {
-					return err
-				}
-			}
-		}
-	}
-	if err := flush(); err != nil {
+	statements, err := binlogStatements(ops)
+	if err != nil {
 		return err
 	}
 	// The entry may hold more than what stands here, so the position is that of the one before it.
 	last := ops[len(ops)-1]
-	if last.index != len(last.entry.Commands)-1 {
-		_, err := k.exec(ctx, "COMMIT")
-		return err
+	whole := last.index == len(last.entry.Commands)-1
+	if whole {
+		statements = append(statements, positionUpdate(last.entry.Position))
 	}
 	failpoint.Hit("mysql.before-rows")
-	if err := k.run(ctx, positionUpdate(last.entry.Position), "COMMIT"); err != nil {
+	if err := k.transact(ctx, statements); err != nil || !whole {
 		return err
 	}
 	failpoint.Hit("mysql.after-rows")
 	b.held = last.entry.Position
 	return b.positionSaved(ctx)
+}
+
+// binlogStatements puts the events of transactions into as few statements as their size allows.
+func binlogStatements(ops []operation) ([]string, error) {
+	var statements []string
+	var pending []byte
+	flush := func() {
+		if len(pending) > 0 {
+			statements = append(statements, "BINLOG '"+base64.StdEncoding.EncodeToString(pending)+"'")
+			pending = pending[:0]
+		}
+	}
+	for i := range ops {
+		for rest := ops[i].events; len(rest) > 0; {
+			statement, err := nextStatement(rest)
+			if err != nil {
+				return nil, &raft.FatalError{Err: fmt.Errorf("entry %d: %w", ops[i].entry.Index, err)}
+			}
+			pending = append(pending, statement...)
+			rest = rest[len(statement):]
+			if len(pending) >= maxBinlogBytes {
+				flush()
+			}
+		}
+	}
+	flush()
+	return statements, nil
 }
 
 // openApplier returns the connection that executes row events, after telling it how these are laid out.

@@ -128,7 +128,14 @@ func testTransactions(t *testing.T, db *sql.DB) {
 	if _, err := tx.Exec("DELETE FROM app.tx"); code(err) != 1792 {
 		t.Errorf("a write in a read-only transaction: %v", err)
 	}
+	if _, err := tx.Exec("DROP TABLE app.tx"); code(err) != 1792 {
+		t.Errorf("a schema change in a read-only transaction: %v", err)
+	}
 	check(t, tx.Commit())
+	if _, err := db.Exec("SET SESSION TRANSACTION READ ONLY; DROP TABLE app.tx"); code(err) != 1792 {
+		t.Errorf("a schema change in a read-only session: %v", err)
+	}
+	execute(t, db, "SET SESSION TRANSACTION READ WRITE")
 
 	// autocommit=0, with one connection.
 	conn, err := db.Conn(ctx)

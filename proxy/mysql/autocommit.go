@@ -8,7 +8,7 @@ import (
 )
 
 // autocommit executes one statement that writes as a transaction of its own. All of it is sent together. Should XA START
-// fail, the marker behind it is the one transaction that may write, and the statement is refused by the closed session.
+// fail, the statement is refused by the closed session.
 func (s *session) autocommit(c call) (bool, error) {
 	if c.what.LocalFile {
 		return s.autocommitFile(c) // the file comes in between
@@ -20,11 +20,11 @@ func (s *session) autocommit(c call) (bool, error) {
 	if err != nil {
 		return true, s.failWith(err)
 	}
-	before, behind := []string{openTransaction, "XA START " + xa.XID(), xa.Mark()}, endXA(xa)
-	if err := s.sendAll(before, c.payload, behind); err != nil {
+	before := block(openTransaction, "XA START "+xa.XID(), xa.Mark())
+	if err := s.sendAll(before, c.payload, block(endXA(xa)...)); err != nil {
 		return true, s.lost(err)
 	}
-	if err := s.answers(len(before)); err != nil {
+	if err := s.answer(); err != nil {
 		return true, s.lost(err)
 	}
 	s.client.Hold = true // the answer is the client's only when the rows are safe
@@ -36,7 +36,7 @@ func (s *session) autocommit(c call) (bool, error) {
 	}
 	s.rowCountAfter(r)
 	failpoint.Hit("mysql.executed")
-	ended := s.answers(len(behind))
+	ended := s.answer()
 	if r.err != nil {
 		s.server.stats.rollbacks.Add(1)
 		roll := s.rollbackXA
@@ -97,19 +97,15 @@ func (s *session) beginAutocommit() (*appliers.Transaction, error) {
 }
 
 // sendAll sends a command between statements of this node's own.
-func (s *session) sendAll(before []string, payload []byte, behind []string) error {
-	for _, text := range before {
-		if err := s.backend.Query(text); err != nil {
-			return err
-		}
+func (s *session) sendAll(before string, payload []byte, behind string) error {
+	if err := s.backend.Query(before); err != nil {
+		return err
 	}
 	if err := s.backend.Command(payload); err != nil {
 		return err
 	}
-	for _, text := range behind {
-		if err := s.backend.Query(text); err != nil {
-			return err
-		}
+	if err := s.backend.Query(behind); err != nil {
+		return err
 	}
 	return s.backend.Flush()
 }

@@ -36,20 +36,36 @@ func (s *session) prepare(payload []byte) error {
 		s.fail(e)
 		return nil
 	}
-	closed, err := s.sendPrepare(payload, p)
-	if err != nil {
-		return s.lost(err)
+	refused, err := s.tryPrepare(payload, p, p.what.Kind != statement.Read)
+	if refused {
+		_, err = s.tryPrepare(payload, p, true) // a read that may write, through a function
 	}
-	if err := s.relayPrepared(p); err != nil {
-		return err
-	}
-	return closed()
+	return err
 }
 
-// sendPrepare sends a command that prepares p. The server refuses to prepare what writes in a READ ONLY session, though
-// nothing is executed, so it is opened for that long; closed reads the answer to its being closed again.
-func (s *session) sendPrepare(payload []byte, p *prepared) (closed func() error, err error) {
-	if s.tx != nil || p.what.Kind != statement.Write {
+// tryPrepare prepares p. refused says that the server wants the session to be opened, and that nothing was answered yet.
+func (s *session) tryPrepare(payload []byte, p *prepared, open bool) (refused bool, err error) {
+	closed, err := s.sendPrepare(payload, open)
+	if err != nil {
+		return false, s.lost(err)
+	}
+	first, err := s.backend.ReadPacket()
+	if err != nil {
+		return false, s.lost(err)
+	}
+	if !open && s.tx == nil && len(first) > 0 && first[0] == wire.HeaderError && wire.ParseError(first).Code == codeReadOnly {
+		return true, nil
+	}
+	if err := s.relayPrepared(first, p); err != nil {
+		return false, err
+	}
+	return false, closed()
+}
+
+// sendPrepare sends a command that prepares a statement. The server refuses to prepare what writes in a READ ONLY session,
+// though nothing is executed, so it can be opened for that long; closed reads the answer to its being closed again.
+func (s *session) sendPrepare(payload []byte, open bool) (closed func() error, err error) {
+	if s.tx != nil || !open {
 		return func() error { return nil }, s.send(payload)
 	}
 	if err := s.ask("SET SESSION TRANSACTION READ WRITE"); err != nil {
@@ -70,11 +86,7 @@ func (s *session) sendPrepare(payload []byte, p *prepared) (closed func() error,
 }
 
 // relayPrepared passes on the response to COM_STMT_PREPARE.
-func (s *session) relayPrepared(p *prepared) error {
-	first, err := s.backend.ReadPacket()
-	if err != nil {
-		return s.lost(err)
-	}
+func (s *session) relayPrepared(first []byte, p *prepared) error {
 	if len(first) < 9 || first[0] != wire.HeaderOK {
 		return s.client.WritePacket(first)
 	}

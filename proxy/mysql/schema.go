@@ -16,6 +16,9 @@ import (
 // schemaChange executes DDL on all members: behind what is open in this session, which it commits, and behind a barrier
 // that keeps the transactions of all others out.
 func (s *session) schemaChange(c call) error {
+	if s.tx != nil && s.tx.xa == nil || s.tx == nil && !s.mayWrite() {
+		return &wire.Error{Code: codeReadOnly, State: "25006", Message: "Cannot execute statement in a READ ONLY transaction"}
+	}
 	if err := s.commit(); err != nil {
 		return err
 	}

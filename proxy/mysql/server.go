@@ -17,6 +17,9 @@ import (
 // officePause is how often the leadership is looked at, to close the connections of an office that is over.
 const officePause = 50 * time.Millisecond
 
+// orphanPauses is after how many of these pauses the server's ends of connections are looked at.
+const orphanPauses = 10
+
 // Server serves clients on a listener.
 type Server struct {
 	cfg     Config
@@ -55,6 +58,8 @@ type connection struct {
 	epoch  uint64 // in which it is served here; 0 while it is relayed, and for readers
 	id     uint64 // of its connection to the server, where it is served here
 	close  func()
+	// orphaned reports whether the server has closed its end while the session waits for a command; nil while relayed.
+	orphaned func() bool
 }
 
 // New returns a Server that answers for node in front of backend.
@@ -168,7 +173,7 @@ func (s *Server) serve(c *connection) {
 	}
 	cancel()
 	s.mu.Lock()
-	c.epoch, c.id, c.close = epoch, session.id, session.Disconnect
+	c.epoch, c.id, c.close, c.orphaned = epoch, session.id, session.Disconnect, session.orphaned
 	s.mu.Unlock()
 	if err := session.run(); err != nil {
 		s.cfg.Logger.Debug("session ended", "client", c.client.RemoteAddr(), "err", err)
@@ -192,11 +197,12 @@ func (s *Server) awaitOffice(ctx context.Context) (epoch uint64, ok bool) {
 	}
 }
 
-// watchOffice closes the connections of an office that is over, as any failover does.
+// watchOffice closes the connections of an office that is over, as any failover does, and those that the server has
+// closed: a client that is idle would notice only when its next statement fails.
 func (s *Server) watchOffice() {
 	tick := time.NewTicker(officePause)
 	defer tick.Stop()
-	for {
+	for n := 0; ; n++ {
 		select {
 		case <-tick.C:
 		case <-s.ctx.Done():
@@ -206,7 +212,10 @@ func (s *Server) watchOffice() {
 		s.mu.Lock()
 		var over []*connection
 		for c := range s.conns {
-			if c.epoch != 0 && (!ok || c.epoch != term) {
+			if c.epoch == 0 {
+				continue
+			}
+			if !ok || c.epoch != term || n%orphanPauses == 0 && c.orphaned() {
 				over = append(over, c)
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nexus-replication/nexus/proxy/mysql/statement"
@@ -40,6 +41,7 @@ type session struct {
 
 	tx *transaction // nil outside of one
 
+	idle           atomic.Bool // waits for a command
 	disconnectOnce sync.Once
 }
 
@@ -63,6 +65,12 @@ func (s *session) Disconnect() {
 	})
 }
 
+// orphaned reports whether the server has closed the connection of a session that waits for a command, as after its
+// wait_timeout or by KILL.
+func (s *session) orphaned() bool {
+	return s.idle.Load() && s.backend.Closed() && s.idle.Load()
+}
+
 // end is the end of the session, whatever led to it. The server rolls back what is open.
 func (s *session) end() {
 	s.Disconnect()
@@ -72,7 +80,9 @@ func (s *session) end() {
 // run takes commands until the client leaves.
 func (s *session) run() error {
 	for {
+		s.idle.Store(true)
 		payload, err := s.client.ReadPacket()
+		s.idle.Store(false)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}

@@ -113,7 +113,7 @@ func (s *session) prepareNamed(c call) (bool, error) {
 		s.fail(e)
 		return true, nil
 	}
-	closed, err := s.sendPrepare(c.payload, p)
+	closed, err := s.sendPrepare(c.payload, true)
 	if err != nil {
 		return true, s.lost(err)
 	}

@@ -3,6 +3,7 @@ package mysql
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	appliers "github.com/nexus-replication/nexus/appliers/mysql"
 	"github.com/nexus-replication/nexus/proxy/mysql/statement"
@@ -115,7 +116,7 @@ func (s *session) startXA() (*appliers.Transaction, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.ask(openTransaction, "XA START "+xa.XID()); err != nil {
+	if err := s.ask(block(openTransaction, "XA START "+xa.XID())); err != nil {
 		xa.End(true)
 		s.leaveGate()
 		return nil, fmt.Errorf("start a transaction: %s: %w", err.Error(), errHangUp) // a started one must not stay behind
@@ -206,11 +207,15 @@ func (s *session) commitWritten(xa *appliers.Transaction) error {
 	if err := xa.Prepare(); err != nil {
 		return s.fenced(err)
 	}
-	// After an error of the first, those behind it fail or do no harm: only XA COMMIT does anything for good.
-	if err := s.ask(append([]string{xa.Mark()}, endXA(xa)...)...); err != nil {
+	if err := s.ask(block(append([]string{xa.Mark()}, endXA(xa)...)...)); err != nil {
 		return s.notPrepared(xa, err)
 	}
 	return s.commitPrepared(xa)
+}
+
+// block makes one statement of several, which costs one answer and ends with the first that fails.
+func block(texts ...string) string {
+	return "BEGIN NOT ATOMIC " + strings.Join(texts, ";") + ";END"
 }
 
 // endXA prepares a transaction, and closes the session, which a procedure that was called may have opened.

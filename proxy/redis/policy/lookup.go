@@ -34,6 +34,7 @@ func NewTable() *Table {
 		s.resolve = resolvers[s.Name]
 		s.find = keyFinders[s.Name]
 		s.block = blockers[s.Name]
+		s.Grows = growing[s.Name]
 		if s.Policy == Refused && s.reply == "" {
 			s.reply = refusal(s.Name, s.Note)
 		}

@@ -75,6 +75,8 @@ type Spec struct {
 	Keys   Keys
 	// Note says why the command is refused, in words for the client.
 	Note string
+	// Grows is set for commands that may need more memory than before.
+	Grows bool
 	// Index is the place in Table.Names.
 	Index int
 

@@ -1,0 +1,47 @@
+package mysql
+
+import (
+	"testing"
+	"time"
+)
+
+// Everything that can be prepared is, in a session that is READ ONLY until it is executed.
+func TestPreparedStatements(t *testing.T) {
+	t.Parallel()
+	_, leader := startCluster(t)
+	db := open(t, leader)
+	execute(t, db, "CREATE DATABASE app", "CREATE TABLE app.grown (n INT)",
+		"CREATE FUNCTION app.grow() RETURNS INT BEGIN INSERT INTO app.grown VALUES (1); RETURN 1; END")
+	ctx := within(t, 30*time.Second)
+	for _, text := range []string{
+		"CREATE TABLE app.t (id INT PRIMARY KEY AUTO_INCREMENT, v INT)", "INSERT INTO app.t (v) VALUES (1)", "ALTER TABLE app.t ADD w INT DEFAULT 7",
+		"UPDATE app.t SET v=v+1", "CREATE TEMPORARY TABLE app.mine (a INT)", "SELECT * FROM app.t FOR UPDATE", "SELECT app.grow()",
+	} {
+		statement, err := db.PrepareContext(ctx, text)
+		if err != nil {
+			t.Errorf("prepare %s: %v", text, err)
+			continue
+		}
+		if _, err := statement.ExecContext(ctx); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+		check(t, statement.Close())
+	}
+	if got := mustQuery(t, db, "SELECT * FROM app.t"); got != "1,2,7" {
+		t.Errorf("got %s", got)
+	}
+	if got := mustQuery(t, db, "SELECT * FROM app.grown"); got != "1" {
+		t.Errorf("the function wrote %q", got)
+	}
+	// A statement outlives the transaction that it was prepared in.
+	tx, err := db.BeginTx(ctx, nil)
+	check(t, err)
+	statement, err := tx.PrepareContext(ctx, "DROP TABLE app.t")
+	check(t, err)
+	_, err = statement.ExecContext(ctx)
+	check(t, err)
+	check(t, tx.Commit())
+	if got := mustQuery(t, db, "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema='app' AND table_name='t'"); got != "0" {
+		t.Error("the table is still there")
+	}
+}

@@ -1,0 +1,6 @@
+//go:build !unix
+
+package wire
+
+// Closed cannot be told here.
+func (c *Conn) Closed() bool { return false }

@@ -1,0 +1,41 @@
+//go:build unix
+
+package wire
+
+import (
+	"net"
+	"testing"
+	"time"
+)
+
+func TestClosed(t *testing.T) {
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lis.Close()
+	here, err := net.Dial("tcp", lis.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	there, err := lis.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := NewConn(here, 100)
+	if c.Closed() {
+		t.Error("closed, though nobody closed it")
+	}
+	if _, err := there.Write([]byte{0, 0, 0, 0}); err != nil {
+		t.Fatal(err)
+	}
+	there.Close()
+	if p, err := c.ReadPacket(); err != nil || len(p) != 0 {
+		t.Errorf("got %q, %v", p, err)
+	}
+	for end := time.Now().Add(5 * time.Second); !c.Closed(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("not closed")
+		}
+	}
+}
