@@ -35,8 +35,10 @@ type session struct {
 	named        map[string]*prepared
 
 	facts     facts
-	affected  uint64 // rows, by the statement that is answered with OK
-	excluding bool   // schema changes are behind the barrier that this session holds
+	affected  uint64      // rows, by the statement that is answered with OK
+	excluding bool        // schema changes are behind the barrier that this session holds
+	temporary bool        // it may have temporary tables
+	checks    [][4]string // of the maintenance of tables that is being answered
 
 	tx *transaction // nil outside of one
 
