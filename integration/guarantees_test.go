@@ -75,6 +75,7 @@ func TestGuarantees(t *testing.T) {
 		{"backend emptied by hand", backendEmptied, says(saysAnswer), says(saysAnswer, saysFailed), afterT, ""},
 		{"node starting", nodeStarting, says(saysND), says(saysFailed), atOnce, "node is starting: "},
 		{"position key deleted", positionDeleted, says(saysClosed), says(saysClosed), atOnce, ""},
+		{"leader's backend down, write was on its way, back in time", leaderBackendBack, says(saysAnswer), says(saysAnswer, saysFailed), atOnce, ""},
 		{"waiting to join", waitingToJoin, says(saysND), says(saysFailed), atOnce, "not yet a member"},
 		{"node removed", nodeRemoved, says(saysND), says(saysFailed), atOnce, "removed"},
 	})
@@ -89,6 +90,7 @@ func TestGuaranteesInTime(t *testing.T) {
 		{"minority side, handed to a leader before", handedBefore, says(saysUK), says(saysFailed), afterT, ""},
 		{"node paused, client on it", clientPaused, says(saysAnswer, saysND, saysUK), says(saysAnswer, saysFailed), afterPause, ""},
 		{"backend hung, not noticed yet", backendHung, says(saysUK), says(saysFailed), afterT, ""},
+		{"leader's backend down, write was on its way", leaderBackendLost, says(saysUK), says(saysFailed), afterT, ""},
 	})
 }
 
@@ -100,11 +102,20 @@ func TestGuaranteesHung(t *testing.T) {
 	})
 }
 
+// TestGuaranteesBehind is the rows in which a node is so far behind that the log does not help it.
+func TestGuaranteesBehind(t *testing.T) {
+	t.Parallel()
+	testGuarantees(t, longPatience, []guarantee{
+		{"backend being filled from a snapshot", beingFilled, says(saysND), says(saysFailed), atOnce, "it is being filled from the snapshot at index "},
+		{"node far behind took over a snapshot", tookOver, says(saysUK), says(saysAnswer, saysFailed), atOnce, "this node took over a snapshot in which the outcome is not told"},
+	}, "-nexus-snapshot-count", "20")
+}
+
 func says(what ...string) []string { return what }
 
-func testGuarantees(t *testing.T, patience time.Duration, table []guarantee) {
+func testGuarantees(t *testing.T, patience time.Duration, table []guarantee, flags ...string) {
 	t.Helper()
-	l := newLinks(t, "-nexus-repl-timeout", patience.String())
+	l := newLinks(t, append(flags, "-nexus-repl-timeout", patience.String())...)
 	told := make(map[string]string) // by key written
 	check(t, client(t, l.Nodes[0], 0).Set(within(t, 5*time.Second), "known", "value", 0).Err())
 	for i, g := range table {

@@ -93,3 +93,28 @@ func TestCrashAroundSnapshots(t *testing.T) {
 	l.finish()
 	l.verify(t, must(c.AwaitEqual(within(t, 20*time.Second)))(t))
 }
+
+// TestSnapshotAfterAnother asks for one snapshot right after another, and for one while the redis-server saves: it has one
+// child at a time, and whoever asks waits.
+func TestSnapshotAfterAnother(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t)
+	n := must(c.Leader(within(t, 10*time.Second)))(t)
+	check(t, fillOneByOne(within(t, 20*time.Second), n, 100))
+	backend := n.Backend.Client(0)
+	defer backend.Close()
+	for i := range 4 {
+		check(t, client(t, n, 0).Set(within(t, 5*time.Second), "k", i, 0).Err())
+		if i == 3 {
+			check(t, backend.ConfigSet(within(t, 5*time.Second), "rdb-key-save-delay", "5000").Err())
+			eventually(t, 5*time.Second, func() error { return backend.BgSave(within(t, time.Second)).Err() })
+		}
+		if out, err := repl(t, n, "snapshot"); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		status := must(n.Status(within(t, 5*time.Second)))(t)
+		if status.GetSnapshot() != status.GetApplied() {
+			t.Errorf("the snapshot is at %d of %d", status.GetSnapshot(), status.GetApplied())
+		}
+	}
+}

@@ -87,7 +87,7 @@ func (a *applyLoop) run(ctx context.Context) {
 			return
 		}
 		do := a.step
-		if a.r.mustRestore.Load() {
+		if a.r.mustRestore.Load() != 0 {
 			do = a.repair
 		}
 		if err := do(ctx, target); err != nil {

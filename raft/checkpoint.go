@@ -105,21 +105,18 @@ func (a *applyLoop) takeCheckpoint(id uint64) {
 	}
 	asked, ok := r.snapshotTurn.begin(true)
 	if !ok {
-		c.finish(nil, nil, errBusy)
+		c.finish(nil, nil, ErrBusy)
 		return
 	}
 	a.beginSnapshot(asked, func(ctx context.Context, err error) {
 		if err != nil {
-			c.finish(nil, nil, fmt.Errorf("%w: %w", errBusy, err))
+			c.finish(nil, nil, fmt.Errorf("%w: %w", ErrBusy, err))
 			return
 		}
 		snap, parts, err := r.digest(ctx, digester, c.position)
 		c.finish(snap, parts, err)
 	})
 }
-
-// errBusy means that a checkpoint could not be taken at that moment.
-var errBusy = errors.New("busy")
 
 func (r *Replicator) digest(ctx context.Context, digester Digester, position Position) (*openSnapshot, map[string]*partDigest, error) {
 	b, err := r.disk.snapshots.openBody(position.Index)

@@ -2,6 +2,7 @@ package raft
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -30,6 +31,9 @@ type mapStore struct {
 	data        map[string]string
 	failWith    error // machine error
 	failRestore error
+	busy        error         // instead of a snapshot
+	asked       int           // for snapshots
+	digesting   chan struct{} // Digest says nothing until it is closed
 	hung        chan struct{} // Apply says nothing until it is closed
 	restores    []Position
 	applied     []string
@@ -96,8 +100,9 @@ func (s *mapStore) do(cmd string) string {
 func (s *mapStore) Snapshot(context.Context) (io.ReadCloser, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.failWith != nil {
-		return nil, s.failWith
+	s.asked++
+	if err := cmp.Or(s.failWith, s.busy); err != nil {
+		return nil, err
 	}
 	data, err := json.Marshal(s.data)
 	return io.NopCloser(bytes.NewReader(data)), err

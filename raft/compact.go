@@ -29,6 +29,8 @@ const (
 	// The pause after a snapshot that failed doubles from one to the other.
 	minSnapshotPause = time.Second
 	maxSnapshotPause = time.Minute
+	// busyPause is how soon one is tried again that the backend was too busy for.
+	busyPause = 200 * time.Millisecond
 	// snapshotReport is how often the log tells how far a snapshot is.
 	snapshotReport = 5 * time.Second
 )
@@ -40,6 +42,8 @@ type snapshotTurn struct {
 	asked   []chan error  // who wants a snapshot that has not begun yet
 	failed  time.Time     // when the last one failed; zero if it did not
 	pause   time.Duration // from then on
+	busy    error         // why the backend could not begin it, since
+	busyAt  time.Time
 }
 
 // begin takes the turn, if it is free and a snapshot is due or asked for. It returns who is to be told of the outcome.
@@ -49,17 +53,27 @@ func (t *snapshotTurn) begin(due bool) (asked []chan error, ok bool) {
 	if !t.failed.IsZero() {
 		due = time.Since(t.failed) >= t.pause
 	}
-	if t.running || !due && len(t.asked) == 0 {
+	if t.running || !due && len(t.asked) == 0 || t.busy != nil && time.Since(t.busyAt) < busyPause {
 		return nil, false
 	}
 	asked, t.asked, t.running = t.asked, nil, true
 	return asked, true
 }
 
+// postpone gives the turn back: who asked goes on waiting. It reports whether this is the first time.
+func (t *snapshotTurn) postpone(asked []chan error, why error) (first bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	first = t.busy == nil
+	t.running, t.busy, t.busyAt = false, why, time.Now()
+	t.asked = append(asked, t.asked...)
+	return first
+}
+
 func (t *snapshotTurn) end(asked []chan error, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.running, t.failed = false, time.Time{}
+	t.running, t.failed, t.busy = false, time.Time{}, nil
 	if err != nil {
 		t.failed = time.Now()
 		t.pause = min(max(2*t.pause, minSnapshotPause), maxSnapshotPause)
@@ -79,6 +93,21 @@ func (t *snapshotTurn) ask() <-chan error {
 	return done
 }
 
+// giveUp takes back a question. It returns why there is no answer yet, or nil.
+func (t *snapshotTurn) giveUp(done <-chan error) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.asked = slices.DeleteFunc(t.asked, func(c chan error) bool { return c == done })
+	return t.busy
+}
+
+// isRunning reports whether one is being taken or written.
+func (t *snapshotTurn) isRunning() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.running
+}
+
 // want asks for a snapshot without waiting for it.
 func (t *snapshotTurn) want() {
 	t.mu.Lock()
@@ -88,15 +117,20 @@ func (t *snapshotTurn) want() {
 	}
 }
 
-// Snapshot takes a snapshot of this node's backend now, and shortens its log. It returns when that is done.
+// Snapshot takes a snapshot of this node's backend, and shortens its log. It returns when that is done. While the backend
+// is busy, it waits for as long as ctx allows.
 func (r *Replicator) Snapshot(ctx context.Context) error {
 	if err := r.refusal(); err != nil {
 		return fmt.Errorf("%w: %w", ErrNotDone, err)
 	}
+	done := r.snapshotTurn.ask()
 	select {
-	case err := <-r.snapshotTurn.ask():
+	case err := <-done:
 		return err
 	case <-ctx.Done():
+		if busy := r.snapshotTurn.giveUp(done); busy != nil {
+			return fmt.Errorf("snapshot: %w: %w", context.Cause(ctx), busy)
+		}
 		return fmt.Errorf("snapshot: %w", context.Cause(ctx))
 	case <-r.ctx.Done():
 		return fmt.Errorf("%w: %w", ErrNotDone, r.stopCause())
@@ -135,8 +169,7 @@ func (a *applyLoop) beginSnapshot(asked []chan error, then func(context.Context,
 	stream, err := r.cfg.Store.Snapshot(r.ctx)
 	if err != nil {
 		err = fmt.Errorf("take a snapshot: %w", err)
-		r.log.Warn("no snapshot, the log goes on growing", "index", position.Index, "err", err)
-		r.snapshotTurn.end(asked, err)
+		a.noSnapshot(asked, position, err)
 		if then != nil {
 			then(r.ctx, err)
 		}
@@ -155,6 +188,19 @@ func (a *applyLoop) beginSnapshot(asked []chan error, then func(context.Context,
 			then(ctx, err)
 		}
 	})
+}
+
+// noSnapshot takes note of a snapshot that could not be begun.
+func (a *applyLoop) noSnapshot(asked []chan error, position Position, err error) {
+	r := a.r
+	if !errors.Is(err, ErrBusy) {
+		r.log.Warn("no snapshot, the log goes on growing", "index", position.Index, "err", err)
+		r.snapshotTurn.end(asked, err)
+		return
+	}
+	if r.snapshotTurn.postpone(asked, err) {
+		r.log.Info("a snapshot has to wait", "index", position.Index, "why", err)
+	}
 }
 
 // writeSnapshot puts the state at position on disk and lets the log begin there.
@@ -182,17 +228,24 @@ func (r *Replicator) writeSnapshot(ctx context.Context, position Position, strea
 	return size, r.purge()
 }
 
-// purge removes what the newest snapshot made needless, but for a snapshot that is being restored.
+// purge removes what the newest snapshot made needless, but for a snapshot that is being restored and the one of the
+// last checkpoint: a member that was found to differ there comes for it.
 func (r *Replicator) purge() error {
 	r.pinning.Lock()
 	defer r.pinning.Unlock()
-	return r.disk.purge(r.snapshotIndex.Load(), r.restoring.Load(), r.pinned)
+	keep := []uint64{r.restoring.Load(), r.pinned}
+	if c := r.checkpoint.Load(); c != nil {
+		keep = append(keep, c.position.Index)
+	}
+	return r.disk.purge(r.snapshotIndex.Load(), keep...)
 }
 
-// reportSnapshot returns a function that writes progress to the log now and then.
+// reportSnapshot returns a function that counts progress, and writes it to the log now and then.
 func (r *Replicator) reportSnapshot(index uint64) func(total int64) {
-	last := time.Now()
+	last, before := time.Now(), int64(0)
 	return func(total int64) {
+		r.snapshotWritten.Add(uint64(total - before))
+		before = total
 		if time.Since(last) >= snapshotReport {
 			last = time.Now()
 			r.log.Info("writing a snapshot", "index", index, "bytes", total)

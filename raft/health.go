@@ -77,6 +77,10 @@ func (r *Replicator) Status() Status {
 		Members:     r.Members(),
 		Lease:       r.lease.remaining(),
 		Snapshot:    r.snapshotIndex.Load(),
+
+		SnapshotWritten: r.snapshotWritten.Load(),
+		SnapshotSent:    r.snapshotSentBytes.Load(),
+
 		Quarantined: r.quarantined.Load() != nil,
 		Verified:    r.verified.Load(),
 	}

@@ -75,6 +75,22 @@ func (h *history) check(t *testing.T) {
 	}
 }
 
+// acquainted waits until each member has added the others to its transport. Until then they are strangers to it, whose
+// messages cut does not hold back; and mending a stranger that was not cut leaves senders behind which nothing stops.
+func (c *testCluster) acquainted() {
+	c.t.Helper()
+	eventually(c.t, "members that know each other", func() bool {
+		for _, from := range c.nodes {
+			for _, to := range c.nodes {
+				if from != to && from.transport.http.(*rafthttp.Transport).Get(types.ID(to.identity.ID)) == nil {
+					return false
+				}
+			}
+		}
+		return true
+	})
+}
+
 // cut drops all raft messages between a and b, or lets them through again.
 func (c *testCluster) cut(a, b int, drop bool) {
 	for _, pair := range [][2]int{{a, b}, {b, a}} {
@@ -106,6 +122,7 @@ func testLinearizable(t *testing.T, leases bool) {
 		cfg.Timeout = 500 * time.Millisecond
 	})
 	c.leader()
+	c.acquainted()
 	h := &history{start: time.Now()}
 	ctx, cancel := context.WithTimeout(context.Background(), 6*time.Second)
 	defer cancel()

@@ -159,12 +159,20 @@ func (l *diskLog) sync() error {
 	return nil
 }
 
-// saveSnapshot makes a snapshot that was received, and whose body is on disk, the beginning of the log.
-func (l *diskLog) saveSnapshot(meta raftpb.Snapshot, data *snapshotData) error {
+// saveSnapshot makes a snapshot that was received, and whose body is on disk, the beginning of the log. The log counts a
+// snapshot only up to the commit index, so state, which has it, must be durable before any entry follows: entries that a
+// torn write left behind a snapshot that does not count would be a gap.
+func (l *diskLog) saveSnapshot(meta raftpb.Snapshot, data *snapshotData, state raftpb.HardState) error {
 	if err := l.snapshots.saveMetadata(meta); err != nil {
 		return err
 	}
 	if err := l.noteSnapshot(meta); err != nil {
+		return err
+	}
+	if err := l.wal.Save(state, nil); err != nil {
+		return fmt.Errorf("write the log: %w", err)
+	}
+	if err := l.sync(); err != nil {
 		return err
 	}
 	if err := l.memory.ApplySnapshot(meta); err != nil {

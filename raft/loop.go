@@ -53,7 +53,7 @@ func (r *Replicator) turn(m *mail) error {
 
 func (r *Replicator) tick() {
 	r.node.Tick()
-	if r.campaign.due(r.node.BasicStatus().RaftState) {
+	if r.campaign.due(r.node.BasicStatus().RaftState, r.campaignTurn) {
 		// An error means that this member may not lead, and it goes on waiting.
 		_ = r.node.Campaign()
 	}
@@ -100,6 +100,7 @@ func (r *Replicator) step(m *mail) {
 		if r.ignores(&m.messages[i]) {
 			continue
 		}
+		r.campaign.hear(&m.messages[i], r.term.Load())
 		// An error means that the message is of no use, for instance from a member that was removed.
 		_ = r.node.Step(m.messages[i])
 	}
@@ -155,17 +156,19 @@ func (r *Replicator) ready() error {
 	leads := r.leading
 	changes := changesMembers(rd.CommittedEntries)
 	// A leader may send while its own disk still writes (Ongaro's thesis, 10.2.1): its acknowledgement to itself counts
-	// only in the next step, after save.
-	if leads && !changes {
+	// only in the next step, after save. But raft lets the only voter commit at once, and learners would hear of it.
+	saved := len(rd.Entries) == 0 || r.commit.Load() < rd.Entries[0].Index // all that is committed
+	early := leads && !changes && saved
+	if early {
 		r.send(rd.Messages)
 	}
 	// Entries that are durable here already need not wait for this write.
-	if n := len(rd.CommittedEntries); n > 0 && (len(rd.Entries) == 0 || rd.CommittedEntries[n-1].Index < rd.Entries[0].Index) {
+	if n := len(rd.CommittedEntries); n > 0 && saved {
 		r.committed.raise(rd.CommittedEntries[n-1].Index)
 	}
 	failpoint.Hit("raft.before-save")
 	if !etcdraft.IsEmptySnap(rd.Snapshot) {
-		if err := r.installSnapshot(rd.Snapshot); err != nil {
+		if err := r.installSnapshot(rd.Snapshot, rd.HardState); err != nil {
 			return err
 		}
 	}
@@ -174,13 +177,13 @@ func (r *Replicator) ready() error {
 	}
 	r.view.saved()
 	// The log may lose a commit index that was saved alone in a crash, because the members tell it again. But who was
-	// removed tells nothing, and at the next start a snapshot does not count that is newer than the commit index.
-	if changes || !etcdraft.IsEmptySnap(rd.Snapshot) {
+	// removed tells nothing.
+	if changes {
 		if err := r.disk.sync(); err != nil {
 			return err
 		}
 	}
-	if leads && changes {
+	if leads && !early {
 		r.send(rd.Messages)
 	}
 	failpoint.Hit("raft.after-save")
@@ -212,6 +215,7 @@ func (r *Replicator) ready() error {
 
 // dispatch moves queued proposals: into the log on the leader, to the leader elsewhere.
 func (r *Replicator) dispatch() {
+	r.mail.gather(false)
 	if len(r.queue) == 0 && !r.waits.isDue() {
 		return
 	}
@@ -231,6 +235,10 @@ func (r *Replicator) dispatch() {
 	}
 	if r.held || r.applied.Load() < r.holdIndex {
 		r.lagging.Store(true)
+		return
+	}
+	if r.gathers() {
+		r.mail.gather(true)
 		return
 	}
 	for (len(r.queue) > 0 || r.waits.isDue()) && !r.held && r.proposeBatch() {
@@ -269,6 +277,7 @@ func (r *Replicator) proposeBatch() bool {
 			return false
 		}
 		r.disk.lastStamp = stamp
+		r.proposedAt = r.leaseClock()
 		r.view.note(data)
 	}
 	if hold {

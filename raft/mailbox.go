@@ -14,8 +14,9 @@ const maxQueuedMessages = 8192
 type mailbox struct {
 	signal chan struct{} // holds one token while there may be mail
 
-	mu   sync.Mutex
-	mail mail
+	mu        sync.Mutex
+	mail      mail
+	gathering bool // a proposal is no reason to wake the loop
 }
 
 type mail struct {
@@ -51,8 +52,18 @@ func (b *mailbox) message(m raftpb.Message) bool {
 func (b *mailbox) propose(ps ...*proposal) {
 	b.mu.Lock()
 	b.mail.proposals = append(b.mail.proposals, ps...)
+	gathering := b.gathering
 	b.mu.Unlock()
-	b.wake()
+	if !gathering {
+		b.wake()
+	}
+}
+
+// gather tells whether the loop lets proposals gather. It sees to it that it wakes up again.
+func (b *mailbox) gather(on bool) {
+	b.mu.Lock()
+	b.gathering = on
+	b.mu.Unlock()
 }
 
 // call runs f on the loop, which owns all raft state.

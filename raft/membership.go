@@ -13,7 +13,6 @@ import (
 
 	etcdraft "go.etcd.io/etcd/raft/v3"
 	"go.etcd.io/etcd/raft/v3/raftpb"
-	"go.etcd.io/etcd/raft/v3/tracker"
 )
 
 const (
@@ -76,12 +75,6 @@ func (r *Replicator) ReplaceMember(ctx context.Context, url, by string) error {
 	return err
 }
 
-// TransferLeadership makes the member called id the leader, or, with id 0, the best suited of the others.
-func (r *Replicator) TransferLeadership(ctx context.Context, id uint64) error {
-	_, err := r.change(ctx, membershipRequest{Op: "transfer", ID: id})
-	return err
-}
-
 // change has req done by the leader, wherever it is.
 func (r *Replicator) change(ctx context.Context, req membershipRequest) (answer membershipAnswer, err error) {
 	if _, ok := ctx.Deadline(); !ok {
@@ -89,21 +82,36 @@ func (r *Replicator) change(ctx context.Context, req membershipRequest) (answer 
 		defer cancel()
 		ctx = limited
 	}
+	ctx, cancel := r.whileRunning(ctx)
+	defer cancel()
 	for {
 		if err := r.absence(); err != nil {
 			return answer, err
 		}
 		answer, err := r.changeOnce(ctx, req)
-		if !errors.Is(err, errNotLeader) {
+		switch {
+		case err == nil:
+			return answer, nil
+		case r.ctx.Err() != nil:
+			return answer, fmt.Errorf("%s: %w: %w", req.Op, r.stopCause(), err)
+		case !errors.Is(err, errNotLeader):
 			return answer, err
 		}
 		select {
 		case <-time.After(membershipPause):
 		case <-ctx.Done():
 			return answer, fmt.Errorf("%s: no leader: %w", req.Op, context.Cause(ctx))
-		case <-r.ctx.Done():
-			return answer, r.stopCause()
 		}
+	}
+}
+
+// whileRunning returns a context that ends with ctx and with the node.
+func (r *Replicator) whileRunning(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(r.ctx, func() { cancel(r.stopCause()) })
+	return ctx, func() {
+		stop()
+		cancel(nil)
 	}
 }
 
@@ -156,7 +164,9 @@ func (r *Replicator) serveMembership(w http.ResponseWriter, req *http.Request) {
 		http.Error(w, "bad request", http.StatusBadRequest)
 		return
 	}
-	report, err := r.changeAsLeader(req.Context(), change)
+	ctx, cancel := r.whileRunning(req.Context())
+	defer cancel()
+	report, err := r.changeAsLeader(ctx, change)
 	answer := membershipAnswer{Report: report, Complete: err == nil, NotHere: errors.Is(err, errNotLeader), Refused: errors.Is(err, ErrRefused)}
 	if err != nil {
 		answer.Error = err.Error()
@@ -169,12 +179,16 @@ func (r *Replicator) changeAsLeader(ctx context.Context, req membershipRequest) 
 	if r.leader.Load() != r.identity.ID {
 		return nil, errNotLeader
 	}
-	// One change at a time; raft ignores a second one.
+	// One change at a time; raft ignores a second one. A comparison changes nothing, and takes long.
+	turn, what := r.changeTurn, "membership change"
+	if req.Op == "verify" {
+		turn, what = r.verifyTurn, "comparison"
+	}
 	select {
-	case r.changeTurn <- struct{}{}:
-		defer func() { <-r.changeTurn }()
+	case turn <- struct{}{}:
+		defer func() { <-turn }()
 	case <-ctx.Done():
-		return nil, fmt.Errorf("another membership change is under way: %w", context.Cause(ctx))
+		return nil, fmt.Errorf("another %s is under way: %w", what, context.Cause(ctx))
 	}
 	switch req.Op {
 	case "add":
@@ -338,17 +352,16 @@ func (r *Replicator) checkQuorumWithout(ctx context.Context, id uint64) error {
 
 // proposeChange has a membership change committed and returns when it took effect on this node.
 func (r *Replicator) proposeChange(ctx context.Context, kind raftpb.ConfChangeType, id uint64, url string) error {
-	changeID, err := newID()
-	if err != nil {
-		return err
-	}
 	done := make(chan struct{})
-	cc := raftpb.ConfChange{ID: changeID, Type: kind, NodeID: id, Context: encodeMemberContext(url)}
-	err = r.onLoop(ctx, func() error {
+	cc := raftpb.ConfChange{Type: kind, NodeID: id, Context: encodeMemberContext(url)}
+	err := r.onLoop(ctx, func() (err error) {
 		if !r.leading {
 			return errNotLeader
 		}
-		r.changes[changeID] = done
+		if cc.ID, err = newID(); err != nil {
+			return err
+		}
+		r.changes[cc.ID] = done
 		return r.node.ProposeConfChange(cc)
 	})
 	if err != nil {
@@ -361,91 +374,6 @@ func (r *Replicator) proposeChange(ctx context.Context, kind raftpb.ConfChangeTy
 		return fmt.Errorf("%w: the change may still happen: %w", ErrOutcomeUnknown, context.Cause(ctx))
 	case <-r.ctx.Done():
 		return fmt.Errorf("%w: %w", ErrOutcomeUnknown, r.stopCause())
-	}
-}
-
-func (r *Replicator) transferAsLeader(ctx context.Context, to uint64) error {
-	err := r.onLoop(ctx, func() error {
-		if !r.leading {
-			return errNotLeader
-		}
-		if to == r.identity.ID {
-			return nil
-		}
-		if to == 0 {
-			to = r.bestSuccessor()
-		}
-		m, ok := r.membership.get(to)
-		switch {
-		case to == 0:
-			return fmt.Errorf("%w: no other voter is reachable", ErrRefused)
-		case !ok:
-			return fmt.Errorf("%w: node %x is not a member", ErrRefused, to)
-		case m.Learner:
-			return fmt.Errorf("%w: node %x is a learner", ErrRefused, to)
-		}
-		r.startTransfer(to)
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	for r.leader.Load() != to {
-		select {
-		case <-time.After(membershipPause / 10):
-		case <-ctx.Done():
-			return fmt.Errorf("transfer to node %x: %w", to, context.Cause(ctx))
-		case <-r.ctx.Done():
-			return r.stopCause()
-		}
-		if leader := r.leader.Load(); leader != 0 && leader != to && leader != r.identity.ID {
-			return fmt.Errorf("node %x became leader instead of node %x", leader, to)
-		}
-		if err := r.onLoop(ctx, func() error { r.renewTransfer(to); return nil }); err != nil {
-			return fmt.Errorf("transfer to node %x: %w", to, err)
-		}
-	}
-	return nil
-}
-
-// renewTransfer starts a transfer again that raft has given up after an election timeout, for instance because the
-// message to a member that came just now was lost. Loop only.
-func (r *Replicator) renewTransfer(to uint64) {
-	if r.leading && r.node.BasicStatus().LeadTransferee == etcdraft.None {
-		r.startTransfer(to)
-	}
-}
-
-// startTransfer gives up the lease for the rest of the term: the successor may be elected at any time from now, also
-// after this leader has given up waiting for it. Loop only.
-func (r *Replicator) startTransfer(to uint64) {
-	r.lease.drop()
-	r.transferTerm = r.node.BasicStatus().Term
-	r.node.TransferLeader(to)
-}
-
-// bestSuccessor returns the reachable voter with the longest log, or 0. Loop only.
-func (r *Replicator) bestSuccessor() uint64 {
-	var best, match uint64
-	r.node.WithProgress(func(id uint64, typ etcdraft.ProgressType, p tracker.Progress) {
-		if id == r.identity.ID || typ == etcdraft.ProgressTypeLearner || !r.transport.active(id) {
-			return
-		}
-		if best == 0 || p.Match > match {
-			best, match = id, p.Match
-		}
-	})
-	return best
-}
-
-// handOver makes another member the leader, because this one cannot serve. Loop only.
-func (r *Replicator) handOver() {
-	if !r.leading {
-		return
-	}
-	if to := r.bestSuccessor(); to != 0 {
-		r.log.Warn("handing over leadership", "to", formatID(to))
-		r.startTransfer(to)
 	}
 }
 

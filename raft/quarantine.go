@@ -31,6 +31,7 @@ const (
 
 // quarantine says why this node must not serve: its data is not that of the others.
 type quarantine struct {
+	Node   uint64 `json:"node,omitempty"`
 	Index  uint64 `json:"index"` // of the checkpoint
 	Reason string `json:"reason"`
 	Good   string `json:"good"` // URL of a member that holds what the majority holds
@@ -52,7 +53,7 @@ func (r *Replicator) quarantineOdd(ctx context.Context, report *VerifyReport, go
 			r.log.Error("no majority of the nodes holds the same data: none is taken out of service", "index", report.Index)
 			continue
 		}
-		if err := r.postQuarantine(ctx, m.URL, quarantine{Index: report.Index, Reason: m.describe(), Good: good}); err != nil {
+		if err := r.postQuarantine(ctx, m.URL, quarantine{Node: m.ID, Index: report.Index, Reason: m.describe(), Good: good}); err != nil {
 			r.log.Error("the node could not be told to stop serving", "url", m.URL, "err", err)
 		}
 	}
@@ -85,6 +86,10 @@ func (r *Replicator) serveQuarantine(w http.ResponseWriter, req *http.Request) {
 	var q quarantine
 	if err := json.NewDecoder(io.LimitReader(req.Body, maxIdentityBytes)).Decode(&q); err != nil || q.Index == 0 {
 		http.Error(w, "bad request", http.StatusBadRequest)
+		return
+	}
+	if q.Node != 0 && q.Node != r.identity.ID {
+		http.Error(w, "another node was compared", http.StatusConflict) // it has been replaced since
 		return
 	}
 	if err := r.enterQuarantine(q); err != nil {
@@ -185,8 +190,11 @@ func (r *Replicator) Repair(ctx context.Context) error {
 			return fmt.Errorf("repair: %w", err)
 		}
 	}
-	r.mustRestore.Store(true)
+	r.mustRestore.Store(q.Index)
 	for r.quarantined.Load() != nil {
+		if r.mustRestore.Load() == 0 {
+			return errors.New("repair: a later snapshot took the place of the one that was fetched: repair again")
+		}
 		select {
 		case <-time.After(membershipPause):
 		case <-ctx.Done():

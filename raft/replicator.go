@@ -3,11 +3,11 @@ package raft
 import (
 	"context"
 	"crypto/rand"
-	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
+	mathrand "math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -61,8 +61,10 @@ type Replicator struct {
 	client     *http.Client
 	membership *memberSet
 	changeTurn chan struct{}
+	verifyTurn chan struct{}
 	wallClock  func() time.Time     // for the stamps of entries
 	leaseClock func() time.Duration // for whatever must not outlast a pause
+	wakeIn     func(time.Duration)  // wakes the loop; only the last call counts
 
 	nextProposal atomic.Uint64
 	pending      pendingSet
@@ -82,9 +84,11 @@ type Replicator struct {
 	backendProblem       atomic.Pointer[error]
 	problem              atomic.Pointer[string] // while starting
 	snapshotIndex        atomic.Uint64          // of the newest snapshot on disk
+	snapshotWritten      atomic.Uint64          // bytes
+	snapshotSentBytes    atomic.Uint64
 	checkpoint           atomic.Pointer[checkpoint]
 	quarantined          atomic.Pointer[quarantine]
-	mustRestore          atomic.Bool                       // for a repair
+	mustRestore          atomic.Uint64                     // index of the snapshot that a repair is to restore, or 0
 	verified             atomic.Pointer[VerifyReport]      // as a leader
 	restoring            atomic.Uint64                     // index of the snapshot under restoringFile, or 0
 	progress             atomic.Pointer[map[uint64]uint64] // on a leader, as of the last tick
@@ -96,6 +100,7 @@ type Replicator struct {
 	campaign      campaign
 	appliedBefore uint64        // as of the last tick
 	appliedAt     time.Duration // on leaseClock, when applied last grew
+	proposedAt    time.Duration // on leaseClock
 	transferTerm  uint64        // in which a leadership transfer was started: no lease
 	queue         []*proposal
 	batch         []*proposal
@@ -138,12 +143,14 @@ func New(cfg Config) (*Replicator, error) {
 		running:    make(chan struct{}),
 		membership: newMemberSet(),
 		changeTurn: make(chan struct{}, 1),
+		verifyTurn: make(chan struct{}, 1),
 		pending:    pendingSet{byID: make(map[uint64]*proposal)},
 		committed:  newWatermark(),
 		changes:    make(map[uint64]chan struct{}),
 		resends:    make(map[uint64]resend),
 		links:      make(map[string]*waitLink),
 		heard:      make(map[uint64]time.Duration),
+		campaign:   campaign{draw: mathrand.IntN},
 		wallClock:  failpoint.Now,
 		leaseClock: bootClock,
 		lease:      lease{clock: bootClock},
@@ -155,6 +162,9 @@ func New(cfg Config) (*Replicator, error) {
 			TLSClientConfig:     certificates.client,
 		}},
 	}
+	alarm := time.AfterFunc(time.Hour, r.mail.wake)
+	alarm.Stop()
+	r.wakeIn = func(d time.Duration) { alarm.Reset(d) }
 	// Numbers of an earlier run of this node may still come out of the log.
 	r.nextProposal.Store(binary.LittleEndian.Uint64(seed[:]))
 	r.readID = r.nextProposal.Load()
@@ -170,251 +180,12 @@ func New(cfg Config) (*Replicator, error) {
 	return r, nil
 }
 
-// Start opens the data directory and the node URL, finds the cluster, opens the Store (waiting for the backend to be
-// reachable) and runs raft. It returns as soon as raft runs, which is before there is a leader. After an error the
-// Replicator is stopped.
-func (r *Replicator) Start(ctx context.Context) error {
-	if err := r.start(ctx); err != nil {
-		r.cancel(fmt.Errorf("%w: %w", ErrStopped, err))
-		return errors.Join(err, r.release())
-	}
-	return nil
-}
-
-func (r *Replicator) start(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(r.ctx, cancel)()
-
-	var err error
-	if r.lock, err = lockDir(r.cfg.DataDir); err != nil {
-		return err
-	}
-	id, err := loadIdentity(&r.cfg)
-	if err != nil {
-		return err
-	}
-	r.identityMu.Lock()
-	r.identity = id
-	r.identityMu.Unlock()
-	if err := r.listen(); err != nil {
-		return err
-	}
-	if err := r.enterCluster(ctx); err != nil {
-		return err
-	}
-	position, err := r.open(ctx)
-	if err != nil {
-		return err
-	}
-	if r.transport, err = newTransport(r.identity, r.tls.info, r.disk.snapshots.files, inbound{r}, newZap(r.log)); err != nil {
-		return err
-	}
-	apply, err := r.begin(position)
-	if err != nil {
-		return err
-	}
-	r.spawn(r.runLoop)
-	r.spawn(apply.run)
-	r.spawn(r.watchTransport)
-	r.spawn(r.verifyPeriodically)
-	r.autoRepair()
-	return nil
-}
-
-// open opens the log and the Store, and returns what the Store holds.
-func (r *Replicator) open(ctx context.Context) (position Position, err error) {
-	if r.disk, err = openLog(r.cfg.DataDir, r.identity, newZap(r.log)); err != nil {
-		return position, err
-	}
-	if err := r.loadQuarantine(); err != nil {
-		return position, err
-	}
-	if err := r.finishRestoring(ctx); err != nil {
-		return position, err
-	}
-	if position, err = r.openStore(ctx); err != nil {
-		return position, err
-	}
-	return position, r.checkHeld(position)
-}
-
-// begin makes the node ready to run. The loops are still to be started.
-func (r *Replicator) begin(position Position) (*applyLoop, error) {
-	if err := r.beginMembership(); err != nil {
-		return nil, err
-	}
-	if err := r.startNode(); err != nil {
-		return nil, err
-	}
-	r.problem.Store(nil)
-	r.applied.Store(position.Index)
-	r.appliedTerm.Store(position.Term)
-	r.started = r.leaseClock()
-	close(r.running)
-	if r.membership.isRemoved(r.identity.ID) {
-		r.fail(ErrRemoved)
-	}
-	return &applyLoop{r: r, position: position, highest: position.Index, logBytes: r.disk.bytes}, nil
-}
-
-// beginMembership takes the members from the newest snapshot; the log tells of changes since. A node that has neither
-// begins with those it was told of when it joined.
-func (r *Replicator) beginMembership() error {
-	base := r.disk.base
-	if base == nil {
-		r.transport.setPeers(r.identity.Contacts, r.identity.ID)
-		return nil
-	}
-	data, err := decodeSnapshotData(base.Data)
-	if err != nil {
-		return err
-	}
-	r.membership.reset(base.Metadata.Index, base.Metadata.ConfState, &data)
-	r.snapshotIndex.Store(base.Metadata.Index)
-	r.transport.setPeers(data.Members, r.identity.ID)
-	return nil
-}
-
-func (r *Replicator) startNode() error {
-	node, err := etcdraft.NewRawNode(&etcdraft.Config{
-		ID:                        r.identity.ID,
-		ElectionTick:              r.cfg.ElectionTicks,
-		HeartbeatTick:             1,
-		Storage:                   r.disk.memory,
-		MaxSizePerMsg:             maxMessageBytes,
-		MaxInflightMsgs:           maxInflightMessages,
-		MaxUncommittedEntriesSize: maxUncommittedBytes,
-		CheckQuorum:               true,
-		PreVote:                   true,
-		ReadOnlyOption:            etcdraft.ReadOnlySafe,
-		DisableProposalForwarding: true,
-		Logger:                    raftLogger{r.log},
-	})
-	if err != nil {
-		return fmt.Errorf("start raft: %w", err)
-	}
-	r.node = node
-	if r.disk.existed || len(r.identity.Bootstrap) == 0 {
-		return nil
-	}
-	peers := make([]etcdraft.Peer, len(r.identity.Bootstrap))
-	for i, m := range r.identity.Bootstrap {
-		peers[i] = etcdraft.Peer{ID: m.ID, Context: encodeMemberContext(m.URL)}
-	}
-	if err := node.Bootstrap(peers); err != nil {
-		return fmt.Errorf("bootstrap raft: %w", err)
-	}
-	return nil
-}
-
-func (r *Replicator) openStore(ctx context.Context) (position Position, err error) {
-	id := Identity{Cluster: r.identity.Cluster, Node: r.identity.ID}
-	err = r.persevere(ctx, "open the backend", func() (err error) {
-		position, err = r.cfg.Store.Open(ctx, id)
-		return err
-	})
-	return position, err
-}
-
-// persevere does something with the backend until it succeeds, fails for good or ctx ends.
-func (r *Replicator) persevere(ctx context.Context, what string, do func() error) error {
-	for said := false; ; said = true {
-		err := do()
-		if err == nil {
-			return nil
-		}
-		var fatal *FatalError
-		if errors.As(err, &fatal) {
-			return fmt.Errorf("%s: %w", what, err)
-		}
-		r.setProblem("backend: " + err.Error())
-		if !said {
-			r.log.Warn("waiting for the backend", "err", err)
-		}
-		select {
-		case <-time.After(backendOpenPause):
-		case <-ctx.Done():
-			return fmt.Errorf("%s: %w", what, err)
-		}
-	}
-}
-
-// listen opens the port of the node URL.
-func (r *Replicator) listen() error {
-	u, err := ParseNodeURL(r.cfg.NodeURL)
-	if err != nil {
-		return err
-	}
-	host := r.cfg.Bind
-	if host == "" {
-		host = u.Hostname()
-	}
-	addr := net.JoinHostPort(host, u.Port())
-	ln, err := net.Listen("tcp", addr)
-	if err != nil {
-		return fmt.Errorf("listen on %s for node URL %s: %w", addr, r.cfg.NodeURL, err)
-	}
-	if r.tls.server != nil {
-		ln = tls.NewListener(ln, r.tls.server)
-	}
-	r.server = &http.Server{
-		Handler:           r.handler(),
-		ReadHeaderTimeout: 5 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		ErrorLog:          slog.NewLogLogger(r.log.Handler(), slog.LevelDebug),
-	}
-	r.spawn(func(context.Context) {
-		if err := r.server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
-			r.fail(fmt.Errorf("serve node URL: %w", err))
-		}
-	})
-	return nil
-}
-
-// handler serves the node URL.
-func (r *Replicator) handler() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET "+pathIdentity, r.serveIdentity)
-	mux.HandleFunc("POST "+pathPropose, r.ofCluster(r.servePropose))
-	mux.HandleFunc("GET "+pathWait, r.ofCluster(r.serveWait))
-	mux.HandleFunc("POST "+pathMembership, r.ofCluster(r.serveMembership))
-	mux.HandleFunc("GET "+pathDigest, r.ofCluster(r.serveDigest))
-	mux.HandleFunc("GET "+pathSnapshot, r.ofCluster(r.serveSnapshot))
-	mux.HandleFunc("POST "+pathQuarantine, r.ofCluster(r.serveQuarantine))
-	mux.HandleFunc("/", r.serveRaft)
-	return mux
-}
-
 func (r *Replicator) isRunning() bool {
 	select {
 	case <-r.running:
 		return true
 	default:
 		return false
-	}
-}
-
-func (r *Replicator) serveRaft(w http.ResponseWriter, req *http.Request) {
-	if !r.isRunning() {
-		http.Error(w, "node is starting", http.StatusServiceUnavailable)
-		return
-	}
-	r.transport.handler.ServeHTTP(w, req)
-}
-
-// ofCluster lets only requests of this cluster's members through.
-func (r *Replicator) ofCluster(next http.HandlerFunc) http.HandlerFunc {
-	return func(w http.ResponseWriter, req *http.Request) {
-		if !r.isRunning() {
-			http.Error(w, "node is starting", http.StatusServiceUnavailable)
-			return
-		}
-		if got, want := req.Header.Get(headerCluster), formatID(r.identity.Cluster); got != want {
-			http.Error(w, fmt.Sprintf("request of cluster %q, this node is in cluster %s", got, want), http.StatusPreconditionFailed)
-			return
-		}
-		next(w, req)
 	}
 }
 

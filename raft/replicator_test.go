@@ -290,6 +290,29 @@ func TestMembership(t *testing.T) {
 	}
 }
 
+// A change of the members that waits does not outlast its node.
+func TestMembershipChangeEndsWithTheNode(t *testing.T) {
+	c := newTestCluster(t, 1, nil)
+	c.leader()
+	node := c.nodes[0]
+	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
+	defer cancel()
+	var wg sync.WaitGroup
+	for _, change := range []func(context.Context) error{
+		func(ctx context.Context) error { return node.AddMember(ctx, "http://127.0.0.1:1") },
+		func(ctx context.Context) error { return node.ReplaceMember(ctx, c.urls[0], "http://127.0.0.1:1") },
+	} {
+		wg.Go(func() {
+			if err := change(ctx); !errors.Is(err, ErrStopped) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+	eventually(t, "a change under way", func() bool { return len(node.changeTurn) > 0 })
+	c.stop(0)
+	wg.Wait()
+}
+
 // A member that was away while another joined, and became the leader, does not know it. It answers it all the same.
 func TestMemberAwayWhileAnotherJoins(t *testing.T) {
 	c := newTestCluster(t, 3, func(cfg *Config) { cfg.SnapshotCount = 5 })

@@ -91,11 +91,25 @@ func (r *Replicator) unpin() {
 
 // repair restores the newest snapshot, which came from another member, whatever the backend holds.
 func (a *applyLoop) repair(ctx context.Context, _ uint64) error {
+	r := a.r
+	if r.snapshotTurn.isRunning() {
+		// It is of the backend as it was, and would be the newest afterwards.
+		select {
+		case <-time.After(minApplyPause):
+		case <-ctx.Done():
+		}
+		return nil
+	}
+	if r.snapshotIndex.Load() != r.mustRestore.Load() {
+		r.mustRestore.Store(0)
+		return nil
+	}
 	if err := a.restore(ctx); err != nil || ctx.Err() != nil {
 		return err
 	}
-	a.r.mustRestore.Store(false)
-	return a.r.leaveQuarantine()
+	err := r.leaveQuarantine()
+	r.mustRestore.Store(0)
+	return err
 }
 
 // jump goes on after a snapshot that was restored.
@@ -223,13 +237,13 @@ func (r *Replicator) finishRestoring(ctx context.Context) error {
 
 // installSnapshot begins the log anew at a snapshot that was received, and whose body the transport has put on disk.
 // The apply loop notices by itself that what comes after its position is gone. Loop only.
-func (r *Replicator) installSnapshot(meta raftpb.Snapshot) error {
+func (r *Replicator) installSnapshot(meta raftpb.Snapshot, state raftpb.HardState) error {
 	data, err := decodeSnapshotData(meta.Data)
 	if err != nil {
 		return err
 	}
 	index := meta.Metadata.Index
-	if err := r.disk.saveSnapshot(meta, &data); err != nil {
+	if err := r.disk.saveSnapshot(meta, &data, state); err != nil {
 		return err
 	}
 	r.log.Info("received a snapshot", "index", index, "from", formatID(data.Node))

@@ -10,6 +10,8 @@ import (
 	etcdraft "go.etcd.io/etcd/raft/v3"
 	"go.etcd.io/etcd/raft/v3/raftpb"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/snap"
+
+	"github.com/nexus-replication/nexus/raft/failpoint"
 )
 
 // The pause before a snapshot is sent again to a member that did not take it doubles from one to the other: raft itself
@@ -27,13 +29,19 @@ type resend struct {
 
 // send hands messages to the transport. Snapshots go by a way of their own, with the body as a stream. Loop only.
 func (r *Replicator) send(messages []raftpb.Message) {
+	if len(messages) == 0 {
+		return
+	}
 	for i := range messages {
 		if messages[i].Type == raftpb.MsgSnap {
 			r.sendSnapshot(messages[i])
 			messages[i].To = 0 // the transport skips it
 		}
 	}
+	dropSuperseded(messages)
+	failpoint.Hit("raft.before-send")
 	r.transport.send(messages)
+	failpoint.Hit("raft.after-send")
 }
 
 func (r *Replicator) sendSnapshot(m raftpb.Message) {
@@ -97,6 +105,7 @@ type outgoing struct {
 func (o *outgoing) Read(p []byte) (int, error) {
 	n, err := o.File.Read(p)
 	sent := o.sent.Add(int64(n))
+	o.r.snapshotSentBytes.Add(uint64(n))
 	if tenth := sent * 10 / o.size; tenth > o.tenth && err == nil {
 		o.tenth = tenth
 		o.r.log.Debug("sending a snapshot", "to", formatID(o.to), "index", o.index, "sent", sent, "of", o.size)

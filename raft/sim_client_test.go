@@ -2,6 +2,7 @@ package raft
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -32,7 +33,8 @@ type simCall struct {
 	at     uint64 // position that a read found
 	what   string // an operator's
 
-	lost bool // the node crashed: whatever it answers is not heard
+	barred bool // it is a read of a node that was out of service when it began
+	lost   bool // the node crashed: whatever it answers is not heard
 }
 
 func (c *simClient) next() {
@@ -94,6 +96,7 @@ func (c *simClient) startRead(n *simNode, patience simPatience) *simCall {
 	w := c.w
 	key := fmt.Sprint("k", w.rng.IntN(3))
 	call := &simCall{client: c, node: n, id: fmt.Sprintf("c%d.%d", c.i, c.n), floor: w.ledger.floor}
+	call.barred = n.r.quarantined.Load() != nil
 	ctx, cancel := patience(context.Background())
 	run := n.run
 	w.call(call, func(r *Replicator) {
@@ -146,7 +149,6 @@ func (w *simWorld) operate(n *simNode, what string, do func(ctx context.Context,
 	w.call(call, func(r *Replicator) {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
-		defer context.AfterFunc(r.ctx, cancel)()
 		call.err = do(ctx, r)
 	})
 }
@@ -166,6 +168,9 @@ func (w *simWorld) collectCalls() {
 		switch {
 		case c.client == nil:
 			w.note("%s on n%d: %v", c.what, c.node.i, c.err)
+			if errors.Is(c.err, errSimViolation) {
+				w.violate("%s on n%d: %v", c.what, c.node.i, c.err)
+			}
 			continue
 		case len(c.cmds) > 0:
 			w.ledger.wrote(c)

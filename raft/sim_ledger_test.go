@@ -138,6 +138,9 @@ func (l *simLedger) readDone(c *simCall) {
 		return
 	}
 	l.reads++
+	if c.barred {
+		l.w.violate("n%d answers a read that began when it was out of service", c.node.i)
+	}
 	l.w.note("read on n%d at %d", c.node.i, c.at)
 	if c.at < c.floor {
 		l.w.violate("read on n%d answered with the state of index %d, though index %d was answered before it began", c.node.i, c.at, c.floor)

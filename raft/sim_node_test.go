@@ -51,6 +51,8 @@ type simNode struct {
 var (
 	errSimCrash = errors.New("simulated crash")
 	errSimDisk  = errors.New("simulated disk error")
+	// errSimViolation is what an operator found that must not be.
+	errSimViolation = errors.New("violation")
 )
 
 func (w *simWorld) makeNodes(dir string) {
@@ -94,12 +96,15 @@ func (w *simWorld) makeNodes(dir string) {
 func (n *simNode) config() Config {
 	cfg := NewConfig()
 	cfg.ClusterName, cfg.NodeURL, cfg.DataDir, cfg.Store = "sim", n.url, n.dir, n.store
-	for _, peer := range n.w.nodes[:n.w.plan.nodes] {
-		cfg.ClusterURLs = append(cfg.ClusterURLs, peer.url)
+	for _, peer := range n.w.nodes {
+		// Who joins may find that the first members are all gone: whoever starts a node names some of the others.
+		if !peer.joined || n.joined && peer != n {
+			cfg.ClusterURLs = append(cfg.ClusterURLs, peer.url)
+		}
 	}
 	p := &n.w.plan
 	cfg.ElectionTicks, cfg.LeaseReads, cfg.Timeout = p.electionTicks, p.leases, p.timeout
-	cfg.SnapshotCount, cfg.VerifyInterval = p.snapshotCount, 0
+	cfg.SnapshotCount, cfg.VerifyInterval, cfg.AutoRepair = p.snapshotCount, 0, true
 	cfg.MaxBatchCommands, cfg.MaxApplyLag = p.maxBatch, p.maxLag
 	if p.sequencer {
 		cfg.Sequencer = &simSequencer{n: n}
@@ -143,7 +148,9 @@ func (n *simNode) boot() {
 		n.w.violate("n%d does not start: %v", n.i, err)
 		return
 	}
+	r.campaign.draw = n.w.rng.IntN
 	r.wallClock, r.leaseClock, r.lease.clock = n.wallClock, n.clock, n.clock
+	r.wakeIn = func(d time.Duration) { n.w.after(d, r.mail.wake) }
 	r.client = &http.Client{Transport: &simDialer{n: n, run: run}}
 	n.r, n.handler = r, r.handler()
 	r.spawn(func(ctx context.Context) {
@@ -185,6 +192,7 @@ func (n *simNode) begin(position Position, err error) {
 	n.up, n.turnDue = true, false
 	r.spawn(apply.run)
 	r.spawn(r.watchTransport)
+	r.autoRepair()
 	n.nextTick(n.run, time.Duration(n.w.rng.Int64N(int64(r.cfg.Tick))))
 }
 

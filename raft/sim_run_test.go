@@ -14,8 +14,9 @@ import (
 	"go.etcd.io/etcd/server/v3/wal"
 )
 
-// simRest is how long a cluster may take to come to rest when nothing is broken any more.
-const simRest = time.Minute
+// simRest is how long a cluster may take to come to rest when nothing is broken any more: longer than a question about
+// what differs may wait for an answer that does not come.
+const simRest = 2 * detailTimeout
 
 // simulate runs one cluster.
 func simulate(t *testing.T, seed uint64, cheat simCheat) (w *simWorld) {

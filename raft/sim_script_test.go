@@ -113,6 +113,27 @@ func TestCrashAroundRemovalOfOneOfTwo(t *testing.T) {
 	}
 }
 
+// The only voter commits what its disk does not have yet: nobody may hear of that, and learners least.
+func TestCrashOfOnlyVoterWithLearner(t *testing.T) {
+	alone := func(p *simPlan) { p.nodes, p.joiners, p.clients, p.think = 1, 1, 4, 5*time.Millisecond }
+	script(t, alone, func(w *simWorld) {
+		n, learner := w.nodes[0], w.nodes[1]
+		learner.boot()
+		w.operate(n, "add", func(ctx context.Context, r *Replicator) error { return r.AddMember(ctx, learner.url) })
+		w.await("learner", func() bool { return learner.up })
+		for range 20 {
+			w.kill(n) // before it makes the learner a voter
+			n.boot()
+			w.await("leader", func() bool { return w.leader() != nil })
+			w.pass(50 * time.Millisecond)
+			n.crashAt, n.crashIn = "before save", 1
+			run := n.run
+			w.run(w.now()+time.Second, func() bool { return n.run != run })
+			w.pass(20 * time.Millisecond)
+		}
+	})
+}
+
 // A node dies just after its backend was filled from a snapshot that another member sent.
 func TestCrashAfterSnapshotFromPeer(t *testing.T) {
 	for _, at := range []string{"before snapshot record", "after snapshot record", "before save", "after save", "halfway in restore", "after restore"} {

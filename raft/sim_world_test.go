@@ -34,14 +34,15 @@ type simWorld struct {
 	events simEvents
 	made   uint64 // events
 
-	nodes  []*simNode
-	net    simNet
-	ledger simLedger
-	probes int
-	calls  []*simCall // under way
-	quiet  bool       // clients rest
-	healed bool
-	lasts  []*simLast
+	nodes   []*simNode
+	net     simNet
+	ledger  simLedger
+	probes  int
+	damaged bool       // a backend was, behind its node's back
+	calls   []*simCall // under way
+	quiet   bool       // clients rest
+	healed  bool
+	lasts   []*simLast
 
 	mu     sync.Mutex
 	atGate []*simGate

@@ -87,6 +87,40 @@ func TestSnapshotOnRequest(t *testing.T) {
 	}
 }
 
+// A snapshot that is asked for waits for a backend that is busy, for as long as the caller does.
+func TestSnapshotOfBusyBackend(t *testing.T) {
+	c := newTestCluster(t, 1, nil)
+	c.count(3)
+	s := c.stores[0]
+	set := func(busy error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.busy, s.asked = busy, 0
+	}
+	set(fmt.Errorf("%w: one child at a time", ErrBusy))
+	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
+	defer cancel()
+	err := c.nodes[0].Snapshot(ctx)
+	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "one child at a time") {
+		t.Errorf("snapshot of a backend that is busy all the time: %v", err)
+	}
+	set(fmt.Errorf("%w: one child at a time", ErrBusy))
+	done := make(chan error, 1)
+	go func() { done <- c.nodes[0].Snapshot(context.Background()) }()
+	eventually(t, "second try", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.asked >= 2
+	})
+	set(nil)
+	if err := <-done; err != nil {
+		t.Errorf("snapshot of a backend that was busy: %v", err)
+	}
+	if got := c.nodes[0].Status().Snapshot; got == 0 {
+		t.Error("there is no snapshot")
+	}
+}
+
 // A member that was away for longer than the log is kept gets a snapshot, and what it had proposed is not lost silently.
 func TestMemberFarBehind(t *testing.T) {
 	c := newTestCluster(t, 3, often)
@@ -99,6 +133,17 @@ func TestMemberFarBehind(t *testing.T) {
 	c.converged()
 	if len(c.stores[away].restored()) == 0 {
 		t.Error("caught up without a snapshot")
+	}
+	sent := uint64(0)
+	for i, r := range c.nodes {
+		status := r.Status()
+		sent += status.SnapshotSent
+		if i != away && status.SnapshotWritten == 0 {
+			t.Errorf("%s tells of no snapshot that it has written", status.URL)
+		}
+	}
+	if sent == 0 {
+		t.Error("nobody tells of a snapshot that was sent")
 	}
 	if got := c.propose(away, "n+"); got != "111" {
 		t.Errorf("counter is %s, want 111", got)

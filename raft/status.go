@@ -24,6 +24,10 @@ type Status struct {
 	Members []Member `json:"members"`
 	// Snapshot is the index of the newest snapshot on this node's disk; 0 without one.
 	Snapshot uint64 `json:"snapshot"`
+	// SnapshotWritten and SnapshotSent are bytes of snapshots that this node has written to its disk, and that have left for
+	// other members, since it was started: they grow while one is on its way.
+	SnapshotWritten uint64 `json:"snapshotWritten"`
+	SnapshotSent    uint64 `json:"snapshotSent"`
 	// Quarantined says that the data of this node was found to differ from that of the others.
 	Quarantined bool `json:"quarantined"`
 	// Verified is the newest comparison that this node made as a leader; nil if it made none.

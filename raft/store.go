@@ -84,7 +84,8 @@ type Store interface {
 	// Snapshot returns the state as of the last applied entry, as a stream in a form that Restore takes. It returns as
 	// soon as that state is fixed, because nothing is applied meanwhile; another goroutine reads the stream to its end,
 	// and closes it, while Apply goes on. ctx bounds the reading too. An error means that there is no snapshot now; the
-	// caller tries again later. A stream that breaks off must end with an error other than io.EOF.
+	// caller tries again later, and soon if the error wraps ErrBusy: then there will be one when something else that the
+	// backend does is done. A stream that breaks off must end with an error other than io.EOF.
 	Snapshot(ctx context.Context) (io.ReadCloser, error)
 
 	// Restore replaces everything that the backend holds by snap, and claims it for id: when it returns nil, the backend
@@ -141,6 +142,9 @@ type FatalError struct {
 
 func (e *FatalError) Error() string { return e.Err.Error() }
 func (e *FatalError) Unwrap() error { return e.Err }
+
+// ErrBusy says that nothing is wrong, and that what was asked for has to wait.
+var ErrBusy = errors.New("busy")
 
 // ErrReplyLost is set on a Command that was applied while its reply was lost.
 var ErrReplyLost = errors.New("applied, but the reply was lost with the connection to the backend")

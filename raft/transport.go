@@ -54,9 +54,7 @@ func newTransport(id identity, certificates tlsinfo.TLSInfo, files *snap.Snapsho
 }
 
 func (t *transport) send(messages []raftpb.Message) {
-	if len(messages) > 0 {
-		t.http.Send(messages)
-	}
+	t.http.Send(messages)
 }
 
 func (t *transport) addPeer(id uint64, url string) {

@@ -14,7 +14,17 @@ import (
 )
 
 // Digest makes mapStore a Digester. Keys before a slash name the part.
-func (s *mapStore) Digest(_ context.Context, snap *Snapshot, item func(part string, key, value uint64)) error {
+func (s *mapStore) Digest(ctx context.Context, snap *Snapshot, item func(part string, key, value uint64)) error {
+	s.mu.Lock()
+	digesting := s.digesting
+	s.mu.Unlock()
+	if digesting != nil {
+		select {
+		case <-digesting:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 	data := make(map[string]string)
 	if err := json.NewDecoder(snap.Data).Decode(&data); err != nil {
 		return err
@@ -174,6 +184,92 @@ func TestVerifyByItself(t *testing.T) {
 		return !c.nodes[odd].Status().Quarantined && c.stores[odd].get("x") == ""
 	})
 	c.converged()
+}
+
+// A comparison does not hold up changes of the members, and does not wait for a member that is removed meanwhile.
+func TestVerifyBesideMembershipChange(t *testing.T) {
+	c := newTestCluster(t, 3, nil)
+	c.propose(0, "k=v")
+	leader, slow := c.leader(), c.follower()
+	c.stores[slow].digesting = make(chan struct{})
+	type verified struct {
+		report VerifyReport
+		err    error
+	}
+	done := make(chan verified, 1)
+	go func() {
+		report, err := c.nodes[leader].Verify(context.Background())
+		done <- verified{report, err}
+	}()
+	eventually(t, "a checkpoint", func() bool { return c.nodes[slow].checkpoint.Load() != nil })
+	if err := c.nodes[leader].RemoveMember(context.Background(), c.urls[slow], false); err != nil {
+		t.Fatal(err)
+	}
+	got := <-done
+	if got.err != nil {
+		t.Fatal(got.err)
+	}
+	for _, m := range got.report.Members {
+		if (m.Problem != "") != (m.URL == c.urls[slow]) {
+			t.Errorf("member %+v", m)
+		}
+	}
+}
+
+// The snapshot that was compared is there for the odd member, however many more have been taken since.
+func TestRepairFetchesWhatWasCompared(t *testing.T) {
+	c := newTestCluster(t, 3, nil)
+	c.count(20)
+	c.converged()
+	odd := c.follower()
+	c.stores[odd].corrupt(func(data map[string]string) { data["x"] = "y" })
+	compared := c.verify(odd)
+	for range 3 {
+		for i, r := range c.nodes {
+			if i == odd {
+				continue
+			}
+			c.propose(i, "n+")
+			if err := r.Snapshot(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := c.nodes[odd].Repair(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	c.converged()
+	if last := c.nodes[c.leader()].Status().Verified; last == nil || last.Index != compared.Index {
+		t.Errorf("compared again at %+v, after %d", last, compared.Index)
+	}
+}
+
+// A member that was found to differ is repaired also when only one other is left, which is no majority of two.
+func TestRepairOneOfTwo(t *testing.T) {
+	c := newTestCluster(t, 3, nil)
+	c.count(20)
+	c.converged()
+	odd := c.follower()
+	c.stores[odd].corrupt(func(data map[string]string) { data["x"] = "y" })
+	c.verify(odd)
+	gone := 3 - odd - c.leader()
+	if err := c.nodes[odd].RemoveMember(context.Background(), c.urls[gone], false); err != nil {
+		t.Fatal(err)
+	}
+	c.stop(gone)
+	leader := c.leader()
+	c.stop(leader) // what it held for the comparison is forgotten with a later snapshot
+	c.start(leader)
+	c.count(1)
+	if err := c.nodes[leader].Snapshot(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.nodes[odd].Repair(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.read(odd, "x"); got != "" {
+		t.Errorf("it still holds %q", got)
+	}
 }
 
 // Without a majority that holds the same, nobody is taken out of service.

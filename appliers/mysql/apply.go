@@ -106,6 +106,8 @@ func (b *Backend) applyRun(ctx context.Context, ops []operation) (int, error) {
 	case first.epoch != first.entry.Term:
 		first.reply([]byte{byte(Fenced)})
 		return 1, nil
+	case first.kind == kindSequence:
+		return 1, b.applySequence(ctx, first)
 	case first.kind == kindSchema:
 		return 1, b.applySchema(ctx, first)
 	}

@@ -27,6 +27,7 @@ type Backend struct {
 	transactions transactions
 	capture      atomic.Pointer[capture]
 	addresses    addresses
+	sequences    sequences
 	stats        counters
 	changing     atomic.Bool // a schema change is being executed
 

@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 
 // Types of events in the binary log of MariaDB that matter here.
 const (
+	eventQuery     = 2
 	eventFormat    = 15
 	eventTableMap  = 19
 	eventFirstRows = 23 // WRITE, UPDATE and DELETE_ROWS, version 1
@@ -43,7 +45,8 @@ type capture struct {
 	group       byte // flags of the group that is being read
 	events      []byte
 	table       string
-	markers     uint64 // id of the table of markers
+	sequences   map[uint64]sequenceState // of the group, by table
+	markers     uint64                   // id of the table of markers
 	marks       int
 	trespassed  bool // rows of Nexus's own were written that only Nexus may write
 }
@@ -121,8 +124,12 @@ func (c *capture) HandleEvent(e *replication.BinlogEvent) error {
 	case kind >= eventFirstRows && kind <= eventLastRows:
 		c.checkRows(raw)
 		c.add(raw)
-		if c.group&(preparedGroup|completedGroup) == 0 {
+		if c.group&(preparedGroup|completedGroup) == 0 && !c.advance(raw[eventHeader:]) {
 			c.beside()
+		}
+	case kind == eventQuery:
+		if c.group&(preparedGroup|completedGroup) == 0 && !endsTransaction(raw) {
+			c.b.sequences.redefined()
 		}
 	case kind == eventXAPrepare:
 		if xid, ok := preparedXID(raw[eventHeader:]); ok {
@@ -135,6 +142,7 @@ func (c *capture) HandleEvent(e *replication.BinlogEvent) error {
 
 func (c *capture) beginGroup(body []byte) {
 	c.group, c.events, c.marks, c.trespassed = 0, nil, 0, false
+	clear(c.sequences)
 	if len(body) > 12 {
 		c.group = body[12]
 	}
@@ -151,6 +159,31 @@ func (c *capture) mapTable(body []byte) {
 		}
 	}
 	c.table = database + "." + table
+	if isSequence(body) {
+		if c.sequences == nil {
+			c.sequences = make(map[uint64]sequenceState)
+		}
+		c.sequences[tableID(body)] = sequenceState{database: database, name: table}
+	}
+}
+
+// advance notes that a sequence has advanced.
+func (c *capture) advance(body []byte) bool {
+	state, found := c.sequences[tableID(body)]
+	if !found {
+		return false
+	}
+	row, ok := sequenceRow(body)
+	if ok {
+		row.database, row.name = state.database, state.name
+		c.b.sequences.advanced(row)
+	}
+	return ok
+}
+
+// endsTransaction reports whether the text of a query event ends a transaction, as behind the row of a sequence.
+func endsTransaction(raw []byte) bool {
+	return bytes.HasSuffix(raw, []byte("COMMIT")) || bytes.HasSuffix(raw, []byte("ROLLBACK"))
 }
 
 // markSize is that of the event that inserts one marker.

@@ -11,6 +11,7 @@ import (
 //	rows    epoch, sequence, row events up to the end
 //	schema  epoch, number of prelude statements, these, the statement
 //	address node, address
+//	sequence epoch, database, name, next value and round as signed varints
 const commandVersion = 1
 
 type kind byte
@@ -19,6 +20,7 @@ const (
 	kindRows kind = iota + 1
 	kindSchema
 	kindAddress
+	kindSequence
 )
 
 // Verdict is the first byte of the reply to a command of an epoch.
@@ -45,6 +47,7 @@ type command struct {
 	text     string
 	node     uint64
 	address  string
+	sequenceState
 }
 
 func appendRows(dst []byte, epoch, sequence uint64, events []byte) []byte {
@@ -100,6 +103,9 @@ func decodeCommand(data []byte) (command, error) {
 	case kindAddress:
 		c.node = d.number()
 		c.address = d.text()
+	case kindSequence:
+		c.epoch = d.number()
+		c.sequenceState = sequenceState{database: d.text(), name: d.text(), next: d.signed(), round: d.signed()}
 	default:
 		return command{}, fmt.Errorf("command has kind %d, which this program does not know: it was written by a newer one", c.kind)
 	}
@@ -114,6 +120,16 @@ type decoder struct {
 
 func (d *decoder) number() uint64 {
 	v, n := binary.Uvarint(d.rest)
+	if n <= 0 {
+		d.err, d.rest = errCommandShort, nil
+		return 0
+	}
+	d.rest = d.rest[n:]
+	return v
+}
+
+func (d *decoder) signed() int64 {
+	v, n := binary.Varint(d.rest)
 	if n <= 0 {
 		d.err, d.rest = errCommandShort, nil
 		return 0
@@ -151,7 +167,7 @@ func DecodeReply(reply []byte) (Verdict, error) {
 	}
 	v := Verdict(reply[0])
 	switch v {
-	case Done, Fenced:
+	case Done, Fenced: // after Done, warnings may follow: see DecodeWarnings
 		return v, nil
 	case Failed:
 	default:
@@ -163,6 +179,34 @@ func DecodeReply(reply []byte) (Verdict, error) {
 		return 0, d.err
 	}
 	return Failed, e
+}
+
+// Warning is what a server has noted about a statement that it executed.
+type Warning struct {
+	Level   string
+	Code    uint16
+	Message string
+}
+
+// done is the reply to a statement that was executed.
+func done(warnings []Warning) []byte {
+	dst := []byte{byte(Done)}
+	for _, w := range warnings {
+		dst = appendText(dst, w.Level)
+		dst = binary.AppendUvarint(dst, uint64(w.Code))
+		dst = appendText(dst, w.Message)
+	}
+	return dst
+}
+
+// DecodeWarnings returns those that a reply of Done carries.
+func DecodeWarnings(reply []byte) ([]Warning, error) {
+	var list []Warning
+	d := decoder{rest: reply[1:]}
+	for len(d.rest) > 0 {
+		list = append(list, Warning{Level: d.text(), Code: uint16(d.number()), Message: d.text()})
+	}
+	return list, d.err
 }
 
 // failure is the reply for an error that is a *ServerError.

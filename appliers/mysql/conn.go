@@ -44,6 +44,11 @@ func (b *Backend) connect(ctx context.Context) (*conn, error) {
 // exec executes one statement. The connection is of no use any more after an error that is no *ServerError, and when ctx
 // has ended.
 func (k *conn) exec(ctx context.Context, text string) (*gomysql.Result, error) {
+	return k.execNamed(ctx, text, brief(text))
+}
+
+// execNamed is exec, for a statement that errors call by a name.
+func (k *conn) execNamed(ctx context.Context, text, name string) (*gomysql.Result, error) {
 	stop := context.AfterFunc(ctx, func() { _ = k.c.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	result, err := k.c.Execute(text)
@@ -54,7 +59,7 @@ func (k *conn) exec(ctx context.Context, text string) (*gomysql.Result, error) {
 	if serverCode(err) == 0 && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
-	return nil, fmt.Errorf("%s: %w", brief(text), err)
+	return nil, fmt.Errorf("%s: %w", name, err)
 }
 
 // wrapServerError makes a *ServerError of what the library calls one.

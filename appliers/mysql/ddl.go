@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 
+	gomysql "github.com/go-mysql-org/go-mysql/mysql"
+
 	"github.com/nexus-replication/nexus/raft/failpoint"
 )
 
@@ -88,13 +90,13 @@ func isTransactionEnd(info string) bool {
 func (b *Backend) executeSchema(ctx context.Context, o *operation) ([]byte, error) {
 	b.changing.Store(true)
 	defer b.changing.Store(false)
-	for {
+	for first := true; ; first = false {
 		reply, err := b.trySchema(ctx, o)
 		if serverCode(err) != codeLockTimeout {
 			return reply, err
 		}
-		b.log.Warn("a schema change waits for sessions of this server, which are disconnected", "statement", brief(o.text))
-		if err := b.endReaders(ctx); err != nil {
+		b.log.Warn("a schema change waits for sessions of this server, which are disconnected", "statement", firstWords(o.text))
+		if err := b.endReaders(ctx, first); err != nil {
 			return nil, err
 		}
 	}
@@ -111,8 +113,9 @@ func (b *Backend) trySchema(ctx context.Context, o *operation) ([]byte, error) {
 		fmt.Sprintf("SET SESSION lock_wait_timeout=%d", max(1, int(b.cfg.DDLPatience.Seconds()))),
 		fmt.Sprintf("SET SESSION timestamp=%d.%03d", o.entry.Stamp/1000, o.entry.Stamp%1000),
 	}, o.prelude...)
+	var result *gomysql.Result
 	for i, text := range append(prelude, "SET SESSION sql_log_bin=1", o.text) {
-		_, err := k.exec(ctx, text)
+		result, err = k.execNamed(ctx, text, firstWords(text))
 		code := serverCode(err)
 		switch {
 		case err == nil:
@@ -125,16 +128,53 @@ func (b *Backend) trySchema(ctx context.Context, o *operation) ([]byte, error) {
 		}
 	}
 	b.stats.schema.Add(1)
-	return []byte{byte(Done)}, nil
+	return done(b.warnings(ctx, k, result)), nil
 }
 
-// endReaders disconnects the sessions of clients, of which none has a transaction open: see the barrier of proxy/mysql.
-func (b *Backend) endReaders(ctx context.Context) error {
+// maxWarnings are kept of a statement; a server keeps 64 too.
+const maxWarnings = 64
+
+// warnings returns what the server has noted about the last statement. It is told to the client only, so an error is a
+// matter of the log.
+func (b *Backend) warnings(ctx context.Context, k *conn, result *gomysql.Result) []Warning {
+	if result == nil || result.Warnings == 0 {
+		return nil
+	}
+	rows, err := k.rows(ctx, "SHOW WARNINGS")
+	if err != nil {
+		b.log.Warn("warnings of a schema change could not be read", "err", err)
+		return nil
+	}
+	var list []Warning
+	for _, row := range rows[:min(len(rows), maxWarnings)] {
+		code, err := strconv.ParseUint(row[1], 10, 16)
+		if err != nil {
+			continue // every warning has a number
+		}
+		list = append(list, Warning{Level: row[0], Code: uint16(code), Message: row[2]})
+	}
+	return list
+}
+
+// firstWords of a statement for messages: what follows may be a password.
+func firstWords(text string) string {
+	words := strings.Fields(text[:min(len(text), 60)])
+	return strings.Join(words[:min(len(words), 2)], " ")
+}
+
+// endReaders disconnects sessions of clients, of which none has a transaction open that may write: see the barrier of
+// proxy/mysql. Where busy is set, those are spared that wait for their client outside of any transaction: they should hold
+// no locks.
+func (b *Backend) endReaders(ctx context.Context, busy bool) error {
 	own := []string{"CONNECTION_ID()"}
 	if b.applier != nil {
 		own = append(own, strconv.FormatUint(uint64(b.applier.c.GetConnectionID()), 10))
 	}
-	return b.killWhere(ctx, "id NOT IN ("+strings.Join(own, ",")+") AND command NOT IN ('Daemon','Binlog Dump')")
+	condition := "id NOT IN (" + strings.Join(own, ",") + ") AND command NOT IN ('Daemon','Binlog Dump')"
+	if busy {
+		condition += " AND (command<>'Sleep' OR id IN (SELECT trx_mysql_thread_id FROM information_schema.innodb_trx))"
+	}
+	return b.killWhere(ctx, condition)
 }
 
 // schemaDone records the result with the position, where the statement ends its entry.

@@ -107,8 +107,8 @@ func (b *Backend) clear(ctx context.Context) error {
 	}
 	for _, row := range rows {
 		kind := "TABLE"
-		if row[1] == "VIEW" {
-			kind = "VIEW"
+		if row[1] == "VIEW" || row[1] == "SEQUENCE" {
+			kind = row[1]
 		}
 		if _, err := b.conn.exec(ctx, "DROP "+kind+" nexus."+name(row[0])); err != nil {
 			return err

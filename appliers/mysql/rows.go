@@ -25,6 +25,14 @@ const (
 // position of the last of them.
 func (b *Backend) applyRows(ctx context.Context, ops []operation) error {
 	err := b.tryRows(ctx, ops)
+	if serverCode(err) == codeLockTimeout && b.transactions.count() == 0 {
+		// Only readers are left, of which a function may lock what it reads.
+		b.log.Warn("rows that are to be applied are locked by sessions of this server, which are disconnected")
+		if err := b.endReaders(ctx, true); err != nil {
+			return err
+		}
+		err = b.tryRows(ctx, ops)
+	}
 	if serverCode(err) == codeDuplicate {
 		// Some were applied before: on this node as the leader, after whose last position a crash came.
 		if ops, err = b.unmarked(ctx, ops); err == nil {
@@ -38,6 +46,9 @@ func (b *Backend) applyRows(ctx context.Context, ops []operation) error {
 	}
 	return err
 }
+
+// rowPatience is how long rows may be locked by sessions of clients, in seconds.
+const rowPatience = 5
 
 // tryRows leaves the transaction rolled back after an error.
 func (b *Backend) tryRows(ctx context.Context, ops []operation) error {
@@ -144,7 +155,8 @@ func (b *Backend) openApplier(ctx context.Context) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := k.exec(ctx, "BINLOG '"+base64.StdEncoding.EncodeToString(c.description)+"'"); err != nil {
+	if err := k.run(ctx, fmt.Sprintf("SET SESSION innodb_lock_wait_timeout=%d", rowPatience),
+		"BINLOG '"+base64.StdEncoding.EncodeToString(c.description)+"'"); err != nil {
 		k.close()
 		return nil, err
 	}

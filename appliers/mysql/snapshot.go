@@ -169,12 +169,18 @@ func (d *dump) define(ctx context.Context, kind, what, ask string, column int, b
 
 func (d *dump) beginTables(ctx context.Context) error {
 	rows, err := d.k.rows(ctx, "SELECT table_schema, table_name, table_type FROM information_schema.tables WHERE table_schema NOT IN ("+
-		systemSchemas+") AND table_type<>'VIEW' ORDER BY 1, 2")
+		systemSchemas+") AND table_type<>'VIEW' ORDER BY table_type='SEQUENCE' DESC, 1, 2") // a column may take its values from a sequence
 	if err != nil {
 		return err
 	}
 	for _, row := range rows {
 		t := table{Database: row[0], Name: row[1]}
+		if row[2] == "SEQUENCE" {
+			if err := d.beginSequence(ctx, t.Database, t.Name); err != nil {
+				return err
+			}
+			continue
+		}
 		if row[2] != "BASE TABLE" {
 			return fmt.Errorf("%s is a %s: snapshots of these are not there yet", t.quoted(), row[2])
 		}
@@ -191,6 +197,22 @@ func (d *dump) beginTables(ctx context.Context) error {
 		}
 		d.tables = append(d.tables, t)
 	}
+	return nil
+}
+
+// sequenceValue is the kind of the object that sets a sequence to where it was.
+const sequenceValue = "sequence value"
+
+func (d *dump) beginSequence(ctx context.Context, database, sequence string) error {
+	what := name(database) + "." + name(sequence)
+	if err := d.define(ctx, "sequence", database+"."+sequence, "SHOW CREATE SEQUENCE "+what, 1, []string{"USE " + name(database)}); err != nil {
+		return err
+	}
+	row, err := d.k.row(ctx, "SELECT next_not_cached_value, cycle_count FROM "+what)
+	if err != nil {
+		return err
+	}
+	d.objects = append(d.objects, object{Kind: sequenceValue, Name: database + "." + sequence, Statement: "DO SETVAL(" + what + "," + row[0] + ",0," + row[1] + ")"})
 	return nil
 }
 

@@ -153,7 +153,8 @@ func (b *Backend) execute(ctx context.Context) error {
 	if err := r.index(b.Deadlines); err != nil {
 		return b.broken(c, &runError{text: err.Error(), diverged: true})
 	}
-	b.held, b.marker, b.flight, b.settings = r.position, next, nil, r.settings
+	b.held, b.marker, b.flight = r.position, next, nil
+	b.keepSettings(r.settings)
 	b.raise(r.position.Index)
 	b.stats.execs.Add(1)
 	b.stats.commands.Add(uint64(r.answer()))

@@ -25,6 +25,7 @@ var replicatedSettings = map[string]string{
 	"hll-sparse-max-bytes":      "3000",
 	"list-compress-depth":       "0",
 	"list-max-listpack-size":    "-2",
+	limitSetting:                "0",
 	"maxmemory-policy":          "noeviction",
 	"proto-max-bulk-len":        "536870912",
 	"sanitize-dump-payload":     "no",
@@ -43,6 +44,7 @@ type nodeSettings struct {
 	values map[string]string
 	// events is the value of eventsSetting that the backend has, also if no entry has set it.
 	events string
+	limit  int64 // of memory, in bytes
 }
 
 // set returns the settings with another one.
@@ -53,8 +55,11 @@ func (s nodeSettings) set(name, value string) nodeSettings {
 	}
 	values[name] = value
 	s.values = values
-	if name == eventsSetting {
+	switch name {
+	case eventsSetting:
 		s.events = value
+	case limitSetting:
+		s.limit, _ = parseLimit(value) // withoutLimit has looked at it
 	}
 	return s
 }
@@ -103,6 +108,11 @@ func (b *Backend) configure(c *conn) error {
 		return fmt.Errorf("read the settings that were replicated: %w", err)
 	}
 	s := nodeSettings{values: values}
+	if value, ok := values[limitSetting]; ok {
+		if s.limit, err = parseLimit(value); err != nil {
+			return fmt.Errorf("the settings that were replicated: %w", err)
+		}
+	}
 	if err := set(c, s.wanted()); err != nil {
 		return fmt.Errorf("settings that must be as on the other nodes: %w", err)
 	}
@@ -111,7 +121,7 @@ func (b *Backend) configure(c *conn) error {
 		return fmt.Errorf("CONFIG GET %s: %w", eventsSetting, err)
 	}
 	s.events, _ = configValue(raw)
-	b.settings = s
+	b.keepSettings(s)
 	return nil
 }
 
@@ -120,7 +130,7 @@ func (s nodeSettings) wanted() []setting {
 	var list []setting
 	for _, name := range ReplicatedSettings() {
 		value, ok := s.values[name]
-		if !ok {
+		if !ok || name == limitSetting {
 			value = replicatedSettings[name]
 		}
 		if ok || name != eventsSetting {

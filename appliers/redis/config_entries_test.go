@@ -51,9 +51,9 @@ func TestSettingsSurvive(t *testing.T) {
 func TestOtherSettingsAreNotInTheLog(t *testing.T) {
 	s := startServer(t)
 	for _, args := range [][]string{
-		{"CONFIG", "SET", "maxmemory", "1mb"},
+		{"CONFIG", "SET", "maxmemory-clients", "1mb"},
 		{"CONFIG", "RESETSTAT"},
-		{"CONFIG", "SET", "notify-keyspace-events", "", "maxmemory", "1"},
+		{"CONFIG", "SET", "notify-keyspace-events", "", "maxmemory", "x"},
 	} {
 		b := openBackend(t, testConfig(s.addr))
 		var fatal *raft.FatalError

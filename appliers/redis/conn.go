@@ -145,6 +145,9 @@ func (e *replyError) Error() string {
 	return fmt.Sprintf("%s: backend answered %q", e.command, e.text)
 }
 
+// Is makes BUSY known to who would wait for that.
+func (e *replyError) Is(target error) bool { return target == errBusy && e.class == "BUSY" }
+
 // connect makes a TCP connection and logs in. The end of ctx interrupts it, and everything done on the connection
 // until release is called.
 func connect(ctx context.Context, cfg *Config) (c *conn, release func() bool, err error) {
@@ -193,7 +196,7 @@ func (c *conn) learn() error {
 		if errorClass(replies[i]) == "NOAUTH" {
 			return &loginError{errorText(replies[i])}
 		}
-		return fmt.Errorf("%s: backend answered %q", name, errorText(replies[i]))
+		return &replyError{command: name, class: errorClass(replies[i]), text: errorText(replies[i])}
 	}
 	text, _, err := bulkText(replies[0])
 	if err != nil {

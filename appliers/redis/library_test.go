@@ -98,6 +98,17 @@ func TestLibraryMachineError(t *testing.T) {
 	}
 }
 
+// Also a script does not excuse that the position is gone.
+func TestScriptTakesPosition(t *testing.T) {
+	s := startServer(t)
+	b := openBackend(t, testConfig(s.addr))
+	mustApply(t, b, entry(1, op("SET", "k", "v")))
+	var fatal *raft.FatalError
+	if err := b.Apply(context.Background(), []raft.Entry{entry(2, op("EVAL", "return redis.call('FLUSHALL')", "0"))}); !errors.As(err, &fatal) {
+		t.Errorf("got %v", err)
+	}
+}
+
 // FLUSHALL leaves the reserved database alone, and with wrong options everything.
 func TestFlushAllKeepsReserved(t *testing.T) {
 	s := startServer(t)

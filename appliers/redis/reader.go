@@ -54,15 +54,44 @@ func (b *Backend) Read(ctx context.Context, db int, request []byte, n int) (repl
 // them, in the protocol asked for. done is less than n if the replies of more would exceed Config.ReadBudget; those are thrown away.
 //
 // An error reply that depends on data is a reply. The returned errors are of the machine: no connection, no progress for
-// Config.ReplyTimeout, a server that is loading or busy, or one that holds less than was applied (ErrBehind). The caller
-// owns replies; request may be used again when Read returns. Safe for concurrent use: calls share a connection.
+// Config.ReplyTimeout, a server that is loading or, until ctx ends, busy with a script, or one that holds less than was
+// applied (ErrBehind). The caller owns replies; request may be used again when Read returns. Safe for concurrent use: calls
+// share a connection.
 func (b *Backend) ReadAs(ctx context.Context, p Protocol, db int, request []byte, n int) (replies []byte, done int, err error) {
 	b.stats.reads.Add(1)
+	for {
+		replies, done, err = b.readOnce(ctx, p, db, request, n)
+		if !errors.Is(err, errBusy) || ctx.Done() == nil || !pause(ctx, busyPause) {
+			return replies, done, err
+		}
+	}
+}
+
+func (b *Backend) readOnce(ctx context.Context, p Protocol, db int, request []byte, n int) (replies []byte, done int, err error) {
 	c, err := b.reads.get(ctx, readKey{p, db})
 	if err != nil {
 		return nil, 0, err
 	}
 	return c.read(ctx, request, n)
+}
+
+// errBusy means that the server runs a script for longer than its busy-reply-threshold. All scripts of the log end by
+// themselves, so it is worth waiting for.
+var errBusy = errors.New("the backend runs a script")
+
+// busyPause is how long a read waits before it asks a busy server again.
+const busyPause = 5 * time.Millisecond
+
+// pause reports false if ctx has ended before d has passed.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // Query runs one read command and returns its raw reply.
@@ -449,7 +478,7 @@ func (rc *readConn) serve(call *readCall, scratch []byte) ([]byte, error) {
 		}
 		count++
 		if raw := scratch[start:]; raw[0] == '-' && isServerError(raw) {
-			machine = fmt.Errorf("backend answered %q", errorText(raw))
+			machine = &replyError{command: "read", class: errorClass(raw), text: errorText(raw)}
 			full = true
 		}
 	}

@@ -54,6 +54,30 @@ func TestReadMany(t *testing.T) {
 	wg.Wait()
 }
 
+// A read waits for a script that runs for longer than the server lets others wait.
+func TestReadWaitsForScript(t *testing.T) {
+	s := startServer(t)
+	b := openBackend(t, testConfig(s.addr))
+	s.do(0, "CONFIG", "SET", "busy-reply-threshold", "1")
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		s.do(0, "EVAL", "for i = 1, 1e8 do end redis.call('SET', 'k', 'v')", "0")
+	}()
+	for {
+		got, done, err := b.Read(ctx, 0, appendStrings(nil, "GET", "k"), 1)
+		if err != nil || done != 1 {
+			t.Fatalf("got %q, %d, %v", got, done, err)
+		}
+		if string(got) == "$1\r\nv\r\n" {
+			break
+		}
+	}
+	<-ended
+}
+
 func TestReadBudget(t *testing.T) {
 	s := startServer(t)
 	cfg := testConfig(s.addr)

@@ -197,8 +197,6 @@ func (r *run) judgeMarker(raw []byte, held string) *runError {
 		return &runError{text: fmt.Sprintf("%s could not be written: %s", markerKey, err), diverged: true}
 	case found && string(old) == held:
 		return nil
-	case !found && r.scripts:
-		return nil
 	}
 	is := "gone"
 	if found {

@@ -28,7 +28,6 @@ type run struct {
 	wants []want
 	items []Item
 
-	scripts bool // a script is among the commands
 	indexed bool // a command touches deadlines
 	db      int  // database that the commands so far have selected
 	resp3   bool // the commands so far have selected RESP3
@@ -145,7 +144,6 @@ func (r *run) add(cfg *Config, cmd *raft.Command, databases int) error {
 		if kind == kindForbidden {
 			return fmt.Errorf("item %d: %.40q must not be in the log", i, name)
 		}
-		r.scripts = r.scripts || kind == kindScript
 		if it.Flags&(ItemDeadline|ItemExpire) != 0 {
 			r.indexed = true
 		}
@@ -169,7 +167,13 @@ func (r *run) addItem(cfg *Config, it *Item, kind commandKind, item slot, databa
 	if it.Flags&ItemExpire != 0 {
 		return r.addExpire(it, item)
 	}
-	r.send(it.Cmd)
+	if kind == kindConfig {
+		var err error
+		if item.cmd, err = withoutLimit(it.Cmd, r.args); err != nil {
+			return err
+		}
+	}
+	r.send(item.cmd)
 	r.slots = append(r.slots, item)
 	switch {
 	case kind == kindConfig:

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/nexus-replication/nexus/raft"
 )
 
 // forkWait bounds how long Snapshot waits for the server to fix the state, during which nothing is applied. The fork
@@ -47,7 +49,7 @@ func (b *Backend) snapshot(ctx context.Context) (*rdbStream, error) {
 	}
 	defer control.Close()
 	if control.server.child {
-		return nil, errors.New("it saves or rewrites its files, and has one child at a time: try again when that is done")
+		return nil, errChild
 	}
 	c, err := b.dialHeld(ctx)
 	if err != nil {
@@ -159,5 +161,8 @@ func (b *Backend) shedBacklog(c *conn) {
 		b.log.Warn("the backend keeps a replication backlog, which makes it slower: set repl-backlog-ttl 1 on it", "addr", b.cfg.Addr, "err", err)
 	}
 }
+
+// errChild is for the caller to try again: nothing is applied while Snapshot waits.
+var errChild = fmt.Errorf("%w: it saves or sends its data already, and has one child at a time", raft.ErrBusy)
 
 var errRestoring = errors.New("the backend is being filled from a snapshot")

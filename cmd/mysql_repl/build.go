@@ -29,6 +29,8 @@ func (o *options) Offline(log *slog.Logger) (raft.Config, error) {
 
 // Build implements node.Definition.
 func (o *options) Build(log *slog.Logger) (*node.Node, error) {
+	events := admin.NewEvents(log.Handler())
+	log = slog.New(events)
 	backend, err := o.newBackend(log)
 	if err != nil {
 		return nil, err
@@ -39,7 +41,11 @@ func (o *options) Build(log *slog.Logger) (*node.Node, error) {
 	proxyCfg.LeaseReads = o.LeaseReads
 	proxyCfg.Timeout = o.Timeout
 	proxyCfg.MaxConnections = o.maxConnections
+	proxyCfg.TLSOptional = o.tlsOptional
 	proxyCfg.Logger = log.With("part", "proxy")
+	if err := o.protectClients(&proxyCfg); err != nil {
+		return nil, err
+	}
 
 	replicator, err := raft.New(o.raftConfig(backend, log))
 	if err != nil {
@@ -55,6 +61,10 @@ func (o *options) Build(log *slog.Logger) (*node.Node, error) {
 	adminCfg.Datastore = proxy.NewStatements(clients, o.backend.User, o.backend.Passwd, o.backend.DBName)
 	adminCfg.Version = version
 	adminCfg.Timeout = o.Timeout
+	adminCfg.Tokens = admin.Tokens{Admin: o.security.AdminToken, Read: o.security.ReadToken}
+	if adminCfg.TLS, err = o.security.GRPC.Server(); err != nil {
+		return nil, err
+	}
 	adminCfg.Logger = log.With("part", "admin")
 	operators, err := admin.New(adminCfg)
 	if err != nil {
@@ -64,15 +74,29 @@ func (o *options) Build(log *slog.Logger) (*node.Node, error) {
 		Log:        log,
 		Replicator: replicator,
 		Proxy:      clients,
+		Read:       clients.ServeReading,
 		Admin:      operators,
 		HTTP: admin.NewHTTP(admin.HTTPConfig{
 			Node:       replicator,
 			Build:      admin.Build{Version: version, Commit: commit, Date: date},
 			Collectors: []prometheus.Collector{proxy.NewCollector(clients, backend)},
+			Events:     events,
 			Logger:     adminCfg.Logger,
 		}),
 		Backend: o.backend.Addr,
 	}, nil
+}
+
+// protectClients puts TLS before clients, and between a follower that hands one over and the leader.
+func (o *options) protectClients(cfg *proxy.Config) (err error) {
+	if cfg.TLS, err = o.security.Proxy.Server(); err != nil {
+		return err
+	}
+	if cfg.PeerServer, err = o.security.Peers.Server(); err != nil {
+		return err
+	}
+	cfg.PeerClient, err = o.security.Peers.Client()
+	return err
 }
 
 func (o *options) newBackend(log *slog.Logger) (*appliers.Backend, error) {
@@ -85,6 +109,7 @@ func (o *options) newBackend(log *slog.Logger) (*appliers.Backend, error) {
 
 func (o *options) raftConfig(backend raft.Store, log *slog.Logger) raft.Config {
 	cfg := o.RaftConfig(backend, log)
+	cfg.TLS = o.security.PeerFiles()
 	// The proxy bounds each of its calls; a schema change may take longer than any of them.
 	cfg.Timeout = time.Hour
 	cfg.MaxProposalBytes = maxTransactionBytes

@@ -9,6 +9,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/nexus-replication/nexus/cmd/internal/node"
+	"github.com/nexus-replication/nexus/cmd/internal/security"
 	"github.com/nexus-replication/nexus/cmd/internal/settings"
 )
 
@@ -17,6 +18,8 @@ type options struct {
 	*node.Options
 
 	maxConnections int
+	tlsOptional    bool
+	security       security.Options
 
 	connURL string
 	backend *mysql.Config // connURL, parsed
@@ -37,10 +40,15 @@ func newOptions() *options {
 // Settings implements node.Definition.
 func (o *options) Settings() *settings.Set {
 	clients := []settings.Setting{
+		{Name: "readOnlyPort", Value: settings.OptionalPort(&o.ReadPort), Default: "0",
+			Usage: "Port for MySQL clients that only read: each node answers from its own mariadbd, as soon as that holds everything that was acknowledged; 0 for none, auto for 100 above the default of -proxyPort."},
 		{Name: "maxConnections", Value: settings.Int(&o.maxConnections, 1, 100_000),
 			Usage: "Number of clients served at a time. Each has a connection of its own to the mariadbd, whose max_connections must be greater."},
+		{Name: "proxyTLSOptional", Value: settings.Bool(&o.tlsOptional),
+			Usage: "Let database clients choose whether they use TLS, where -proxyCert is given."},
 	}
 	return o.Declare(clients, func(s *settings.Set) {
+		o.security.Declare(s)
 		s.Group("The mariadbd behind this node, which nobody else may write to",
 			settings.Setting{Name: "mysqlConnUrl", Alias: "mysql-conn-url", Value: settings.Text(&o.connURL, "DSN", node.NotEmpty), Secret: true,
 				Usage: "Where it is and as whom, as USER:PASSWORD@tcp(HOST:PORT)/DATABASE. The account needs all privileges, and is not replicated. Parameters behind a ? are ignored."},
@@ -50,10 +58,33 @@ func (o *options) Settings() *settings.Set {
 
 // Complete implements node.Definition.
 func (o *options) Complete() error {
-	if _, err := o.Options.Complete(); err != nil {
+	at, err := o.Options.Complete()
+	if err != nil {
 		return err
 	}
-	return o.parseConnURL()
+	if err := o.parseConnURL(); err != nil {
+		return err
+	}
+	return o.checkSecurity(at)
+}
+
+// checkSecurity refuses what would let in anybody by mistake. The accounts of clients are those of the server, to which
+// all of them seem to come from this machine: at least the one that may do anything has a password then.
+func (o *options) checkSecurity(at *url.URL) error {
+	if err := o.CheckSecurity(&o.security, at, o.backend.Passwd != ""); err != nil {
+		return err
+	}
+	if o.security.Proxy.Cert != "" && o.security.Peers.Cert == "" {
+		return o.UsageError("proxyCert", "is given without -nexus-peer-cert",
+			"want both: a follower hands its clients over to the leader, which would not be encrypted")
+	}
+	if o.tlsOptional && o.security.Proxy.Cert == "" {
+		return o.UsageError("proxyTLSOptional", "is given without -proxyCert", "want both or neither")
+	}
+	if o.tlsOptional && o.security.Proxy.CA != "" {
+		return o.UsageError("proxyTLSOptional", "does not go with -proxyCA", "want one of them: without TLS no client can show a certificate")
+	}
+	return nil
 }
 
 // parseConnURL takes this form, "root:root@tcp(127.0.0.1:3306)/nexus?autocommit=false".

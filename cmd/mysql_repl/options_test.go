@@ -46,6 +46,12 @@ func TestOptionsErrors(t *testing.T) {
 		{args("-mysqlConnUrl", "root:secret@unix(/tmp/s)/nexus"), `mysql_repl: flag -mysqlConnUrl names no user, or no address of TCP` + want},
 		{args("-mysqlConnUrl", "tcp(127.0.0.1:3306)/nexus"), `mysql_repl: flag -mysqlConnUrl names no user, or no address of TCP` + want},
 		{args("-mysqlConnUrl", "root:secret"), `mysql_repl: flag -mysqlConnUrl cannot be read: invalid DSN: missing the slash separating the database name` + want},
+		{args("-nexus-node-url", "https://127.0.0.1:9031"), `mysql_repl: flag -nexus-node-url: "https://127.0.0.1:9031", want http://127.0.0.1:9031: URLs are https with -nexus-peer-cert, http without`},
+		{args("-bind", "0.0.0.0"), `mysql_repl: flag -bind "0.0.0.0" opens to other machines, for anybody, the port of the node URL, want -nexus-peer-cert, -nexus-peer-key and -nexus-peer-ca, or -insecure where the network lets nobody else in`},
+		{args("-bind", "0.0.0.0", "-nexus-node-url", "https://127.0.0.1:9031", "-nexus-peer-cert", "c", "-nexus-peer-key", "k", "-nexus-peer-ca", "a"),
+			`mysql_repl: flag -bind "0.0.0.0" opens to other machines, for anybody, the port of -proxyPort, want passwords or certificates for its clients, or -insecure where the network lets nobody else in`},
+		{args("-proxyCert", "c", "-proxyKey", "k"), `mysql_repl: flag -proxyCert is given without -nexus-peer-cert, want both: a follower hands its clients over to the leader, which would not be encrypted`},
+		{args("-proxyTLSOptional"), `mysql_repl: flag -proxyTLSOptional is given without -proxyCert, want both or neither`},
 		{args("-maxConnections", "0"), `mysql_repl: flag -maxConnections: "0" is not a number from 1 to 100000`},
 	} {
 		var stdout, stderr bytes.Buffer

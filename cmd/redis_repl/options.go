@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"net"
-	"net/url"
 	"strconv"
 
 	"github.com/nexus-replication/nexus/cmd/internal/node"
@@ -71,24 +70,7 @@ func (o *options) Complete() error {
 	if o.redisUsername != "" && o.redisPassword == "" {
 		return o.UsageError("redisUsername", fmt.Sprintf("is %q without a -redisPassword", o.redisUsername), "want both or neither")
 	}
-	return o.checkSecurity(at)
-}
-
-// checkSecurity refuses what would let in anybody by mistake.
-func (o *options) checkSecurity(at *url.URL) error {
-	err := o.security.Check(security.Listening{Bind: o.Bind, Proxy: o.ProxyPort != 0, ClientsKnown: o.proxyPassword != ""})
-	if err != nil {
-		return fmt.Errorf("redis_repl: %w", err)
-	}
-	scheme := "http"
-	if o.security.PeerFiles() != nil {
-		scheme = "https"
-	}
-	if at.Scheme != scheme {
-		return o.UsageError("nexus-node-url", fmt.Sprintf("%q", o.NodeURL),
-			fmt.Sprintf("want %s://%s: URLs are https with -nexus-peer-cert, http without", scheme, at.Host))
-	}
-	return nil
+	return o.CheckSecurity(&o.security, at, o.proxyPassword != "")
 }
 
 // redisAddr is where the redis-server is.

@@ -15,11 +15,12 @@ import (
 	_ "github.com/go-sql-driver/mysql"
 )
 
-// MariaDB is a mariadbd with settings as a node wants them, whose account root has no password.
+// MariaDB is a mariadbd with settings as a node wants them, whose account root has no password at first.
 type MariaDB struct {
 	Process
-	Port    int
-	DataDir string
+	Port     int
+	DataDir  string
+	Password string // of root
 }
 
 // NewMariaDB returns a mariadbd, not started, that listens on port and has dir for its own. The first call for a
@@ -78,7 +79,7 @@ func (m *MariaDB) Addr() string { return Address(m.Port) }
 
 // Client returns a new connection pool of root's.
 func (m *MariaDB) Client() (*sql.DB, error) {
-	return sql.Open("mysql", "root@tcp("+m.Addr()+")/?multiStatements=true&timeout=2s&readTimeout=15s")
+	return sql.Open("mysql", "root:"+m.Password+"@tcp("+m.Addr()+")/?multiStatements=true&timeout=2s&readTimeout=15s")
 }
 
 // StartReady starts it and waits until it answers.

@@ -43,7 +43,7 @@ func pause(ctx context.Context, l *lab, s step, rng *rand.Rand) (string, error) 
 // places at which crash lets a node die.
 var places = []string{
 	"redis.before-exec", "redis.after-exec-write", "redis.after-exec", "raft.before-save", "raft.after-save",
-	"raft.after-apply", "raft.after-snapshot-body", "redis.before-restore", "redis.after-replicaof", "redis.before-marker",
+	"raft.before-send", "raft.after-send", "raft.after-apply", "raft.after-snapshot-body", "redis.before-restore", "redis.after-replicaof", "redis.before-marker",
 }
 
 // crash restarts a node so that it dies at a certain place, if it comes there, and starts it again.

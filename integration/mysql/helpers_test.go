@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"io"
+	"net/http"
 	osexec "os/exec"
 	"strings"
 	"testing"
@@ -194,4 +196,21 @@ func repl(t *testing.T, n *cluster.Node, args ...string) (string, error) {
 	t.Helper()
 	out, err := osexec.CommandContext(within(t, 30*time.Second), replBinary, append([]string{n.GRPCAddr()}, args...)...).CombinedOutput()
 	return strings.TrimSuffix(string(out), "\n"), err
+}
+
+// metric returns the value of a metric of a node without labels.
+func metric(t *testing.T, n *cluster.Node, name string) string {
+	t.Helper()
+	resp, err := http.Get("http://" + n.MetricsAddr() + "/metrics")
+	check(t, err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	check(t, err)
+	for _, line := range strings.Split(string(body), "\n") {
+		if value, found := strings.CutPrefix(line, name+" "); found {
+			return value
+		}
+	}
+	t.Fatalf("%s has no metric %s", n.Name, name)
+	return ""
 }

@@ -16,7 +16,8 @@ func TestJoinAndBackup(t *testing.T) {
 	c, leader := startCluster(t, "-nexus-snapshot-count", "100")
 	l := newBank(t, open(t, leader))
 	execute(t, open(t, leader), "CREATE VIEW bank.total AS SELECT SUM(balance) AS total FROM bank.accounts",
-		"CREATE USER teller@'%' IDENTIFIED BY 'secret'", "GRANT SELECT ON bank.* TO teller@'%'")
+		"CREATE SEQUENCE bank.numbers INCREMENT 5 CACHE 4", "CREATE TABLE bank.numbered (n BIGINT DEFAULT NEXTVAL(bank.numbers) PRIMARY KEY)",
+		"INSERT INTO bank.numbered VALUES (DEFAULT), (DEFAULT)", "CREATE USER teller@'%' IDENTIFIED BY 'secret'", "GRANT SELECT ON bank.* TO teller@'%'")
 	stop := l.run(t, c, 3)
 	l.awaitCommits(t, 150)
 
@@ -50,7 +51,10 @@ func TestJoinAndBackup(t *testing.T) {
 	if got := mustQuery(t, db, "SHOW GRANTS FOR teller@'%'"); !strings.Contains(got, "GRANT SELECT ON `bank`.*") {
 		t.Errorf("the restored account may %s", got)
 	}
-	execute(t, db, "INSERT INTO bank.accounts VALUES (100, 1)")
+	execute(t, db, "INSERT INTO bank.accounts VALUES (100, 1)", "INSERT INTO bank.numbered VALUES (DEFAULT)")
+	if got := mustQuery(t, db, "SELECT * FROM bank.numbered"); got != "1;6;21" {
+		t.Errorf("numbers of a restored sequence: %s", got)
+	}
 }
 
 // The rows of one node are changed by hand: it is found, stops serving and is filled again.

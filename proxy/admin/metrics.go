@@ -60,6 +60,11 @@ func newRaftCollector(node Node) *raftCollector {
 	gauge("nexus_raft_commit_index", "Last log index known to be committed.", func(s raft.Status) float64 { return float64(s.Commit) })
 	gauge("nexus_raft_applied_index", "Last log index applied to the backend.", func(s raft.Status) float64 { return float64(s.Applied) })
 	gauge("nexus_raft_snapshot_index", "Log index of the newest snapshot on disk; 0 without one.", func(s raft.Status) float64 { return float64(s.Snapshot) })
+	counter := func(name, help string, value func(raft.Status) float64) {
+		c.plain = append(c.plain, plainMetric{prometheus.NewDesc(name, help, nil, nil), prometheus.CounterValue, value})
+	}
+	counter("nexus_raft_snapshot_written_bytes_total", "Bytes of snapshots written to disk; grows while one is taken.", func(s raft.Status) float64 { return float64(s.SnapshotWritten) })
+	counter("nexus_raft_snapshot_sent_bytes_total", "Bytes of snapshots sent to other nodes; grows while one is sent.", func(s raft.Status) float64 { return float64(s.SnapshotSent) })
 	gauge("nexus_quarantined", "1 if this node's data was found to differ from that of the others.", func(s raft.Status) float64 { return oneIf(s.Quarantined) })
 	gauge("nexus_verified_index", "Log index of the last comparison of all nodes that this node made as a leader; 0 without one.", verifiedIndex)
 	gauge("nexus_verified_different", "Nodes that the last comparison found to differ, or could not compare.", verifiedDifferent)

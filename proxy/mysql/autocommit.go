@@ -33,6 +33,7 @@ func (s *session) autocommit(c call) (bool, error) {
 		s.client.Rewind(mark)
 		return true, s.lost(err)
 	}
+	s.rowCountAfter(r)
 	ended := s.answer()
 	if r.err != nil {
 		s.server.stats.rollbacks.Add(1)
@@ -74,6 +75,7 @@ func (s *session) autocommitFile(c call) (bool, error) {
 	if err != nil {
 		return true, s.lost(err)
 	}
+	s.rowCountAfter(r)
 	if r.err != nil {
 		if err := s.rollback(); err != nil {
 			return true, s.lost(err)

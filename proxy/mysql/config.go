@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -24,6 +25,8 @@ type Node interface {
 type Backend interface {
 	Dial(ctx context.Context) (net.Conn, error)
 	Begin(epoch uint64, session appliers.Session) (*appliers.Transaction, error)
+	// Sequences go before the command of a transaction or schema change of the same epoch.
+	Sequences(epoch uint64) [][]byte
 	// Address is where the clients of a node are served; "" if that is not known.
 	Address(node uint64) string
 	Version() string
@@ -40,12 +43,21 @@ type Config struct {
 	SchemaTimeout time.Duration
 	// BarrierTimeout is how long a schema change waits for open transactions to end.
 	BarrierTimeout time.Duration
+	// GateTimeout is how long a transaction waits for a schema change to end.
+	GateTimeout time.Duration
 	// HandshakeTimeout bounds the time up to the end of the login.
 	HandshakeTimeout time.Duration
 	// MaxConnections is how many clients are served at a time, and MaxPacket bounds what one may send at once.
 	MaxConnections int
 	MaxPacket      int
 	Logger         *slog.Logger
+
+	// TLS is for clients, who must use it then unless TLSOptional is set; nil for none.
+	TLS         *tls.Config
+	TLSOptional bool
+	// PeerServer and PeerClient are for clients that one node hands over to another: what the leader asks of the other, and
+	// what that one asks of the leader. Both or neither.
+	PeerServer, PeerClient *tls.Config
 }
 
 // NewConfig returns the defaults, to be completed with Advertise.
@@ -54,6 +66,7 @@ func NewConfig() Config {
 		Timeout:          5 * time.Second,
 		SchemaTimeout:    time.Hour,
 		BarrierTimeout:   10 * time.Second,
+		GateTimeout:      50 * time.Second, // as innodb_lock_wait_timeout
 		HandshakeTimeout: 10 * time.Second,
 		MaxConnections:   400,
 		MaxPacket:        256 << 20,
@@ -67,7 +80,7 @@ func (c *Config) Validate() error {
 		name  string
 		value time.Duration
 	}{
-		{"Timeout", c.Timeout}, {"SchemaTimeout", c.SchemaTimeout}, {"BarrierTimeout", c.BarrierTimeout},
+		{"Timeout", c.Timeout}, {"SchemaTimeout", c.SchemaTimeout}, {"BarrierTimeout", c.BarrierTimeout}, {"GateTimeout", c.GateTimeout},
 		{"HandshakeTimeout", c.HandshakeTimeout},
 	} {
 		if d.value < time.Millisecond {
@@ -81,6 +94,10 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("config: MaxPacket is %d, want at least %d", c.MaxPacket, 1<<20)
 	case c.Logger == nil:
 		return errors.New("config: Logger is nil")
+	case (c.PeerServer == nil) != (c.PeerClient == nil):
+		return errors.New("config: PeerServer and PeerClient go together")
+	case c.TLS != nil && c.PeerClient == nil:
+		return errors.New("config: TLS is set without PeerClient: clients that are handed over to the leader would not be protected")
 	}
 	return nil
 }

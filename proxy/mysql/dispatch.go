@@ -1,7 +1,6 @@
 package mysql
 
 import (
-	"context"
 	"strings"
 
 	"github.com/nexus-replication/nexus/proxy/mysql/statement"
@@ -43,11 +42,23 @@ func (s *session) textCall(text string, more bool) call {
 
 // dispatch executes one statement and answers it. failed says that the answer was an error; err ends the session.
 func (s *session) dispatch(c call) (failed bool, err error) {
-	switch c.what.Kind {
-	case statement.Refused:
+	if e := s.refuses(&c.what); e != nil {
 		s.server.stats.refused.Add(1)
-		s.fail(refused("%s is refused: %s", c.what.Verb, c.what.Reason))
+		s.fail(e)
 		return true, nil
+	}
+	if c.what.Kind == statement.Diagnostics {
+		if ok, err := s.showWarnings(c); ok {
+			return false, err
+		}
+		return s.direct(c)
+	}
+	informed := s.informed(c)
+	if len(informed.text) == len(c.text) { // who asks for warnings leaves them where they are
+		s.facts.warnings = nil
+	}
+	c, s.facts.rowCount = informed, nil
+	switch c.what.Kind {
 	case statement.Begin:
 		return s.answer1(c, s.begin(c.what))
 	case statement.Commit:
@@ -56,6 +67,10 @@ func (s *session) dispatch(c call) (failed bool, err error) {
 		return s.answer1(c, s.finish(c.what, s.rollback))
 	case statement.DDL:
 		return s.answer1(c, s.schemaChange(c))
+	case statement.CreateSelect:
+		rows, err := s.createSelect(c)
+		s.affected = rows
+		return s.answer1(c, err)
 	case statement.Set:
 		return s.set(c)
 	case statement.SetTransaction:
@@ -83,12 +98,13 @@ func (s *session) dispatch(c call) (failed bool, err error) {
 		}
 		return failed, err
 	}
-	// Diagnostics, Temporary, Use, Unlock and Empty are between the client and its session.
+	// Temporary, Use, Unlock and Empty are between the client and its session.
 	return s.direct(c)
 }
 
 // answer1 answers a statement that this node executed itself.
 func (s *session) answer1(c call, err error) (bool, error) {
+	s.rowCountAfter(result{rows: err != nil, affected: s.affected})
 	if err != nil {
 		return true, s.failWith(err)
 	}
@@ -114,7 +130,7 @@ func (s *session) inside(c call) (bool, error) {
 	if err := s.send(c.payload); err != nil {
 		return true, s.lost(err)
 	}
-	r, err := s.relayResults(shape{more: c.more})
+	r, err := s.relayResults(shape{more: c.more, variables: showsVariables(&c)})
 	if err != nil {
 		return true, s.lost(err)
 	}
@@ -177,7 +193,7 @@ func (s *session) relayRead(c call) (bool, error) {
 	if err := s.send(c.payload); err != nil {
 		return true, s.lost(err)
 	}
-	r, err := s.relayResults(shape{more: c.more})
+	r, err := s.relayResults(shape{more: c.more, variables: showsVariables(&c)})
 	if err != nil {
 		if !flushed {
 			s.client.Rewind(mark)
@@ -198,15 +214,13 @@ func (s *session) relayRead(c call) (bool, error) {
 
 // mayWrite reports whether the client may write outside of a transaction.
 func (s *session) mayWrite() bool {
-	return s.nextAccess != statement.ReadOnly && (s.access != statement.ReadOnly || s.nextAccess == statement.ReadWrite)
+	return !s.reader && s.nextAccess != statement.ReadOnly && (s.access != statement.ReadOnly || s.nextAccess == statement.ReadWrite)
 }
 
 // proveOffice returns when this node is known to lead still, and its server to hold all that was acknowledged.
 func (s *session) proveOffice() error {
-	ctx, cancel := s.context(s.server.cfg.Timeout)
-	defer cancel()
-	if err := s.server.node.Read(ctx, func(context.Context) error { return nil }); err != nil {
-		return unavailable(err)
+	if err := s.catchUp(); err != nil || s.reader {
+		return err
 	}
 	if term, ok := s.server.node.Office(); !ok || term != s.epoch {
 		return s.final(unavailable(errOfficeOver))

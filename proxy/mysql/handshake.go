@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -15,7 +16,7 @@ const notOffered = wire.CapSSL | wire.CapCompress | wire.CapZstd | wire.CapQuery
 
 // handshake passes the server's own login through, so that accounts, their passwords and the ways of proving them are
 // those of the server. Only the capabilities are cut down.
-func (s *session) handshake(ctx context.Context) error {
+func (s *session) handshake(ctx context.Context, local bool) error {
 	conn, err := s.server.backend.Dial(ctx)
 	if err != nil {
 		return errors.Join(err, s.refuseLogin(unavailable(err)))
@@ -36,7 +37,7 @@ func (s *session) handshake(ctx context.Context) error {
 		return errors.Join(err, s.refuseLogin(wire.ParseError(p)))
 	}
 	s.id, s.status = uint64(greeting.ConnectionID), greeting.Status
-	offered := greeting.Capabilities&^notOffered | wire.CapMultiStatements | wire.CapLongPassword
+	offered := s.server.offeredTo(greeting.Capabilities&^notOffered | wire.CapMultiStatements | wire.CapLongPassword)
 	s.client.Seq = 0
 	if err := s.client.WritePacket(greeting.Packet(offered)); err != nil {
 		return err
@@ -44,12 +45,13 @@ func (s *session) handshake(ctx context.Context) error {
 	if err := s.client.Flush(); err != nil {
 		return err
 	}
-	response, err := s.client.ReadPacket()
+	response, err := s.server.readResponse(ctx, s.client, local)
+	var e *wire.Error
+	if errors.As(err, &e) {
+		return errors.Join(e, s.refuseLogin(e))
+	}
 	if err != nil {
 		return err
-	}
-	if len(response) < 32 {
-		return s.refuseLogin(&wire.Error{Code: 1043, State: "08S01", Message: "Bad handshake"})
 	}
 	caps := binary.LittleEndian.Uint32(response) & offered
 	if caps&wire.CapProtocol41 == 0 {
@@ -58,13 +60,9 @@ func (s *session) handshake(ctx context.Context) error {
 	s.deprecateEOF = caps&wire.CapDeprecateEOF != 0
 	s.multi = caps&wire.CapMultiStatements != 0
 	// Texts are split here, so that each statement is classified by itself.
-	binary.LittleEndian.PutUint32(response, caps&^wire.CapMultiStatements)
+	binary.LittleEndian.PutUint32(response, caps&^(wire.CapMultiStatements|wire.CapSSL))
 	clear(response[28:32]) // what only MariaDB has
-	s.backend.Seq = s.client.Seq - 1
-	if err := s.backend.WritePacket(response); err != nil {
-		return err
-	}
-	if err := s.login(); err != nil {
+	if err := s.login(response); err != nil {
 		return err
 	}
 	for _, c := range []*wire.Conn{s.client, s.backend} {
@@ -82,22 +80,11 @@ func (s *session) refuseLogin(e *wire.Error) error {
 
 // login passes the exchange on that proves who the client is, and makes the session READ ONLY before the client is told
 // that it may begin.
-func (s *session) login() error {
-	for {
-		if err := s.backend.Flush(); err != nil {
-			return err
-		}
-		p, err := s.backend.ReadPacket()
-		if err != nil {
-			return err
-		}
-		s.client.Seq = s.backend.Seq - 1
-		if len(p) == 0 {
-			return errors.New("an empty packet of the server")
-		}
+func (s *session) login(response []byte) error {
+	return passLogin(s.client, s.backend, response, func(p []byte) error {
 		if p[0] == wire.HeaderOK {
 			s.note(p)
-			if err := s.welcome(append([]byte(nil), p...)); err != nil {
+			if err := s.welcome(p); err != nil {
 				return err
 			}
 			return s.client.Flush()
@@ -105,31 +92,57 @@ func (s *session) login() error {
 		if err := s.client.WritePacket(p); err != nil {
 			return err
 		}
-		if err := s.client.Flush(); err != nil {
+		return s.client.Flush()
+	})
+}
+
+// passLogin sends response to the server, and passes packets on until it has accepted or refused the client, which tell
+// tells. Both ends count packets by themselves: one may have asked for TLS.
+func passLogin(client, server *wire.Conn, response []byte, tell func([]byte) error) error {
+	for {
+		if response != nil {
+			if err := server.WritePacket(response); err != nil {
+				return err
+			}
+		}
+		if err := server.Flush(); err != nil {
 			return err
 		}
-		if p[0] == wire.HeaderError {
-			return wire.ParseError(p)
-		}
-		answer, err := s.client.ReadPacket()
+		p, err := server.ReadPacket()
 		if err != nil {
 			return err
 		}
-		s.backend.Seq = s.client.Seq - 1
-		if err := s.backend.WritePacket(answer); err != nil {
+		if len(p) == 0 {
+			return errors.New("an empty packet of the server")
+		}
+		p = bytes.Clone(p) // to tell it may take the server's next packets
+		if err := tell(p); err != nil {
+			return err
+		}
+		switch {
+		case p[0] == wire.HeaderOK:
+			return nil
+		case p[0] == wire.HeaderError:
+			return wire.ParseError(p)
+		case bytes.Equal(p, fastAuthDone):
+			response = nil // the server goes on by itself
+			continue
+		}
+		if response, err = client.ReadPacket(); err != nil {
 			return err
 		}
 	}
 }
 
+// fastAuthDone is what caching_sha2_password says before its OK where it knows the client already.
+var fastAuthDone = []byte{1, 3}
+
 // welcome sets the session up and passes the server's OK on.
 func (s *session) welcome(ok []byte) error {
-	seq := s.client.Seq
 	err := s.ask(closeSession)
 	if err == nil {
 		err = s.readDialect()
 	}
-	s.client.Seq = seq
 	if err != nil {
 		return errors.Join(err, s.refuseLogin(unavailable(fmt.Errorf("set up the session: %w", err))))
 	}
@@ -155,12 +168,8 @@ func (s *session) reset(payload []byte) error {
 	clear(s.statements)
 	clear(s.named)
 	s.access, s.nextAccess = 0, 0
-	seq := s.client.Seq
-	if err := s.backend.Command(payload); err != nil {
-		return s.lost(err)
-	}
-	s.client.Seq = seq
-	return s.login()
+	s.backend.Seq = 0
+	return s.login(payload)
 }
 
 func (s *session) setOption(payload []byte) error {

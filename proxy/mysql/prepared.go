@@ -19,21 +19,19 @@ func (s *session) newPrepared(text string) *prepared {
 	return &prepared{text: text, what: statement.Classify(text, s.dialect)}
 }
 
-// refusal is why the statement cannot be prepared, or nil.
-func (p *prepared) refusal() *wire.Error {
+// refusal is why a statement cannot be prepared, or nil.
+func (s *session) refusal(p *prepared) *wire.Error {
 	switch p.what.Kind {
-	case statement.Refused:
-		return refused("%s is refused: %s", p.what.Verb, p.what.Reason)
 	case statement.Prepare, statement.Execute, statement.Deallocate:
 		return refused("%s cannot be prepared", p.what.Verb)
 	}
-	return nil
+	return s.refuses(&p.what)
 }
 
 // prepare answers COM_STMT_PREPARE.
 func (s *session) prepare(payload []byte) error {
 	p := s.newPrepared(string(payload[1:]))
-	if e := p.refusal(); e != nil {
+	if e := s.refusal(p); e != nil {
 		s.server.stats.refused.Add(1)
 		s.fail(e)
 		return nil
@@ -136,7 +134,7 @@ func (s *session) execute(payload []byte) error {
 
 // dispatchPrepared executes what p is, by the command in c.
 func (s *session) dispatchPrepared(p *prepared, c call) (bool, error) {
-	if e := p.refusal(); e != nil {
+	if e := s.refusal(p); e != nil {
 		s.fail(e)
 		return true, nil
 	}

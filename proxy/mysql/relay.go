@@ -36,19 +36,93 @@ func (s *Server) relay(ctx context.Context, c *connection) {
 	if draining {
 		return
 	}
+	r := relay{server: s, client: wire.NewConn(c.client, s.cfg.MaxPacket), leader: wire.NewConn(leader, s.cfg.MaxPacket), host: leader.host}
+	if s.accept != nil {
+		if err := r.login(ctx, c.local); err != nil {
+			s.cfg.Logger.Debug("login through the leader", "client", c.client.RemoteAddr(), "err", err)
+			return
+		}
+	}
+	r.pump()
+}
+
+// relay is a client and its connection to the leader.
+type relay struct {
+	server         *Server
+	client, leader *wire.Conn
+	host           string // of the leader, as its certificate has it
+}
+
+// login passes the login on packet by packet: each end may go over to TLS by itself, and counts its packets by itself.
+func (r *relay) login(ctx context.Context, local bool) error {
+	deadline, _ := ctx.Deadline()
+	for _, c := range []*wire.Conn{r.client, r.leader} {
+		if err := c.SetDeadline(deadline); err != nil {
+			return err
+		}
+	}
+	p, err := r.leader.ReadPacket()
+	if err != nil {
+		return err
+	}
+	greeting, err := wire.ParseGreeting(p)
+	if err != nil {
+		return errors.Join(r.tell(p), wire.ParseError(p))
+	}
+	r.client.Seq = 0
+	if err := r.tell(greeting.Packet(r.server.offeredTo(greeting.Capabilities))); err != nil {
+		return err
+	}
+	response, err := r.server.readResponse(ctx, r.client, local)
+	var refused *wire.Error
+	if errors.As(err, &refused) {
+		return errors.Join(refused, r.tell(refused.Packet()))
+	}
+	if err != nil {
+		return err
+	}
+	if err := r.server.secureRelay(ctx, r.leader, r.host, response); err != nil {
+		return errors.Join(err, r.tell(unavailable(errors.New("the leader cannot be reached safely, see the log of this node")).Packet()))
+	}
+	if err := passLogin(r.client, r.leader, response, r.tell); err != nil {
+		return err
+	}
+	for _, c := range []*wire.Conn{r.client, r.leader} {
+		if err := c.SetDeadline(time.Time{}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *relay) tell(p []byte) error {
+	if err := r.client.WritePacket(p); err != nil {
+		return err
+	}
+	return r.client.Flush()
+}
+
+// pump passes bytes on until either end closes.
+func (r *relay) pump() {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_, _ = io.Copy(c.client, leader) // either end closing is how it ends
-		c.client.Close()
+		_, _ = io.Copy(r.client.Conn, r.leader.Reader()) // either end closing is how it ends
+		r.client.Close()
 	}()
-	_, _ = io.Copy(leader, c.client)
-	leader.Close()
+	_, _ = io.Copy(r.leader.Conn, r.client.Reader())
+	r.leader.Close()
 	<-done
 }
 
+// leaderConn is a connection to the leader, which calls itself host.
+type leaderConn struct {
+	net.Conn
+	host string
+}
+
 // dialLeader waits for a leader that is known and answers.
-func (s *Server) dialLeader(ctx context.Context) (net.Conn, error) {
+func (s *Server) dialLeader(ctx context.Context) (*leaderConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
 	defer cancel()
 	for {
@@ -64,7 +138,7 @@ func (s *Server) dialLeader(ctx context.Context) (net.Conn, error) {
 	}
 }
 
-func (s *Server) tryLeader(ctx context.Context) (net.Conn, error) {
+func (s *Server) tryLeader(ctx context.Context) (*leaderConn, error) {
 	st := s.node.Status()
 	if st.Leader == 0 {
 		return nil, errors.New("no leader is known, try again")
@@ -81,7 +155,11 @@ func (s *Server) tryLeader(ctx context.Context) (net.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to the leader: %w", err)
 	}
-	return c, nil
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("address of the leader: %w", err), c.Close())
+	}
+	return &leaderConn{c, host}, nil
 }
 
 // announce puts into the log where this node serves clients, whenever the log says otherwise.

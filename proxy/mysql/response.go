@@ -10,6 +10,8 @@ import (
 type result struct {
 	err  *wire.Error // nil if it succeeded
 	rows bool        // rows were passed on
+	// affected is how many rows the last statement changed.
+	affected uint64
 }
 
 // shape says what is changed about a response on its way.
@@ -18,6 +20,8 @@ type shape struct {
 	more bool
 	// outside: the client is in no transaction, though the statement was executed in one.
 	outside bool
+	// variables: rows are those of SHOW VARIABLES.
+	variables bool
 }
 
 // relayResults passes on the response to COM_QUERY or COM_STMT_EXECUTE, which may be several results.
@@ -40,6 +44,7 @@ func (s *session) relayResult(f shape) (r result, status uint16, err error) {
 	}
 	switch p[0] {
 	case wire.HeaderOK:
+		r.affected, _, _ = wire.Lenenc(p[1:])
 		status, err = s.relayEnd(p, f)
 		return r, status, err
 	case wire.HeaderError:
@@ -90,6 +95,9 @@ func (s *session) relayResult(f shape) (r result, status uint16, err error) {
 		if wire.IsEnd(p, s.deprecateEOF) {
 			status, err = s.relayEnd(p, f)
 			return r, status, err
+		}
+		if f.variables {
+			p = s.tellAccess(p)
 		}
 		if err := s.client.WritePacket(p); err != nil {
 			return r, 0, err

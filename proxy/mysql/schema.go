@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
+	"time"
 
 	appliers "github.com/nexus-replication/nexus/appliers/mysql"
 	"github.com/nexus-replication/nexus/proxy/mysql/wire"
@@ -35,30 +37,55 @@ func (s *session) schemaChange(c call) error {
 		return err
 	}
 	text := withDefiner(c.text, user)
+	return s.behindBarrier(func(ctx context.Context) error { return s.proposeSchema(ctx, prelude, text) })
+}
 
-	barrier, cancelBarrier := s.context(s.server.cfg.BarrierTimeout)
+// behindBarrier calls change while no transaction is open on any connection but this one.
+func (s *session) behindBarrier(change func(context.Context) error) error {
+	patience, err := s.barrierPatience()
+	if err != nil {
+		return err
+	}
+	barrier, cancelBarrier := s.context(patience)
 	defer cancelBarrier()
 	if err := s.server.gate.exclude(barrier); err != nil {
 		return &wire.Error{Code: codeLockTimeout, State: "HY000", Message: fmt.Sprintf("Nexus: the schema was not changed: "+
-			"other sessions had transactions open for %v; end them and try again", s.server.cfg.BarrierTimeout)}
+			"other sessions had transactions open for %v; end them and try again", patience)}
 	}
 	defer s.server.gate.readmit()
 	ctx, cancel := s.context(s.server.cfg.SchemaTimeout)
 	defer cancel()
-	return s.proposeSchema(ctx, prelude, text)
+	return change(ctx)
+}
+
+// barrierPatience is how long a schema change of the session waits for open transactions: its lock_wait_timeout, as far as
+// the others, which are kept waiting meanwhile, can be asked to bear.
+func (s *session) barrierPatience() (time.Duration, error) {
+	row, err := s.row("SELECT @@lock_wait_timeout")
+	if err != nil {
+		return 0, err
+	}
+	seconds, err := strconv.ParseUint(row[0], 10, 32)
+	if err != nil {
+		return 0, fmt.Errorf("lock_wait_timeout of the session: %w", err)
+	}
+	return min(max(time.Duration(seconds)*time.Second, time.Millisecond), s.server.cfg.BarrierTimeout), nil
 }
 
 func (s *session) proposeSchema(ctx context.Context, prelude []string, text string) error {
-	outcome, err := s.server.node.Propose(ctx, [][]byte{appliers.EncodeSchema(s.epoch, prelude, text)})
+	commands := append(s.server.backend.Sequences(s.epoch), appliers.EncodeSchema(s.epoch, prelude, text))
+	outcome, err := s.server.node.Propose(ctx, commands)
 	if err != nil {
 		e := commitError(err)
 		e.Message = strings.ReplaceAll(e.Message, "the transaction", "the schema change")
 		return e
 	}
-	verdict, err := appliers.DecodeReply(outcome.Replies[0].Data)
+	reply := outcome.Replies[len(commands)-1].Data
+	verdict, err := appliers.DecodeReply(reply)
 	var server *appliers.ServerError
 	switch {
 	case errors.As(err, &server):
+		s.facts.warnings = []appliers.Warning{{Level: "Error", Code: server.Code, Message: server.Message}}
 		return &wire.Error{Code: server.Code, State: server.State, Message: server.Message}
 	case err != nil:
 		return &wire.Error{Code: codeUnknown, State: "HY000", Message: OutcomeUnknown + ": the answer was lost"}
@@ -66,7 +93,8 @@ func (s *session) proposeSchema(ctx context.Context, prelude []string, text stri
 		return s.final(&wire.Error{Code: codeDeadlock, State: "40001", Message: "Nexus: the schema was not changed, because the leadership moved; try again"})
 	}
 	s.server.stats.schema.Add(1)
-	return nil
+	s.facts.warnings, err = appliers.DecodeWarnings(reply)
+	return err
 }
 
 // prelude makes another session understand a text as this one does.
@@ -137,13 +165,8 @@ func refuseSchema(c call, current string) *wire.Error {
 	if own {
 		return refused("%s is refused: nexus.position, applied, schema_change and address are Nexus's own", c.what.Verb)
 	}
-	if found := lateWord.FindStringSubmatch(c.text); found != nil {
-		switch strings.ToUpper(found[1]) {
-		case "EVENT":
-			return refused("%s is refused: events are not executed on one node only yet", c.what.Verb)
-		case "SEQUENCE":
-			return refused("%s is refused: a sequence advances outside of transactions; use AUTO_INCREMENT", c.what.Verb)
-		}
+	if found := lateWord.FindStringSubmatch(c.text); found != nil && strings.EqualFold(found[1], "EVENT") {
+		return refused("%s is refused: events are not executed on one node only yet", c.what.Verb)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -25,16 +26,17 @@ type Server struct {
 	node    Node
 	backend Backend
 	gate    *gate
+	accept  *tls.Config // nil without TLS
 	stats   counters
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup
 
-	mu       sync.Mutex
-	listener net.Listener
-	conns    map[*connection]bool
-	draining bool
+	mu        sync.Mutex
+	listeners []net.Listener
+	conns     map[*connection]bool
+	draining  bool
 }
 
 type counters struct {
@@ -51,7 +53,9 @@ type Stats struct {
 // connection is a client, served here or relayed.
 type connection struct {
 	client net.Conn
-	epoch  uint64 // in which it is served here; 0 while it is relayed
+	local  bool   // from within this process
+	reader bool   // of the port for reading, served here whoever leads
+	epoch  uint64 // in which it is served here; 0 while it is relayed, and for readers
 	id     uint64 // of its connection to the server, where it is served here
 	close  func()
 	// orphaned reports whether the server has closed its end while the session waits for a command; nil while relayed.
@@ -63,7 +67,7 @@ func New(cfg Config, node Node, backend Backend) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, node: node, backend: backend, gate: newGate(), conns: make(map[*connection]bool)}
+	s := &Server{cfg: cfg, node: node, backend: backend, gate: newGate(), accept: acceptTLS(&cfg), conns: make(map[*connection]bool)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s, nil
 }
@@ -82,15 +86,31 @@ func (s *Server) Stats() Stats {
 
 // Serve answers on lis until Close. It closes lis.
 func (s *Server) Serve(lis net.Listener) error {
-	s.mu.Lock()
-	s.listener = lis
-	draining := s.draining
-	s.mu.Unlock()
-	if draining {
+	if !s.listen(lis) {
 		return lis.Close()
 	}
 	s.tasks.Go(s.watchOffice)
 	s.tasks.Go(s.announce)
+	return s.acceptAll(lis, false)
+}
+
+// ServeReading answers reads on lis from the local server, whoever leads, until Close. It closes lis.
+func (s *Server) ServeReading(lis net.Listener) error {
+	if !s.listen(lis) {
+		return lis.Close()
+	}
+	return s.acceptAll(lis, true)
+}
+
+// listen notes what Close has to close; false if it was called already.
+func (s *Server) listen(lis net.Listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.listeners = append(s.listeners, lis)
+	return !s.draining
+}
+
+func (s *Server) acceptAll(lis net.Listener, reader bool) error {
 	for {
 		c, err := lis.Accept()
 		if err != nil {
@@ -99,7 +119,7 @@ func (s *Server) Serve(lis net.Listener) error {
 			}
 			return fmt.Errorf("accept: %w", err)
 		}
-		conn := &connection{client: c, close: func() { c.Close() }}
+		conn := &connection{client: c, reader: reader, close: func() { c.Close() }}
 		if !s.add(conn) {
 			_ = c.SetWriteDeadline(time.Now().Add(time.Second))
 			w := wire.NewConn(c, s.cfg.MaxPacket)
@@ -137,14 +157,17 @@ func (s *Server) remove(c *connection) {
 func (s *Server) serve(c *connection) {
 	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.HandshakeTimeout)
 	defer cancel()
-	epoch, ok := s.awaitOffice(ctx)
-	if !ok {
-		s.relay(ctx, c)
-		return
+	var epoch uint64
+	if !c.reader {
+		var ok bool
+		if epoch, ok = s.awaitOffice(ctx); !ok {
+			s.relay(ctx, c)
+			return
+		}
 	}
 	session := newSession(s, c, epoch)
 	defer session.end()
-	if err := session.handshake(ctx); err != nil {
+	if err := session.handshake(ctx, c.local); err != nil {
 		s.cfg.Logger.Debug("login", "client", c.client.RemoteAddr(), "err", err)
 		return
 	}
@@ -223,8 +246,8 @@ func (s *Server) hangUp(id uint64) {
 func (s *Server) Close(ctx context.Context) error {
 	s.mu.Lock()
 	s.draining = true
-	if s.listener != nil {
-		s.listener.Close()
+	for _, lis := range s.listeners {
+		lis.Close()
 	}
 	for c := range s.conns {
 		// A session that waits for a command ends now; one that is busy when it looks for the next.

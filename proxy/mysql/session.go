@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -21,6 +22,7 @@ type session struct {
 	backend *wire.Conn
 	id      uint64 // of the connection to the server
 	epoch   uint64
+	reader  bool // nothing may be written, nor locked
 
 	deprecateEOF bool
 	multi        bool   // several statements in one text
@@ -31,6 +33,10 @@ type session struct {
 	statements   map[uint32]*prepared
 	named        map[string]*prepared
 
+	facts     facts
+	affected  uint64 // rows, by the statement that is answered with OK
+	excluding bool   // schema changes are behind the barrier that this session holds
+
 	tx *transaction // nil outside of one
 
 	idle           atomic.Bool // waits for a command
@@ -39,7 +45,7 @@ type session struct {
 
 func newSession(s *Server, c *connection, epoch uint64) *session {
 	return &session{
-		server: s, client: wire.NewConn(c.client, s.cfg.MaxPacket), epoch: epoch, dialect: s.dialect(),
+		server: s, client: wire.NewConn(c.client, s.cfg.MaxPacket), epoch: epoch, reader: c.reader, dialect: s.dialect(),
 		statements: make(map[uint32]*prepared), named: make(map[string]*prepared),
 	}
 }
@@ -116,8 +122,10 @@ func (s *session) command(payload []byte) error {
 		return s.send(payload)
 	case wire.ComStmtClose:
 		return s.closeStatement(payload)
-	case wire.ComPing, wire.ComInitDB, wire.ComStmtReset, wire.ComProcessKill, wire.ComStatistics:
+	case wire.ComPing, wire.ComInitDB, wire.ComStmtReset, wire.ComStatistics:
 		return s.pass(payload, s.relayOne)
+	case wire.ComProcessKill:
+		return s.processKill(payload)
 	case wire.ComStmtFetch:
 		return s.pass(payload, s.relayRows)
 	case wire.ComFieldList:
@@ -129,6 +137,25 @@ func (s *session) command(payload []byte) error {
 	}
 	s.fail(&wire.Error{Code: codeUnknownCommand, State: "08S01", Message: "Unknown command"})
 	return nil
+}
+
+// processKill is KILL as a command.
+func (s *session) processKill(payload []byte) error {
+	if len(payload) < 5 {
+		return errors.New("COM_PROCESS_KILL ends early")
+	}
+	target := uint64(binary.LittleEndian.Uint32(payload[1:]))
+	if err := s.send(payload); err != nil {
+		return s.lost(err)
+	}
+	p, err := s.backend.ReadPacket()
+	if err != nil {
+		return s.lost(err)
+	}
+	if len(p) > 0 && p[0] == wire.HeaderOK && target != s.id {
+		s.server.hangUp(target)
+	}
+	return s.client.WritePacket(p)
 }
 
 // send sends a command to the server.
@@ -274,7 +301,9 @@ func (s *session) ok(more bool) error {
 	if more {
 		status |= wire.StatusMoreResults
 	}
-	return s.client.WritePacket(wire.OK(status))
+	rows := s.affected
+	s.affected = 0
+	return s.client.WritePacket(wire.OKRows(status, rows, len(s.facts.warnings)))
 }
 
 // fail answers with an error.

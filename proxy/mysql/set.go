@@ -109,7 +109,7 @@ func (s *session) prepareNamed(c call) (bool, error) {
 		return true, s.failWith(err)
 	}
 	p := s.newPrepared(text)
-	if e := p.refusal(); e != nil {
+	if e := s.refusal(p); e != nil {
 		s.fail(e)
 		return true, nil
 	}

@@ -136,7 +136,7 @@ func judge(err error) error {
 // dialLocal returns a connection that is served as one of a client is.
 func (s *Server) dialLocal(context.Context, string, string) (net.Conn, error) {
 	here, there := net.Pipe()
-	conn := &connection{client: there, close: func() { there.Close() }}
+	conn := &connection{client: there, local: true, close: func() { there.Close() }}
 	if !s.add(conn) {
 		return nil, fmt.Errorf("%w: too many connections", raft.ErrNotDone)
 	}

@@ -37,7 +37,7 @@ func (s *session) start(what statement.Statement) error {
 	if err := s.proveOffice(); err != nil {
 		return err
 	}
-	if access == statement.ReadOnly {
+	if access == statement.ReadOnly || s.reader {
 		return s.startReading(what)
 	}
 	xa, err := s.startXA()
@@ -63,20 +63,35 @@ func (s *session) startReading(what statement.Statement) error {
 		text = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
 	}
 	if err := s.ask(text); err != nil {
-		s.server.gate.leave()
+		s.leaveGate()
 		return err
 	}
 	s.tx = &transaction{}
 	return nil
 }
 
+// enterGate keeps schema changes out. Readers do not: a schema change that waits for one disconnects it.
 func (s *session) enterGate() error {
-	ctx, cancel := s.context(s.server.cfg.SchemaTimeout)
+	if s.reader || s.excluding {
+		return nil
+	}
+	ctx, cancel := s.context(s.server.cfg.GateTimeout)
 	defer cancel()
-	if err := s.server.gate.enter(ctx); err != nil {
+	err := s.server.gate.enter(ctx)
+	if err != nil && s.server.ctx.Err() == nil {
+		return &wire.Error{Code: codeLockTimeout, State: "HY000", Message: fmt.Sprintf("Nexus: the transaction was not begun: "+
+			"a schema change was executed for %v; try again", s.server.cfg.GateTimeout)}
+	}
+	if err != nil {
 		return unavailable(fmt.Errorf("wait for a schema change: %w", err))
 	}
 	return nil
+}
+
+func (s *session) leaveGate() {
+	if !s.reader && !s.excluding {
+		s.server.gate.leave()
+	}
 }
 
 // beginXA opens the gate and registers a transaction.
@@ -86,7 +101,7 @@ func (s *session) beginXA() (*appliers.Transaction, error) {
 	}
 	xa, err := s.server.backend.Begin(s.epoch, s)
 	if err != nil {
-		s.server.gate.leave()
+		s.leaveGate()
 		return nil, commitError(err)
 	}
 	return xa, nil
@@ -103,7 +118,7 @@ func (s *session) startXA() (*appliers.Transaction, error) {
 	}
 	if err := s.ask(block(openTransaction, "XA START "+xa.XID())); err != nil {
 		xa.End(true)
-		s.server.gate.leave()
+		s.leaveGate()
 		return nil, fmt.Errorf("start a transaction: %s: %w", err.Error(), errHangUp) // a started one must not stay behind
 	}
 	return xa, nil
@@ -134,7 +149,7 @@ func (s *session) commit() error {
 		err := s.ask("COMMIT")
 		s.over()
 		return err
-	case !tx.wrote:
+	case !tx.wrote && s.server.backend.Sequences(s.epoch) == nil:
 		return s.commitRead(tx.xa)
 	}
 	return s.commitWritten(tx.xa)
@@ -146,7 +161,7 @@ const closeSession = "SET SESSION TRANSACTION READ ONLY"
 // over forgets the transaction after it has ended on the server.
 func (s *session) over() {
 	s.tx = nil
-	s.server.gate.leave()
+	s.leaveGate()
 }
 
 // commitRead ends a transaction of which every statement looked like a read. Whether one of them wrote after all, through
@@ -228,11 +243,12 @@ func (s *session) commitPrepared(xa *appliers.Transaction) error {
 		s.server.stats.rollbacks.Add(1)
 		return errors.Join(captureError(err), s.rollbackXA(xa))
 	}
-	outcome, err := s.server.node.Propose(ctx, [][]byte{command})
+	commands := append(s.server.backend.Sequences(s.epoch), command)
+	outcome, err := s.server.node.Propose(ctx, commands)
 	if err != nil {
 		return s.notProposed(xa, err)
 	}
-	verdict, err := appliers.DecodeReply(outcome.Replies[0].Data)
+	verdict, err := appliers.DecodeReply(outcome.Replies[len(commands)-1].Data)
 	switch {
 	case err != nil:
 		// Applied, but the reply was lost: nothing else does that to an entry of this epoch.
@@ -273,7 +289,7 @@ func (s *session) notProposed(xa *appliers.Transaction, err error) error {
 // leaveToApplier forgets a transaction that only the applier may end. Its connection must not be used any more.
 func (s *session) leaveToApplier() {
 	s.tx = nil
-	s.server.gate.leave()
+	s.leaveGate()
 }
 
 // final is an error after which the session is over.

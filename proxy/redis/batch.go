@@ -40,6 +40,11 @@ func (s *session) run(cmd redcon.Command) {
 	if s.srv.attention.Load() && !s.attendTo(cmd, d) {
 		return
 	}
+	if d.Spec.Grows && s.srv.full() {
+		s.endPhase()
+		s.out = appendError(s.out, errTextFull)
+		return
+	}
 	s.runData(cmd, d)
 }
 
@@ -140,6 +145,9 @@ func (s *session) runAlone(cmd redcon.Command, d policy.Decision) {
 		s.abort()
 		s.out = appendError(s.out, d.Err)
 	case s.srv.attention.Load() && !s.attendTo(cmd, d):
+	case (d.Spec.Grows || s.multi != nil && (!notQueued[d.Spec.Name] || d.Spec.Name == "multi")) && s.srv.full():
+		s.abort()
+		s.out = appendError(s.out, errTextFull)
 	case s.control(d.Spec, cmd.Args):
 	case s.multi != nil:
 		s.queue(cmd, d)

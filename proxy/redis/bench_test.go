@@ -57,6 +57,8 @@ func (b *instantBackend) StreamAs(context.Context, backend.Protocol, int, []byte
 	return nil
 }
 
+func (b *instantBackend) MemoryLimit() int64 { return 0 }
+
 func (b *instantBackend) NewWatcher() *backend.Watcher { return nil }
 
 func startBench(b *testing.B) string {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -31,8 +32,9 @@ type block struct {
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
 	timer   *time.Timer // nil without a timeout
-	// parked is set while the client is known to wait.
+	// parked is set while the client is known to wait, since then.
 	parked atomic.Bool
+	since  time.Time
 	// stopWatch ends the watch over the connection, which begins when it is parked.
 	stopWatch func()
 }
@@ -103,6 +105,7 @@ func (w *block) park() {
 	s := w.session
 	s.srv.metrics.blocked.Add(1)
 	w.parked.Store(true)
+	w.since = time.Now()
 	ctx, stop := s.conn.WatchDisconnect(w.ctx)
 	forget := context.AfterFunc(ctx, func() { w.cancel(context.Cause(ctx)) })
 	w.stopWatch = func() {
@@ -123,6 +126,7 @@ func (w *block) end() {
 	if w.parked.Load() {
 		// Only now, when its end is logged, will nothing be popped for it.
 		s.srv.metrics.blocked.Add(-1)
+		s.waited += time.Since(w.since)
 		w.stopWatch()
 	}
 	w.cancel(context.Canceled)
@@ -174,16 +178,19 @@ func (s *session) readBlocking(w *block, cmd redcon.Command, d policy.Decision, 
 	}
 	arrival := s.srv.cfg.Arrivals.watch(topics)
 	defer arrival.stop()
-	args, ok := s.resolveIDs(cmd, d, b)
+	args, fresh, ok := s.resolveIDs(cmd, d, b)
 	if !ok {
 		return
 	}
 	rd := read{db: s.db, protocol: s.protocol, raw: appendRequest(nil, args...), args: args, spec: d.Spec}
 	for {
-		s.runRead(rd)
-		if s.ended || !isNothing(s.out) {
-			return
+		if !fresh {
+			s.readArrived(w, rd)
+			if s.ended || !isNothing(s.out) {
+				return
+			}
 		}
+		fresh = false
 		s.out = s.out[:0]
 		if !w.parked.Load() {
 			w.park()
@@ -197,30 +204,55 @@ func (s *session) readBlocking(w *block, cmd redcon.Command, d policy.Decision, 
 	}
 }
 
+// readArrived is a try of XREAD. For who waits already, a key that holds something else by now is as good as none: the
+// others are asked one by one then.
+func (s *session) readArrived(w *block, rd read) {
+	s.runRead(rd)
+	if !w.parked.Load() || s.ended || !bytes.HasPrefix(s.out, []byte("-WRONGTYPE ")) {
+		return
+	}
+	n := len(policy.StreamIDs(rd.args))
+	head, keys := rd.args[:len(rd.args)-2*n], rd.args[len(rd.args)-2*n:]
+	for i := range n {
+		rd.args = append(slices.Clone(head), keys[i], keys[n+i])
+		rd.raw = appendRequest(nil, rd.args...)
+		s.out = s.out[:0]
+		s.runRead(rd)
+		if s.ended || !isNothing(s.out) && !bytes.HasPrefix(s.out, []byte("-WRONGTYPE ")) {
+			return
+		}
+	}
+	s.out = append(s.out[:0], replyNoArray...)
+}
+
 // runRead runs one read at once.
 func (s *session) runRead(rd read) {
 	s.reads.cmds, s.reads.size = append(s.reads.cmds, rd), len(rd.raw)
 	s.runReads()
 }
 
-// resolveIDs returns XREAD without BLOCK and with "$" replaced by IDs. False: the client has its answer.
-func (s *session) resolveIDs(cmd redcon.Command, d policy.Decision, b policy.Blocking) (args [][]byte, ok bool) {
+// resolveIDs returns XREAD without BLOCK and with "$" replaced by IDs. Fresh says that nothing can stand behind any of
+// them: the command need not be tried before something comes. Not ok: the client has its answer.
+func (s *session) resolveIDs(cmd redcon.Command, d policy.Decision, b policy.Blocking) (args [][]byte, fresh, ok bool) {
 	args = policy.WithoutBlock(cmd.Args)
 	ids := policy.StreamIDs(args)
+	fresh = true
 	for i, id := range ids {
 		if string(id) != "$" {
+			fresh = false
 			continue
 		}
 		// Those of a pair of streams need not be of one moment.
 		s.runRead(read{db: s.db, protocol: backend.RESP2, args: cmd.Args, spec: d.Spec, raw: appendRequest(nil, "EVAL_RO", lastIDs, "1", string(b.Keys[i]))})
 		last, isID := replyBulk(s.out)
 		if s.ended || !isID {
-			return nil, false
+			return nil, false, false
 		}
+		fresh = fresh && string(last) != "$"
 		ids[i] = bytes.Clone(last)
 		s.out = s.out[:0]
 	}
-	return args, true
+	return args, fresh, true
 }
 
 // cmdClientUnblock unblocks a client of this node.

@@ -120,7 +120,7 @@ var blockingScripts = map[string]string{
 	"stream":            "1> XREAD BLOCK 0 STREAMS s $; 2> XREAD COUNT 1 BLOCK 0 STREAMS t s $ 0; XADD s 1-1 f v; 1<; 2<; XREAD BLOCK 0 STREAMS s 0; XREAD BLOCK 10 STREAMS s $",
 	"stream of ids":     "XADD s 5-1 f v; XDEL s 5-1; 1> XREAD BLOCK 0 STREAMS s $; XADD s 6-1 f v; 1<; 1> XREAD BLOCK 0 STREAMS s 6-1; DEL s; XADD s 6-0 f v; XADD s 7-0 f v; 1<",
 	"stream comes":      "XADD x 1-1 f v; 1> XREAD BLOCK 0 STREAMS s $; RENAME x s; 1<; 2> XREAD BLOCK 0 STREAMS q 0; MULTI; XADD q 1-1 a b; XADD q 1-2 a b; EXEC; 2<",
-	"stream wrong type": "SET s v; XREAD BLOCK 0 STREAMS s $; XREAD BLOCK 0 STREAMS s 0; DEL s; 1> XREAD BLOCK 0 STREAMS s $; RPUSH s x; DEL s; XADD s 1-1 f v; 1<",
+	"stream wrong type": "SET s v; XREAD BLOCK 0 STREAMS s $; XREAD BLOCK 0 STREAMS s 0; DEL s; 1> XREAD BLOCK 0 STREAMS s $; RPUSH s x; DEL s; XADD s 1-1 f v; 1<; 1> XREAD BLOCK 0 STREAMS u t $ $; RPUSH u x; XADD t 1-1 f v; 1<",
 	"expired":           "1> BLPOP k 0; SET k v PX 1; 2> BLPOP nokey 0.05; 2<; 2> BLPOP k 0.05; 2<; LPUSH k x; 1<; LLEN k",
 }
 
@@ -199,6 +199,19 @@ func (c *client) hasReply() bool {
 	_, err := c.r.Peek(1)
 	_ = c.conn.SetReadDeadline(time.Time{})
 	return err == nil
+}
+
+// For how long a client was blocked is no time that a command took.
+func TestBlockedIsNotSlow(t *testing.T) {
+	addr, _ := startNode(t)
+	c := dial(t, addr)
+	c.cmd("SET warm up")
+	c.cmd("CONFIG SET slowlog-log-slower-than 300000")
+	c.cmd("SLOWLOG RESET")
+	for _, line := range []string{"BLPOP k 0.4", "XREAD BLOCK 400 STREAMS s $", "WAIT 5 400"} {
+		c.cmd(line)
+	}
+	want(t, c.cmd("SLOWLOG GET"), "*0\r\n")
 }
 
 // A client that went away is forgotten, and gets nothing popped.

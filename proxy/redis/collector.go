@@ -40,10 +40,10 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	counter(descErrors, st.NotDone, "not_done")
 	counter(descErrors, st.Unknown, "unknown")
 	counter(descErrors, st.Failed, "failed")
-	for i, spec := range c.srv.table.Specs() {
+	for i, name := range c.srv.table.Names() {
 		// A command that nobody has used has no series.
 		if n := c.srv.metrics.commands[i].Load(); n > 0 {
-			counter(descCommands, n, spec.Name)
+			counter(descCommands, n, name)
 		}
 	}
 	c.srv.metrics.reads.Collect(ch)

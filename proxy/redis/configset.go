@@ -7,12 +7,13 @@ import (
 
 	backend "github.com/nexus-replication/nexus/appliers/redis"
 	"github.com/nexus-replication/nexus/proxy/redis/policy"
+	"github.com/nexus-replication/nexus/raft"
 )
 
-// cmdConfigSet sets what clients may set: see policy.ParseConfigSet. What is the node's or the backend's own is set
-// first; it is what can fail.
+// cmdConfigSet sets what clients may set: see policy.ParseConfigSet. What is the backend's own is set first, as it can fail,
+// and set back if the entry with the rest was certainly not executed. What is the node's own cannot fail and comes last.
 func (s *session) cmdConfigSet(dst []byte, args [][]byte) []byte {
-	settings, errText := policy.ParseConfigSet(args, s.srv.backendHas)
+	settings, errText := s.parseConfigSet(args)
 	if errText != "" {
 		return appendError(dst, errText)
 	}
@@ -25,10 +26,19 @@ func (s *session) cmdConfigSet(dst []byte, args [][]byte) []byte {
 			local = append(local, set.Name, set.Value)
 		}
 	}
+	var former []string
 	if len(local) > 2 {
-		reply, err := s.srv.ask(local...)
-		if err != nil {
-			return appendError(dst, writeErrorText(err))
+		var reply []byte
+		if reply, former = s.setLocal(local, len(entry) > 2); string(reply) != replyOK {
+			return append(dst, reply...)
+		}
+	}
+	if len(entry) > 2 {
+		reply, done := s.setCluster(entry)
+		if !done && len(former) > 2 {
+			if _, err := s.srv.ask(former...); err != nil {
+				s.srv.log.Error("settings of the backend could not be set back", "settings", former[2:], "error", err)
+			}
 		}
 		if string(reply) != replyOK {
 			return append(dst, reply...)
@@ -39,18 +49,76 @@ func (s *session) cmdConfigSet(dst []byte, args [][]byte) []byte {
 			s.srv.slow.configure(set.Name, set.Value)
 		}
 	}
-	if len(entry) == 2 {
-		return append(dst, replyOK...)
+	return append(dst, replyOK...)
+}
+
+// parseConfigSet reads what a CONFIG SET sets, or returns why it cannot.
+func (s *session) parseConfigSet(args [][]byte) (settings []policy.Setting, errText string) {
+	if settings, errText = policy.ParseConfigSet(args, s.srv.backendHas); errText == "" {
+		errText = s.srv.wantsEviction(settings)
 	}
+	return settings, errText
+}
+
+// wantsEviction returns the error for settings by which Redis would evict keys: each backend would choose its own.
+func (s *Server) wantsEviction(settings []policy.Setting) (errText string) {
+	limit, evict, given := s.backend.MemoryLimit(), "", ""
+	for _, set := range settings {
+		switch set.Name {
+		case "maxmemory":
+			limit, _ = parseInt([]byte(set.Value))
+			given = set.Name
+		case "maxmemory-policy":
+			evict, given = set.Value, set.Name
+		}
+	}
+	if given == "" || limit == 0 {
+		return ""
+	}
+	if evict == "" {
+		reply, err := s.ask("CONFIG", "GET", "maxmemory-policy")
+		pair, ok := replyBulks(reply)
+		if err != nil || !ok || len(pair) != 2 {
+			return wordNotDone + "the backend does not tell its maxmemory-policy"
+		}
+		evict = string(pair[1])
+	}
+	if evict == "noeviction" {
+		return ""
+	}
+	return "ERR CONFIG SET failed (possibly related to argument '" + given + "') - Nexus evicts nothing: maxmemory needs maxmemory-policy noeviction"
+}
+
+// setLocal sets what is the backend's own, and returns its reply. With back, it also returns the command that undoes it.
+func (s *session) setLocal(set []string, back bool) (reply []byte, former []string) {
+	former = []string{"CONFIG", "SET"}
+	for i := 2; back && i < len(set); i += 2 {
+		reply, err := s.srv.ask("CONFIG", "GET", set[i])
+		if err != nil {
+			return appendError(nil, writeErrorText(fmt.Errorf("%w: %w", raft.ErrNotDone, err))), nil
+		}
+		if pair, ok := replyBulks(reply); ok && len(pair) == 2 {
+			former = append(former, set[i], string(pair[1]))
+		}
+	}
+	reply, err := s.srv.ask(set...)
+	if err != nil {
+		return appendError(nil, writeErrorText(err)), nil
+	}
+	return reply, former
+}
+
+// setCluster sets what all backends must have alike. done is false if that was certainly not executed.
+func (s *session) setCluster(entry [][]byte) (reply []byte, done bool) {
 	op := backend.AppendOp(nil, backend.Item{DB: s.db, Cmd: backend.AppendCommand(nil, entry...)})
 	outcome, errText := s.propose([][]byte{op})
 	switch {
 	case errText != "":
-		return appendError(dst, errText)
+		return appendError(nil, errText), strings.HasPrefix(errText, wordUnknown)
 	case outcome.Replies[0].Err != nil:
-		return appendError(dst, lostReplyText(outcome.Replies[0].Err))
+		return appendError(nil, lostReplyText(outcome.Replies[0].Err)), true
 	}
-	return append(dst, outcome.Replies[0].Data...)
+	return outcome.Replies[0].Data, string(outcome.Replies[0].Data) == replyOK
 }
 
 // backendHas reports whether the backend has a parameter of that name. If it cannot be asked, it has.
@@ -83,6 +151,8 @@ func (s *Server) nodeSetting(name string) (value string, ok bool) {
 		return strconv.FormatInt(s.port.Load(), 10), true
 	case "maxclients":
 		return strconv.Itoa(s.cfg.Limits.MaxConns), true
+	case "maxmemory":
+		return strconv.FormatInt(s.backend.MemoryLimit(), 10), true
 	case "timeout":
 		return "0", true
 	case "slowlog-log-slower-than", "slowlog-max-len":

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	backend "github.com/nexus-replication/nexus/appliers/redis"
+	"github.com/nexus-replication/nexus/proxy/redis/script"
 	"github.com/nexus-replication/nexus/raft"
 )
 
@@ -125,6 +126,12 @@ func (s *Server) appendInfoLine(out, line []byte) []byte {
 		return fmt.Appendf(out, "connected_clients:%d\r\n", s.Stats().Clients)
 	case "blocked_clients":
 		return fmt.Appendf(out, "blocked_clients:%d\r\n", int64(s.Stats().Blocked)+s.blocked.Load())
+	case "number_of_cached_scripts":
+		if n, ok := s.cachedScripts(); ok {
+			return fmt.Appendf(out, "number_of_cached_scripts:%d\r\n", n)
+		}
+	case "maxmemory":
+		return fmt.Appendf(out, "maxmemory:%d\r\n", s.backend.MemoryLimit())
 	case "maxclients":
 		return fmt.Appendf(out, "maxclients:%d\r\n", s.cfg.Limits.MaxConns)
 	case "db" + strconv.Itoa(s.cfg.ReservedDB):
@@ -135,6 +142,17 @@ func (s *Server) appendInfoLine(out, line []byte) []byte {
 		}
 	}
 	return append(out, line...)
+}
+
+// cachedScripts returns how many scripts EVALSHA knows: they are data of the cluster, the backend has none in its cache.
+func (s *Server) cachedScripts() (n int64, ok bool) {
+	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.Timeout)
+	defer cancel()
+	reply, _, err := s.backend.ReadAs(ctx, backend.RESP2, s.cfg.ReservedDB, script.CountScripts(), 1)
+	if err != nil {
+		return 0, false
+	}
+	return replyInt(reply)
 }
 
 // unshiftTTL corrects avg_ttl in a line of the keyspace: the backend's deadlines are shifted.

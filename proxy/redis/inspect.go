@@ -71,6 +71,9 @@ func (s *session) cmdDebug(dst []byte, args [][]byte) []byte {
 	return append(dst, replyOK...)
 }
 
+// cmdModuleList: what backends have beside the commands of Redis is refused.
+func (s *session) cmdModuleList(dst []byte, _ [][]byte) []byte { return appendArray(dst, 0) }
+
 func (s *session) cmdACLWhoAmI(dst []byte, _ [][]byte) []byte { return appendBulk(dst, defaultUser) }
 
 func (s *session) cmdACLUsers(dst []byte, _ [][]byte) []byte {

@@ -5,7 +5,22 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/nexus-replication/nexus/raft"
 )
+
+// CONFIG SET in a transaction is done at its place.
+func TestSettingsInTransaction(t *testing.T) {
+	p := startProxy(t)
+	ours, plain := dial(t, p.addr), dial(t, startRedis(t))
+	for _, line := range []string{
+		"MULTI", "CONFIG GET zset-max-listpack-entries", "ZADD z 1 a", "CONFIG SET zset-max-listpack-entries 0", "ZADD y 1 a",
+		"CONFIG SET zset-max-listpack-entries x", "CONFIG SET hz 20 zset-max-listpack-entries 128",
+		"OBJECT ENCODING z", "OBJECT ENCODING y", "CONFIG GET zset-max-listpack-entries", "CONFIG GET hz", "EXEC", "CONFIG GET hz",
+	} {
+		want(t, ours.cmd(line), plain.cmd(line))
+	}
+}
 
 // Times of delivery are stored shifted, and clients see the real ones.
 func TestClientsSeeRealDeliveries(t *testing.T) {
@@ -88,19 +103,26 @@ func TestSettings(t *testing.T) {
 	c, direct := dial(t, p.addr), dial(t, p.redis)
 	before := p.log.proposals.Load()
 	want(t, c.cmd("CONFIG SET hz 50"), replyOK)
-	want(t, c.cmd("CONFIG SET maxmemory 0"), replyOK)
 	if p.log.proposals.Load() != before {
 		t.Error("what concerns one backend went through the log")
 	}
 	for _, line := range []string{
-		"CONFIG SET maxmemory 1mb", "CONFIG SET appendonly yes", "CONFIG SET dir /tmp", "CONFIG SET requirepass x",
-		"CONFIG SET proto-max-bulk-len 1mb", "CONFIG SET hz 60 maxmemory 1", "CONFIG SET stream-node-max-entries 7 nosuch 1",
+		"CONFIG SET appendonly yes", "CONFIG SET dir /tmp", "CONFIG SET requirepass x",
+		"CONFIG SET proto-max-bulk-len 1mb", "CONFIG SET hz 60 maxmemory-clients 1", "CONFIG SET stream-node-max-entries 7 nosuch 1",
 	} {
 		if got := c.cmd(line); got[0] != '-' {
 			t.Errorf("%s: %q", line, got)
 		}
 	}
 	want(t, direct.cmd("CONFIG GET hz"), "*2\r\n$2\r\nhz\r\n$2\r\n50\r\n")
+	// All or nothing, also across what is one node's and what is the cluster's.
+	p.log.proposeFails = func([][]byte) error { return raft.ErrNotDone }
+	if got := c.cmd("CONFIG SET hz 60 slowlog-max-len 7 stream-node-max-entries 7"); !strings.HasPrefix(got, "-"+wordNotDone) {
+		t.Errorf("got %q", got)
+	}
+	p.log.proposeFails = nil
+	want(t, direct.cmd("CONFIG GET hz"), "*2\r\n$2\r\nhz\r\n$2\r\n50\r\n")
+	want(t, c.cmd("CONFIG GET slowlog-max-len"), "*2\r\n$15\r\nslowlog-max-len\r\n$3\r\n128\r\n")
 	want(t, c.cmd("CONFIG SET stream-node-max-entries 5"), replyOK)
 	want(t, direct.cmd("CONFIG GET stream-node-max-entries"), "*2\r\n$23\r\nstream-node-max-entries\r\n$1\r\n5\r\n")
 	c.cmd("FLUSHALL")

@@ -55,6 +55,7 @@ func localCommands() map[string]localCommand {
 		"memory|malloc-stats": (*session).cmdOfBackend,
 		"memory|purge":        (*session).cmdOfBackend,
 		"memory|stats":        (*session).cmdMemoryStats,
+		"module|list":         (*session).cmdModuleList,
 		"monitor":             (*session).cmdMonitor,
 		"nexus|explain":       (*session).cmdNexusExplain,
 		"nexus|help":          (*session).cmdNexusHelp,

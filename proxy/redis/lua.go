@@ -76,7 +76,7 @@ func (s *Scripts) Save(ctx context.Context, statement []byte, args map[string]st
 	if err := out.Replies[0].Err; err != nil {
 		return nil, fmt.Errorf("the statement was executed: %w", err)
 	}
-	reply, err := call.Reply(nil, out.Replies[0].Data)
+	reply, err := call.Reply(nil, out.Replies[0].Data, false)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +112,7 @@ func (s *Scripts) Load(ctx context.Context, statement []byte, args map[string]st
 	if err != nil {
 		return nil, err
 	}
-	if reply, err = call.Reply(nil, reply); err != nil {
+	if reply, err = call.Reply(nil, reply, false); err != nil {
 		return nil, err
 	}
 	return replyText(reply)

@@ -214,14 +214,20 @@ func (s *session) beginCapture() {
 	s.sub.relay.captured = s.captured
 }
 
-// endCapture sends the reply to EXEC and the messages that came meanwhile.
+// endCapture sends the reply to EXEC and the messages that came meanwhile, which CLIENT REPLY does not concern.
 func (s *session) endCapture() {
 	c := s.captured
 	s.captured = nil
 	s.sending.Lock()
 	defer s.sending.Unlock()
-	if s.sendLocked(append(s.out, c.messages...)) != nil {
-		s.ended = true
+	out := append(s.out, c.messages...)
+	if s.muted {
+		out = c.messages
+	}
+	if len(out) > 0 {
+		if _, err := s.conn.Write(out); err != nil {
+			s.ended = true
+		}
 	}
 	s.out = s.out[:0]
 	if s.sub != nil {

@@ -101,6 +101,16 @@ func TestSubscribeInPipeline(t *testing.T) {
 }
 
 // A message larger than what a relay holds arrives whole, and so do those around it.
+// A client that wants no replies hears what came while its transaction ran.
+func TestMessagesOfTransactionWithoutReplies(t *testing.T) {
+	p := startProxy(t)
+	c := dial(t, p.addr)
+	c.cmd("HELLO 3")
+	c.cmd("SUBSCRIBE c")
+	c.send([]byte("CLIENT REPLY OFF\r\nMULTI\r\nPUBLISH c m\r\nSUBSCRIBE d\r\nEXEC\r\nCLIENT REPLY ON\r\n"))
+	want(t, c.reply(), ">3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\nm\r\n")
+}
+
 func TestLargeMessages(t *testing.T) {
 	p := startProxy(t)
 	sub, pub := dial(t, p.addr), dial(t, p.addr)

@@ -26,8 +26,9 @@ type read struct {
 	spec     *policy.Spec
 	// convert is set for ReadTime commands and for scripts.
 	convert bool
-	// call is set for scripts.
+	// call is set for scripts, full for those that only must not write because there is no memory left.
 	call *script.Call
+	full bool
 }
 
 // readPhase collects the reads that share a barrier.
@@ -213,7 +214,9 @@ func (s *session) appendConverted(replies []byte, cmds []read, now int64) error 
 		if err != nil {
 			return err
 		}
-		if cmds[i].call != nil {
+		if cmds[i].full {
+			s.out = append(s.out, fullReply(replies[:n])...)
+		} else if cmds[i].call != nil {
 			if s.out, err = s.appendScript(s.out, cmds[i].call, replies[:n]); err != nil {
 				return err
 			}

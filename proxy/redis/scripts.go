@@ -175,7 +175,15 @@ func (s *session) addScript(cmd redcon.Command, d policy.Decision) {
 	if !reads && h.readOnly(name, cmd.Args) {
 		name, reads = name+"_ro", true
 	}
-	call, errText := h.lib.Build(name, cmd.Args, s.db)
+	full, errText := false, ""
+	if !reads && s.srv.full() {
+		name, reads, errText = whileFull(name, cmd.Args)
+		full = reads
+	}
+	var call *script.Call
+	if errText == "" {
+		call, errText = h.lib.Build(name, cmd.Args, s.db)
+	}
 	if errText == "" {
 		errText = s.prepareCall(call, reads)
 	}
@@ -186,7 +194,7 @@ func (s *session) addScript(cmd redcon.Command, d policy.Decision) {
 	}
 	if reads {
 		raw := call.Stamped(failpoint.Now().UnixMilli(), rand.Int32())
-		s.collectRead(read{db: s.db, protocol: s.scriptProtocol(call), raw: raw, args: cmd.Args, spec: d.Spec, convert: true, call: call})
+		s.collectRead(read{db: s.db, protocol: s.scriptProtocol(call), raw: raw, args: cmd.Args, spec: d.Spec, convert: true, call: call, full: full})
 		return
 	}
 	if s.addItem(s.scriptItem(call)) {
@@ -248,7 +256,7 @@ func (s *session) appendScript(dst []byte, call *script.Call, raw []byte) ([]byt
 	case call.IsUnknown(raw):
 		s.srv.scripts.forget(call.SHA)
 	}
-	return call.Reply(dst, raw)
+	return call.Reply(dst, raw, s.protocol == backend.RESP3)
 }
 
 // cmdKill answers SCRIPT KILL and FUNCTION KILL. A script from the log must not be killed on one replica alone, so all

@@ -55,6 +55,14 @@ func TestFunctionDump(t *testing.T) {
 	for _, line := range []string{"FUNCTION LIST LIBRARYNAME one WITHCODE", "FUNCTION STATS"} {
 		want(t, ours.cmd(line), plain.cmd(line))
 	}
+	ours.cmd("HELLO 3")
+	plain.cmd("HELLO 3")
+	described := "#!lua name=three\nredis.register_function{function_name='f3', callback=function() end, flags={'no-writes'}, description='d'}"
+	ours.do("FUNCTION", "LOAD", described)
+	plain.do("FUNCTION", "LOAD", described)
+	for _, line := range []string{"FUNCTION LIST LIBRARYNAME three WITHCODE", "FUNCTION LIST LIBRARYNAME o*", "FUNCTION STATS", "MODULE LIST"} {
+		want(t, ours.cmd(line), plain.cmd(line))
+	}
 }
 
 // What kills a plain redis-server is only an error here.

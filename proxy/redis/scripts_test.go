@@ -233,3 +233,20 @@ func TestScriptsKilledDirectly(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// INFO counts the scripts of the cluster.
+func TestCachedScriptsAreCounted(t *testing.T) {
+	c := dial(t, startProxy(t).addr)
+	count := func(want string) {
+		t.Helper()
+		if info := c.cmd("INFO memory"); !strings.Contains(info, "\r\nnumber_of_cached_scripts:"+want+"\r\n") {
+			t.Errorf("INFO does not count %s scripts", want)
+		}
+	}
+	count("0")
+	c.do("SCRIPT", "LOAD", "return 1")
+	c.do("EVAL", "return 2", "0")
+	count("2")
+	c.cmd("SCRIPT FLUSH")
+	count("0")
+}

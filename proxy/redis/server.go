@@ -57,6 +57,8 @@ type Backend interface {
 	ReadAs(ctx context.Context, p backend.Protocol, db int, request []byte, n int) (replies []byte, done int, err error)
 	// StreamAs runs one command and copies its raw reply to w as it arrives.
 	StreamAs(ctx context.Context, p backend.Protocol, db int, request []byte, w io.Writer) error
+	// MemoryLimit returns what CONFIG SET maxmemory has set, 0 for no limit. It is the proxy that keeps it.
+	MemoryLimit() int64
 	NewWatcher() *backend.Watcher
 	// Subscriber makes a connection for one client that subscribes, which speaks the protocol. It ends when what was
 	// heard on it may come again, or be left out.
@@ -85,7 +87,8 @@ type Server struct {
 	monitors    monitors
 	pause       pause
 	blocked     atomic.Int64 // clients that wait
-	tasks       *tasks       // goroutines that send to clients beside their sessions
+	memory      memoryUse
+	tasks       *tasks // goroutines that send to clients beside their sessions
 
 	// ctx ends when running requests are to be given up.
 	ctx    context.Context
@@ -120,7 +123,7 @@ func New(cfg Config, rep Replicator, b Backend) (*Server, error) {
 		policyContext: policy.Context{Databases: cfg.Databases, ReservedDB: cfg.ReservedDB},
 		locals:        make(map[*policy.Spec]localCommand),
 		deadlines:     deadlineEffects(table),
-		metrics:       newMetrics(len(table.Specs())),
+		metrics:       newMetrics(len(table.Names())),
 		tasks:         newTasks(),
 		scripts:       newScriptHost(rep, b, cfg.Databases, cfg.ReservedDB),
 		slow:          newSlowLog(),

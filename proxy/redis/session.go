@@ -47,6 +47,8 @@ type session struct {
 	// failed is set when a phase failed because of the machine. The rest of the batch is refused quickly, instead of
 	// one timeout after the other, and in order, instead of around a write whose outcome is unknown.
 	failed bool
+	// waited is for how long commands of the batch were blocked.
+	waited time.Duration
 	// planning is set while EXEC runs commands of the session itself: those do not wait.
 	planning bool
 
@@ -83,6 +85,7 @@ func newSession(srv *Server, conn *guard.Conn) *session {
 	s.shown.queued, s.shown.protocol = -1, s.protocol
 	s.lastActive.Store(conn.Opened().UnixNano())
 	conn.SetAuthenticated(s.authenticated)
+	conn.SetAside()
 	return s
 }
 
@@ -96,7 +99,15 @@ func (s *session) handle(conn redcon.Conn, first redcon.Command) {
 	defer s.finish(conn)
 	start := time.Now()
 	s.lastActive.Store(start.UnixNano())
-	s.failed = false
+	s.failed, s.waited = false, 0
+	if frame := s.conn.TakeLarge(); frame != nil {
+		args, err := backend.ParseCommand(frame, nil)
+		if err != nil {
+			s.broken("a large request is no command", "error", err)
+			return
+		}
+		first = redcon.Command{Raw: frame, Args: args}
+	}
 	s.run(first)
 	for _, cmd := range conn.ReadPipeline() {
 		if s.ended {
@@ -107,7 +118,7 @@ func (s *session) handle(conn redcon.Conn, first redcon.Command) {
 	if !s.ended {
 		s.endPhase()
 	}
-	if took := time.Since(start); s.srv.slow.slow(took) {
+	if took := time.Since(start) - s.waited; s.srv.slow.slow(took) {
 		s.srv.slow.add(s, first.Args, start, took)
 	}
 }

@@ -16,7 +16,8 @@ const (
 )
 
 // slowLog remembers what took this node long. Unlike that of Redis it counts the time until the reply was ready, with
-// what the cluster needed, and it has one entry for a pipeline: of its first command, and with the time of all.
+// what the cluster needed, and it has one entry for a pipeline: of its first command, and with the time of all. The time for
+// which a command was blocked does not count, as in Redis.
 type slowLog struct {
 	// threshold is in microseconds; negative means that nothing is remembered.
 	threshold atomic.Int64

@@ -21,6 +21,8 @@ type transaction struct {
 type queued struct {
 	cmd redcon.Command
 	d   policy.Decision
+	// shown is the reply to a command that was run before the others.
+	shown []byte
 }
 
 // queuedOverhead is about what a queued command needs beside its bytes; it keeps empty commands from being free.
@@ -117,6 +119,10 @@ func (s *session) exec() {
 		s.unwatch()
 		s.out = appendError(s.out, errTextEarlier)
 		return
+	case t.grows() && s.srv.full():
+		s.unwatch()
+		s.out = appendError(s.out, "EXECABORT Transaction discarded because of: "+errTextFull)
+		return
 	}
 	if errText := s.prepareScripts(t); errText != "" {
 		s.unwatch()
@@ -208,9 +214,16 @@ func (s *session) plan(t *transaction) (steps []step, items []backend.Item, plai
 	s.planning = true
 	defer func() { s.planning = false }()
 	now := failpoint.Now().UnixMilli()
+	configured := false
 	for i := range t.cmds {
 		protocol := s.protocol
-		st, item, sent := s.planOne(&t.cmds[i], now)
+		q := &t.cmds[i]
+		configured = configured || q.d.Spec.Name == "config|set"
+		if q.d.Spec.Name == "config|get" && q.d.Err == "" && !configured {
+			// It is to show what the settings were before.
+			q.shown = s.runLocal([]byte{}, q.d.Spec, q.cmd.Args)
+		}
+		st, item, sent := s.planOne(q, now)
 		st.protocol = protocol
 		if sent {
 			items = append(items, item)
@@ -234,7 +247,7 @@ func (t *transaction) subscribes() bool {
 // hasEffect are commands that change something beyond the session, and what shows it: they must not be run for a
 // transaction that is not executed.
 var hasEffect = map[string]bool{
-	"config|set": true, "config|get": true, "config|resetstat": true, "slowlog|reset": true, "latency|reset": true,
+	"config|get": true, "config|resetstat": true, "slowlog|reset": true, "latency|reset": true,
 	"client|kill": true, "client|pause": true, "client|unpause": true, "client|unblock": true,
 }
 
@@ -263,6 +276,10 @@ func (s *session) planOne(q *queued, now int64) (step, backend.Item, bool) {
 	switch {
 	case q.d.Err != "":
 		return step{literal: appendError(nil, q.d.Err)}, item, false
+	case q.shown != nil:
+		return step{literal: q.shown}, item, false
+	case q.d.Spec.Name == "config|set":
+		return s.planConfigSet(q, item)
 	case s.runLater(q.d.Spec):
 		return step{later: q}, item, false
 	case q.d.Spec.Name == "monitor":
@@ -298,6 +315,29 @@ func (s *session) planOne(q *queued, now int64) (step, backend.Item, bool) {
 		}
 	}
 	return st, item, true
+}
+
+// planConfigSet makes a CONFIG SET of what is the cluster's a part of the op, so that the commands behind it find it done.
+// One with something else is run when the others have been executed.
+func (s *session) planConfigSet(q *queued, item backend.Item) (step, backend.Item, bool) {
+	settings, errText := s.parseConfigSet(q.cmd.Args)
+	if errText != "" {
+		return step{literal: appendError(nil, errText)}, item, false
+	}
+	args := [][]byte{[]byte("CONFIG"), []byte("SET")}
+	for _, set := range settings {
+		if set.Scope == policy.ScopeNode || set.Scope == policy.ScopeBackend {
+			return step{later: q}, item, false
+		}
+		if set.Scope == policy.ScopeCluster {
+			args = append(args, []byte(set.Name), []byte(set.Value))
+		}
+	}
+	if len(args) == 2 {
+		return step{literal: []byte(replyOK)}, item, false
+	}
+	item.Cmd = backend.AppendCommand(nil, args...)
+	return step{}, item, true
 }
 
 // appendSteps appends the replies to a transaction. TTLs count from the moment at which the transaction was logged.

@@ -20,12 +20,13 @@ func (o *Options) listeners() []listener {
 		{flag: "grpcPort", port: o.GRPCPort},
 		{flag: "proxyPort", port: o.ProxyPort},
 		{flag: "metricsPort", port: o.MetricsPort},
+		{flag: "readOnlyPort", port: o.ReadPort},
 	}
 }
 
 // ports are the open ones; nil for those that are not wanted.
 type ports struct {
-	grpc, proxy, metrics net.Listener
+	grpc, proxy, read, metrics net.Listener
 }
 
 // listen opens all ports or none, before this node says a word to the others.
@@ -47,7 +48,7 @@ func listen(o *Options) (*ports, error) {
 		open = append(open, ln)
 		byFlag[l.flag] = ln
 	}
-	return &ports{grpc: byFlag["grpcPort"], proxy: byFlag["proxyPort"], metrics: byFlag["metricsPort"]}, nil
+	return &ports{grpc: byFlag["grpcPort"], proxy: byFlag["proxyPort"], read: byFlag["readOnlyPort"], metrics: byFlag["metricsPort"]}, nil
 }
 
 // listenError names the flag that is to be changed and how.

@@ -20,6 +20,9 @@ import (
 // metricsAbove is where the port for metrics is, from that of the node URL.
 const metricsAbove = 200
 
+// readAbove is where the port for reading is, if it is wanted without a number, from that for clients.
+const readAbove = 100
+
 // Options are the settings that every node has.
 type Options struct {
 	program Program
@@ -36,6 +39,7 @@ type Options struct {
 
 	Bind        string
 	ProxyPort   int // 0: none
+	ReadPort    int // 0: none; only programs that declare it have one
 	GRPCPort    int
 	MetricsPort int // 0: none
 
@@ -142,6 +146,7 @@ func (o *Options) Complete() (*url.URL, error) {
 	}
 	o.ProxyPort = o.autoPort(o.ProxyPort, node.Port(), -o.program.ProxyBelow)
 	o.MetricsPort = o.autoPort(o.MetricsPort, node.Port(), metricsAbove)
+	o.ReadPort = o.autoPort(o.ReadPort, node.Port(), readAbove-o.program.ProxyBelow)
 	return node, o.checkPorts(node)
 }
 
@@ -176,6 +181,23 @@ func (o *Options) autoPort(port int, nodePort string, offset int) int {
 		return o.program.NodePort + offset
 	}
 	return n + offset
+}
+
+// CheckSecurity refuses what would let in anybody by mistake, and a node URL whose scheme is not what is spoken there.
+func (o *Options) CheckSecurity(s *security.Options, at *url.URL, clientsKnown bool) error {
+	err := s.Check(security.Listening{Bind: o.Bind, Proxy: o.ProxyPort != 0, ClientsKnown: clientsKnown})
+	if err != nil {
+		return fmt.Errorf("%s: %w", o.program.Name, err)
+	}
+	scheme := "http"
+	if s.PeerFiles() != nil {
+		scheme = "https"
+	}
+	if at.Scheme != scheme {
+		return o.UsageError("nexus-node-url", fmt.Sprintf("%q", o.NodeURL),
+			fmt.Sprintf("want %s://%s: URLs are https with -nexus-peer-cert, http without", scheme, at.Host))
+	}
+	return nil
 }
 
 // checkReachable refuses a node that would listen where the others, going by its node URL, cannot reach it.

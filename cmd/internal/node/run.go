@@ -36,6 +36,8 @@ type Node struct {
 	Proxy      Server
 	Admin      *admin.Server
 	HTTP       *admin.HTTPServer
+	// Read serves the port for reading, until Proxy is closed. It is nil where there is no such port.
+	Read func(ln net.Listener) error
 	// Backend is the address of the server behind the node, for messages.
 	Backend string
 	// Secure puts TLS behind the listener for clients. It may be nil.
@@ -101,7 +103,7 @@ func run(ctx context.Context, opts *Options, d Definition, log *slog.Logger) err
 
 // serve answers on the open ports. A listener that fails is reported on the channel.
 func (n *Node) serve(open *ports) <-chan error {
-	failed := make(chan error, 3)
+	failed := make(chan error, 4)
 	start := func(flag string, lis net.Listener, serve func(net.Listener) error) {
 		if lis == nil {
 			return
@@ -114,6 +116,7 @@ func (n *Node) serve(open *ports) <-chan error {
 	}
 	start("grpcPort", open.grpc, n.Admin.Serve)
 	start("proxyPort", open.proxy, n.Proxy.Serve)
+	start("readOnlyPort", open.read, n.Read)
 	start("metricsPort", open.metrics, n.HTTP.Serve)
 	if n.Background != nil {
 		go n.Background()
@@ -151,7 +154,7 @@ func (n *Node) stop() error {
 	defer cancel()
 	drain, cancelDrain := context.WithTimeout(ctx, drainTimeout)
 	defer cancelDrain()
-	if n.opts.ProxyPort != 0 {
+	if n.opts.ProxyPort != 0 || n.opts.ReadPort != 0 {
 		n.warn(n.Proxy.Close(drain))
 	}
 	n.warn(n.Admin.Close(drain))

@@ -2,12 +2,12 @@ package statement
 
 // create classifies CREATE. What it creates decides.
 func (p *parser) create(verb string) Statement {
-	p.take("OR", "REPLACE")
+	replace := p.take("OR", "REPLACE")
 	what := p.object()
 	verb = join(verb, what)
 	switch what {
 	case "TABLE":
-		return p.createTable(verb)
+		return p.createTable(verb, replace)
 	case "TEMPORARY TABLE", "TEMPORARY SEQUENCE": // of any engine: its rows are never replicated
 		return Statement{Kind: Temporary, Verb: verb}
 	case "FUNCTION":
@@ -23,14 +23,30 @@ func (p *parser) create(verb string) Statement {
 	return Statement{Kind: DDL, Verb: verb}
 }
 
-func (p *parser) createTable(verb string) Statement {
+func (p *parser) createTable(verb string, replace bool) Statement {
 	if reason := p.tableOptions(); reason != "" {
 		return refuse(verb, reason)
 	}
 	if p.selects() {
-		return refuse(verb, "its rows would be read again on every node; use CREATE TABLE, then INSERT ... SELECT")
+		return p.createSelect(verb, replace)
 	}
 	return Statement{Kind: DDL, Verb: verb}
+}
+
+// createSelect classifies CREATE TABLE ... SELECT, of which the name is next, or IF NOT EXISTS before it.
+func (p *parser) createSelect(verb string, replace bool) Statement {
+	f := &Filling{Replace: replace, IfNotExists: p.take("IF", "NOT", "EXISTS")}
+	f.Rest = p.tok.end
+	f.Table = p.name()
+	if p.tok.punct('.') {
+		p.skip()
+		f.Rest = p.tok.end
+		f.Database, f.Table = f.Table, p.name()
+	}
+	if f.Table == "" || p.lexer.inside {
+		return refuse(verb, "Nexus does not understand the name of the table")
+	}
+	return Statement{Kind: CreateSelect, Verb: verb, Filling: f}
 }
 
 // tableOptions says why the options of a table are refused.

@@ -3,12 +3,15 @@ package statement
 // query classifies SELECT, VALUES and TABLE.
 func (p *parser) query(verb string) Statement {
 	s := Statement{Kind: Read, Verb: verb}
+	if p.calls("NEXTVAL", "SETVAL") != "" || p.has("NEXT", "VALUE", "FOR") {
+		s.Kind = Write // a value that was told must not come again after a change of leader
+	}
 	for q := *p; !q.end(); q.skip() {
 		switch {
 		case q.take("INTO", "OUTFILE"), q.take("INTO", "DUMPFILE"):
 			return refuse(verb, reasonFile)
 		case q.take("FOR", "UPDATE"), q.take("FOR", "SHARE"), q.take("LOCK", "IN", "SHARE", "MODE"):
-			s.Kind = LockingRead
+			s.Kind = max(s.Kind, LockingRead)
 		}
 		if q.end() {
 			break

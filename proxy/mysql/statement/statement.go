@@ -21,6 +21,8 @@ const (
 	Temporary
 	// DDL changes the schema, accounts or privileges, and commits what is open before it.
 	DDL
+	// CreateSelect creates a table and fills it by a query: see Statement.Filling.
+	CreateSelect
 	// Begin starts a transaction, which ends the one before it.
 	Begin
 	// Commit ends a transaction, or does nothing outside of one.
@@ -49,7 +51,7 @@ const (
 
 var kindNames = [...]string{
 	Refused: "refused", Empty: "empty", Read: "read", LockingRead: "locking read", Diagnostics: "diagnostics", Write: "write",
-	Temporary: "temporary", DDL: "ddl", Begin: "begin", Commit: "commit", Rollback: "rollback", Savepoint: "savepoint",
+	Temporary: "temporary", DDL: "ddl", CreateSelect: "create select", Begin: "begin", Commit: "commit", Rollback: "rollback", Savepoint: "savepoint",
 	Set: "set", SetTransaction: "set transaction", Use: "use", Prepare: "prepare", Execute: "execute",
 	Deallocate: "deallocate", Kill: "kill", Unlock: "unlock",
 }
@@ -100,8 +102,19 @@ type Statement struct {
 	Target    uint64
 	QueryOnly bool // KILL QUERY
 
+	// Filling of CreateSelect.
+	Filling *Filling
+
 	// LocalFile is set where the client is asked for a file: LOAD DATA LOCAL INFILE.
 	LocalFile bool
+}
+
+// Filling is what CREATE TABLE ... SELECT says about its table.
+type Filling struct {
+	Database, Table      string // Database is empty where the default one is meant
+	Replace, IfNotExists bool
+	// Rest is where in the text stands what follows the name.
+	Rest int
 }
 
 // Assignment is one variable that SET changes.

@@ -32,6 +32,7 @@ type Conn struct {
 	// BeforeFlush is asked, once, before anything of what was collected is written. Its error is Flush's.
 	BeforeFlush func() error
 
+	raw  net.Conn // below TLS
 	in   *bufio.Reader
 	buf  []byte
 	out  []byte
@@ -40,8 +41,14 @@ type Conn struct {
 
 // NewConn returns a Conn over c, which it owns.
 func NewConn(c net.Conn, limit int) *Conn {
-	return &Conn{Conn: c, Limit: limit, in: bufio.NewReaderSize(c, readBuffer)}
+	return &Conn{Conn: c, Limit: limit, raw: c, in: bufio.NewReaderSize(c, readBuffer)}
 }
+
+// Reader returns what is to be read next, packets or not.
+func (c *Conn) Reader() io.Reader { return c.in }
+
+// Close closes the connection at once: the farewell of TLS would wait for an end that does not read.
+func (c *Conn) Close() error { return c.raw.Close() }
 
 // ReadPacket returns the payload of the next packet, joined where it came in several. It is valid until the next call.
 func (c *Conn) ReadPacket() ([]byte, error) {

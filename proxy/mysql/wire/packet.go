@@ -90,6 +90,12 @@ func OK(status uint16) []byte {
 	return []byte{HeaderOK, 0, 0, byte(status), byte(status >> 8), 0, 0}
 }
 
+// OKRows is OK with the number of changed rows, and of warnings.
+func OKRows(status uint16, rows uint64, warnings int) []byte {
+	p := appendLenenc([]byte{HeaderOK}, rows)
+	return append(p, 0, byte(status), byte(status>>8), byte(warnings), byte(warnings>>8))
+}
+
 // IsEnd reports whether p, in the place of a row, ends the rows: EOF, or OK in its place.
 func IsEnd(p []byte, deprecateEOF bool) bool {
 	if len(p) == 0 || p[0] != HeaderEOF {

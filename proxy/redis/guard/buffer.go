@@ -66,6 +66,21 @@ func (b *buffer) trim() {
 	}
 }
 
+// detach gives away the bytes of a request that was just taken. What is not taken yet moves to an array of its own.
+func (b *buffer) detach(frame []byte) []byte {
+	if len(frame) < len(b.data)/2 {
+		frame = append([]byte(nil), frame...)
+		b.trim()
+		return frame
+	}
+	if rest := b.end - b.start; rest > 0 {
+		b.move(max(keepBuffer, rest))
+	} else {
+		*b = buffer{}
+	}
+	return frame[:len(frame):len(frame)]
+}
+
 func (b *buffer) move(size int) {
 	data := make([]byte, size)
 	b.end = copy(data, b.unread())

@@ -41,6 +41,8 @@ type Conn struct {
 	encoded []byte  // inline command as multibulk, reused
 	fat     bool    // out is large enough for redcon's buffer to matter
 	ballast ballast // what makes redcon let go of that buffer
+	aside   bool    // large requests are handed on by TakeLarge
+	large   []byte  // the one for TakeLarge
 	ahead   []byte  // read by a watcher, before anything the socket has
 	readErr error   // the inner connection's last word
 	fail    error   // no further request is handed on, and why
@@ -137,8 +139,12 @@ func (c *Conn) takeFrames(p []byte) int {
 		if len(c.out) == 0 && !c.parse() {
 			break
 		}
-		if n > 0 && len(c.out) > len(p)-n {
+		if n > 0 && (len(c.out) > len(p)-n || c.fat && c.aside) {
 			break
+		}
+		if c.fat && c.aside && len(p) >= len(standIn) {
+			c.setAside()
+			return copy(p, standIn)
 		}
 		m := copy(p[n:], c.out)
 		n += m

@@ -27,13 +27,10 @@ func rewriteExpire(args [][]byte, now int64, command string) (out [][]byte, dead
 		t *= 1000
 	}
 	if command == "expire" || command == "pexpire" {
-		if t > maxDeadline-now {
+		if t > math.MaxInt64-now {
 			return nil, 0, invalidExpire(command)
 		}
 		t += now
-	}
-	if t > maxDeadline {
-		return nil, 0, invalidExpire(command)
 	}
 	at, deadline := shifted(t, now)
 	out = append(make([][]byte, 0, len(args)), wordPExpireAt, args[1], at)

@@ -13,6 +13,7 @@ const maxName = 32
 type Table struct {
 	commands map[string]*node
 	specs    []*Spec
+	names    []string
 }
 
 // node is what the first word of a command leads to.
@@ -26,16 +27,18 @@ func NewTable() *Table {
 	t := &Table{commands: make(map[string]*node), specs: make([]*Spec, 0, len(leaves))}
 	for i := range containers {
 		s := containers[i]
+		t.number(&s)
 		t.commands[s.Name] = &node{spec: &s, subs: make(map[string]*Spec)}
 	}
 	for _, s := range slices.Concat(leaves[:], later[:]) {
 		s.resolve = resolvers[s.Name]
 		s.find = keyFinders[s.Name]
 		s.block = blockers[s.Name]
+		s.Grows = growing[s.Name]
 		if s.Policy == Refused && s.reply == "" {
 			s.reply = refusal(s.Name, s.Note)
 		}
-		s.Index = len(t.specs)
+		t.number(&s)
 		t.specs = append(t.specs, &s)
 		if parent, sub, ok := cutName(s.Name); ok {
 			t.commands[parent].subs[sub] = &s
@@ -44,13 +47,21 @@ func NewTable() *Table {
 		}
 	}
 	slices.SortFunc(t.specs, func(a, b *Spec) int { return strings.Compare(a.Name, b.Name) })
-	t.commands["nexus"] = &node{spec: &Spec{Name: "nexus", Arity: -2}, subs: make(map[string]*Spec)}
+	nexus := &Spec{Name: "nexus", Arity: -2}
+	t.number(nexus)
+	t.commands["nexus"] = &node{spec: nexus, subs: make(map[string]*Spec)}
 	for i := range own {
 		s := own[i]
+		t.number(&s)
 		_, sub, _ := cutName(s.Name)
 		t.commands["nexus"].subs[sub] = &s
 	}
 	return t
+}
+
+func (t *Table) number(s *Spec) {
+	s.Index = len(t.names)
+	t.names = append(t.names, s.Name)
 }
 
 func cutName(name string) (parent, sub string, ok bool) {
@@ -61,6 +72,10 @@ func cutName(name string) (parent, sub string, ok bool) {
 	}
 	return name, "", false
 }
+
+// Names returns the names of all rows, those of containers and of Nexus's own commands included, by Spec.Index. The
+// caller must not change them.
+func (t *Table) Names() []string { return t.names }
 
 // Specs returns the rows of all leaf commands of Redis in the order of their names. The
 // caller must not change them.

@@ -75,7 +75,9 @@ type Spec struct {
 	Keys   Keys
 	// Note says why the command is refused, in words for the client.
 	Note string
-	// Index is the place in Table.Specs.
+	// Grows is set for commands that may need more memory than before.
+	Grows bool
+	// Index is the place in Table.Names.
 	Index int
 
 	// reply is the error text for a refusal; the table fills it in from Note

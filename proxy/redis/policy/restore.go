@@ -1,5 +1,7 @@
 package policy
 
+import "math"
+
 const (
 	errIdleTime = "ERR Invalid IDLETIME value, must be >= 0"
 	errFreq     = "ERR Invalid FREQ value, must be >= 0 and <= 255"
@@ -53,7 +55,7 @@ func parseRestoreOptions(options [][]byte) (o restoreOptions, errText string) {
 //
 // Redis looks for an existing key before it looks at the TTL, so a TTL that is
 // no number or negative goes to the backend, which rejects it in any case. Only
-// a TTL that Redis would take and that cannot be shifted is an error of ours.
+// a TTL that would overflow is an error of ours; Redis lets it.
 func rewriteRestore(args [][]byte, now int64) (out [][]byte, deadline int64, errText string) {
 	o, errText := parseRestoreOptions(args[4:])
 	if errText != "" {
@@ -66,13 +68,10 @@ func rewriteRestore(args [][]byte, now int64) (out [][]byte, deadline int64, err
 	out = append(make([][]byte, 0, 8), args[0], args[1], wordZero, args[3])
 	if ttl > 0 {
 		if !o.absolute {
-			if ttl > maxDeadline-now {
+			if ttl > math.MaxInt64-now {
 				return nil, 0, invalidExpire("restore")
 			}
 			ttl += now
-		}
-		if ttl > maxDeadline {
-			return nil, 0, invalidExpire("restore")
 		}
 		out[2], deadline = shifted(ttl, now)
 		out = append(out, wordAbsTTL)

@@ -93,13 +93,10 @@ func expiryDeadline(e expiry, value []byte, now int64, command string) (deadline
 		t *= 1000
 	}
 	if e.relative() {
-		if t > maxDeadline-now {
+		if t > math.MaxInt64-now {
 			return 0, invalidExpire(command)
 		}
 		t += now
-	}
-	if t > maxDeadline {
-		return 0, invalidExpire(command)
 	}
 	return t, ""
 }

@@ -53,6 +53,7 @@ var settingRules = map[string]settingRule{
 	"hll-sparse-max-bytes":      {ScopeCluster, memory},
 	"list-compress-depth":       {ScopeCluster, number(0, math.MaxInt32)},
 	"list-max-listpack-size":    {ScopeCluster, number(math.MinInt32, math.MaxInt32)},
+	"maxmemory":                 {ScopeCluster, memory},
 	"maxmemory-policy": {ScopeCluster, oneOf("volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl", "allkeys-lru",
 		"allkeys-lfu", "allkeys-random", "noeviction")},
 	"notify-keyspace-events":    {ScopeCluster, eventClasses},
@@ -69,7 +70,6 @@ var settingRules = map[string]settingRule{
 	"appendonly": {ScopeFixed, only("no")},
 	// Larger than what a node passes on, and than what is in the log already.
 	"proto-max-bulk-len":    {ScopeFixed, only("536870912", "512mb")},
-	"maxmemory":             {ScopeFixed, only("0")},
 	"maxmemory-clients":     {ScopeFixed, only("0")},
 	"min-replicas-to-write": {ScopeFixed, only("0")},
 	"save":                  {ScopeFixed, only("")},

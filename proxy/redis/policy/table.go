@@ -239,7 +239,7 @@ var leaves = []Spec{
 	{Name: "mget", Arity: -2, Policy: Read, Keys: allKeys},
 	{Name: "migrate", Arity: -6, Policy: Refused, Keys: Keys{First: 3, Last: 3, Step: 1, Movable: true}, Note: noteBackend},
 	{Name: "module|help", Arity: 2, Policy: Static},
-	{Name: "module|list", Arity: 2, Policy: Refused, Note: noteBackend},
+	{Name: "module|list", Arity: 2, Policy: Local},
 	{Name: "module|load", Arity: -3, Policy: Refused, Note: noteBackend},
 	{Name: "module|loadex", Arity: -3, Policy: Refused, Note: noteBackend},
 	{Name: "module|unload", Arity: 3, Policy: Refused, Note: noteBackend},

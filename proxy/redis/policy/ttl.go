@@ -10,7 +10,8 @@ import (
 // that keys expire only when the log says so.
 const Shift = 1 << 40
 
-// maxDeadline is the last deadline that can be shifted.
+// maxDeadline is the last deadline that can be shifted. Later ones, 292 million
+// years ahead, are kept as this one.
 const maxDeadline = math.MaxInt64 - Shift
 
 // Words of rewritten commands. They are shared, so nobody may change them.
@@ -87,6 +88,7 @@ func shifted(deadline, now int64) (arg []byte, remaining int64) {
 	if deadline <= now {
 		return wordPast, 0
 	}
+	deadline = min(deadline, maxDeadline)
 	return strconv.AppendInt(nil, deadline+Shift, 10), deadline
 }
 

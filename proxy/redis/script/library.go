@@ -94,6 +94,9 @@ func (l *Library) Ready() []byte {
 	return command("FCALL_RO", l.function("ready"), "0")
 }
 
+// CountScripts is the read command, of the reserved database, that answers with how many scripts are kept.
+func CountScripts() []byte { return command("HLEN", bodiesKey) }
+
 func (l *Library) function(verb string) string { return l.Name + "_" + verb }
 
 func command(args ...string) []byte {

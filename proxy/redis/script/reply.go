@@ -17,8 +17,9 @@ const (
 
 var errReply = errors.New("the library of scripts has answered something unexpected")
 
-// Reply appends the client's reply, made from the raw reply of a backend to the call.
-func (c *Call) Reply(dst, raw []byte) ([]byte, error) {
+// Reply appends the client's reply, made from the raw reply of a backend to the call. What is not given back as it is has
+// the types of RESP3 with resp3.
+func (c *Call) Reply(dst, raw []byte, resp3 bool) ([]byte, error) {
 	if len(raw) > 0 && raw[0] == '-' {
 		return append(dst, raw...), nil
 	}
@@ -28,7 +29,7 @@ func (c *Call) Reply(dst, raw []byte) ([]byte, error) {
 		if err != nil {
 			return dst, err
 		}
-		return c.appendListing(dst, list), nil
+		return c.appendListing(listing{dst, resp3}, list), nil
 	}
 	return append(dst, raw...), nil
 }
@@ -110,36 +111,71 @@ func parseLibraries(raw []byte) ([]libraryInfo, error) {
 	return list, nil
 }
 
-func (c *Call) appendListing(dst []byte, list []libraryInfo) []byte {
+// listing is a reply made of bulks, arrays and maps.
+type listing struct {
+	out   []byte
+	resp3 bool
+}
+
+func (l *listing) head(kind byte, n int) { l.out = appendHead(l.out, kind, n) }
+func (l *listing) bulk(s string)         { l.out = appendBulk(l.out, s) }
+
+// mapping begins n pairs.
+func (l *listing) mapping(n int) {
+	if l.resp3 {
+		l.head('%', n)
+		return
+	}
+	l.head('*', 2*n)
+}
+
+func (l *listing) null() {
+	if l.resp3 {
+		l.out = append(l.out, "_\r\n"...)
+		return
+	}
+	l.out = append(l.out, "$-1\r\n"...)
+}
+
+func (l *listing) set(n int) {
+	if l.resp3 {
+		l.head('~', n)
+		return
+	}
+	l.head('*', n)
+}
+
+func (c *Call) appendListing(dst listing, list []libraryInfo) []byte {
 	switch c.reply {
 	case replyDump:
 		var codes [][]byte
 		for _, l := range list {
 			codes = append(codes, l.code)
 		}
-		return appendBulk(dst, appendDump(nil, codes))
+		return appendBulk(dst.out, appendDump(nil, codes))
 	case replyStats:
 		functions := 0
 		for _, l := range list {
 			functions += len(l.functions)
 		}
-		dst = appendHead(dst, '*', 4)
-		dst = appendBulk(dst, "running_script")
-		dst = append(dst, "$-1\r\n"...)
-		dst = appendBulk(dst, "engines")
-		dst = appendHead(dst, '*', 2)
-		dst = appendBulk(dst, "LUA")
-		dst = appendHead(dst, '*', 4)
-		dst = appendBulk(dst, "libraries_count")
-		dst = appendHead(dst, ':', len(list))
-		dst = appendBulk(dst, "functions_count")
-		return appendHead(dst, ':', functions)
+		dst.mapping(2)
+		dst.bulk("running_script")
+		dst.null()
+		dst.bulk("engines")
+		dst.mapping(1)
+		dst.bulk("LUA")
+		dst.mapping(2)
+		dst.bulk("libraries_count")
+		dst.head(':', len(list))
+		dst.bulk("functions_count")
+		dst.head(':', functions)
+		return dst.out
 	}
 	return c.appendList(dst, list)
 }
 
-// appendList is the reply to FUNCTION LIST, where every map is a list of names and values.
-func (c *Call) appendList(dst []byte, list []libraryInfo) []byte {
+// appendList is the reply to FUNCTION LIST.
+func (c *Call) appendList(dst listing, list []libraryInfo) []byte {
 	var matching []libraryInfo
 	for _, l := range list {
 		if c.list.pattern == nil || matches(bytes.ToLower(c.list.pattern), bytes.ToLower(l.name)) {
@@ -150,39 +186,41 @@ func (c *Call) appendList(dst []byte, list []libraryInfo) []byte {
 	if c.list.code {
 		fields++
 	}
-	dst = appendHead(dst, '*', len(matching))
+	dst.head('*', len(matching))
 	for _, l := range matching {
-		dst = appendHead(dst, '*', 2*fields)
-		dst = appendBulk(dst, "library_name")
-		dst = appendBulk(dst, l.name)
-		dst = appendBulk(dst, "engine")
-		dst = appendBulk(dst, "LUA")
-		dst = appendBulk(dst, "functions")
-		dst = appendHead(dst, '*', len(l.functions))
+		dst.mapping(fields)
+		dst.bulk("library_name")
+		dst.bulk(string(l.name))
+		dst.bulk("engine")
+		dst.bulk("LUA")
+		dst.bulk("functions")
+		dst.head('*', len(l.functions))
 		for _, f := range l.functions {
-			dst = appendHead(dst, '*', 6)
-			dst = appendBulk(dst, "name")
-			dst = appendBulk(dst, f.name)
-			dst = appendBulk(dst, "description")
-			if f.description == nil {
-				dst = append(dst, "$-1\r\n"...)
-			} else {
-				dst = appendBulk(dst, f.description)
-			}
-			dst = appendBulk(dst, "flags")
-			dst = appendHead(dst, '*', len(f.flags))
-			for _, flag := range f.flags {
-				dst = append(dst, '+')
-				dst = append(dst, flag...)
-				dst = append(dst, '\r', '\n')
-			}
+			dst.function(f)
 		}
 		if c.list.code {
-			dst = appendBulk(dst, "library_code")
-			dst = appendBulk(dst, l.code)
+			dst.bulk("library_code")
+			dst.bulk(string(l.code))
 		}
 	}
-	return dst
+	return dst.out
+}
+
+func (l *listing) function(f functionInfo) {
+	l.mapping(3)
+	l.bulk("name")
+	l.bulk(string(f.name))
+	l.bulk("description")
+	if f.description == nil {
+		l.null()
+	} else {
+		l.bulk(string(f.description))
+	}
+	l.bulk("flags")
+	l.set(len(f.flags))
+	for _, flag := range f.flags {
+		l.out = append(append(append(l.out, '+'), flag...), "\r\n"...)
+	}
 }
 
 func appendHead(dst []byte, kind byte, n int) []byte {

@@ -155,7 +155,7 @@ func TestLibraryName(t *testing.T) {
 func TestReplyMalformed(t *testing.T) {
 	c := &Call{reply: replyList}
 	for _, raw := range []string{"", "*1\r\n", "*1\r\n*3\r\n$1\r\na\r\n", "$5\r\nab\r\n", "*99999999999\r\n", "+OK\r\n", "*1\r\n*0\r\n", "*0\r\nx"} {
-		if out, err := c.Reply(nil, []byte(raw)); err == nil {
+		if out, err := c.Reply(nil, []byte(raw), false); err == nil {
 			t.Errorf("%q: %q", raw, out)
 		}
 	}

@@ -27,7 +27,7 @@ local classify, unknown, fieldsof, refilled, math_random, math_randomseed, rando
 local databases, reserved = $databases, $reserved
 
 local shift = 2 ^ 40
-local largest = 2 ^ 63 - 1 - shift
+local largest = 2 ^ 63 - 1
 local exact = 2 ^ 52 -- a later deadline is no different to anybody, and a number holds only so many digits
 
 local function fail(text) return {err = 'ERR ' .. text} end

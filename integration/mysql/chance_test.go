@@ -1,0 +1,90 @@
+package mysql
+
+import (
+	"database/sql"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// What a statement does by chance, by the clock, in the order of rows on one server, or through triggers and temporary
+// tables, is done once: all servers hold the same.
+func TestChance(t *testing.T) {
+	t.Parallel()
+	c, leader := startCluster(t)
+	execute(t, open(t, leader), "CREATE DATABASE app",
+		"CREATE TABLE app.t (id INT PRIMARY KEY AUTO_INCREMENT, u CHAR(36), r DOUBLE, s DATETIME(6), n INT, c BIGINT)",
+		"CREATE TABLE app.log (id INT PRIMARY KEY AUTO_INCREMENT, of INT, u CHAR(36), s DATETIME(6))",
+		"CREATE TABLE app.bare (a INT, r DOUBLE)",
+		"CREATE TRIGGER app.logs AFTER INSERT ON app.t FOR EACH ROW INSERT INTO app.log (of, u, s) VALUES (NEW.id, UUID(), SYSDATE(6))",
+		"CREATE PROCEDURE app.some(IN n INT) BEGIN WHILE n > 0 DO INSERT INTO app.t (u, r) SELECT UUID(), RAND(); SET n = n - 1; END WHILE; END")
+	var wg sync.WaitGroup
+	for i := range 6 {
+		db := open(t, c.Nodes[i%3])
+		wg.Go(func() {
+			if err := chance(t, db, i); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	awaitEqual(t, c)
+	db := open(t, leader)
+	for table, want := range map[string]string{"t": "0", "log": "0", "bare": "0", "copy0": "0", "copy5": "0"} {
+		if got := mustQuery(t, db, "SELECT COUNT(*) FROM app."+table); got == want {
+			t.Errorf("%s is empty, so nothing was compared", table)
+		}
+	}
+	for _, n := range c.Nodes {
+		if got := metric(t, n, "nexus_mysql_beside_total"); got != "0" {
+			t.Errorf("%s counts %s writes beside the log", n.Name, got)
+		}
+	}
+}
+
+func chance(t *testing.T, db *sql.DB, i int) error {
+	ctx := within(t, 90*time.Second)
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	temporary := []string{"CREATE TEMPORARY TABLE app.mine (a INT, u CHAR(36))", "INSERT INTO app.mine VALUES (1, UUID()), (2, UUID())"}
+	each := []string{
+		"INSERT INTO app.t (u, r, s, n, c) VALUES (UUID(), RAND(), SYSDATE(6), FLOOR(RAND()*10), CONNECTION_ID()), (UUID(), RAND(), NOW(6), 3, UUID_SHORT())",
+		"INSERT INTO app.t (u, n) SELECT u, a FROM app.mine",
+		"UPDATE app.mine SET u=UUID()",
+		"INSERT INTO app.bare SELECT n, RAND() FROM app.t LIMIT 3",
+		"CALL app.some(2)",
+		"UPDATE app.t SET r=RAND(), c=UUID_SHORT() WHERE id%7=3 LIMIT 2",
+		"DELETE FROM app.bare LIMIT 1",
+		"DELETE FROM app.t WHERE RAND()<0.1 LIMIT 2",
+		"UPDATE app.t JOIN app.mine ON n=a SET s=SYSDATE(6), t.u=mine.u WHERE t.id%5=1",
+		"INSERT INTO app.t (id, n) VALUES (1, 1) ON DUPLICATE KEY UPDATE r=RAND(), n=n+1",
+		"REPLACE INTO app.bare SELECT id, RAND() FROM app.t ORDER BY RAND() LIMIT 1",
+		"BEGIN; INSERT INTO app.t (u) VALUES (UUID()); SAVEPOINT a; DELETE FROM app.t LIMIT 3; ROLLBACK TO a; UPDATE app.bare SET r=RAND() LIMIT 1; COMMIT",
+	}
+	last := []string{fmt.Sprintf("CREATE TABLE app.copy%d AS SELECT *, UUID() AS more, RAND() AS other FROM app.t", i), "DROP TEMPORARY TABLE app.mine"}
+	texts := temporary
+	for range 6 {
+		texts = append(texts, each...)
+	}
+	for _, text := range append(texts, last...) {
+		for tries := 0; ; tries++ {
+			_, err := conn.ExecContext(ctx, text)
+			if code(err) == 1213 && tries < 20 {
+				continue // a deadlock has rolled back all of it
+			}
+			if err != nil {
+				return fmt.Errorf("%s: %w", text, err)
+			}
+			break
+		}
+	}
+	if got, err := query(ctx, conn, "SHOW TABLES FROM app LIKE 'mine'"); err != nil || strings.Contains(got, "mine") {
+		return fmt.Errorf("the temporary table is left: %s, %w", got, err)
+	}
+	return nil
+}

@@ -1,0 +1,122 @@
+package mysql
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+
+	"github.com/nexus-replication/nexus/integration/cluster"
+)
+
+// What a session is told about itself is what one server alone would tell it.
+func TestAnswersAsNative(t *testing.T) {
+	t.Parallel()
+	_, leader := startCluster(t)
+	port, err := cluster.FreePort()
+	check(t, err)
+	alone, err := cluster.NewMariaDB("alone", filepath.Join(t.TempDir(), "alone"), port)
+	check(t, err)
+	check(t, alone.StartReady(within(t, 20*time.Second)))
+	t.Cleanup(func() { _ = alone.Kill() })
+	native, err := alone.Client()
+	check(t, err)
+	defer native.Close()
+	want, got := oneConn(t, native), oneConn(t, open(t, leader))
+	for _, text := range strings.Split(strings.TrimSpace(nativeScript), "\n") {
+		for _, statement := range strings.Split(text, "; ") { // statements of a line belong together
+			wanted, is := show(t.Context(), want, statement), show(t.Context(), got, statement)
+			if wanted != is {
+				t.Errorf("%s: %s\nwant %s\n got %s", text, statement, wanted, is)
+			}
+		}
+	}
+}
+
+const nativeScript = `
+CREATE DATABASE b; USE b; CREATE TABLE w (id INT AUTO_INCREMENT PRIMARY KEY, v VARCHAR(3)); SELECT ROW_COUNT()
+INSERT INTO w (v) VALUES ('a'),('b'); SELECT ROW_COUNT(); SELECT ROW_COUNT(); DO 1; SELECT ROW_COUNT(); SET @a=1; SELECT ROW_COUNT()
+INSERT INTO w (v) VALUES ('c'); SELECT ROW_COUNT(), LAST_INSERT_ID(), ROW_COUNT()+1 AS n
+UPDATE w SET v='z'; SELECT row_count(); UPDATE w SET v='z'; SELECT row_count() FROM DUAL
+SELECT SQL_CALC_FOUND_ROWS * FROM w LIMIT 1; SELECT FOUND_ROWS()
+SELECT SQL_CALC_FOUND_ROWS v FROM w LIMIT 1; SELECT FOUND_ROWS(), ROW_COUNT()
+SET INSERT_ID=50; INSERT INTO w (v) VALUES ('q'); SELECT LAST_INSERT_ID()
+SELECT LAST_INSERT_ID(77); UPDATE w SET v='m' WHERE id=1; SELECT LAST_INSERT_ID()
+CREATE TABLE IF NOT EXISTS w (id INT); SHOW WARNINGS; SHOW COUNT(*) WARNINGS; SHOW ERRORS
+CREATE TABLE IF NOT EXISTS w (id INT); SELECT @@warning_count; SHOW WARNINGS
+DROP TABLE IF EXISTS nosuch, nosuch2; SELECT ROW_COUNT()
+DROP TABLE nosuch; SHOW WARNINGS; SHOW ERRORS; SHOW COUNT(*) ERRORS
+SET sql_mode=''; INSERT INTO w (v) VALUES ('toolong'); SHOW WARNINGS; SELECT @@warning_count
+INSERT INTO w (v) VALUES ('toolong'),('x'); SELECT @@warning_count, ROW_COUNT()
+INSERT INTO w (id) VALUES (1); SELECT ROW_COUNT(); SHOW WARNINGS
+SELECT nosuch; SELECT ROW_COUNT()
+BEGIN; INSERT INTO w (v) VALUES ('t'); SELECT ROW_COUNT(); COMMIT; SELECT ROW_COUNT()
+BEGIN; INSERT INTO w (v) VALUES ('t'); COMMIT; SELECT ROW_COUNT(), LAST_INSERT_ID()
+SELECT @@tx_read_only, @@session.tx_read_only, @@local.tx_read_only AS x; SHOW VARIABLES LIKE 'tx_read%'; SHOW SESSION VARIABLES WHERE variable_name='tx_read_only'
+SET SESSION TRANSACTION READ ONLY; SELECT @@tx_read_only; SHOW VARIABLES LIKE 'tx_read%'; DELETE FROM w; SET SESSION TRANSACTION READ WRITE; SELECT @@tx_read_only
+SET tx_read_only=1; SELECT @@tx_read_only; SET tx_read_only=0; SELECT @@tx_read_only; SELECT @@transaction_read_only
+BEGIN; SELECT @@tx_read_only, @@in_transaction; SHOW VARIABLES LIKE 'tx_read_only'; ROLLBACK
+SELECT v FROM w WHERE id=1 INTO @v; SELECT ROW_COUNT(), @v
+REPLACE INTO w VALUES (1, 'r'); SELECT ROW_COUNT(); DELETE FROM w WHERE id>40; SELECT ROW_COUNT()
+INSERT INTO w (v) VALUES ('r') RETURNING v; SELECT ROW_COUNT()
+ALTER TABLE w ADD x INT; SELECT ROW_COUNT(); TRUNCATE w; SELECT ROW_COUNT()
+INSERT INTO w VALUES (1, 'x', 2); CREATE PROCEDURE p() UPDATE w SET x=x+1; CALL p(); SELECT ROW_COUNT()
+CREATE TABLE c1 (n INT AUTO_INCREMENT PRIMARY KEY, x INT, KEY (x)) COMMENT 'made' SELECT x, v, NULL AS nothing FROM w; SELECT ROW_COUNT(); SELECT * FROM c1; SHOW CREATE TABLE c1; INSERT INTO c1 (x) VALUES (9)
+CREATE TABLE IF NOT EXISTS c1 AS SELECT 1; SHOW WARNINGS; CREATE TABLE c1 AS SELECT 1; CREATE OR REPLACE TABLE b.c1 AS (SELECT 5 AS five UNION SELECT 6); SELECT * FROM c1
+CREATE TABLE c2 (UNIQUE (a)) SELECT 1 AS a UNION ALL SELECT 1; SHOW TABLES; CREATE TABLE c2 SELECT nosuch FROM w; CREATE TABLE nosuch.c2 SELECT 1
+CREATE TABLE c3 (a INT AS (b+1) STORED, b INT, d DATETIME DEFAULT '2020-01-01') SELECT 0 AS b; SELECT * FROM c3; CREATE TABLE c4 LIKE c3; SHOW CREATE TABLE c4
+CREATE TABLE c5 (id INT AUTO_INCREMENT PRIMARY KEY) SELECT 7 AS y; INSERT INTO c5 (y) VALUES (8); SELECT * FROM c5; BEGIN; INSERT INTO c5 (y) VALUES (9); CREATE TABLE c6 SELECT * FROM c5; ROLLBACK; SELECT * FROM c6
+CREATE TEMPORARY TABLE tt AS SELECT * FROM w; SELECT ROW_COUNT(), (SELECT COUNT(*) FROM tt); DROP TEMPORARY TABLE tt
+`
+
+func oneConn(t *testing.T, db *sql.DB) *sql.Conn {
+	t.Helper()
+	conn, err := db.Conn(within(t, 20*time.Second))
+	check(t, err)
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// show is what a statement answers, with the names of the columns, or its error.
+func show(ctx context.Context, conn *sql.Conn, text string) string {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	rows, err := conn.QueryContext(ctx, text)
+	if err != nil {
+		return told(err)
+	}
+	defer rows.Close()
+	columns, err := rows.Columns()
+	if err != nil {
+		return told(err)
+	}
+	out := fmt.Sprint(columns)
+	for rows.Next() {
+		values, pointers := make([]sql.NullString, len(columns)), make([]any, len(columns))
+		for i := range values {
+			pointers[i] = &values[i]
+		}
+		if err := rows.Scan(pointers...); err != nil {
+			return told(err)
+		}
+		out += fmt.Sprint(values)
+	}
+	if err := rows.Err(); err != nil {
+		return told(err)
+	}
+	return out
+}
+
+func told(err error) string {
+	var e *mysql.MySQLError
+	if errors.As(err, &e) {
+		return fmt.Sprintf("%d %s %s", e.Number, e.SQLState, e.Message)
+	}
+	return err.Error()
+}

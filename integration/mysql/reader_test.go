@@ -1,0 +1,138 @@
+package mysql
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+
+	"github.com/nexus-replication/nexus/integration/cluster"
+)
+
+// startReaders returns a cluster that serves, its leader, and for each node connections to its port for reading.
+func startReaders(t *testing.T) (*cluster.Cluster, *cluster.Node, []*sql.DB) {
+	t.Helper()
+	c := newCluster(t, cluster.Options{Flags: []string{"-nexus-repl-timeout", "2s"}})
+	readers := make([]*sql.DB, len(c.Nodes))
+	for i, n := range c.Nodes {
+		port, err := cluster.FreePort()
+		check(t, err)
+		n.Args = append(n.Args, "-readOnlyPort", strconv.Itoa(port))
+		readers[i], err = sql.Open("mysql", "root@tcp("+cluster.Address(port)+")/?multiStatements=true&timeout=2s&readTimeout=15s")
+		check(t, err)
+		t.Cleanup(func() { readers[i].Close() })
+	}
+	check(t, c.StartReady(within(t, 60*time.Second)))
+	leader, err := c.Leader(within(t, 20*time.Second))
+	check(t, err)
+	return c, leader, readers
+}
+
+// Every node answers reads from its own server, and never without what was acknowledged before, by whichever node.
+func TestReadOnlyPort(t *testing.T) {
+	t.Parallel()
+	c, leader, readers := startReaders(t)
+	db := open(t, leader)
+	execute(t, db, "CREATE DATABASE app", "CREATE TABLE app.t (id INT PRIMARY KEY, v INT)", "INSERT INTO app.t VALUES (1, 0)",
+		"CREATE FUNCTION app.locks() RETURNS INT BEGIN DECLARE x INT; SELECT v INTO x FROM app.t WHERE id=1 LOCK IN SHARE MODE; RETURN x; END",
+		"CREATE FUNCTION app.writes() RETURNS INT BEGIN SET SESSION tx_read_only=0; UPDATE app.t SET v=-1; RETURN 1; END",
+		"CREATE PROCEDURE app.opens() BEGIN SET SESSION tx_read_only=0; UPDATE app.t SET v=-1; END")
+	for i, n := range c.Nodes {
+		if got := mustQuery(t, readers[i], "SELECT @@port"); got != strconv.Itoa(n.MariaDB.Port) {
+			t.Errorf("%s answers from the server at %s", n.Name, got)
+		}
+	}
+
+	writers := make([]*sql.DB, len(c.Nodes))
+	for i, n := range c.Nodes {
+		writers[i] = open(t, n)
+	}
+	for v := 1; v <= 60; v++ {
+		if _, err := writers[v%3].Exec("UPDATE app.t SET v=? WHERE id=1", v); err != nil {
+			t.Fatal(err)
+		}
+		for i, reader := range readers {
+			read := func(q queryer) string { return mustQuery(t, q, "SELECT v FROM app.t WHERE id=1") }
+			if v%2 == 0 {
+				tx, err := reader.Begin()
+				check(t, err)
+				if got := read(tx); got != strconv.Itoa(v) {
+					t.Errorf("a transaction on node %d reads %s after %d was acknowledged", i+1, got, v)
+				}
+				check(t, tx.Commit())
+			} else if got := read(reader); got != strconv.Itoa(v) {
+				t.Errorf("node %d reads %s after %d was acknowledged", i+1, got, v)
+			}
+		}
+	}
+	for i, reader := range readers {
+		t.Run(fmt.Sprint("Refusals", i+1), func(t *testing.T) { testReaderRefusals(t, reader) })
+		t.Run(fmt.Sprint("Locks", i+1), func(t *testing.T) { testReaderLocks(t, c, db, reader, c.Nodes[i] != leader) })
+	}
+	awaitEqual(t, c)
+
+	// Without a majority nothing is read.
+	for _, n := range c.Nodes[1:] {
+		check(t, n.Kill())
+	}
+	if got, err := query(within(t, 30*time.Second), readers[0], "SELECT v FROM app.t"); err == nil {
+		t.Errorf("a node without a majority reads %s", got)
+	}
+}
+
+func testReaderRefusals(t *testing.T, reader *sql.DB) {
+	conn, err := reader.Conn(t.Context())
+	check(t, err)
+	defer conn.Close()
+	for _, text := range []string{"INSERT INTO app.t VALUES (2, 2)", "UPDATE app.t SET v=-1", "DELETE FROM app.t", "CREATE TABLE app.u (a INT)", "DROP TABLE app.t",
+		"TRUNCATE app.t", "CALL app.opens()", "SELECT * FROM app.t FOR UPDATE", "SELECT * FROM app.t LOCK IN SHARE MODE", "CREATE USER u", "ANALYZE TABLE app.t",
+		"START TRANSACTION READ WRITE", "SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE", "SET tx_isolation='SERIALIZABLE'", "SET tx_isolation=CONCAT('SERIAL', 'IZABLE')",
+		"PREPARE p FROM 'DELETE FROM app.t'", "SELECT 1; DELETE FROM app.t"} {
+		_, err := conn.ExecContext(t.Context(), text)
+		if code(err) != 1290 || !strings.Contains(err.Error(), "-proxyPort") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	if _, err := conn.PrepareContext(t.Context(), "DELETE FROM app.t"); code(err) != 1290 {
+		t.Errorf("a statement that writes is prepared: %v", err)
+	}
+	for _, text := range []string{"SELECT app.writes()", "SET tx_read_only=0; SELECT app.writes()", "BEGIN; SELECT app.writes()", "ROLLBACK; SET autocommit=0; SELECT app.writes()", "SET @a=app.writes()"} {
+		if _, err := conn.ExecContext(t.Context(), text); code(err) != 1792 {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	for _, text := range []string{"SET autocommit=1", "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED", "START TRANSACTION READ ONLY", "SELECT v FROM app.t", "COMMIT",
+		"SET @a=(SELECT v FROM app.t)", "SHOW TABLES FROM app", "EXPLAIN SELECT * FROM app.t", "USE app"} {
+		if _, err := conn.ExecContext(t.Context(), text); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+// A reader that holds locks, of rows or of the table, does not keep the log from being applied.
+func testReaderLocks(t *testing.T, c *cluster.Cluster, db, reader *sql.DB, follower bool) {
+	tx, err := reader.Begin()
+	check(t, err)
+	defer func() { _ = tx.Rollback() }() // it may be disconnected
+	if got := mustQuery(t, tx, "SELECT app.locks()"); got == "" {
+		t.Error("nothing was read")
+	}
+	if follower { // on the leader, a writer waits for it as for any other
+		execute(t, db, "UPDATE app.t SET v=v+1 WHERE id=1")
+		awaitEqual(t, c)
+		if tx, err = reader.Begin(); err != nil {
+			t.Fatal(err)
+		}
+		mustQuery(t, tx, "SELECT app.locks()")
+	}
+	execute(t, db, "ALTER TABLE app.t COMMENT='changed'")
+	if err := tx.Commit(); err != nil && !errors.Is(err, mysql.ErrInvalidConn) && code(err) == 0 {
+		t.Logf("the reader was disconnected: %v", err)
+	}
+	awaitEqual(t, c)
+}

@@ -1,0 +1,150 @@
+package mysql
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	appliers "github.com/nexus-replication/nexus/appliers/mysql"
+	"github.com/nexus-replication/nexus/proxy/mysql/statement"
+	"github.com/nexus-replication/nexus/proxy/mysql/wire"
+)
+
+// createSelect executes CREATE TABLE ... SELECT, whose query may answer otherwise on every server. It is executed once, into
+// a temporary table of the session; the table is then made on all members as that one is, and the rows follow as rows, all
+// behind one barrier.
+func (s *session) createSelect(c call) (rows uint64, err error) {
+	if s.tx != nil && s.tx.xa == nil || s.tx == nil && !s.mayWrite() {
+		return 0, &wire.Error{Code: codeReadOnly, State: "25006", Message: "Cannot execute statement in a READ ONLY transaction"}
+	}
+	if err := s.commit(); err != nil {
+		return 0, err
+	}
+	t, exists, err := s.tableToFill(c)
+	if err != nil || exists {
+		return 0, err
+	}
+	if err := s.inTransaction("CREATE TEMPORARY TABLE "+t.temporary()+c.text[t.Rest:], nil); err != nil {
+		return 0, err
+	}
+	rows, err = s.fill(t)
+	// It goes in a transaction of its own too: the session is READ ONLY outside of one.
+	return rows, errors.Join(err, s.inTransaction("DROP TEMPORARY TABLE IF EXISTS "+t.temporary(), nil))
+}
+
+// filling is a table to be made and filled.
+type filling struct {
+	statement.Filling
+}
+
+func (t *filling) quoted() string { return quoteName(t.Database) + "." + quoteName(t.Table) }
+
+// temporary is the table that the query is executed into.
+func (t *filling) temporary() string { return quoteName(t.Database) + ".`nexus_select`" }
+
+func quoteName(s string) string { return "`" + strings.ReplaceAll(s, "`", "``") + "`" }
+
+// tableToFill returns what is to be done. exists says that it is nothing, because IF NOT EXISTS was said.
+func (s *session) tableToFill(c call) (t *filling, exists bool, err error) {
+	row, err := s.row("SELECT IFNULL(DATABASE(),'')")
+	if err != nil {
+		return nil, false, err
+	}
+	if e := refuseSchema(c, row[0]); e != nil {
+		return nil, false, e
+	}
+	if err := s.mayChange(c); err != nil {
+		return nil, false, err
+	}
+	t = &filling{*c.what.Filling}
+	if t.Database == "" {
+		t.Database = row[0]
+	}
+	if t.Database == "" {
+		return nil, false, &wire.Error{Code: 1046, State: "3D000", Message: "No database selected"}
+	}
+	row, err = s.row("SELECT COUNT(*) FROM information_schema.tables WHERE table_schema=" + literal(t.Database) + " AND table_name=" + literal(t.Table))
+	if err != nil || row[0] == "0" || t.Replace {
+		return t, false, err
+	}
+	e := &wire.Error{Code: 1050, State: "42S01", Message: fmt.Sprintf("Table '%s' already exists", t.Table)}
+	if !t.IfNotExists {
+		return nil, false, e
+	}
+	s.facts.warnings = []appliers.Warning{{Level: "Note", Code: e.Code, Message: e.Message}}
+	return nil, true, nil
+}
+
+// fill makes the table as the temporary one is, and copies the rows.
+func (s *session) fill(t *filling) (rows uint64, err error) {
+	row, err := s.row("SHOW CREATE TABLE " + t.temporary())
+	if err != nil {
+		return 0, err
+	}
+	at := strings.Index(row[1], " (")
+	if at < 0 {
+		return 0, unavailable(errors.New("the server does not tell the definition of the table"))
+	}
+	verb := "CREATE TABLE "
+	if t.Replace {
+		verb = "CREATE OR REPLACE TABLE "
+	}
+	prelude, _, err := s.prelude()
+	if err != nil {
+		return 0, err
+	}
+	err = s.behindBarrier(func(ctx context.Context) error {
+		if err := s.proposeSchema(ctx, prelude, verb+t.quoted()+row[1][at:]); err != nil {
+			return err
+		}
+		s.facts.warnings = nil
+		s.excluding = true
+		defer func() { s.excluding = false }()
+		rows, err = s.copyRows(t)
+		if err != nil && !errors.Is(err, errHangUp) {
+			return errors.Join(err, s.proposeSchema(ctx, nil, "DROP TABLE IF EXISTS "+t.quoted()))
+		}
+		return err
+	})
+	return rows, err
+}
+
+// copyRows copies the rows as they are, whatever the session's sql_mode would make of them.
+func (s *session) copyRows(t *filling) (rows uint64, err error) {
+	row, err := s.row("SELECT GROUP_CONCAT(CONCAT('`',REPLACE(column_name,'`','``'),'`') ORDER BY ordinal_position) FROM information_schema.columns" +
+		" WHERE is_generated='NEVER' AND table_schema=" + literal(t.Database) + " AND table_name=" + literal(t.Table))
+	if err != nil {
+		return 0, err
+	}
+	err = s.inTransaction("SET STATEMENT sql_mode='NO_AUTO_VALUE_ON_ZERO', foreign_key_checks=0 FOR INSERT INTO "+t.quoted()+" ("+row[0]+") SELECT "+row[0]+" FROM "+t.temporary(), &rows)
+	return rows, err
+}
+
+// inTransaction executes a statement of this node's own as a transaction that is replicated, and notes how many rows it
+// changed.
+func (s *session) inTransaction(text string, rows *uint64) error {
+	xa, err := s.startXA()
+	if err != nil {
+		return err
+	}
+	s.tx = &transaction{xa: xa, wrote: true}
+	if err := s.backend.Query(text); err != nil {
+		return err
+	}
+	if err := s.backend.Flush(); err != nil {
+		return err
+	}
+	p, err := s.backend.ReadPacket()
+	switch {
+	case err != nil:
+		return err
+	case len(p) > 0 && p[0] == wire.HeaderError:
+		e := wire.ParseError(p)
+		return errors.Join(e, s.rollback())
+	case rows != nil && len(p) > 0:
+		*rows, _, _ = wire.Lenenc(p[1:])
+	}
+	s.note(p)
+	return s.commit()
+}

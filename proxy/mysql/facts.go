@@ -1,0 +1,112 @@
+package mysql
+
+import (
+	"bytes"
+	"strconv"
+	"strings"
+
+	appliers "github.com/nexus-replication/nexus/appliers/mysql"
+	"github.com/nexus-replication/nexus/proxy/mysql/statement"
+	"github.com/nexus-replication/nexus/proxy/mysql/wire"
+)
+
+// facts are what the last statement left behind, where the session's server does not know: its transaction was ended, or it
+// was executed, by other statements.
+type facts struct {
+	rowCount *int64
+	// warnings are of a schema change, nil after anything else.
+	warnings []appliers.Warning
+}
+
+// rowCountAfter notes what ROW_COUNT() has to say.
+func (s *session) rowCountAfter(r result) {
+	n := int64(r.affected)
+	if r.err != nil || r.rows {
+		n = -1
+	}
+	s.facts.rowCount = &n
+}
+
+// informed is the call with the facts in the place of what asks for them.
+func (s *session) informed(c call) call {
+	if c.what.Kind != statement.Read || c.payload[0] != wire.ComQuery {
+		return c
+	}
+	f := statement.Facts{ReadOnly: s.access == statement.ReadOnly, RowCount: s.facts.rowCount}
+	if s.facts.warnings != nil {
+		n := len(s.facts.warnings)
+		f.Warnings = &n
+	}
+	text := statement.Substitute(c.text, s.dialect, &f)
+	if text == c.text || string(c.payload[1:]) != c.text { // nothing to tell, or EXECUTE of a statement with parameters
+		return c
+	}
+	c.text = text
+	c.payload = append(append(make([]byte, 0, len(text)+1), wire.ComQuery), text...)
+	return c
+}
+
+// accessRow is how the row of the variable begins in SHOW VARIABLES.
+var accessRow = []byte("\x0ctx_read_only")
+
+// tellAccess returns a row of SHOW VARIABLES, with the access mode that the client has chosen.
+func (s *session) tellAccess(row []byte) []byte {
+	if !bytes.HasPrefix(row, accessRow) || s.access == statement.ReadOnly {
+		return row
+	}
+	return append(append([]byte{}, accessRow...), "\x03OFF"...)
+}
+
+// showsVariables reports whether a statement shows variables of the session.
+func showsVariables(c *call) bool {
+	if c.what.Verb != "SHOW" {
+		return false
+	}
+	words := strings.Fields(strings.ToUpper(c.text[:min(len(c.text), 60)]))
+	return len(words) > 1 && words[1] == "VARIABLES" || len(words) > 2 && words[2] == "VARIABLES" && words[1] != "GLOBAL"
+}
+
+// showWarnings answers SHOW WARNINGS, SHOW ERRORS and their counts after a schema change. ok is false where the session's
+// server answers.
+func (s *session) showWarnings(c call) (ok bool, err error) {
+	if s.facts.warnings == nil {
+		return false, nil
+	}
+	words := strings.Fields(strings.ToUpper(strings.TrimRight(c.text, "; \n")))
+	if words[0] != "SHOW" {
+		return false, nil // GET DIAGNOSTICS
+	}
+	last := words[len(words)-1]
+	var shown []appliers.Warning
+	for _, w := range s.facts.warnings {
+		if last != "ERRORS" || w.Level == "Error" {
+			shown = append(shown, w)
+		}
+	}
+	if strings.HasPrefix(words[1], "COUNT") {
+		name := "@@session.warning_count"
+		if last == "ERRORS" {
+			name = "@@session.error_count"
+		}
+		return true, s.table(c.more, []wire.Column{{Name: name, Number: true}}, [][]string{{strconv.Itoa(len(shown))}})
+	}
+	rows := make([][]string, 0, len(shown))
+	for _, w := range shown {
+		rows = append(rows, []string{w.Level, strconv.Itoa(int(w.Code)), w.Message})
+	}
+	return true, s.table(c.more, []wire.Column{{Name: "Level"}, {Name: "Code", Number: true}, {Name: "Message"}}, rows)
+}
+
+// table answers with rows of this node's own.
+func (s *session) table(more bool, columns []wire.Column, rows [][]string) error {
+	status := s.status &^ (wire.StatusMoreResults | wire.StatusCursor)
+	if more {
+		status |= wire.StatusMoreResults
+	}
+	for _, p := range wire.Table(columns, rows, status, s.deprecateEOF) {
+		if err := s.client.WritePacket(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,41 @@
+package redis
+
+import (
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+)
+
+func TestCommandsAreCountedUnderTheirNames(t *testing.T) {
+	p := startProxy(t)
+	c := dial(t, p.addr)
+	for _, line := range []string{"SET k v", "SET k v", "GET k", "CONFIG GET save", "NEXUS STATUS", "ACL WHOAMI", "ZADD z 1 a"} {
+		c.cmd(line)
+	}
+	counts := make(map[string]float64)
+	ch := make(chan prometheus.Metric, 1000)
+	p.server.Collector().Collect(ch)
+	close(ch)
+	for m := range ch {
+		var out dto.Metric
+		if err := m.Write(&out); err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range out.GetLabel() {
+			if l.GetName() == "command" {
+				counts[l.GetValue()] = out.GetCounter().GetValue()
+			}
+		}
+	}
+	want := map[string]float64{"set": 2, "get": 1, "config|get": 1, "nexus|status": 1, "acl|whoami": 1, "zadd": 1}
+	for name, n := range want {
+		if counts[name] != n {
+			t.Errorf("%s: counted %v times, want %v", name, counts[name], n)
+		}
+		delete(counts, name)
+	}
+	if len(counts) > 0 {
+		t.Errorf("counted what nobody asked for: %v", counts)
+	}
+}

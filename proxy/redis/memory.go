@@ -1,0 +1,88 @@
+package redis
+
+import (
+	"bytes"
+	"sync"
+	"time"
+
+	"github.com/nexus-replication/nexus/proxy/redis/script"
+)
+
+// errTextFull is what Redis answers to a command that may need memory when there is none left below its maxmemory.
+const errTextFull = "OOM command not allowed when used memory > 'maxmemory'."
+
+// memoryAge is for how long it is believed how much memory the backend uses.
+const memoryAge = 100 * time.Millisecond
+
+// memoryUse is how much memory the local backend was seen to use. It is looked at while there is a limit only.
+type memoryUse struct {
+	mu   sync.Mutex
+	seen time.Time
+	used int64
+}
+
+// full reports whether the local backend uses more memory than CONFIG SET maxmemory allows. What is in the log already is
+// executed all the same, so backends may come to use somewhat more; that of another node may use more or less.
+func (s *Server) full() bool {
+	limit := s.backend.MemoryLimit()
+	return limit > 0 && s.usedMemory() > limit
+}
+
+// usedMemory returns what was last seen if it cannot be looked at.
+func (s *Server) usedMemory() int64 {
+	m := &s.memory
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if time.Since(m.seen) < memoryAge {
+		return m.used
+	}
+	reply, err := s.ask("INFO", "memory")
+	if err != nil {
+		return m.used
+	}
+	text, _ := replyBulk(reply)
+	for line := range bytes.Lines(text) {
+		v, ok := bytes.CutPrefix(bytes.TrimSpace(line), []byte("used_memory:"))
+		if n, isInt := parseInt(v); ok && isInt {
+			m.used, m.seen = n, time.Now()
+		}
+	}
+	return m.used
+}
+
+// grows reports whether a transaction may need memory.
+func (t *transaction) grows() bool {
+	for i := range t.cmds {
+		if d := &t.cmds[i].d; d.Spec.Grows || d.Spec.Name == "eval" || d.Spec.Name == "evalsha" || d.Spec.Name == "fcall" {
+			return true
+		}
+	}
+	return false
+}
+
+// whileFull returns the form of a script in which it may run while there is no memory left: as a read, unless it says that
+// it may take more. errText is the reply to one that may not run at all.
+func whileFull(name string, args [][]byte) (form string, reads bool, errText string) {
+	switch {
+	case name == "eval" && script.AllowsOOM(args[1]):
+		return name, false, ""
+	case name == "eval" && bytes.HasPrefix(args[1], []byte("#!")):
+		return name, false, errTextFull
+	case name == "eval" || name == "evalsha" || name == "fcall":
+		return name + "_ro", true, ""
+	}
+	return name, false, ""
+}
+
+// fullReply is the reply to a script that whileFull has made a read.
+func fullReply(raw []byte) []byte {
+	const isWrite = "-ERR Write commands are not allowed from read-only scripts."
+	const toWrite = "-ERR Can not execute a script with write flag using *_ro command."
+	if rest, ok := bytes.CutPrefix(raw, []byte(isWrite)); ok {
+		return append([]byte("-"+errTextFull), rest...)
+	}
+	if bytes.HasPrefix(raw, []byte(toWrite)) {
+		return appendError(nil, errTextFull)
+	}
+	return raw
+}

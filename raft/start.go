@@ -1,0 +1,180 @@
+package raft
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	etcdraft "go.etcd.io/etcd/raft/v3"
+)
+
+// Start opens the data directory and the node URL, finds the cluster, opens the Store (waiting for the backend to be
+// reachable) and runs raft. It returns as soon as raft runs, which is before there is a leader. After an error the
+// Replicator is stopped.
+func (r *Replicator) Start(ctx context.Context) error {
+	if err := r.start(ctx); err != nil {
+		r.cancel(fmt.Errorf("%w: %w", ErrStopped, err))
+		return errors.Join(err, r.release())
+	}
+	return nil
+}
+
+func (r *Replicator) start(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(r.ctx, cancel)()
+
+	var err error
+	if r.lock, err = lockDir(r.cfg.DataDir); err != nil {
+		return err
+	}
+	id, err := loadIdentity(&r.cfg)
+	if err != nil {
+		return err
+	}
+	r.identityMu.Lock()
+	r.identity = id
+	r.identityMu.Unlock()
+	if err := r.listen(); err != nil {
+		return err
+	}
+	if err := r.enterCluster(ctx); err != nil {
+		return err
+	}
+	position, err := r.open(ctx)
+	if err != nil {
+		return err
+	}
+	if r.transport, err = newTransport(r.identity, r.tls.info, r.disk.snapshots.files, inbound{r}, newZap(r.log)); err != nil {
+		return err
+	}
+	apply, err := r.begin(position)
+	if err != nil {
+		return err
+	}
+	r.spawn(r.runLoop)
+	r.spawn(apply.run)
+	r.spawn(r.watchTransport)
+	r.spawn(r.verifyPeriodically)
+	r.autoRepair()
+	return nil
+}
+
+// open opens the log and the Store, and returns what the Store holds.
+func (r *Replicator) open(ctx context.Context) (position Position, err error) {
+	if r.disk, err = openLog(r.cfg.DataDir, r.identity, newZap(r.log)); err != nil {
+		return position, err
+	}
+	if err := r.loadQuarantine(); err != nil {
+		return position, err
+	}
+	if err := r.finishRestoring(ctx); err != nil {
+		return position, err
+	}
+	if position, err = r.openStore(ctx); err != nil {
+		return position, err
+	}
+	return position, r.checkHeld(position)
+}
+
+// begin makes the node ready to run. The loops are still to be started.
+func (r *Replicator) begin(position Position) (*applyLoop, error) {
+	if err := r.beginMembership(); err != nil {
+		return nil, err
+	}
+	if err := r.startNode(); err != nil {
+		return nil, err
+	}
+	r.problem.Store(nil)
+	r.applied.Store(position.Index)
+	r.appliedTerm.Store(position.Term)
+	r.started = r.leaseClock()
+	close(r.running)
+	if r.membership.isRemoved(r.identity.ID) {
+		r.fail(ErrRemoved)
+	}
+	return &applyLoop{r: r, position: position, highest: position.Index, logBytes: r.disk.bytes}, nil
+}
+
+// beginMembership takes the members from the newest snapshot; the log tells of changes since. A node that has neither
+// begins with those it was told of when it joined.
+func (r *Replicator) beginMembership() error {
+	base := r.disk.base
+	if base == nil {
+		r.transport.setPeers(r.identity.Contacts, r.identity.ID)
+		return nil
+	}
+	data, err := decodeSnapshotData(base.Data)
+	if err != nil {
+		return err
+	}
+	r.membership.reset(base.Metadata.Index, base.Metadata.ConfState, &data)
+	r.snapshotIndex.Store(base.Metadata.Index)
+	r.transport.setPeers(data.Members, r.identity.ID)
+	return nil
+}
+
+func (r *Replicator) startNode() error {
+	node, err := etcdraft.NewRawNode(&etcdraft.Config{
+		ID:                        r.identity.ID,
+		ElectionTick:              r.cfg.ElectionTicks,
+		HeartbeatTick:             1,
+		Storage:                   r.disk.memory,
+		MaxSizePerMsg:             maxMessageBytes,
+		MaxInflightMsgs:           maxInflightMessages,
+		MaxUncommittedEntriesSize: maxUncommittedBytes,
+		CheckQuorum:               true,
+		PreVote:                   true,
+		ReadOnlyOption:            etcdraft.ReadOnlySafe,
+		DisableProposalForwarding: true,
+		Logger:                    raftLogger{r.log},
+	})
+	if err != nil {
+		return fmt.Errorf("start raft: %w", err)
+	}
+	r.node = node
+	if r.disk.existed || len(r.identity.Bootstrap) == 0 {
+		return nil
+	}
+	peers := make([]etcdraft.Peer, len(r.identity.Bootstrap))
+	for i, m := range r.identity.Bootstrap {
+		peers[i] = etcdraft.Peer{ID: m.ID, Context: encodeMemberContext(m.URL)}
+	}
+	if err := node.Bootstrap(peers); err != nil {
+		return fmt.Errorf("bootstrap raft: %w", err)
+	}
+	return nil
+}
+
+func (r *Replicator) openStore(ctx context.Context) (position Position, err error) {
+	id := Identity{Cluster: r.identity.Cluster, Node: r.identity.ID}
+	err = r.persevere(ctx, "open the backend", func() (err error) {
+		position, err = r.cfg.Store.Open(ctx, id)
+		return err
+	})
+	return position, err
+}
+
+// persevere does something with the backend until it succeeds, fails for good or ctx ends.
+func (r *Replicator) persevere(ctx context.Context, what string, do func() error) error {
+	for said := false; ; said = true {
+		err := do()
+		if err == nil {
+			return nil
+		}
+		var fatal *FatalError
+		if errors.As(err, &fatal) {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+		r.setProblem("backend: " + err.Error())
+		if !said {
+			r.log.Warn("waiting for the backend", "err", err)
+		}
+		select {
+		case <-time.After(backendOpenPause):
+		case <-ctx.Done():
+			return fmt.Errorf("%s: %w", what, err)
+		}
+	}
+}

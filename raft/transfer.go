@@ -1,0 +1,101 @@
+package raft
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	etcdraft "go.etcd.io/etcd/raft/v3"
+	"go.etcd.io/etcd/raft/v3/tracker"
+)
+
+// TransferLeadership makes the member called id the leader, or, with id 0, the best suited of the others.
+func (r *Replicator) TransferLeadership(ctx context.Context, id uint64) error {
+	_, err := r.change(ctx, membershipRequest{Op: "transfer", ID: id})
+	return err
+}
+
+func (r *Replicator) transferAsLeader(ctx context.Context, to uint64) error {
+	err := r.onLoop(ctx, func() error {
+		if !r.leading {
+			return errNotLeader
+		}
+		if to == r.identity.ID {
+			return nil
+		}
+		if to == 0 {
+			to = r.bestSuccessor()
+		}
+		m, ok := r.membership.get(to)
+		switch {
+		case to == 0:
+			return fmt.Errorf("%w: no other voter is reachable", ErrRefused)
+		case !ok:
+			return fmt.Errorf("%w: node %x is not a member", ErrRefused, to)
+		case m.Learner:
+			return fmt.Errorf("%w: node %x is a learner", ErrRefused, to)
+		}
+		r.startTransfer(to)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for r.leader.Load() != to {
+		select {
+		case <-time.After(membershipPause / 10):
+		case <-ctx.Done():
+			return fmt.Errorf("transfer to node %x: %w", to, context.Cause(ctx))
+		case <-r.ctx.Done():
+			return r.stopCause()
+		}
+		if leader := r.leader.Load(); leader != 0 && leader != to && leader != r.identity.ID {
+			return fmt.Errorf("node %x became leader instead of node %x", leader, to)
+		}
+		if err := r.onLoop(ctx, func() error { r.renewTransfer(to); return nil }); err != nil {
+			return fmt.Errorf("transfer to node %x: %w", to, err)
+		}
+	}
+	return nil
+}
+
+// renewTransfer starts a transfer again that raft has given up after an election timeout, for instance because the
+// message to a member that came just now was lost. Loop only.
+func (r *Replicator) renewTransfer(to uint64) {
+	if r.leading && r.node.BasicStatus().LeadTransferee == etcdraft.None {
+		r.startTransfer(to)
+	}
+}
+
+// startTransfer gives up the lease for the rest of the term: the successor may be elected at any time from now, also
+// after this leader has given up waiting for it. Loop only.
+func (r *Replicator) startTransfer(to uint64) {
+	r.lease.drop()
+	r.transferTerm = r.node.BasicStatus().Term
+	r.node.TransferLeader(to)
+}
+
+// bestSuccessor returns the reachable voter with the longest log, or 0. Loop only.
+func (r *Replicator) bestSuccessor() uint64 {
+	var best, match uint64
+	r.node.WithProgress(func(id uint64, typ etcdraft.ProgressType, p tracker.Progress) {
+		if id == r.identity.ID || typ == etcdraft.ProgressTypeLearner || !r.transport.active(id) {
+			return
+		}
+		if best == 0 || p.Match > match {
+			best, match = id, p.Match
+		}
+	})
+	return best
+}
+
+// handOver makes another member the leader, because this one cannot serve. Loop only.
+func (r *Replicator) handOver() {
+	if !r.leading {
+		return
+	}
+	if to := r.bestSuccessor(); to != 0 {
+		r.log.Warn("handing over leadership", "to", formatID(to))
+		r.startTransfer(to)
+	}
+}
