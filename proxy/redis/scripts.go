@@ -177,8 +177,10 @@ func (s *session) addScript(cmd redcon.Command, d policy.Decision) {
 	}
 	full, errText := false, ""
 	if !reads && s.srv.full() {
-		name, reads, errText = whileFull(name, cmd.Args)
-		full = reads
+		if name != "fcall" || !s.allowsOOM(cmd.Args[1]) {
+			name, reads, errText = whileFull(name, cmd.Args)
+			full = reads
+		}
 	}
 	var call *script.Call
 	if errText == "" {
@@ -200,6 +202,19 @@ func (s *session) addScript(cmd redcon.Command, d policy.Decision) {
 	if s.addItem(s.scriptItem(call)) {
 		s.writes.calls = append(s.writes.calls, writeCall{at: len(s.writes.ops) - 1, call: call})
 	}
+}
+
+// allowsOOM reports whether a function may take memory beyond the limit, as far as this node knows.
+func (s *session) allowsOOM(function []byte) bool {
+	call, errText := s.srv.scripts.lib.Build("function|list", [][]byte{[]byte("FUNCTION"), []byte("LIST")}, s.db)
+	if errText != "" || s.prepareCall(call, true) != "" {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(s.srv.ctx, s.srv.cfg.Timeout)
+	defer cancel()
+	raw := call.Stamped(failpoint.Now().UnixMilli(), rand.Int32())
+	reply, done, err := s.srv.backend.ReadAs(ctx, backend.RESP2, s.db, raw, 1)
+	return err == nil && done == 1 && script.FunctionAllowsOOM(reply, function)
 }
 
 // prepareCall makes sure that the backends can run a call.
