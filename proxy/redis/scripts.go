@@ -206,7 +206,7 @@ func (s *session) addScript(cmd redcon.Command, d policy.Decision) {
 
 // allowsOOM reports whether a function may take memory beyond the limit, as far as this node knows.
 func (s *session) allowsOOM(function []byte) bool {
-	call, errText := s.srv.scripts.lib.Build("function|list", [][]byte{[]byte("FUNCTION"), []byte("LIST")}, s.db)
+	call, errText := s.srv.scripts.lib.Build("function|list", [][]byte{[]byte("FUNCTION"), []byte("LIST")}, script.Caller{DB: s.db})
 	if errText != "" || s.prepareCall(call, true) != "" {
 		return false
 	}
