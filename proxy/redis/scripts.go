@@ -184,7 +184,7 @@ func (s *session) addScript(cmd redcon.Command, d policy.Decision) {
 	}
 	var call *script.Call
 	if errText == "" {
-		call, errText = h.lib.Build(name, cmd.Args, s.db)
+		call, errText = h.lib.Build(name, cmd.Args, s.caller())
 	}
 	if errText == "" {
 		errText = s.prepareCall(call, reads)
@@ -206,7 +206,7 @@ func (s *session) addScript(cmd redcon.Command, d policy.Decision) {
 
 // allowsOOM reports whether a function may take memory beyond the limit, as far as this node knows.
 func (s *session) allowsOOM(function []byte) bool {
-	call, errText := s.srv.scripts.lib.Build("function|list", [][]byte{[]byte("FUNCTION"), []byte("LIST")}, s.db)
+	call, errText := s.srv.scripts.lib.Build("function|list", [][]byte{[]byte("FUNCTION"), []byte("LIST")}, script.Caller{DB: s.db})
 	if errText != "" || s.prepareCall(call, true) != "" {
 		return false
 	}
@@ -226,7 +226,7 @@ func (s *session) prepareCall(call *script.Call, reads bool) (errText string) {
 	if h.ready.Load() && (!reads || call.Body == nil) {
 		return ""
 	}
-	ctx, cancel := context.WithTimeout(s.srv.ctx, s.srv.cfg.Timeout)
+	ctx, cancel := context.WithTimeoutCause(s.srv.ctx, s.srv.cfg.Timeout, &raft.NoAnswerError{After: s.srv.cfg.Timeout})
 	defer cancel()
 	err := h.prepare(ctx)
 	if err == nil && reads && call.Body != nil {

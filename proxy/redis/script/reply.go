@@ -5,6 +5,8 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+
+	"github.com/nexus-replication/nexus/proxy/redis/glob"
 )
 
 type replyKind uint8
@@ -197,7 +199,7 @@ func (c *Call) appendListing(dst listing, list []libraryInfo) []byte {
 func (c *Call) appendList(dst listing, list []libraryInfo) []byte {
 	var matching []libraryInfo
 	for _, l := range list {
-		if c.list.pattern == nil || matches(bytes.ToLower(c.list.pattern), bytes.ToLower(l.name)) {
+		if c.list.pattern == nil || glob.Match(bytes.ToLower(c.list.pattern), bytes.ToLower(l.name)) {
 			matching = append(matching, l)
 		}
 	}
