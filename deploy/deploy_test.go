@@ -30,7 +30,7 @@ func programs(t *testing.T) map[string]settings {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	all := make(map[string]settings)
-	line := regexp.MustCompile(`(?m)^  -([A-Za-z-]+)(?: [A-Z]+)?(?:  \[([A-Z_]+)\])?`)
+	line := regexp.MustCompile(`(?m)^  -([A-Za-z-]+)(?: \S+)?(?:  \[([A-Z_]+)\])?`)
 	for _, name := range []string{"redis_repl", "mysql_repl"} {
 		s := settings{path: filepath.Join(dir, name)}
 		help, err := exec.Command(s.path, "-h").Output()

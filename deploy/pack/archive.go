@@ -90,8 +90,11 @@ func (r *release) addTree(files []file, from, name string) ([]file, error) {
 	return files, err
 }
 
-// completions asks the program of this machine, since the one that is packed may be of another.
+// completions asks the program of this machine, since the one that is packed may be of another. They are made once.
 func (r *release) completions() (map[string][]byte, error) {
+	if r.scripts != nil {
+		return r.scripts, nil
+	}
 	scripts := make(map[string][]byte)
 	for _, shell := range []string{"bash", "zsh"} {
 		cmd := exec.Command("go", "run", "./cmd/repl", "completion", shell)
@@ -102,6 +105,7 @@ func (r *release) completions() (map[string][]byte, error) {
 		}
 		scripts[shell] = script
 	}
+	r.scripts = scripts
 	return scripts, nil
 }
 
@@ -120,7 +124,7 @@ func tarball(files []file, prefix string, stamp time.Time) ([]byte, error) {
 	files = append(files, file{name: "", mode: 0o755})
 	slices.SortFunc(files, func(a, b file) int { return cmp.Compare(a.name, b.name) })
 	var packed bytes.Buffer
-	zip, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
+	zip, err := gzip.NewWriterLevel(&packed, gzip.DefaultCompression)
 	if err != nil {
 		return nil, err
 	}

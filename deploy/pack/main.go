@@ -18,6 +18,7 @@ type release struct {
 	version, commit, date string
 	stamp                 time.Time // of every file
 	source                string    // top of the checkout
+	scripts               map[string][]byte
 }
 
 // target is a platform.

@@ -210,17 +210,17 @@ func TestDebianInstall(t *testing.T) {
 cp ` + pkg + ` ` + dir + `/root/nexus.deb
 chroot ` + dir + `/root sh -e -c '
 export DEBIAN_FRONTEND=noninteractive PATH=$PATH:/usr/sbin:/sbin
-dpkg --install /nexus.deb
+dpkg --no-triggers --install /nexus.deb
 id nexus
 stat -c "%U:%G %a %n" /var/lib/nexus /etc/nexus /etc/nexus/redis.yaml
 redis_repl -version
 echo "# a change of the operator" >> /etc/nexus/redis.yaml
-dpkg --install /nexus.deb
+dpkg --no-triggers --install /nexus.deb
 tail -n 1 /etc/nexus/redis.yaml
 touch /var/lib/nexus/data
-dpkg --remove nexus
+dpkg --no-triggers --remove nexus
 test ! -e /usr/bin/redis_repl && test -e /etc/nexus/redis.yaml && echo "removed, the settings stay"
-dpkg --purge nexus
+dpkg --no-triggers --purge nexus
 test ! -e /etc/nexus/redis.yaml && test -e /var/lib/nexus/data && echo "purged, the data stays"
 '`
 	out, err := exec.Command("unshare", "--mount", "sh", "-c", script).CombinedOutput()
