@@ -57,6 +57,7 @@ func (r *Replicator) tick() {
 		// An error means that this member may not lead, and it goes on waiting.
 		_ = r.node.Campaign()
 	}
+	r.leaderless.tick(r.leader.Load(), r.leaseClock(), max(leaderGrace*r.cfg.ElectionTimeout(), leastGrace))
 	r.watchOwnBackend()
 	r.waits.tick()
 	r.reopenLink()
@@ -134,6 +135,9 @@ func (r *Replicator) observe() {
 			r.forgetWaits()
 		}
 		r.log.Info("raft", "role", roleName(status.RaftState), "term", status.Term, "leader", formatID(status.Lead))
+	}
+	if status.Lead != 0 {
+		r.leaderless = leaderless{}
 	}
 	if r.link != nil && r.link.term != status.Term {
 		r.closeLink()

@@ -72,6 +72,7 @@ type Replicator struct {
 	pendingBytes atomic.Int64
 	committed    *watermark // index up to which entries may be applied
 	applyWaits   applyWaits
+	noAnswer     *NoAnswerError // within Config.Timeout
 	snapshotTurn snapshotTurn
 	pinning      sync.Mutex // held while snapshots are purged, or one is chosen that must not be
 	pinned       uint64     // index of the snapshot that the applier restores; guarded by pinning
@@ -99,6 +100,7 @@ type Replicator struct {
 	started       time.Duration // on leaseClock
 	leading       bool
 	campaign      campaign
+	leaderless    leaderless
 	appliedBefore uint64        // as of the last tick
 	appliedAt     time.Duration // on leaseClock, when applied last grew
 	proposedAt    time.Duration // on leaseClock
@@ -148,6 +150,7 @@ func New(cfg Config) (*Replicator, error) {
 		verifyTurn: make(chan struct{}, 1),
 		pending:    pendingSet{byID: make(map[uint64]*proposal)},
 		committed:  newWatermark(),
+		noAnswer:   &NoAnswerError{After: cfg.Timeout},
 		changes:    make(map[uint64]chan struct{}),
 		resends:    make(map[uint64]resend),
 		links:      make(map[string]*waitLink),

@@ -42,7 +42,7 @@ type serverInfo struct {
 	clients   int
 	// maxclients is 0 if the server does not tell.
 	maxclients int
-	libraries  int
+	libraries  int // other than those of a proxy: see LibraryPrefix
 	databases  int
 	child      bool  // a process of its own saves, rewrites or sends the data
 	offset     int64 // of the replication stream
@@ -202,6 +202,9 @@ func (c *conn) learn() error {
 		return fmt.Errorf("INFO: %w", err)
 	}
 	c.server = parseInfo(text)
+	if err := c.learnLibraries(); err != nil {
+		return err
+	}
 	id, _, ok := cutInteger(replies[1])
 	if !ok {
 		return fmt.Errorf("CLIENT ID: %w: %.40q", errProtocol, replies[1])
@@ -212,6 +215,22 @@ func (c *conn) learn() error {
 	}
 	if c.server.databases < 1 {
 		return fmt.Errorf("CONFIG GET databases: backend answered %.80q", replies[2])
+	}
+	return nil
+}
+
+// learnLibraries takes the libraries that a proxy keeps there off the count: FLUSHALL spares them, and they are no data. A
+// server that does not list its libraries keeps them all.
+func (c *conn) learnLibraries() error {
+	if c.server.libraries == 0 {
+		return nil
+	}
+	replies, err := c.roundTrip([]string{"FUNCTION", "LIST", "LIBRARYNAME", LibraryPrefix + "*"})
+	if err != nil {
+		return fmt.Errorf("FUNCTION LIST: %w", err)
+	}
+	if own, _, ok := cutHead(replies[0], '*'); ok {
+		c.server.libraries -= own
 	}
 	return nil
 }

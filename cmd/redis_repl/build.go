@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net"
@@ -47,6 +48,8 @@ func (o *options) Build(log *slog.Logger) (*node.Node, error) {
 	proxyCfg.Logger = log.With("part", "proxy")
 
 	raftCfg := o.raftConfig(backend, log)
+	var web *admin.HTTPServer
+	raftCfg.About = func() json.RawMessage { return web.About() }
 	raftCfg.Sequencer = proxy.NewSequencer(proxyCfg, backend)
 	replicator, err := raft.New(raftCfg)
 	if err != nil {
@@ -80,19 +83,20 @@ func (o *options) Build(log *slog.Logger) (*node.Node, error) {
 	if o.usersFile != "" {
 		reload = clients.LoadUsers
 	}
+	web = admin.NewHTTP(admin.HTTPConfig{
+		Node:       replicator,
+		Build:      admin.Build{Version: version, Commit: commit, Date: date},
+		Collectors: []prometheus.Collector{clients.Collector(), backend.Collector(), replicator.Collector()},
+		Events:     events,
+		Logger:     adminCfg.Logger,
+	})
 	return &node.Node{
 		Reload:     reload,
 		Log:        log,
 		Replicator: replicator,
 		Proxy:      clients,
 		Admin:      operators,
-		HTTP: admin.NewHTTP(admin.HTTPConfig{
-			Node:       replicator,
-			Build:      admin.Build{Version: version, Commit: commit, Date: date},
-			Collectors: []prometheus.Collector{clients.Collector(), backend.Collector(), replicator.Collector()},
-			Events:     events,
-			Logger:     adminCfg.Logger,
-		}),
+		HTTP:       web,
 		Backend:    o.redisAddr(),
 		Secure:     secure(clientTLS, o.limits.handshake),
 		Background: expire(proxy.NewExpirer(proxyCfg, replicator, backend), log),

@@ -21,10 +21,12 @@ var (
 		[]string{"outcome"}, nil)
 	descCommands = prometheus.NewDesc("nexus_redis_commands_total", "Commands of clients, refused ones included.",
 		[]string{"command"}, nil)
+	descKinds = prometheus.NewDesc("nexus_redis_commands_by_kind_total", "Commands of clients that only read, and that go through the log.",
+		[]string{"kind"}, nil)
 )
 
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descClients, descBlocked, descRefused, descPanics, descDenied, descSlowed, descTouched, descErrors, descCommands} {
+	for _, d := range []*prometheus.Desc{descClients, descBlocked, descRefused, descPanics, descDenied, descSlowed, descTouched, descErrors, descCommands, descKinds} {
 		ch <- d
 	}
 	c.srv.metrics.reads.Describe(ch)
@@ -53,6 +55,18 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 			counter(descCommands, n, name)
 		}
 	}
+	var reads, writes uint64
+	for _, spec := range c.srv.table.Specs() {
+		n := c.srv.metrics.commands[spec.Index].Load()
+		switch {
+		case spec.Policy.Writes():
+			writes += n
+		case spec.Policy.Reads():
+			reads += n
+		}
+	}
+	counter(descKinds, reads, "read")
+	counter(descKinds, writes, "write")
 	c.srv.metrics.reads.Collect(ch)
 	c.srv.metrics.writes.Collect(ch)
 	c.srv.metrics.transactions.Collect(ch)

@@ -3,6 +3,7 @@ package script
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"strconv"
 
 	"github.com/nexus-replication/nexus/proxy/redis/glob"
@@ -111,6 +112,24 @@ func parseLibraries(raw []byte) ([]libraryInfo, error) {
 		list = append(list, info)
 	}
 	return list, nil
+}
+
+// FunctionAllowsOOM reports whether a function says of itself that it may take memory beyond the limit. raw is the reply to
+// FUNCTION LIST, as Build makes it.
+func FunctionAllowsOOM(raw, name []byte) bool {
+	list, err := parseLibraries(raw)
+	if err != nil {
+		return false
+	}
+	for _, l := range list {
+		for _, f := range l.functions {
+			if !bytes.EqualFold(f.name, name) {
+				continue
+			}
+			return slices.ContainsFunc(f.flags, func(flag []byte) bool { return string(flag) == "allow-oom" })
+		}
+	}
+	return false
 }
 
 // listing is a reply made of bulks, arrays and maps.
