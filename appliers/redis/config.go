@@ -78,7 +78,7 @@ func NewConfig() Config {
 func (c *Config) Validate() error {
 	if network, path := c.endpoint(); network == "unix" {
 		if path == "" {
-			return fmt.Errorf("config: Addr is %q, want the path of a socket behind unix:", c.Addr)
+			return fmt.Errorf("config: Addr is %q, want unix: and the path of a socket", c.Addr)
 		}
 		if c.TLS != nil {
 			return fmt.Errorf("config: Addr is %q, which does not go with TLS", c.Addr)

@@ -128,7 +128,7 @@ func TestTLSOfAStranger(t *testing.T) {
 }
 
 func TestSocketErrors(t *testing.T) {
-	for addr, want := range map[string]string{"unix:": "want the path of a socket", "host": "want host:port"} {
+	for addr, want := range map[string]string{"unix:": "want unix: and the path of a socket", "host": "want host:port"} {
 		cfg := testConfig(addr)
 		if err := cfg.Validate(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", addr, err)

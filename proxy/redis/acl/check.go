@@ -10,13 +10,13 @@ import (
 // Kind is what a user lacks the permission for. The later ones say more.
 type Kind uint8
 
+// What Check finds.
 const (
 	Allowed Kind = iota
 	DeniedCommand
 	DeniedKey
 	DeniedChannel
-	// DeniedOption: an option of SORT that reads keys which the command does not name.
-	DeniedOption
+	DeniedOption // of SORT, which reads keys that the command does not name
 )
 
 // Denial is the decision about a command. The zero value allows it.

@@ -3,20 +3,24 @@ package acl
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"slices"
 	"strings"
 )
 
-// Errors of rules, in the words of Redis.
-var (
-	errUnknown       = errors.New("Unknown command or category name in ACL")
-	errSyntax        = errors.New("Syntax error")
-	errKeysGiven     = errors.New("Adding a pattern after the * pattern (or the 'allkeys' flag) is not valid and does not have any effect. Try 'resetkeys' to start with an empty list of patterns")
-	errChannelsGiven = errors.New("Adding a pattern after the * pattern (or the 'allchannels' flag) is not valid and does not have any effect. Try 'resetchannels' to start with an empty list of channels")
-	errNoPassword    = errors.New("The password you are trying to remove from the user does not exist")
-	errHash          = errors.New("The password hash must be exactly 64 characters and contain only lowercase hexadecimal characters")
-	errFirstArg      = errors.New("Allowing first-arg of a subcommand is not supported")
+// ruleError is an error in the words of Redis.
+type ruleError string
+
+func (e ruleError) Error() string { return string(e) }
+
+// Errors of rules.
+const (
+	errUnknown       = ruleError("Unknown command or category name in ACL")
+	errSyntax        = ruleError("Syntax error")
+	errKeysGiven     = ruleError("Adding a pattern after the * pattern (or the 'allkeys' flag) is not valid and does not have any effect. Try 'resetkeys' to start with an empty list of patterns")
+	errChannelsGiven = ruleError("Adding a pattern after the * pattern (or the 'allchannels' flag) is not valid and does not have any effect. Try 'resetchannels' to start with an empty list of channels")
+	errNoPassword    = ruleError("The password you are trying to remove from the user does not exist")
+	errHash          = ruleError("The password hash must be exactly 64 characters and contain only lowercase hexadecimal characters")
+	errFirstArg      = ruleError("Allowing first-arg of a subcommand is not supported")
 )
 
 // apply changes a user that is being made by one rule.
@@ -137,7 +141,7 @@ func merge(words []string) ([]string, error) {
 		rule := words[i]
 		for strings.HasPrefix(rule, "(") && !strings.HasSuffix(rule, ")") {
 			if i++; i == len(words) {
-				return nil, errors.New("Unmatched parenthesis in selector definition")
+				return nil, ruleError("Unmatched parenthesis in selector definition")
 			}
 			rule += " " + words[i]
 		}

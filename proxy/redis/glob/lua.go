@@ -63,7 +63,7 @@ func luaByte(out *strings.Builder, c byte) {
 	switch {
 	case c == 0:
 		out.WriteString("%z")
-	case c < 0x80 && !('0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'):
+	case c < 0x80 && (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z'):
 		out.WriteByte('%')
 		out.WriteByte(c)
 	default:
