@@ -60,13 +60,13 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	err := error(nil)
+	measure := func() error { return run(ctx, *bin, *node, *rounds) }
 	if *mysql {
-		err = runMySQL(ctx, mysqlOptions{bin: *bin, node: *node, rounds: *rounds, seconds: *seconds, galera: *galera})
-	} else {
-		err = run(ctx, *bin, *node, *rounds)
+		measure = func() error {
+			return runMySQL(ctx, mysqlOptions{bin: *bin, node: *node, rounds: *rounds, seconds: *seconds, galera: *galera})
+		}
 	}
-	if err != nil {
+	if err := measure(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}

@@ -38,9 +38,11 @@ type Backend struct {
 	saved   raft.Position // what nexus.position says
 	savedAt time.Time
 	purged  time.Time
-	markers []marker // applied, whose rows can go once a position at or after theirs is saved
-	epoch   uint64   // markers of earlier epochs are gone
-	fatal   error
+	// gathered is when rows of another server were applied last.
+	gathered time.Time
+	markers  []marker // applied, whose rows can go once a position at or after theirs is saved
+	epoch    uint64   // markers of earlier epochs are gone
+	fatal    error
 
 	problemMu sync.Mutex
 	problem   error

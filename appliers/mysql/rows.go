@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/nexus-replication/nexus/raft"
 	"github.com/nexus-replication/nexus/raft/failpoint"
@@ -58,7 +59,12 @@ func (b *Backend) tryRows(ctx context.Context, ops []operation) error {
 	if err != nil {
 		return err
 	}
-	if err := b.executeRows(ctx, k, ops); err != nil {
+	if err := b.gather(ctx, len(ops)); err != nil {
+		return err
+	}
+	err = b.executeRows(ctx, k, ops)
+	b.gathered = time.Now()
+	if err != nil {
 		k.close()
 		b.applier = nil
 		return err
@@ -69,6 +75,24 @@ func (b *Backend) tryRows(ctx context.Context, ops []operation) error {
 		ops[i].reply([]byte{byte(Done)})
 	}
 	return nil
+}
+
+// manyRows transactions are applied without waiting for more.
+const manyRows = 32
+
+// gather waits where the last rows were applied a moment ago: what comes meanwhile is applied in one transaction, which costs
+// this machine a fraction of what it would one by one, and nobody is kept waiting but readers of this very server.
+func (b *Backend) gather(ctx context.Context, transactions int) error {
+	pause := b.cfg.GatherInterval - time.Since(b.gathered)
+	if pause <= 0 || transactions >= manyRows {
+		return nil
+	}
+	select {
+	case <-time.After(pause):
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("apply rows: %w", context.Cause(ctx))
+	}
 }
 
 func (b *Backend) executeRows(ctx context.Context, k *conn, ops []operation) error {

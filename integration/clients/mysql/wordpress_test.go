@@ -121,7 +121,9 @@ func publish(t *testing.T, site, title string) {
 	t.Helper()
 	var escaped strings.Builder
 	check(t, xml.EscapeText(&escaped, []byte(title)))
-	value := func(kind, text string) string { return "<param><value><" + kind + ">" + text + "</" + kind + "></value></param>" }
+	value := func(kind, text string) string {
+		return "<param><value><" + kind + ">" + text + "</" + kind + "></value></param>"
+	}
 	call := `<?xml version="1.0"?><methodCall><methodName>metaWeblog.newPost</methodName><params>` + value("int", "1") + value("string", "editor") +
 		value("string", "Secret.12345") + "<param><value><struct><member><name>title</name><value><string>" + escaped.String() + "</string></value></member>" +
 		"<member><name>description</name><value><string>It says so.</string></value></member></struct></value></param>" + value("boolean", "1") + "</params></methodCall>"
