@@ -9,11 +9,14 @@ COMMANDS := $(notdir $(patsubst %/main.go,%,$(wildcard cmd/*/main.go)))
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 COMMIT  ?= $(shell git rev-parse --verify -q HEAD 2>/dev/null || echo unknown)
-DATE    ?= $(shell git log -1 --format=%cI 2>/dev/null || echo unknown)
+DATE    ?= $(shell git log -1 --format=%cI 2>/dev/null || echo 1970-01-01T00:00:00Z)
 LDFLAGS := -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DATE)
 
 GOLANGCI_LINT_VERSION := v2.15.0
 GOLANGCI_LINT         := $(BIN)/tools/golangci-lint-$(GOLANGCI_LINT_VERSION)
+
+GOVULNCHECK_VERSION := v1.9.0
+GOVULNCHECK         := $(BIN)/tools/govulncheck-$(GOVULNCHECK_VERSION)
 
 # Packages in which goroutines meet; the race detector runs on these.
 CONCURRENT := ./raft/... ./appliers/... ./proxy/...
@@ -25,7 +28,7 @@ ROUNDS ?= 100
 SEED   ?= $(shell date +%s)
 
 .DEFAULT_GOAL := help
-.PHONY: help build run run-redis run-mysql certs test test-clients test-race test-faults figures simulate lint fuzz bench bench-mysql dist generate clean deps
+.PHONY: help build run run-redis run-mysql certs test test-clients test-race test-faults figures simulate lint vulncheck fuzz bench bench-mysql dist dist-all generate clean deps
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,7 +48,8 @@ run-redis run-mysql: run-%: deps build ## The same with one kind of backend only
 test: deps ## Run all tests: unit tests, and integration tests on real servers
 	$(GO) test ./...
 
-test-clients: deps ## Run client libraries and applications through a cluster (installs them from Debian and npm)
+test-clients: ## Run client libraries and applications through a cluster (installs them from Debian and npm)
+	@.ci/deps clients
 	$(GO) test -v -tags clients -timeout 60m ./integration/clients/...
 
 test-race: deps ## Run the tests of the concurrent packages under the race detector
@@ -68,6 +72,16 @@ $(GOLANGCI_LINT):
 	GOBIN=$(CURDIR)/$(BIN)/tools $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
 	@mv $(BIN)/tools/golangci-lint $@
 
+vulncheck: $(GOVULNCHECK) ## Look for known vulnerabilities in what is linked (asks vuln.go.dev; says so if it cannot)
+	@if $(GOVULNCHECK) ./... >$(BIN)/vulncheck.txt 2>&1; then cat $(BIN)/vulncheck.txt; \
+	elif grep -q 'fetching vulnerabilities' $(BIN)/vulncheck.txt; then \
+	  echo "NOT CHECKED: the database of vulnerabilities could not be reached: $$(tail -n 1 $(BIN)/vulncheck.txt)"; \
+	else cat $(BIN)/vulncheck.txt; exit 1; fi
+
+$(GOVULNCHECK):
+	GOBIN=$(CURDIR)/$(BIN)/tools $(GO) install golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION)
+	@mv $(BIN)/tools/govulncheck $@
+
 fuzz: ## Run each fuzz target for FUZZTIME (10s)
 	@for package in $$($(GO) list ./...); do \
 	  for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
@@ -82,15 +96,14 @@ bench: deps build ## Measure a cluster of three against the same redis-server dr
 bench-mysql: deps build ## The same for MySQL, with sysbench, and a Galera cluster beside it (galera-4, mariadb-backup, socat)
 	$(GO) run ./bench -bin $(BIN) -mysql
 
-dist: ## Package the programs as dist/nexus-VERSION-GOOS-GOARCH.tar.gz (make GOOS=linux dist)
-	@os=$$($(GO) env GOOS) arch=$$($(GO) env GOARCH); \
-	name=nexus-$(VERSION)-$$os-$$arch; \
-	rm -rf dist/$$name && mkdir -p dist/$$name/bin; \
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w $(LDFLAGS)' -o dist/$$name/bin/ $(addprefix ./cmd/,$(COMMANDS)); \
-	cp -R $(wildcard LICENSE README.md CHANGELOG.md docs) dist/$$name/; \
-	tar -C dist -czf dist/$$name.tar.gz $$name; \
-	rm -rf dist/$$name; \
-	echo dist/$$name.tar.gz
+# The tool runs on this machine, whatever it packs for.
+PACK = env -u GOOS -u GOARCH $(GO) run ./deploy/pack -version $(VERSION) -commit $(COMMIT) -date $(DATE)
+
+dist: ## Package the programs as dist/nexus-VERSION-GOOS-GOARCH.tar.gz, and a .deb for Linux (make GOOS=linux dist)
+	@$(PACK) -targets $$($(GO) env GOOS)/$$($(GO) env GOARCH)
+
+dist-all: ## The same for linux/amd64, linux/arm64, darwin/amd64 and darwin/arm64
+	@$(PACK) -targets linux/amd64,linux/arm64,darwin/amd64,darwin/arm64
 
 certs: ## Make certificates for trying out TLS in certs/ (make certs HOSTS="10.0.0.1 db.example")
 	$(GO) run ./integration/makecerts -dir certs $(HOSTS)

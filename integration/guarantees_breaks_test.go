@@ -93,6 +93,15 @@ func minorityFollower(t *testing.T, l *links) (*cluster.Node, func()) {
 	return follower, l.net.Heal
 }
 
+// minorityForLong lets a command tell when the node has missed the leader for longer than an election takes.
+func minorityForLong(t *testing.T, l *links) (*cluster.Node, func()) {
+	follower, mend := minorityFollower(t, l)
+	if reply, err := raw(follower, "GET", "known"); err != nil || !strings.Contains(reply, "no leader") {
+		t.Errorf("%q, %v", reply, err)
+	}
+	return follower, mend
+}
+
 func minorityLeader(t *testing.T, l *links) (*cluster.Node, func()) {
 	leader, _ := l.leaderAndFollower(t)
 	l.cutOff(leader)

@@ -73,6 +73,7 @@ func TestGuarantees(t *testing.T) {
 		{"leader paused, client on another node", leaderPaused, says(saysAnswer), says(saysAnswer), atOnce, ""},
 		{"backend down, noticed", backendDown, says(saysND), says(saysFailed), atOnce, "backend of this node: "},
 		{"backend emptied by hand", backendEmptied, says(saysAnswer), says(saysAnswer, saysFailed), afterT, ""},
+		{"no leader, missed for long", minorityForLong, says(saysND), says(saysFailed), atOnce, "no leader: a majority of the members is not reachable"},
 		{"node starting", nodeStarting, says(saysND), says(saysFailed), atOnce, "node is starting: "},
 		{"position key deleted", positionDeleted, says(saysClosed), says(saysClosed), atOnce, ""},
 		{"leader's backend down, write was on its way, back in time", leaderBackendBack, says(saysAnswer), says(saysAnswer, saysFailed), atOnce, ""},
@@ -174,7 +175,7 @@ func whatIsSaid(reply string, err error, write bool) string {
 		return saysND
 	case write && strings.HasPrefix(reply, "-UNKNOWNOUTCOME nexus: the command may or may not have been executed: "):
 		return saysUK
-	case !write && strings.HasPrefix(reply, "-TRYAGAIN nexus: "):
+	case !write && strings.HasPrefix(reply, "-TRYAGAIN nexus: not executed: "):
 		return saysFailed
 	case write && reply == "+OK", !write && reply == "value":
 		return saysAnswer

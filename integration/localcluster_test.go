@@ -107,6 +107,9 @@ func TestLocalcluster(t *testing.T) {
 		return backend.Get(ctx, "hello").Err()
 	})
 	check(t, killListener(l.client+1))
+	if !strings.Contains(l.Output(), "the last of ") {
+		t.Errorf("localcluster does not show what the process said last:\n%s", l.Output())
+	}
 	eventually(t, 20*time.Second, func() error { return readOr(t, l.db(t, 1), "hello", "world") })
 	if !strings.Contains(l.Output(), "redis-1 ended") || !strings.Contains(l.Output(), "node-2 ended") {
 		t.Errorf("localcluster does not say what died:\n%s", l.Output())

@@ -1,8 +1,10 @@
 package integration
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -30,6 +32,8 @@ func TestPrometheus(t *testing.T) {
 		t.Errorf("test the alerts: %v\n%s", err, out)
 	}
 
+	checkDashboard(t)
+
 	c := newCluster(t, cluster.Options{Size: 1})
 	check(t, c.StartReady(within(t, 30*time.Second)))
 	n := c.Nodes[0]
@@ -38,7 +42,13 @@ func TestPrometheus(t *testing.T) {
 	resp, err := http.Get("http://" + n.MetricsAddr() + "/metrics")
 	check(t, err)
 	defer resp.Body.Close()
-	lint.Stdin = resp.Body
+	metrics := must(io.ReadAll(resp.Body))(t)
+	lint.Stdin = bytes.NewReader(metrics)
+	for _, want := range []string{"nexus_raft_fsync_seconds_count", `nexus_raft_proposals_total{outcome="done"}`, "nexus_raft_commit_seconds_count", "nexus_raft_apply_seconds_count"} {
+		if !bytes.Contains(metrics, []byte("\n"+want)) || bytes.Contains(metrics, []byte("\n"+want+" 0\n")) {
+			t.Errorf("%s was not counted", want)
+		}
+	}
 	if out, err := lint.CombinedOutput(); err != nil {
 		t.Errorf("check the metrics: %v\n%s", err, out)
 	}
@@ -77,4 +87,31 @@ scrape_configs: [{job_name: nexus, static_configs: [{targets: [%s]}]}]
 		}
 		return nil
 	})
+}
+
+// checkDashboard has promtool read every query of the dashboard, as a rule.
+func checkDashboard(t *testing.T) {
+	t.Helper()
+	var dashboard struct {
+		Panels []struct{ Targets []struct{ Expr string } }
+	}
+	check(t, json.Unmarshal(must(os.ReadFile("../deploy/grafana/nexus.json"))(t), &dashboard))
+	variables := strings.NewReplacer("$__rate_interval", "1m", "$job", ".*", "$instance", ".*")
+	type rule struct {
+		Record string `json:"record"`
+		Expr   string `json:"expr"`
+	}
+	var rules []rule
+	for _, p := range dashboard.Panels {
+		for _, target := range p.Targets {
+			rules = append(rules, rule{fmt.Sprint("query", len(rules)), variables.Replace(target.Expr)})
+		}
+	}
+	// JSON is YAML.
+	text := must(json.Marshal(map[string]any{"groups": []any{map[string]any{"name": "dashboard", "rules": rules}}}))(t)
+	path := filepath.Join(t.TempDir(), "dashboard.yaml")
+	check(t, os.WriteFile(path, text, 0o644))
+	if out, err := exec.CommandContext(within(t, 30*time.Second), "promtool", "check", "rules", path).CombinedOutput(); err != nil {
+		t.Errorf("check the queries of the dashboard: %v\n%s", err, out)
+	}
 }

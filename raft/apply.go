@@ -111,7 +111,12 @@ func (a *applyLoop) step(ctx context.Context, target uint64) error {
 		return err
 	}
 	for pause := minApplyPause; ; pause = min(2*pause, maxApplyPause) {
+		begun := time.Now()
 		err := a.r.cfg.Store.Apply(ctx, run.entries)
+		if n := len(run.entries); err == nil && n > 0 {
+			a.r.metrics.apply.Observe(time.Since(begun).Seconds())
+			a.r.metrics.applyEntries.Observe(float64(n))
+		}
 		var behind *BehindError
 		var fatal *FatalError
 		switch {

@@ -6,9 +6,11 @@ import (
 )
 
 const (
-	// A candidate asks again after so many ticks, drawn anew each time.
+	// A candidate asks again after so many ticks, drawn anew each time; after twice as many the second time, and so on a
+	// few times: answers that take longer than that must count as well.
 	minCampaignTicks = 2
 	maxCampaignTicks = 5
+	campaignDoubles  = 2
 	// A member that has heard nothing of its leader for an election timeout, after which others may vote again, asks for
 	// their votes after this many more ticks, and the next one in the order of ids so many later.
 	firstCampaignTicks = 2
@@ -26,6 +28,7 @@ const (
 type campaign struct {
 	draw   func(n int) int
 	ticks  int // left; 0 when the member is no candidate
+	tries  int // since it is one
 	silent int // ticks since the leader was heard
 }
 
@@ -43,13 +46,13 @@ func (c *campaign) hear(m *raftpb.Message, term uint64) {
 func (c *campaign) due(state etcdraft.StateType, turn func() int) bool {
 	switch state {
 	case etcdraft.StateFollower:
-		c.ticks = 0
+		c.ticks, c.tries = 0, 0
 		c.silent++
 		return c.silent == turn()
 	case etcdraft.StateCandidate, etcdraft.StatePreCandidate:
 		return c.again()
 	default:
-		c.ticks, c.silent = 0, 0
+		c.ticks, c.tries, c.silent = 0, 0, 0
 		return false
 	}
 }
@@ -57,7 +60,8 @@ func (c *campaign) due(state etcdraft.StateType, turn func() int) bool {
 // again reports whether a candidate is to ask once more.
 func (c *campaign) again() bool {
 	if c.ticks == 0 {
-		c.ticks = minCampaignTicks + c.draw(maxCampaignTicks-minCampaignTicks+1)
+		c.ticks = (minCampaignTicks + c.draw(maxCampaignTicks-minCampaignTicks+1)) << min(c.tries, campaignDoubles)
+		c.tries++
 		return false
 	}
 	c.ticks--

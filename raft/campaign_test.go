@@ -2,6 +2,7 @@ package raft
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	etcdraft "go.etcd.io/etcd/raft/v3"
@@ -38,6 +39,25 @@ func TestCampaign(t *testing.T) {
 	}
 	if len(seen) != maxCampaignTicks-minCampaignTicks+1 {
 		t.Errorf("asked again after %v", seen)
+	}
+}
+
+// A candidate whose answers take long leaves more and more time for them.
+func TestCampaignAgain(t *testing.T) {
+	c := campaign{draw: func(int) int { return 0 }}
+	var waits []int
+	for ticks := 0; len(waits) < 5; ticks++ {
+		if c.due(etcdraft.StateCandidate, never) {
+			waits = append(waits, ticks)
+			ticks = -1
+		}
+	}
+	if want := []int{2, 4, 8, 8, 8}; !slices.Equal(waits, want) {
+		t.Errorf("asked again after %v ticks, want %v", waits, want)
+	}
+	c.due(etcdraft.StateFollower, never)
+	if c.due(etcdraft.StateCandidate, never); c.ticks != minCampaignTicks {
+		t.Errorf("%d ticks in the next election", c.ticks)
 	}
 }
 

@@ -22,6 +22,9 @@ type Digester interface {
 	Digest(ctx context.Context, snap *Snapshot, item func(part string, key, value uint64)) error
 }
 
+// digestPaceItems is how many items are digested between two looks at the clock.
+const digestPaceItems = 64
+
 // digestBuckets divide the items of a part by their keys, so that what differs is found without sending all of it.
 const digestBuckets = 4096
 
@@ -126,7 +129,11 @@ func (r *Replicator) digest(ctx context.Context, digester Digester, position Pos
 	snap := &openSnapshot{body: b, position: position, origin: Identity{Cluster: r.identity.Cluster, Node: r.identity.ID}}
 	parts := make(map[string]*partDigest)
 	start := time.Now()
+	pace, n := newPace(), 0
 	err = digester.Digest(ctx, snap.snapshot(), func(part string, key, value uint64) {
+		if n++; n%digestPaceItems == 0 {
+			pace.rest(ctx)
+		}
 		p := parts[part]
 		if p == nil {
 			p = &partDigest{}

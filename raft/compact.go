@@ -176,12 +176,18 @@ func (a *applyLoop) beginSnapshot(asked []chan error, then func(context.Context,
 		return
 	}
 	a.logBytes = 0
+	held := time.Since(start)
 	r.spawn(func(ctx context.Context) {
-		size, err := r.writeSnapshot(ctx, position, stream)
+		from := io.Reader(contextReader{ctx, stream})
+		if then != nil {
+			from = pacedReader{ctx, from, newPace()}
+		}
+		size, err := r.writeSnapshot(ctx, position, stream, from)
 		if err != nil {
 			r.log.Warn("no snapshot, the log goes on growing", "index", position.Index, "err", err)
 		} else {
-			r.log.Info("snapshot", "index", position.Index, "bytes", size, "took", time.Since(start).Round(time.Millisecond))
+			r.metrics.taken.Observe(time.Since(start).Seconds())
+			r.log.Info("snapshot", "index", position.Index, "bytes", size, "took", time.Since(start).Round(time.Millisecond), "held", held.Round(time.Millisecond))
 		}
 		r.snapshotTurn.end(asked, err)
 		if then != nil {
@@ -204,7 +210,7 @@ func (a *applyLoop) noSnapshot(asked []chan error, position Position, err error)
 }
 
 // writeSnapshot puts the state at position on disk and lets the log begin there.
-func (r *Replicator) writeSnapshot(ctx context.Context, position Position, stream io.ReadCloser) (size int64, err error) {
+func (r *Replicator) writeSnapshot(ctx context.Context, position Position, stream io.Closer, from io.Reader) (size int64, err error) {
 	defer stream.Close()
 	var meta raftpb.Snapshot
 	err = r.onLoop(ctx, func() (err error) {
@@ -214,7 +220,7 @@ func (r *Replicator) writeSnapshot(ctx context.Context, position Position, strea
 	if err != nil {
 		return 0, err
 	}
-	size, err = r.disk.snapshots.saveBody(position.Index, contextReader{ctx, stream}, r.reportSnapshot(position.Index))
+	size, err = r.disk.snapshots.saveBody(position.Index, from, r.reportSnapshot(position.Index))
 	if err != nil {
 		return 0, err
 	}

@@ -1,6 +1,7 @@
 package raft
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -57,6 +58,9 @@ type Config struct {
 	// MaxApplyLag bounds the committed entries that the local backend has not applied; beyond it the leader refuses
 	// proposals with ErrNotDone.
 	MaxApplyLag uint64
+
+	// About returns what this member tells the others of itself beside its Status: see Reports. May be nil.
+	About func() json.RawMessage
 
 	Logger *slog.Logger
 }

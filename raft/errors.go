@@ -1,6 +1,11 @@
 package raft
 
-import "errors"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
 
 // The errors of Propose, Wait and Read that callers decide by. They are always wrapped with the reason.
 var (
@@ -18,3 +23,12 @@ var (
 	// ErrTooLarge means that the commands of one Propose call exceed Config.MaxProposalBytes. Nothing was executed.
 	ErrTooLarge = errors.New("proposal too large")
 )
+
+// NoAnswerError is why a call ended that was given a limited time. It is a context.DeadlineExceeded that tells the limit
+// instead: give it as the cause of a context, and it is what clients are told.
+type NoAnswerError struct{ After time.Duration }
+
+func (e *NoAnswerError) Error() string { return fmt.Sprintf("no answer within %v", e.After) }
+
+// Is makes it a context.DeadlineExceeded.
+func (e *NoAnswerError) Is(target error) bool { return target == context.DeadlineExceeded }

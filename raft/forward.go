@@ -47,6 +47,10 @@ func (r *Replicator) forwardQueue() {
 	clear(r.queue[len(kept):])
 	r.queue = kept
 
+	if r.leaderless.known {
+		r.refuseQueued()
+		return
+	}
 	leader := r.leader.Load()
 	url := r.membership.url(leader)
 	if leader == 0 || leader == r.identity.ID || url == "" {

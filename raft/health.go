@@ -56,6 +56,19 @@ func (r *Replicator) whyWaiting() error {
 	}
 }
 
+// late is why a call whose context has ended got no answer.
+func (r *Replicator) late(ctx context.Context) error {
+	if errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
+		return fmt.Errorf("%w: %w", context.Cause(ctx), r.whyWaiting())
+	}
+	return context.Cause(ctx)
+}
+
+// unanswered is why one got none within Config.Timeout.
+func (r *Replicator) unanswered() error {
+	return fmt.Errorf("%w: %w", r.noAnswer, r.whyWaiting())
+}
+
 // Members returns the members as of the last committed change, by id.
 func (r *Replicator) Members() []Member { return r.membership.list() }
 

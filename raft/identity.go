@@ -102,7 +102,7 @@ func loadIdentity(cfg *Config) (identity, error) {
 	}
 	switch {
 	case id.Version != identityVersion:
-		return identity{}, fmt.Errorf("%s has version %d, this program reads version %d", path, id.Version, identityVersion)
+		return identity{}, versionError(path, id.Version, identityVersion)
 	case id.ID == 0:
 		return identity{}, fmt.Errorf("%s has no node id", path)
 	case id.ClusterName != cfg.ClusterName:
@@ -111,6 +111,15 @@ func loadIdentity(cfg *Config) (identity, error) {
 		return identity{}, fmt.Errorf("data directory %s belongs to node %s, not %s: correct the node URL or the directory", cfg.DataDir, id.URL, cfg.NodeURL)
 	}
 	return id, nil
+}
+
+// versionError says that there is no way back: what a later version has written may mean what this one does not know.
+func versionError(what string, has, reads int) error {
+	if has < reads {
+		return fmt.Errorf("%s has version %d, this program reads version %d", what, has, reads)
+	}
+	return fmt.Errorf("%s has version %d: it was written by a newer version, this program reads version %d: start the newer one again, or replace this node",
+		what, has, reads)
 }
 
 func makeIdentity(cfg *Config) (identity, error) {

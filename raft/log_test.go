@@ -22,10 +22,13 @@ func (l *recordedLog) Save(state raftpb.HardState, entries []raftpb.Entry) error
 	return nil
 }
 
-func (l *recordedLog) SaveSnapshot(walpb.Snapshot) error { l.did = append(l.did, "snapshot"); return nil }
-func (l *recordedLog) Sync() error                       { l.did = append(l.did, "sync"); return nil }
-func (l *recordedLog) ReleaseLockTo(uint64) error        { return nil }
-func (l *recordedLog) Close() error                      { return nil }
+func (l *recordedLog) SaveSnapshot(walpb.Snapshot) error {
+	l.did = append(l.did, "snapshot")
+	return nil
+}
+func (l *recordedLog) Sync() error                { l.did = append(l.did, "sync"); return nil }
+func (l *recordedLog) ReleaseLockTo(uint64) error { return nil }
+func (l *recordedLog) Close() error               { return nil }
 
 // A snapshot does not count without a commit index that covers it. If a torn write kept the entries behind it and lost
 // that, the log had a gap and the node did not start any more. (Found by the simulation.)

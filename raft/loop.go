@@ -57,6 +57,7 @@ func (r *Replicator) tick() {
 		// An error means that this member may not lead, and it goes on waiting.
 		_ = r.node.Campaign()
 	}
+	r.leaderless.tick(r.leader.Load(), r.leaseClock(), max(leaderGrace*r.cfg.ElectionTimeout(), leastGrace))
 	r.watchOwnBackend()
 	r.waits.tick()
 	r.reopenLink()
@@ -135,6 +136,9 @@ func (r *Replicator) observe() {
 		}
 		r.log.Info("raft", "role", roleName(status.RaftState), "term", status.Term, "leader", formatID(status.Lead))
 	}
+	if status.Lead != 0 {
+		r.leaderless = leaderless{}
+	}
 	if r.link != nil && r.link.term != status.Term {
 		r.closeLink()
 	}
@@ -154,6 +158,7 @@ func (r *Replicator) ready() error {
 	rd := r.node.Ready()
 	r.observe()
 	leads := r.leading
+	r.timeCommits(leads, rd.Entries)
 	changes := changesMembers(rd.CommittedEntries)
 	// A leader may send while its own disk still writes (Ongaro's thesis, 10.2.1): its acknowledgement to itself counts
 	// only in the next step, after save. But raft lets the only voter commit at once, and learners would hear of it.
@@ -211,6 +216,18 @@ func (r *Replicator) ready() error {
 	}
 	r.node.Advance(rd)
 	return nil
+}
+
+// timeCommits measures how long the leader's entries take to be committed.
+func (r *Replicator) timeCommits(leads bool, entries []raftpb.Entry) {
+	if !leads {
+		r.uncommitted = nil
+		return
+	}
+	r.uncommitted.committed(r.commit.Load(), r.metrics.commit)
+	if n := len(entries); n > 0 {
+		r.uncommitted.wrote(entries[n-1].Index, time.Now())
+	}
 }
 
 // dispatch moves queued proposals: into the log on the leader, to the leader elsewhere.

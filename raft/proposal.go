@@ -107,6 +107,8 @@ func (s *pendingSet) takeBefore(term uint64) []*proposal {
 // It may be called on any member: a follower hands cmds to the leader. While there is no leader, and when a leader is
 // lost before it committed cmds, Propose tries again for as long as ctx and Config.Timeout allow.
 //
+// Where no leader has been known for longer than an election takes, what is in no log yet is refused at once.
+//
 // Errors wrap ErrNotDone, ErrOutcomeUnknown, ErrTooLarge or ErrStopped; those but ErrOutcomeUnknown mean that cmds were
 // not and will not be executed. After an error the caller must not reuse the memory of cmds.
 func (r *Replicator) Propose(ctx context.Context, cmds [][]byte) (Outcome, error) {
@@ -125,7 +127,10 @@ func (r *Replicator) Propose(ctx context.Context, cmds [][]byte) (Outcome, error
 	}
 	defer r.pendingBytes.Add(-int64(p.bytes))
 
-	return r.settleWithin(ctx, p)
+	begun := time.Now()
+	outcome, err := r.settleWithin(ctx, p)
+	r.metrics.proposed(begun, err)
+	return outcome, err
 }
 
 // admit counts p among what waits on this node, until the caller takes p.bytes off pendingBytes again.
@@ -151,9 +156,9 @@ func (r *Replicator) settleWithin(ctx context.Context, p *proposal) (Outcome, er
 	case <-p.done:
 		return p.outcome, p.failed
 	case <-ctx.Done():
-		why = context.Cause(ctx)
+		why = r.late(ctx)
 	case <-timer.C:
-		why = fmt.Errorf("no answer within %v: %w", r.cfg.Timeout, r.whyWaiting())
+		why = r.unanswered()
 	case <-r.ctx.Done():
 		why = r.stopCause()
 	}

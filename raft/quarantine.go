@@ -27,6 +27,8 @@ const (
 	// quarantineFile keeps a node out of service over restarts.
 	quarantineFile = "quarantine.json"
 	repairPause    = 5 * time.Second
+	// fetchStall is for how long nothing may come of a snapshot that is fetched.
+	fetchStall = 10 * time.Second
 )
 
 // quarantine says why this node must not serve: its data is not that of the others.
@@ -180,8 +182,12 @@ func (r *Replicator) Repair(ctx context.Context) error {
 	if err := r.fetchGood(ctx, q); err != nil {
 		// The snapshots of that position are gone. Another comparison names another position.
 		r.log.Info("comparing again before the repair", "because", err)
-		if _, verr := r.Verify(ctx); verr != nil {
+		report, verr := r.Verify(ctx)
+		if verr != nil {
 			return fmt.Errorf("repair: %w: %w", err, verr)
+		}
+		if report.Equal() && len(report.Members) > 1 {
+			return r.leaveQuarantine() // it has been filled from another member's snapshot since
 		}
 		if q = r.quarantined.Load(); q == nil {
 			return nil
@@ -214,6 +220,10 @@ func (r *Replicator) fetchGood(ctx context.Context, q *quarantine) error {
 	if sameURL(q.Good, r.cfg.NodeURL) {
 		return errors.New("this node itself was named as the good one")
 	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stall := time.AfterFunc(fetchStall, func() { cancel(fmt.Errorf("nothing has come for %v", fetchStall)) })
+	defer stall.Stop()
 	query := url.Values{"index": {strconv.FormatUint(q.Index, 10)}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, q.Good+pathSnapshot+"?"+query.Encode(), nil)
 	if err != nil {
@@ -236,10 +246,22 @@ func (r *Replicator) fetchGood(ctx context.Context, q *quarantine) error {
 	if err != nil || meta.Metadata.Index != q.Index {
 		return fmt.Errorf("fetch a snapshot from %s: it describes it as %+v: %w", q.Good, meta.Metadata, err)
 	}
-	if err := r.disk.snapshots.replaceBody(ctx, q.Index, resp.Body); err != nil {
+	if err := r.disk.snapshots.replaceBody(ctx, q.Index, watchedReader{resp.Body, stall}); err != nil {
 		return err
 	}
 	return r.disk.snapshots.saveMetadata(meta)
+}
+
+// watchedReader puts off a stall whenever something comes.
+type watchedReader struct {
+	r     io.Reader
+	stall *time.Timer
+}
+
+func (w watchedReader) Read(p []byte) (int, error) {
+	n, err := w.r.Read(p)
+	w.stall.Reset(fetchStall)
+	return n, err
 }
 
 // serveSnapshot sends a snapshot that is still there.

@@ -12,8 +12,9 @@ import (
 // readRound is one question to a quorum, "am I still (is it still) the leader, and how far is the log committed?",
 // asked for all readers that wait.
 type readRound struct {
-	done  chan struct{} // closed when index is set
-	index uint64
+	done   chan struct{} // closed when index or failed is set
+	index  uint64
+	failed error
 
 	// Owned by the loop.
 	id     uint64 // fresh for every try: a late answer to an earlier try proves nothing about this one
@@ -36,16 +37,20 @@ func (r *Replicator) Read(ctx context.Context, fn func(context.Context) error) e
 	}
 	if r.cfg.LeaseReads {
 		if done, err := r.readByLease(ctx, fn); done {
+			r.metrics.leaseReads.Inc()
 			return err
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, r.cfg.Timeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, r.cfg.Timeout, r.noAnswer)
 	defer cancel()
 	round := r.mail.joinRead()
 	select {
 	case <-round.done:
+		if round.failed != nil {
+			return round.failed
+		}
 	case <-ctx.Done():
-		return fmt.Errorf("%w: read: %w: %w", ErrNotDone, context.Cause(ctx), r.whyWaiting())
+		return fmt.Errorf("%w: %w", ErrNotDone, r.late(ctx))
 	case <-r.ctx.Done():
 		return fmt.Errorf("%w: %w", ErrNotDone, r.stopCause())
 	}
@@ -64,7 +69,7 @@ func (r *Replicator) readByLease(ctx context.Context, fn func(context.Context) e
 	// Loaded after the lease was checked: nothing else can have been committed up to then.
 	index := r.commit.Load()
 	if r.applied.Load() < index {
-		waitCtx, cancel := context.WithTimeout(ctx, r.cfg.Timeout)
+		waitCtx, cancel := context.WithTimeoutCause(ctx, r.cfg.Timeout, r.noAnswer)
 		defer cancel()
 		if err := r.waitApplied(waitCtx, index); err != nil {
 			return true, err
@@ -80,6 +85,10 @@ func (r *Replicator) readByLease(ctx context.Context, fn func(context.Context) e
 // startRead asks for the waiting round, if none is under way, and asks again where an answer is overdue. Leader and
 // term are checked again when the answer comes.
 func (r *Replicator) startRead(next *readRound) {
+	if r.leaderless.known {
+		r.refuseReads(next)
+		return
+	}
 	if r.round == nil {
 		if next == nil && r.leaseDue() {
 			next = &readRound{done: make(chan struct{})}
@@ -117,6 +126,7 @@ func (r *Replicator) finishRead(request []byte, index uint64) {
 	if status.Term != round.term {
 		return // asked again by startRead
 	}
+	r.metrics.readRounds.Inc()
 	r.round = nil
 	round.index = index
 	close(round.done)
@@ -146,7 +156,7 @@ func (r *Replicator) waitApplied(ctx context.Context, index uint64) error {
 	case <-reached:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("%w: this node's backend has applied index %d, not yet %d: %w", ErrNotDone, r.applied.Load(), index, context.Cause(ctx))
+		return fmt.Errorf("%w: %w: this node's backend has applied index %d, not yet %d", ErrNotDone, context.Cause(ctx), r.applied.Load(), index)
 	case <-r.ctx.Done():
 		return fmt.Errorf("%w: %w", ErrNotDone, r.stopCause())
 	}

@@ -42,6 +42,7 @@ type Replicator struct {
 	log      *slog.Logger
 	mail     *mailbox
 	observer Observer // or nil
+	metrics  *metrics
 
 	ctx      context.Context // ends when the node stops or fails
 	cancel   context.CancelCauseFunc
@@ -71,6 +72,7 @@ type Replicator struct {
 	pendingBytes atomic.Int64
 	committed    *watermark // index up to which entries may be applied
 	applyWaits   applyWaits
+	noAnswer     *NoAnswerError // within Config.Timeout
 	snapshotTurn snapshotTurn
 	pinning      sync.Mutex // held while snapshots are purged, or one is chosen that must not be
 	pinned       uint64     // index of the snapshot that the applier restores; guarded by pinning
@@ -98,6 +100,7 @@ type Replicator struct {
 	started       time.Duration // on leaseClock
 	leading       bool
 	campaign      campaign
+	leaderless    leaderless
 	appliedBefore uint64        // as of the last tick
 	appliedAt     time.Duration // on leaseClock, when applied last grew
 	proposedAt    time.Duration // on leaseClock
@@ -119,6 +122,7 @@ type Replicator struct {
 	changes       map[uint64]chan struct{}
 	resends       map[uint64]resend // of snapshots, by member
 	view          *logView          // nil unless the Sequencer is a LogReader
+	uncommitted   uncommitted       // of a leader
 }
 
 // New checks cfg. Nothing is opened before Start.
@@ -146,6 +150,7 @@ func New(cfg Config) (*Replicator, error) {
 		verifyTurn: make(chan struct{}, 1),
 		pending:    pendingSet{byID: make(map[uint64]*proposal)},
 		committed:  newWatermark(),
+		noAnswer:   &NoAnswerError{After: cfg.Timeout},
 		changes:    make(map[uint64]chan struct{}),
 		resends:    make(map[uint64]resend),
 		links:      make(map[string]*waitLink),
@@ -168,6 +173,7 @@ func New(cfg Config) (*Replicator, error) {
 	// Numbers of an earlier run of this node may still come out of the log.
 	r.nextProposal.Store(binary.LittleEndian.Uint64(seed[:]))
 	r.readID = r.nextProposal.Load()
+	r.metrics = newMetrics(r)
 	r.observer, _ = cfg.Sequencer.(Observer)
 	rules, _ := cfg.Sequencer.(Waiting)
 	r.waits = newWaitQueue(rules, cfg.MaxBatchCommands, &r.pendingBytes, r.isAbsent)

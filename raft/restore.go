@@ -174,6 +174,7 @@ func (r *Replicator) restoreStore(ctx context.Context, meta raftpb.Snapshot, aga
 	if err := r.forgetRestoring(); err != nil {
 		return err
 	}
+	r.metrics.restored.Observe(time.Since(start).Seconds())
 	r.log.Info("backend filled from a snapshot", "index", index, "bytes", body.size, "took", time.Since(start).Round(time.Millisecond))
 	return nil
 }

@@ -117,6 +117,9 @@ func (o *outgoing) Close() error {
 	if o.ended.Swap(true) {
 		return nil // the transport closes twice
 	}
+	if o.sent.Load() == o.size {
+		o.r.metrics.sent.Observe(time.Since(o.begun).Seconds())
+	}
 	o.r.log.Info("snapshot left", "to", formatID(o.to), "index", o.index, "sent", o.sent.Load(), "of", o.size,
 		"took", time.Since(o.begun).Round(time.Millisecond))
 	return o.body.Close()

@@ -51,6 +51,7 @@ func (r *Replicator) handler() http.Handler {
 	mux.HandleFunc("GET "+pathWait, r.ofCluster(r.serveWait))
 	mux.HandleFunc("POST "+pathMembership, r.ofCluster(r.serveMembership))
 	mux.HandleFunc("GET "+pathDigest, r.ofCluster(r.serveDigest))
+	mux.HandleFunc("GET "+pathStatus, r.ofCluster(r.serveStatus))
 	mux.HandleFunc("GET "+pathSnapshot, r.ofCluster(r.serveSnapshot))
 	mux.HandleFunc("POST "+pathQuarantine, r.ofCluster(r.serveQuarantine))
 	mux.HandleFunc("/", r.serveRaft)

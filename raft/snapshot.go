@@ -27,8 +27,9 @@ const (
 	snapshotDir = "snap"
 	// bodySuffix is how etcd's transport names what it receives; bodies of this node's own are named alike.
 	bodySuffix = ".snap.db"
-	// bodySyncBytes is written between two syncs: one large sync at the end would make the log wait on the same disk.
-	bodySyncBytes = 4 << 20
+	// bodySyncBytes is written between two syncs: the log waits for each of them if it is on the same disk, and when the
+	// members are compared all of them write at once.
+	bodySyncBytes = 1 << 20
 
 	snapshotVersion = 1
 )
@@ -67,7 +68,7 @@ func decodeSnapshotData(data []byte) (snapshotData, error) {
 		return d, fmt.Errorf("decode snapshot data: %w", err)
 	}
 	if d.Version != snapshotVersion {
-		return d, fmt.Errorf("snapshot has version %d, this program reads version %d", d.Version, snapshotVersion)
+		return d, versionError("snapshot", d.Version, snapshotVersion)
 	}
 	return d, nil
 }

@@ -272,6 +272,38 @@ func TestRepairOneOfTwo(t *testing.T) {
 	}
 }
 
+// A member that was found to differ, and has been filled otherwise since, is found to hold what the others hold.
+func TestRepairOfWhatIsRight(t *testing.T) {
+	c := newTestCluster(t, 3, nil)
+	c.count(20)
+	c.converged()
+	odd := c.follower()
+	c.stores[odd].corrupt(func(data map[string]string) { data["x"] = "y" })
+	c.verify(odd)
+	c.stores[odd].corrupt(func(data map[string]string) { delete(data, "x") })
+	for i := range c.nodes { // what was compared is gone
+		if i != odd {
+			c.stop(i)
+			c.start(i)
+		}
+	}
+	c.count(1)
+	for i, r := range c.nodes {
+		if i != odd {
+			if err := r.Snapshot(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := c.nodes[odd].Repair(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(c.stores[odd].restored()); n != 0 {
+		t.Errorf("it was filled %d times", n)
+	}
+	c.propose(odd, "k=v")
+}
+
 // Without a majority that holds the same, nobody is taken out of service.
 func TestVerifyWithoutMajority(t *testing.T) {
 	c := newTestCluster(t, 3, nil)

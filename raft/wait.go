@@ -36,6 +36,7 @@ type wait struct {
 	park   sync.Once
 	lost   chan struct{} // closed when it is not known any more
 	lose1  sync.Once
+	again  bool      // it was parked before
 	link   *waitLink // by which the leader knows that this node still waits; nil on the leader. Owned by the loop.
 	// ending is set before the end of the wait is proposed: after that the proposal is not offered again.
 	ending atomic.Bool
@@ -82,7 +83,7 @@ func (r *Replicator) waitOnce(ctx context.Context, cmd []byte, parked *func()) (
 	p := &proposal{
 		group: group{origin: r.identity.ID, id: r.newID() | idWaits, cmds: []Command{{Data: cmd}}},
 		done:  make(chan struct{}, 1),
-		wait:  &wait{cmd: cmd, parked: make(chan struct{}), lost: make(chan struct{})},
+		wait:  &wait{cmd: cmd, again: *parked == nil, parked: make(chan struct{}), lost: make(chan struct{})},
 	}
 	if err := r.admit(p); err != nil {
 		return Outcome{}, err
@@ -105,7 +106,7 @@ func (r *Replicator) waitOnce(ctx context.Context, cmd []byte, parked *func()) (
 				*parked = nil
 			}
 		case <-timer.C:
-			return r.endWait(p, fmt.Errorf("%w: no answer within %v: %w", ErrNotDone, r.cfg.Timeout, r.whyWaiting()))
+			return r.endWait(p, fmt.Errorf("%w: %w", ErrNotDone, r.unanswered()))
 		case <-ctx.Done():
 			return r.endWait(p, fmt.Errorf("%w: %w", ErrWaitEnded, context.Cause(ctx)))
 		case <-p.wait.lost:

@@ -92,7 +92,7 @@ func (b *Backend) startCapture(ctx context.Context) error {
 	b.capture.Store(c)
 	select {
 	case <-c.format:
-		return nil
+		return b.loadSequences(ctx)
 	case <-ctx.Done():
 		return fmt.Errorf("read the binary log of %s: %w", b.cfg.Addr, context.Cause(ctx))
 	}

@@ -167,7 +167,7 @@ func DecodeReply(reply []byte) (Verdict, error) {
 	}
 	v := Verdict(reply[0])
 	switch v {
-	case Done, Fenced: // after Done, warnings may follow: see DecodeWarnings
+	case Done, Fenced: // after Done, an Answer may follow
 		return v, nil
 	case Failed:
 	default:
@@ -188,25 +188,44 @@ type Warning struct {
 	Message string
 }
 
+// Answer is what a server has said about a statement that it executed.
+type Answer struct {
+	Warnings []Warning
+	// Checks are the rows of ANALYZE, OPTIMIZE and REPAIR: table, operation, kind of message, message.
+	Checks [][4]string
+}
+
 // done is the reply to a statement that was executed.
-func done(warnings []Warning) []byte {
+func done(a Answer) []byte {
 	dst := []byte{byte(Done)}
-	for _, w := range warnings {
+	dst = binary.AppendUvarint(dst, uint64(len(a.Warnings)))
+	for _, w := range a.Warnings {
 		dst = appendText(dst, w.Level)
 		dst = binary.AppendUvarint(dst, uint64(w.Code))
 		dst = appendText(dst, w.Message)
 	}
+	for _, row := range a.Checks {
+		for _, text := range row {
+			dst = appendText(dst, text)
+		}
+	}
 	return dst
 }
 
-// DecodeWarnings returns those that a reply of Done carries.
-func DecodeWarnings(reply []byte) ([]Warning, error) {
-	var list []Warning
-	d := decoder{rest: reply[1:]}
-	for len(d.rest) > 0 {
-		list = append(list, Warning{Level: d.text(), Code: uint16(d.number()), Message: d.text()})
+// DecodeAnswer returns the one that a reply of Done carries; an empty one if it carries none.
+func DecodeAnswer(reply []byte) (Answer, error) {
+	var a Answer
+	if len(reply) < 2 {
+		return a, nil
 	}
-	return list, d.err
+	d := decoder{rest: reply[1:]}
+	for n := d.number(); n > 0 && d.err == nil; n-- {
+		a.Warnings = append(a.Warnings, Warning{Level: d.text(), Code: uint16(d.number()), Message: d.text()})
+	}
+	for len(d.rest) > 0 && d.err == nil {
+		a.Checks = append(a.Checks, [4]string{d.text(), d.text(), d.text(), d.text()})
+	}
+	return a, d.err
 }
 
 // failure is the reply for an error that is a *ServerError.

@@ -128,7 +128,21 @@ func (b *Backend) trySchema(ctx context.Context, o *operation) ([]byte, error) {
 		}
 	}
 	b.stats.schema.Add(1)
-	return done(b.warnings(ctx, k, result)), nil
+	return done(Answer{b.warnings(ctx, k, result), checks(result)}), nil
+}
+
+// checks returns the rows that the maintenance of tables yields.
+func checks(result *gomysql.Result) [][4]string {
+	if result == nil || !result.HasResultset() || result.ColumnNumber() != 4 {
+		return nil
+	}
+	list := make([][4]string, result.RowNumber())
+	for i := range list {
+		for j := range list[i] {
+			list[i][j], _ = result.GetString(i, j) // all are texts
+		}
+	}
+	return list
 }
 
 // maxWarnings are kept of a statement; a server keeps 64 too.
@@ -189,6 +203,7 @@ func (b *Backend) schemaDone(ctx context.Context, o *operation, reply []byte) er
 	if err := b.conn.run(ctx, append(texts, "COMMIT")...); err != nil {
 		return err
 	}
+	failpoint.Hit("mysql.schema-recorded")
 	o.reply(reply)
 	if !last {
 		return nil

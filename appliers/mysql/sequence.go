@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+
+	"github.com/nexus-replication/nexus/raft/failpoint"
 )
 
 // A sequence advances outside of transactions: its row stands in the binary log by itself, before the rows of whoever took
@@ -63,6 +65,28 @@ func (s *sequences) redefined() {
 	s.pending = nil
 }
 
+// loadSequences takes every sequence for one that has advanced: nobody read the binary log up to now.
+func (b *Backend) loadSequences(ctx context.Context) error {
+	names, err := b.conn.rows(ctx, "SELECT table_schema, table_name FROM information_schema.tables WHERE table_type='SEQUENCE'")
+	if err != nil {
+		return err
+	}
+	for _, n := range names {
+		state := sequenceState{database: n[0], name: n[1]}
+		row, err := b.conn.row(ctx, "SELECT next_not_cached_value, increment, cycle_count FROM "+state.quoted())
+		if err != nil {
+			return err
+		}
+		v, err := state.numbers(row)
+		if err != nil {
+			return err
+		}
+		state.next, state.falling, state.round = v[0], v[1] < 0, v[2]
+		b.sequences.advanced(state)
+	}
+	return nil
+}
+
 // Sequences returns commands of an epoch that bring those along that have advanced on this server. They go before the
 // command of a captured transaction, or of a schema change, in the same proposal.
 func (b *Backend) Sequences(epoch uint64) [][]byte {
@@ -95,6 +119,7 @@ func (b *Backend) applySequence(ctx context.Context, o *operation) error {
 	if err != nil {
 		return err
 	}
+	failpoint.Hit("mysql.sequence")
 	if behind {
 		if _, err := b.conn.exec(ctx, fmt.Sprintf("DO SETVAL(%s,%d,0,%d)", s.quoted(), s.next, s.round)); err != nil {
 			return err
@@ -113,15 +138,25 @@ func (s *sequenceState) ahead(row []string) (bool, error) {
 	if len(row) != 3 {
 		return false, nil
 	}
-	var v [3]int64
-	for i, text := range row {
-		var err error
-		if v[i], err = strconv.ParseInt(text, 10, 64); err != nil {
-			return false, fmt.Errorf("sequence %s: %w", s.quoted(), err)
-		}
+	v, err := s.numbers(row)
+	if err != nil {
+		return false, err
 	}
 	s.falling = v[1] < 0
 	return s.after(&sequenceState{next: v[0], round: v[2]}), nil
+}
+
+// numbers reads the columns that tell where a sequence stands: next value, increment, round.
+func (s *sequenceState) numbers(row []string) (v [3]int64, err error) {
+	if len(row) != len(v) {
+		return v, fmt.Errorf("sequence %s has no row", s.quoted())
+	}
+	for i, text := range row {
+		if v[i], err = strconv.ParseInt(text, 10, 64); err != nil {
+			return v, fmt.Errorf("sequence %s: %w", s.quoted(), err)
+		}
+	}
+	return v, nil
 }
 
 // after reports whether s comes after other, of the same sequence.

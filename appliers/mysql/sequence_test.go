@@ -1,6 +1,9 @@
 package mysql
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 func TestSequencesArePending(t *testing.T) {
 	var s sequences
@@ -47,5 +50,19 @@ func TestSequenceCommand(t *testing.T) {
 		entry(2, 3, at(50), at(50), at(20), encodeSequence(2, &gone)), entry(2, 4, at(50), at(60), encodeSequence(1, &sequenceState{database: "a", name: "s", next: 99})))
 	if got := m.query(t, "SELECT next_not_cached_value FROM a.s"); got != "60" {
 		t.Errorf("the next value is %s, want 60", got)
+	}
+
+	// What happened while nobody read the binary log goes into the log all the same.
+	check(t, m.Close())
+	m.exec(t, "DO SETVAL(a.s, 69)")
+	_, err := m.Open(within(t, 20*time.Second), m.id)
+	check(t, err)
+	commands := m.Sequences(3)
+	if len(commands) != 1 {
+		t.Fatalf("%d sequences are to be told of", len(commands))
+	}
+	c, err := decodeCommand(commands[0])
+	if err != nil || c.next != 70 || c.database != "a" || c.epoch != 3 {
+		t.Errorf("got %+v, %v", c, err)
 	}
 }

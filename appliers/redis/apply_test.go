@@ -6,11 +6,42 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nexus-replication/nexus/raft"
 )
+
+// A script that a client runs on another connection, as a read, holds entries up but is no failure of the backend.
+func TestApplyWaitsForScript(t *testing.T) {
+	s := startServer(t)
+	b := openBackend(t, testConfig(s.addr))
+	mustApply(t, b, entry(1, op("SET", "k", "v")))
+	s.do(0, "CONFIG", "SET", "busy-reply-threshold", "1")
+	busy, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close()
+	if _, err := busy.Write(command("EVAL", "for i = 1, 5e7 do end return 1", "0")); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(20 * time.Second); ; { // until it is busy
+		if time.Now().After(deadline) {
+			t.Fatal("the script does not run")
+		}
+		if strings.HasPrefix(s.do(0, "GET", "k"), "-BUSY ") {
+			break
+		}
+	}
+	mustApply(t, b)
+	mustApply(t, b, entry(2, op("SET", "k", "w")))
+	if got := s.do(0, "GET", "k"); got != "$1\r\nw\r\n" {
+		t.Errorf("got %q", got)
+	}
+}
 
 func TestApplyRepliesAreRaw(t *testing.T) {
 	s, direct := startServer(t), startServer(t)

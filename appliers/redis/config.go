@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,8 +17,10 @@ type CommandArity struct {
 
 // Config of a Backend. NewConfig returns the defaults; a zero field is not a default.
 type Config struct {
-	// Addr is host:port of the backend.
+	// Addr is host:port of the backend, or unix: and the path of its socket.
 	Addr string
+	// TLS is nil to connect without. The name that its certificate is for is the host of Addr, unless ServerName is set.
+	TLS *tls.Config
 	// Username and Password are sent with AUTH when Password is not empty; an empty Username means the default user.
 	Username string
 	Password string
@@ -73,7 +76,14 @@ func NewConfig() Config {
 
 // Validate reports the first bad field, its value and what is expected.
 func (c *Config) Validate() error {
-	if _, _, err := net.SplitHostPort(c.Addr); err != nil {
+	if network, path := c.endpoint(); network == "unix" {
+		if path == "" {
+			return fmt.Errorf("config: Addr is %q, want the path of a socket behind unix:", c.Addr)
+		}
+		if c.TLS != nil {
+			return fmt.Errorf("config: Addr is %q, which does not go with TLS", c.Addr)
+		}
+	} else if _, _, err := net.SplitHostPort(c.Addr); err != nil {
 		return fmt.Errorf("config: Addr is %q, want host:port of the backend: %w", c.Addr, err)
 	}
 	if c.Username != "" && c.Password == "" {

@@ -42,7 +42,7 @@ type serverInfo struct {
 	clients   int
 	// maxclients is 0 if the server does not tell.
 	maxclients int
-	libraries  int
+	libraries  int // other than those of a proxy: see LibraryPrefix
 	databases  int
 	child      bool  // a process of its own saves, rewrites or sends the data
 	offset     int64 // of the replication stream
@@ -148,11 +148,10 @@ func (e *replyError) Error() string {
 // Is makes BUSY known to who would wait for that.
 func (e *replyError) Is(target error) bool { return target == errBusy && e.class == "BUSY" }
 
-// connect makes a TCP connection and logs in. The end of ctx interrupts it, and everything done on the connection
+// connect makes a connection and logs in. The end of ctx interrupts it, and everything done on the connection
 // until release is called.
 func connect(ctx context.Context, cfg *Config) (c *conn, release func() bool, err error) {
-	dialer := net.Dialer{Timeout: cfg.DialTimeout}
-	nc, err := dialer.DialContext(ctx, "tcp", cfg.Addr)
+	nc, err := dial(ctx, cfg)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -203,6 +202,9 @@ func (c *conn) learn() error {
 		return fmt.Errorf("INFO: %w", err)
 	}
 	c.server = parseInfo(text)
+	if err := c.learnLibraries(); err != nil {
+		return err
+	}
 	id, _, ok := cutInteger(replies[1])
 	if !ok {
 		return fmt.Errorf("CLIENT ID: %w: %.40q", errProtocol, replies[1])
@@ -213,6 +215,22 @@ func (c *conn) learn() error {
 	}
 	if c.server.databases < 1 {
 		return fmt.Errorf("CONFIG GET databases: backend answered %.80q", replies[2])
+	}
+	return nil
+}
+
+// learnLibraries takes the libraries that a proxy keeps there off the count: FLUSHALL spares them, and they are no data. A
+// server that does not list its libraries keeps them all.
+func (c *conn) learnLibraries() error {
+	if c.server.libraries == 0 {
+		return nil
+	}
+	replies, err := c.roundTrip([]string{"FUNCTION", "LIST", "LIBRARYNAME", LibraryPrefix + "*"})
+	if err != nil {
+		return fmt.Errorf("FUNCTION LIST: %w", err)
+	}
+	if own, _, ok := cutHead(replies[0], '*'); ok {
+		c.server.libraries -= own
 	}
 	return nil
 }

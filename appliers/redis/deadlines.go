@@ -24,6 +24,7 @@ type DueKey struct {
 // logical: without ShiftMillis. Safe for concurrent use.
 type Deadlines struct {
 	size atomic.Int64 // entries, to answer for an empty index without the lock
+	gone atomic.Int64 // keys that were deleted because they were due
 
 	mu     sync.RWMutex
 	dbs    map[int]*deadlineDB

@@ -32,6 +32,9 @@ func ExpireKeys(args [][]byte) [][]byte {
 
 var errExpireReply = errors.New("reply to an expiry item is not what its script returns")
 
+// noKey is what PEXPIRETIME says where there is no key.
+const noKey = -2
+
 // expired corrects the index by the raw reply to an ItemExpire command. The caller holds d.mu.
 func (d *Deadlines) expired(db int, args [][]byte, reply []byte) error {
 	if len(args) < 4 {
@@ -53,6 +56,9 @@ func (d *Deadlines) expired(db int, args [][]byte, reply []byte) error {
 		}
 		d.releaseUntil(db, string(key), now-ShiftMillis)
 		d.stored(db, string(key), left)
+		if left == noKey {
+			d.gone.Add(1)
+		}
 	}
 	return nil
 }

@@ -137,3 +137,40 @@ func TestFlushAllKeepsReserved(t *testing.T) {
 		t.Errorf("the reserved database lost a key: %q", got)
 	}
 }
+
+// FLUSHALL by hand spares the functions: what is left then is no data, and the backend is filled again by itself.
+func TestFlushedButForLibrary(t *testing.T) {
+	s := startServer(t)
+	b := openBackend(t, testConfig(s.addr))
+	load := entry(1, op("FUNCTION", "LOAD", "REPLACE", touchLibrary))
+	touch := entry(2, op("FCALL", "nexus_t_touch", "0", "0", "k", stored(5e12)))
+	mustApply(t, b, load, touch)
+	s.do(0, "FLUSHALL")
+	var behind *raft.BehindError
+	if err := b.Apply(context.Background(), []raft.Entry{entry(3, op("INCR", "n"))}); !errors.As(err, &behind) {
+		t.Fatalf("got %v, want that the entries are asked for again", err)
+	}
+	mustApply(t, b, load, touch, entry(3, op("INCR", "n")))
+	if got := s.do(0, "GET", "n"); got != "$1\r\n1\r\n" {
+		t.Errorf("n is %q", got)
+	}
+	if _, ok := b.Deadline(0, []byte("k")); !ok {
+		t.Error("the key of the script is gone")
+	}
+}
+
+// A library of somebody else is data of somebody else, also beside one of a proxy.
+func TestFlushedButForTwoLibraries(t *testing.T) {
+	s := startServer(t)
+	s.do(0, "FUNCTION", "LOAD", touchLibrary)
+	b := newBackend(t, testConfig(s.addr))
+	if _, err := b.Open(context.Background(), testID); err != nil {
+		t.Fatalf("a backend with nothing but a library of a proxy: %v", err)
+	}
+	s.do(0, "FUNCTION", "LOAD", "#!lua name=l\nredis.register_function('f', function() return 1 end)")
+	s.do(0, "FLUSHALL")
+	var fatal *raft.FatalError
+	if err := b.Apply(context.Background(), []raft.Entry{entry(1, op("INCR", "n"))}); !errors.As(err, &fatal) {
+		t.Errorf("got %v, want a refusal", err)
+	}
+}

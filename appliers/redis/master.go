@@ -45,6 +45,11 @@ const maxStrangers = 16
 func listenMaster(c *conn, snap *raft.Snapshot, log *slog.Logger) (*master, error) {
 	local, okLocal := c.LocalAddr().(*net.TCPAddr)
 	remote, okRemote := c.RemoteAddr().(*net.TCPAddr)
+	if _, ok := c.LocalAddr().(*net.UnixAddr); ok {
+		// It is on this machine.
+		local, okLocal = &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}, true
+		remote, okRemote = local, true
+	}
 	if !okLocal || !okRemote {
 		return nil, fmt.Errorf("listen for the backend: %s is no TCP address", c.LocalAddr())
 	}

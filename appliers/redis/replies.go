@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/nexus-replication/nexus/raft"
 )
@@ -13,6 +14,11 @@ type queueError struct{ command, text string }
 
 func (e *queueError) Error() string {
 	return fmt.Sprintf("backend refused %s (nothing was applied): %s", e.command, e.text)
+}
+
+// Is makes BUSY known to who would wait for that.
+func (e *queueError) Is(target error) bool {
+	return target == errBusy && strings.HasPrefix(e.text, "BUSY ")
 }
 
 // runError says that a transaction did not go as it must.

@@ -167,6 +167,14 @@ func (r *run) addItem(cfg *Config, it *Item, kind commandKind, item slot, databa
 	if it.Flags&ItemExpire != 0 {
 		return r.addExpire(it, item)
 	}
+	if kind == kindScript && r.settings.sendsAny() && r.tellsItself(it.Cmd) {
+		r.addTelling(it.DB, item)
+		if it.Flags&ItemDeadline != 0 {
+			r.speak(false)
+			r.probe(it)
+		}
+		return nil
+	}
 	if kind == kindConfig {
 		var err error
 		if item.cmd, err = withoutLimit(it.Cmd, r.args); err != nil {

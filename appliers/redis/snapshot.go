@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,23 +44,46 @@ func (b *Backend) snapshot(ctx context.Context) (*rdbStream, error) {
 	if err := b.look(ctx); err != nil {
 		return nil, err
 	}
-	control, err := b.dialHeld(ctx)
+	control, c, err := b.dialTwo(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer control.Close()
 	if control.server.child {
-		return nil, errChild
+		err = errChild
+	} else {
+		err = b.fork(ctx, control, c)
 	}
-	c, err := b.dialHeld(ctx)
 	if err != nil {
-		return nil, err
-	}
-	if err := b.fork(ctx, control, c); err != nil {
 		_ = c.Close()
 		return nil, err
 	}
 	return newRDBStream(ctx, b, c), nil
+}
+
+// dialTwo makes two connections at a time, because nothing is applied meanwhile.
+func (b *Backend) dialTwo(ctx context.Context) (first, second *conn, err error) {
+	type dialed struct {
+		c   *conn
+		err error
+	}
+	other := make(chan dialed, 1)
+	go func() {
+		c, err := b.dialHeld(ctx)
+		other <- dialed{c, err}
+	}()
+	first, err = b.dialHeld(ctx)
+	got := <-other
+	second = got.c
+	if err = cmp.Or(err, got.err); err == nil {
+		return first, second, nil
+	}
+	for _, c := range []*conn{first, second} {
+		if c != nil {
+			_ = c.Close()
+		}
+	}
+	return nil, nil, err
 }
 
 // dialHeld makes a connection to the process that Apply is connected to, and makes sure that it holds what was applied.

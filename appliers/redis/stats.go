@@ -14,6 +14,7 @@ type Stats struct {
 	Reconnects  uint64 // of the connection that applies
 	Reads       uint64 // Read and Stream calls
 	Deadlines   uint64 // keys in the index now
+	Expired     uint64 // keys that deletions of the log found gone, or took away
 	Subscribers uint64 // connections for subscribers now
 }
 
@@ -30,6 +31,7 @@ func (b *Backend) Stats() Stats {
 		Reconnects:  b.stats.reconnects.Load(),
 		Reads:       b.stats.reads.Load(),
 		Deadlines:   uint64(b.size.Load()),
+		Expired:     uint64(b.gone.Load()),
 		Subscribers: uint64(b.subscribers.count()),
 	}
 }
@@ -46,11 +48,12 @@ var (
 	descExecs      = prometheus.NewDesc("nexus_backend_execs_total", "Transactions in which entries were applied to the redis-server.", nil, nil)
 	descReconnects = prometheus.NewDesc("nexus_backend_reconnects_total", "How often the connection for entries was made again.", nil, nil)
 	descReads      = prometheus.NewDesc("nexus_backend_reads_total", "Requests with reads to the redis-server.", nil, nil)
+	descExpired    = prometheus.NewDesc("nexus_backend_expired_total", "Keys that were deleted because their time had come.", nil, nil)
 	descDeadlines  = prometheus.NewDesc("nexus_backend_deadlines", "Keys that have an expiry time.", nil, nil)
 )
 
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descUp, descEntries, descCommands, descExecs, descReconnects, descReads, descDeadlines} {
+	for _, d := range []*prometheus.Desc{descUp, descEntries, descCommands, descExecs, descReconnects, descReads, descExpired, descDeadlines} {
 		ch <- d
 	}
 }
@@ -68,7 +71,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		value uint64
 	}{
 		{descEntries, st.Entries}, {descCommands, st.Commands}, {descExecs, st.Execs}, {descReconnects, st.Reconnects},
-		{descReads, st.Reads},
+		{descReads, st.Reads}, {descExpired, st.Expired},
 	} {
 		ch <- prometheus.MustNewConstMetric(m.desc, prometheus.CounterValue, float64(m.value))
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"log/slog"
 	"time"
 
@@ -47,7 +48,10 @@ func (o *options) Build(log *slog.Logger) (*node.Node, error) {
 		return nil, err
 	}
 
-	replicator, err := raft.New(o.raftConfig(backend, log))
+	var web *admin.HTTPServer
+	raftCfg := o.raftConfig(backend, log)
+	raftCfg.About = func() json.RawMessage { return web.About() }
+	replicator, err := raft.New(raftCfg)
 	if err != nil {
 		return nil, err
 	}
@@ -70,20 +74,21 @@ func (o *options) Build(log *slog.Logger) (*node.Node, error) {
 	if err != nil {
 		return nil, err
 	}
+	web = admin.NewHTTP(admin.HTTPConfig{
+		Node:       replicator,
+		Build:      admin.Build{Version: version, Commit: commit, Date: date},
+		Collectors: []prometheus.Collector{proxy.NewCollector(clients, backend), replicator.Collector()},
+		Events:     events,
+		Logger:     adminCfg.Logger,
+	})
 	return &node.Node{
 		Log:        log,
 		Replicator: replicator,
 		Proxy:      clients,
 		Read:       clients.ServeReading,
 		Admin:      operators,
-		HTTP: admin.NewHTTP(admin.HTTPConfig{
-			Node:       replicator,
-			Build:      admin.Build{Version: version, Commit: commit, Date: date},
-			Collectors: []prometheus.Collector{proxy.NewCollector(clients, backend)},
-			Events:     events,
-			Logger:     adminCfg.Logger,
-		}),
-		Backend: o.backend.Addr,
+		HTTP:       web,
+		Backend:    o.backend.Addr,
 	}, nil
 }
 

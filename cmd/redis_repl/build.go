@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net"
 	"time"
@@ -16,9 +18,6 @@ import (
 	"github.com/nexus-replication/nexus/proxy/redis/guard"
 	"github.com/nexus-replication/nexus/raft"
 )
-
-// handshakeTimeout is what a client may take for the TLS handshake.
-const handshakeTimeout = 10 * time.Second
 
 var _ node.Definition = (*options)(nil)
 
@@ -43,11 +42,14 @@ func (o *options) Build(log *slog.Logger) (*node.Node, error) {
 	proxyCfg := proxy.NewConfig()
 	proxyCfg.Databases, proxyCfg.ReservedDB = databases, o.metadataDB
 	proxyCfg.Version = version
-	proxyCfg.Password = o.proxyPassword
+	proxyCfg.Password, proxyCfg.UsersFile = o.proxyPassword, o.usersFile
+	proxyCfg.Limits, proxyCfg.MaxClientRate = o.limits.guard(), o.limits.rate
 	proxyCfg.Timeout = o.Timeout
 	proxyCfg.Logger = log.With("part", "proxy")
 
 	raftCfg := o.raftConfig(backend, log)
+	var web *admin.HTTPServer
+	raftCfg.About = func() json.RawMessage { return web.About() }
 	raftCfg.Sequencer = proxy.NewSequencer(proxyCfg, backend)
 	replicator, err := raft.New(raftCfg)
 	if err != nil {
@@ -77,26 +79,32 @@ func (o *options) Build(log *slog.Logger) (*node.Node, error) {
 	if err != nil {
 		return nil, err
 	}
+	var reload func() error
+	if o.usersFile != "" {
+		reload = clients.LoadUsers
+	}
+	web = admin.NewHTTP(admin.HTTPConfig{
+		Node:       replicator,
+		Build:      admin.Build{Version: version, Commit: commit, Date: date},
+		Collectors: []prometheus.Collector{clients.Collector(), backend.Collector(), replicator.Collector()},
+		Events:     events,
+		Logger:     adminCfg.Logger,
+	})
 	return &node.Node{
+		Reload:     reload,
 		Log:        log,
 		Replicator: replicator,
 		Proxy:      clients,
 		Admin:      operators,
-		HTTP: admin.NewHTTP(admin.HTTPConfig{
-			Node:       replicator,
-			Build:      admin.Build{Version: version, Commit: commit, Date: date},
-			Collectors: []prometheus.Collector{clients.Collector(), backend.Collector()},
-			Events:     events,
-			Logger:     adminCfg.Logger,
-		}),
+		HTTP:       web,
 		Backend:    o.redisAddr(),
-		Secure:     secure(clientTLS),
+		Secure:     secure(clientTLS, o.limits.handshake),
 		Background: expire(proxy.NewExpirer(proxyCfg, replicator, backend), log),
 	}, nil
 }
 
 // secure returns what puts TLS behind a listener, or nil without a configuration.
-func secure(cfg *tls.Config) func(net.Listener) net.Listener {
+func secure(cfg *tls.Config, handshakeTimeout time.Duration) func(net.Listener) net.Listener {
 	if cfg == nil {
 		return nil
 	}
@@ -116,6 +124,16 @@ func (o *options) newBackend(log *slog.Logger) (*appliers.Backend, error) {
 	cfg := appliers.NewConfig()
 	cfg.Addr = o.redisAddr()
 	cfg.Username, cfg.Password = o.redisUsername, o.redisPassword
+	if o.redisTLS {
+		files, err := o.redisFiles.Client()
+		if err != nil {
+			return nil, fmt.Errorf("TLS for the backend: %w", err)
+		}
+		if files == nil {
+			files = &tls.Config{MinVersion: tls.VersionTLS12}
+		}
+		cfg.TLS = files
+	}
 	cfg.Databases, cfg.MetadataDB = databases, o.metadataDB
 	cfg.Require = proxy.Requires()
 	cfg.Logger = log.With("part", "backend")

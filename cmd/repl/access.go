@@ -21,13 +21,6 @@ type access struct {
 	tokenFile string
 }
 
-const accessHelp = "" +
-	"  -tls-ca FILE   use TLS and trust this authority, NEXUS_TLS_CA\n" +
-	"  -tls-cert FILE, -tls-key FILE\n" +
-	"                 certificate to show to the node, NEXUS_TLS_CERT, NEXUS_TLS_KEY\n" +
-	"  -token-file FILE\n" +
-	"                 file with the token of the node; or the token itself as NEXUS_GRPC_TOKEN\n"
-
 func (a *access) declare(fs *flag.FlagSet) {
 	fs.StringVar(&a.files.CA, "tls-ca", "", "")
 	fs.StringVar(&a.files.Cert, "tls-cert", "", "")

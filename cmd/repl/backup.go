@@ -13,7 +13,9 @@ import (
 )
 
 func (s *session) snapshot([]string) error {
+	b := s.newBar("The node takes a snapshot", -1, false)
 	resp, err := s.client.Snapshot(s.ctx, &nexuspb.SnapshotRequest{})
+	b.close()
 	if err != nil {
 		return describe(err, false)
 	}
@@ -29,17 +31,14 @@ func (s *session) backup(args []string) error {
 	path := args[0]
 	unfinished, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".unfinished-")
 	if err != nil {
-		return fmt.Errorf("write the backup: %w", err)
+		return notWritten(path, err)
 	}
-	info, err := s.receiveBackup(unfinished)
+	info, err := s.receiveBackup(unfinished, path)
 	if cerr := unfinished.Close(); err == nil {
 		err = cerr
 	}
 	if err == nil {
-		err = os.Rename(unfinished.Name(), path)
-	}
-	if err == nil {
-		err = syncDir(filepath.Dir(path))
+		err = finish(unfinished.Name(), path)
 	}
 	if err != nil {
 		return errors.Join(err, remove(unfinished.Name()))
@@ -52,7 +51,9 @@ func (s *session) backup(args []string) error {
 }
 
 // receiveBackup copies what the node sends to f, and reads it again to see that it is whole.
-func (s *session) receiveBackup(f *os.File) (raft.BackupInfo, error) {
+func (s *session) receiveBackup(f *os.File, path string) (raft.BackupInfo, error) {
+	b := s.newBar("Receiving "+path, -1, true)
+	defer b.close()
 	stream, err := s.client.Backup(s.ctx, &nexuspb.BackupRequest{})
 	if err != nil {
 		return raft.BackupInfo{}, describe(err, false)
@@ -66,11 +67,13 @@ func (s *session) receiveBackup(f *os.File) (raft.BackupInfo, error) {
 			return raft.BackupInfo{}, describe(err, false)
 		}
 		if _, err := f.Write(part.GetData()); err != nil {
-			return raft.BackupInfo{}, fmt.Errorf("write the backup: %w", err)
+			return raft.BackupInfo{}, notWritten(path, err)
 		}
+		b.add(len(part.GetData()))
 	}
+	b.describe("Checking " + path)
 	if err := f.Sync(); err != nil {
-		return raft.BackupInfo{}, fmt.Errorf("write the backup: %w", err)
+		return raft.BackupInfo{}, notWritten(path, err)
 	}
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return raft.BackupInfo{}, fmt.Errorf("read the backup again: %w", err)
@@ -80,6 +83,27 @@ func (s *session) receiveBackup(f *os.File) (raft.BackupInfo, error) {
 		return info, fmt.Errorf("read the backup again: %w", err)
 	}
 	return info, nil
+}
+
+// finish gives the whole file its name, for good.
+func finish(unfinished, path string) error {
+	if err := os.Rename(unfinished, path); err != nil {
+		return notWritten(path, err)
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// notWritten speaks of the file that was asked for, not of the one that is to become it.
+func notWritten(path string, err error) error {
+	var p *os.PathError
+	var l *os.LinkError
+	switch {
+	case errors.As(err, &p):
+		err = p.Err
+	case errors.As(err, &l):
+		err = l.Err
+	}
+	return fmt.Errorf("write the backup to %s: %w", path, err)
 }
 
 func syncDir(dir string) error {

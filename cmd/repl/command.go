@@ -25,8 +25,12 @@ type command struct {
 	json    bool
 	force   bool
 	timeout time.Duration
-	help    bool
-	version bool
+	// interval and count are those of watch and top; count 0 is without end.
+	interval time.Duration
+	count    int
+	help     bool
+	man      bool
+	version  bool
 }
 
 // parse takes the flags from wherever they stand among the arguments, and the verb and its arguments from the rest.
@@ -38,6 +42,9 @@ func parse(args []string) (*command, error) {
 	fs.BoolVar(&c.json, "json", false, "")
 	fs.BoolVar(&c.force, "force", false, "")
 	fs.DurationVar(&c.timeout, "timeout", time.Minute, "")
+	fs.DurationVar(&c.interval, "interval", 2*time.Second, "")
+	fs.IntVar(&c.count, "count", 0, "")
+	fs.BoolVar(&c.man, "man", false, "")
 	c.access.declare(fs)
 	fs.BoolVar(&c.help, "h", false, "")
 	fs.BoolVar(&c.help, "help", false, "")
@@ -46,11 +53,27 @@ func parse(args []string) (*command, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w; repl -h shows the usage", errUsage, err)
 	}
-	if c.version {
+	if c.version || c.man {
 		return c, nil
+	}
+	if c.interval < 100*time.Millisecond {
+		return nil, fmt.Errorf("%w: flag -interval: %v is too short, want 100ms or more", errUsage, c.interval)
+	}
+	if c.count < 0 {
+		return nil, fmt.Errorf("%w: flag -count: %d is no number of looks, want 1 or more, or 0 for no end", errUsage, c.count)
 	}
 	if c.timeout <= 0 {
 		return nil, fmt.Errorf("%w: flag -timeout: %v is no time to wait, want more than 0, such as 10s", errUsage, c.timeout)
+	}
+	if v, args := findVerb(words); v != nil && v.offline {
+		c.verb, c.args = v, args
+		if c.help {
+			return c, nil
+		}
+		if err := v.check(args); err != nil {
+			return nil, fmt.Errorf("%w: %w; the usage is: repl %s", errUsage, err, v.line())
+		}
+		return c, nil
 	}
 	if len(words) > 0 && (strings.Contains(words[0], ":") || !c.help) {
 		c.addr, words = words[0], words[1:]
@@ -65,8 +88,8 @@ func parse(args []string) (*command, error) {
 	if c.addr == "" {
 		return nil, fmt.Errorf("%w: the address of a node is missing, want: repl HOST:PORT VERB ...; repl -h shows the verbs", errUsage)
 	}
-	if c.verb != nil && c.verb.slow && !given(fs, "timeout") {
-		c.timeout = time.Hour
+	if c.verb != nil && !given(fs, "timeout") {
+		c.timeout = c.verb.patience(c.timeout)
 	}
 	if c.verb == nil {
 		return nil, fmt.Errorf("%w: %s; repl -h shows the verbs", errUsage, noVerb(words))
@@ -128,8 +151,22 @@ type verb struct {
 	help  string
 	check func(args []string) error
 	run   func(*session, []string) error
-	// slow verbs may have to move all data.
-	slow bool
+	// slow verbs may have to move all data; endless ones go on until they are interrupted.
+	slow, endless bool
+	// offline verbs need no node.
+	offline  bool
+	examples []string
+}
+
+// patience is how long the verb may take; 0 for as long as it likes.
+func (v *verb) patience(usual time.Duration) time.Duration {
+	switch {
+	case v.endless:
+		return 0
+	case v.slow:
+		return time.Hour
+	}
+	return usual
 }
 
 func verbs() []verb {
@@ -138,17 +175,22 @@ func verbs() []verb {
 	const database = "NAME is the database in which it is executed, that of the node's -mysqlConnUrl if it is left out.\n"
 	return []verb{
 		{name: "redis save", usage: "redis save [ARG=VALUE ...] LUA", check: checkStatement, run: (*session).save,
-			help: "Run a Lua statement on every replica.\n\n" + statement},
+			help:     "Run a Lua statement on every replica.\n\n" + statement,
+			examples: []string{`127.0.0.1:9121 redis save db.index=2 "return redis.call('incr', 'ctr')"`}},
 		{name: "redis load", usage: "redis load [ARG=VALUE ...] LUA", check: checkStatement, run: (*session).load,
-			help: "Run a Lua statement that only reads, and see everything acknowledged before.\n\n" + statement},
+			help:     "Run a Lua statement that only reads, and see everything acknowledged before.\n\n" + statement,
+			examples: []string{`127.0.0.1:9121 redis load db.index=2 "return redis.call('keys', '*')"`}},
 		{name: "mysql save", usage: "mysql save [db=NAME] SQL", check: checkStatement, run: (*session).saveMySQL,
-			help: "Execute SQL statements, of which each is a transaction, with semicolons between.\n\n" + database},
+			help:     "Execute SQL statements, of which each is a transaction, with semicolons between.\n\n" + database,
+			examples: []string{`127.0.0.1:9131 mysql save "insert into t values (1)"`}},
 		{name: "mysql load", usage: "mysql load [db=NAME] SQL", check: checkStatement, run: (*session).loadMySQL,
-			help: "Execute SQL that only reads, and see everything acknowledged before.\n\n" + database},
+			help:     "Execute SQL that only reads, and see everything acknowledged before.\n\n" + database,
+			examples: []string{`127.0.0.1:9131 mysql load "select * from nexus.t"`}},
 		{name: "listNodes", usage: "listNodes", check: wantArgs(0, 0), run: (*session).listNodes,
 			help: "List the members of the cluster, as the asked node knows them.\n"},
 		{name: "addNode", usage: "addNode URL", check: checkURLs(1, 1), run: (*session).addNode, slow: true,
-			help: "Add the node that was started with -nexus-node-url URL. It votes when it has caught up.\n"},
+			help:     "Add the node that was started with -nexus-node-url URL. It votes when it has caught up.\n",
+			examples: []string{"127.0.0.1:9121 addNode http://10.0.0.4:9021"}},
 		{name: "removeNode", usage: "removeNode URL", check: checkURLs(1, 1), run: (*session).removeNode,
 			help: "Remove a node for good. It stops serving; to use its machine again, empty its data directory.\n" +
 				"With -force also where the reachable rest would be no majority.\n"},
@@ -159,13 +201,23 @@ func verbs() []verb {
 		{name: "snapshot", usage: "snapshot", check: wantArgs(0, 0), run: (*session).snapshot, slow: true,
 			help: "Make the asked node take a snapshot now, and shorten its log.\n"},
 		{name: "backup", usage: "backup FILE", check: wantArgs(1, 1), run: (*session).backup, slow: true,
-			help: "Write all data to FILE, as of one moment, while the node goes on. redis_repl -restore FILE begins a new cluster\nwith it.\n"},
+			help:     "Write all data to FILE, as of one moment, while the node goes on.\n\nredis_repl or mysql_repl with -restore FILE begins a new cluster with it.\n",
+			examples: []string{"127.0.0.1:9121 backup nexus.backup"}},
 		{name: "verify", usage: "verify", check: wantArgs(0, 0), run: (*session).verify, slow: true,
 			help: "Compare the data of all nodes at one position of the log, while they go on.\n\nA node that differs from the majority stops serving, see repair. The exit status is 1 if one does.\n"},
 		{name: "repair", usage: "repair", check: wantArgs(0, 0), run: (*session).repair, slow: true,
 			help: "Fill the asked node, which verify has found to differ, from one that holds what the majority holds.\n"},
 		{name: "status", usage: "status", check: wantArgs(0, 0), run: (*session).status,
-			help: "Show the state of the asked node.\n"},
+			help: "Show all members with role, lag and the state of their backends, as each describes itself.\n\n" +
+				"BEHIND counts the entries of the log that are committed and that the backend of the node does not hold yet.\n",
+			examples: []string{"127.0.0.1:9121 status", "127.0.0.1:9121 status -json"}},
+		{name: "watch", usage: "watch", check: wantArgs(0, 0), run: (*session).watch, endless: true,
+			help: "Show the status again and again.\n\nIn a pipe, one after the other; with -json, one JSON value each.\n"},
+		{name: "top", usage: "top", check: wantArgs(0, 0), run: (*session).top, endless: true,
+			help: "Show live how many reads and writes a second each node answers, how long they take, and how far it is behind.\n\n" +
+				"Latencies are means, from the moment a node has a command to that of the answer; a pipeline counts once.\n"},
+		{name: "completion", usage: "completion bash|zsh", check: wantShell, offline: true,
+			help: "Write what completes command lines of repl in a shell.\n", examples: []string{"completion bash > /etc/bash_completion.d/repl"}},
 	}
 }
 
@@ -215,31 +267,4 @@ func checkStatement(args []string) error {
 		}
 	}
 	return nil
-}
-
-func helpFor(v *verb) string {
-	var b strings.Builder
-	patience := "1m0s; an hour for what may have to move all data"
-	if v != nil {
-		fmt.Fprintf(&b, "Usage: repl HOST:PORT %s\n\n%s", v.usage, v.help)
-		patience = time.Minute.String()
-		if v.slow {
-			patience = time.Hour.String()
-		}
-	} else {
-		b.WriteString("repl talks to a node of Nexus on its gRPC port.\n\nUsage: repl HOST:PORT VERB ...\n\nVerbs (repl VERB -h says more):\n")
-		for _, v := range verbs() {
-			summary, _, _ := strings.Cut(v.help, "\n")
-			fmt.Fprintf(&b, "  %-32s %s\n", v.usage, summary)
-		}
-	}
-	b.WriteString("\nFlags, anywhere:\n" +
-		"  -json          print JSON\n" +
-		"  -force         remove a node even if the rest is no majority\n" +
-		"  -timeout TIME  give up after this time (" + patience + ")\n" +
-		accessHelp +
-		"  -version       print the version\n" +
-		"  -h             print this\n" +
-		"\nExit status: 0 done, 1 failed, 2 wrong usage.\n")
-	return b.String()
 }

@@ -44,6 +44,11 @@ func realMain(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 	case cmd.version:
 		fmt.Fprintf(stdout, "repl %s (commit %s, %s)\n", version, commit, date)
 		return exitOK
+	case cmd.man:
+		fmt.Fprint(stdout, manPage())
+		return exitOK
+	case cmd.verb != nil && cmd.verb.offline && !cmd.help:
+		err = completion(cmd.args[0], stdout)
 	case cmd.help:
 		fmt.Fprint(stdout, helpFor(cmd.verb))
 		return exitOK

@@ -12,17 +12,26 @@ import (
 
 const progressPause = 300 * time.Millisecond
 
-// follow says, whenever it changes, how far the node at url is on its way into the cluster, until the returned function
-// is called.
+// follow shows how far the node at url is on its way into the cluster, until the returned function is called: as a bar
+// on a terminal, else in a line whenever it changes.
 func (s *session) follow(url string) (stop func()) {
 	ctx, cancel := context.WithCancel(s.ctx)
+	b := s.newBar("", 1, false)
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		said := ""
 		for {
-			if text := s.joining(ctx, strings.TrimSuffix(url, "/")); text != "" && text != said {
-				said = text
-				fmt.Fprintln(s.progress, text)
+			step := s.joining(ctx, strings.TrimSuffix(url, "/"))
+			switch {
+			case step.text == "":
+			case b != nil:
+				b.describe(step.text)
+				if step.commit > 0 {
+					b.reach(min(step.index, step.commit-1), step.commit) // a full bar would end
+				}
+			case step.text != said:
+				said = step.text
+				fmt.Fprintln(s.progress, step.text)
 			}
 			select {
 			case <-time.After(progressPause):
@@ -34,26 +43,36 @@ func (s *session) follow(url string) (stop func()) {
 	return func() {
 		cancel()
 		wg.Wait()
+		b.close()
 	}
 }
 
+// joinStep is where a node is on its way.
+type joinStep struct {
+	text          string
+	index, commit uint64 // of the log; 0 where that is not known
+}
+
 // joining tells what the asked node knows about the node at url; nothing while it does not know anything.
-func (s *session) joining(ctx context.Context, url string) string {
+func (s *session) joining(ctx context.Context, url string) joinStep {
 	st, err := s.client.Status(ctx, &nexuspb.StatusRequest{})
 	if err != nil {
-		return ""
+		return joinStep{}
 	}
 	for _, m := range st.GetMembers() {
 		if m.GetUrl() != url {
 			continue
 		}
 		if !m.GetLearner() {
-			return url + " votes."
+			return joinStep{text: url + " votes."}
 		}
 		if index, ok := st.GetProgress()[m.GetId()]; ok && index > 0 {
-			return fmt.Sprintf("%s is a learner and holds the log up to %d of %d.", url, index, st.GetCommit())
+			return joinStep{
+				text:  fmt.Sprintf("%s is a learner and holds the log up to %d of %d.", url, index, st.GetCommit()),
+				index: index, commit: st.GetCommit(),
+			}
 		}
-		return url + " is a learner and is sent what it lacks."
+		return joinStep{text: url + " is a learner and is sent what it lacks."}
 	}
-	return fmt.Sprintf("Waiting for %s to answer.", url)
+	return joinStep{text: fmt.Sprintf("Waiting for %s to answer.", url)}
 }

@@ -36,11 +36,17 @@ type session struct {
 	progress io.Writer
 	json     bool
 	force    bool
+	coloured bool
+	interval time.Duration
+	count    int
 }
 
 func (c *command) run(ctx context.Context, out, progress io.Writer) error {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
-	defer cancel()
+	if c.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.timeout)
+		defer cancel()
+	}
 	if err := c.reach(ctx); err != nil {
 		return err
 	}
@@ -54,7 +60,10 @@ func (c *command) run(ctx context.Context, out, progress io.Writer) error {
 		return fmt.Errorf("%s: %w", c.addr, err)
 	}
 	defer conn.Close()
-	return c.verb.run(&session{ctx: ctx, client: nexuspb.NewNexusClient(conn), out: out, progress: progress, json: c.json, force: c.force}, c.args)
+	return c.explain(c.verb.run(&session{
+		ctx: ctx, client: nexuspb.NewNexusClient(conn), out: out, progress: progress, json: c.json, force: c.force,
+		coloured: wantsColour(out, os.Getenv), interval: c.interval, count: c.count,
+	}, c.args))
 }
 
 // reach finds out whether anybody listens: after that, a connection that breaks means that nothing is known.
@@ -86,9 +95,9 @@ func describe(err error, change bool) error {
 		return errors.New(st.Message())
 	}
 	if change {
-		return fmt.Errorf("outcome unknown: no answer from the node: %s", st.Message())
+		return fmt.Errorf("outcome unknown: %w: %s", errNoAnswer, st.Message())
 	}
-	return fmt.Errorf("no answer from the node: %s", st.Message())
+	return fmt.Errorf("%w: %s", errNoAnswer, st.Message())
 }
 
 func (s *session) save(args []string) error      { return s.saveTo("Redis", args) }
@@ -138,8 +147,9 @@ func (s *session) listNodes([]string) error {
 }
 
 func (s *session) addNode(args []string) error {
-	defer s.follow(args[0])()
+	stop := s.follow(args[0])
 	resp, err := s.client.AddNode(s.ctx, &nexuspb.AddNodeRequest{Url: args[0]})
+	stop()
 	return s.members(resp, describe(err, true))
 }
 
@@ -150,8 +160,9 @@ func (s *session) removeNode(args []string) error {
 
 func (s *session) replaceNode(args []string) error {
 	by := args[len(args)-1]
-	defer s.follow(by)()
+	stop := s.follow(by)
 	resp, err := s.client.ReplaceNode(s.ctx, &nexuspb.ReplaceNodeRequest{Url: args[0], By: by})
+	stop()
 	return s.members(resp, describe(err, true))
 }
 

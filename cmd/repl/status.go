@@ -1,11 +1,15 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/nexus-replication/nexus/proxy/admin/nexuspb"
 )
@@ -29,21 +33,79 @@ type nodeStatus struct {
 	LeaseMillis int64             `json:"leaseMillis"`
 	Members     []member          `json:"members"`
 	Progress    map[string]uint64 `json:"progress,omitempty"`
+	// Nodes are all members, as each describes itself.
+	Nodes []nodeRow `json:"nodes"`
+}
+
+// nodeRow is a member in a table of all, as JSON shows it.
+type nodeRow struct {
+	ID       string `json:"id"`
+	URL      string `json:"url"`
+	Role     string `json:"role"` // unreachable for one that does not answer
+	Term     uint64 `json:"term"`
+	Applied  uint64 `json:"applied"`
+	Behind   uint64 `json:"behind"`
+	Snapshot uint64 `json:"snapshot"`
+	Version  string `json:"version"`
+	Serving  bool   `json:"serving"`
+	State    string `json:"state"`
+}
+
+// seen is what one look at the cluster shows.
+type seen struct {
+	asked *nexuspb.StatusResponse
+	nodes []*nexuspb.NodeReport
+	at    time.Time
+}
+
+// lookTimeout is how long a node has to say how all are.
+const lookTimeout = 10 * time.Second
+
+// look asks a node for itself and for all members. One of an earlier version knows only itself.
+func (s *session) look() (*seen, error) {
+	ctx, cancel := context.WithTimeout(s.ctx, lookTimeout)
+	defer cancel()
+	st, err := s.client.Status(ctx, &nexuspb.StatusRequest{})
+	if err != nil {
+		return nil, describe(err, false)
+	}
+	resp, err := s.client.Cluster(ctx, &nexuspb.ClusterRequest{})
+	at := time.Now()
+	if status.Code(err) == codes.Unimplemented {
+		return &seen{asked: st, nodes: alone(st), at: at}, nil
+	}
+	if err != nil {
+		return nil, describe(err, false)
+	}
+	return &seen{asked: st, nodes: resp.GetNodes(), at: at}, nil
+}
+
+func alone(st *nexuspb.StatusResponse) []*nexuspb.NodeReport {
+	var nodes []*nexuspb.NodeReport
+	for _, m := range st.GetMembers() {
+		n := &nexuspb.NodeReport{Member: m, Problem: "not asked: the version of " + st.GetUrl() + " does not ask others"}
+		if m.GetId() == st.GetId() {
+			n.Problem, n.Status = "", st
+		}
+		nodes = append(nodes, n)
+	}
+	return nodes
 }
 
 func (s *session) status([]string) error {
-	st, err := s.client.Status(s.ctx, &nexuspb.StatusRequest{})
+	view, err := s.look()
 	if err != nil {
-		return describe(err, false)
+		return err
 	}
 	if s.json {
-		return s.printJSON(jsonStatus(st))
+		return s.printJSON(jsonStatus(view))
 	}
-	_, err = io.WriteString(s.out, statusText(st))
+	_, err = io.WriteString(s.out, statusText(view, s.coloured))
 	return err
 }
 
-func jsonStatus(st *nexuspb.StatusResponse) nodeStatus {
+func jsonStatus(view *seen) nodeStatus {
+	st := view.asked
 	js := nodeStatus{
 		Version:     st.GetVersion(),
 		ClusterName: st.GetClusterName(),
@@ -60,6 +122,7 @@ func jsonStatus(st *nexuspb.StatusResponse) nodeStatus {
 		Quarantined: st.GetQuarantined(),
 		LeaseMillis: st.GetLeaseMs(),
 		Members:     jsonMembers(st.GetMembers()),
+		Nodes:       view.rows(),
 	}
 	if st.GetLeader() != 0 {
 		js.Leader = hex(st.GetLeader())
@@ -73,49 +136,106 @@ func jsonStatus(st *nexuspb.StatusResponse) nodeStatus {
 	return js
 }
 
-func statusText(st *nexuspb.StatusResponse) string {
-	var b strings.Builder
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	line := func(name string, value any) { fmt.Fprintf(w, "%s\t%v\n", name, value) }
-	line("Node:", fmt.Sprintf("%s %s", hex(st.GetId()), st.GetUrl()))
-	line("Cluster:", fmt.Sprintf("%s %s", hex(st.GetCluster()), st.GetClusterName()))
-	line("Version:", st.GetVersion())
-	line("Role:", st.GetRole())
-	if st.GetServing() {
-		line("Serving:", "yes")
-	} else {
-		line("Serving:", "no: "+st.GetProblem())
+// rows are the members in the order in which they came.
+func (v *seen) rows() []nodeRow {
+	var commit uint64
+	for _, n := range v.nodes {
+		commit = max(commit, n.GetStatus().GetCommit())
 	}
-	line("Leader:", leaderText(st))
-	line("Term:", st.GetTerm())
-	line("Committed:", st.GetCommit())
-	line("Applied:", st.GetApplied())
-	if index := st.GetSnapshot(); index > 0 {
-		line("Snapshot:", index)
+	rows := make([]nodeRow, 0, len(v.nodes))
+	for _, n := range v.nodes {
+		row := nodeRow{ID: hex(n.GetMember().GetId()), URL: n.GetMember().GetUrl()}
+		if st := n.GetStatus(); st == nil {
+			row.Role, row.State = "unreachable", n.GetProblem()
+		} else {
+			row.Role, row.Term, row.Applied = st.GetRole(), st.GetTerm(), st.GetApplied()
+			row.Behind = commit - min(commit, st.GetApplied())
+			row.Snapshot, row.Version, row.Serving, row.State = st.GetSnapshot(), st.GetVersion(), st.GetServing(), "ok"
+			if !st.GetServing() {
+				row.State = st.GetProblem()
+			}
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+func statusText(view *seen, coloured bool) string {
+	st := view.asked
+	var b strings.Builder
+	fmt.Fprintf(&b, "Cluster %s (%s), asked %s\n", st.GetClusterName(), hex(st.GetCluster()), st.GetUrl())
+	if st.GetServing() {
+		b.WriteString(writeTable([][]cell{{{text: "Serving:", colour: dim}, {text: "yes", colour: green}}}, coloured))
+	} else {
+		b.WriteString(writeTable([][]cell{{{text: "Serving:", colour: dim}, {text: "no: " + st.GetProblem(), colour: red}}}, coloured))
 	}
 	if lease := st.GetLeaseMs(); lease > 0 {
-		line("Lease:", time.Duration(lease)*time.Millisecond)
+		b.WriteString(writeTable([][]cell{{{text: "Lease:", colour: dim}, {text: (time.Duration(lease) * time.Millisecond).String()}}}, coloured))
 	}
-	_ = w.Flush() // into memory
-	b.WriteString("Members:\n")
-	for _, m := range st.GetMembers() {
-		text := strings.TrimSuffix(memberLines([]*nexuspb.Member{m}), "\n")
-		if index, ok := st.GetProgress()[m.GetId()]; ok {
-			text += fmt.Sprintf(", holds the log up to %d", index)
+	table := [][]cell{heads("NODE URL", "ID", "ROLE", ">TERM", ">APPLIED", ">BEHIND", ">SNAPSHOT", "VERSION", "STATE OF NODE AND BACKEND")}
+	for _, row := range view.rows() {
+		if row.Role == "unreachable" {
+			table = append(table, []cell{
+				{text: row.URL}, {text: row.ID, colour: dim}, {text: row.Role, colour: red}, right("-"), right("-"), right("-"), right("-"),
+				{text: "-"}, {text: row.State, colour: red},
+			})
+			continue
 		}
-		b.WriteString("  " + text + "\n")
+		table = append(table, []cell{
+			{text: row.URL}, {text: row.ID, colour: dim}, {text: row.Role, colour: roleColour(row.Role)}, right(number(row.Term)),
+			right(number(row.Applied)), behind(row.Behind), right(numberOr(row.Snapshot, "none")), {text: row.Version},
+			{text: row.State, colour: stateColour(row.Serving)},
+		})
 	}
+	b.WriteString(writeTable(table, coloured))
 	return b.String()
 }
 
-func leaderText(st *nexuspb.StatusResponse) string {
-	if st.GetLeader() == 0 {
-		return "none known"
+// heads are the cells of the first line; those with a ">" belong to numbers.
+func heads(names ...string) []cell {
+	row := make([]cell, len(names))
+	for i, name := range names {
+		text, isNumber := strings.CutPrefix(name, ">")
+		row[i] = cell{text: text, right: isNumber, colour: bold}
 	}
-	for _, m := range st.GetMembers() {
-		if m.GetId() == st.GetLeader() {
-			return hex(m.GetId()) + " " + m.GetUrl()
-		}
+	return row
+}
+
+func right(text string) cell { return cell{text: text, right: true} }
+
+func number(n uint64) string { return strconv.FormatUint(n, 10) }
+
+func numberOr(n uint64, none string) string {
+	if n == 0 {
+		return none
 	}
-	return hex(st.GetLeader())
+	return number(n)
+}
+
+// manyBehind is what a member that works may be behind at a moment.
+const manyBehind = 1000
+
+func behind(n uint64) cell {
+	c := right(number(n))
+	if n > manyBehind {
+		c.colour = yellow
+	}
+	return c
+}
+
+func roleColour(role string) colour {
+	switch role {
+	case "leader":
+		return bold
+	case "follower":
+		return plain
+	}
+	return yellow
+}
+
+func stateColour(serving bool) colour {
+	if serving {
+		return green
+	}
+	return red
 }

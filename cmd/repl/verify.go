@@ -27,7 +27,9 @@ type difference struct {
 }
 
 func (s *session) verify([]string) error {
+	b := s.newBar("The nodes compute what they hold", -1, false)
 	resp, err := s.client.Verify(s.ctx, &nexuspb.VerifyRequest{})
+	b.close()
 	if err != nil {
 		return describe(err, false)
 	}
@@ -78,12 +80,15 @@ func (m *verified) verdict() string {
 }
 
 func (s *session) repair([]string) error {
-	if _, err := s.client.Repair(s.ctx, &nexuspb.RepairRequest{}); err != nil {
+	b := s.newBar("The node is filled from another", -1, false)
+	_, err := s.client.Repair(s.ctx, &nexuspb.RepairRequest{})
+	b.close()
+	if err != nil {
 		return describe(err, true)
 	}
 	if s.json {
 		return s.printJSON(map[string]bool{"repaired": true})
 	}
-	_, err := fmt.Fprintln(s.out, "Repaired; the node serves again.")
+	_, err = fmt.Fprintln(s.out, "Repaired; the node serves again.")
 	return err
 }

@@ -22,6 +22,7 @@ import (
 var (
 	figuresFlag = flag.Bool("figures", false, "measure the figures of docs/testing.md")
 	keysFlag    = flag.Int("keys", 1_000_000, "how many keys the figures are of")
+	timesFlag   = flag.Int("times", 5, "how often the members are compared")
 	killsFlag   = flag.Int("kills", 50, "how often the leader is killed")
 )
 
@@ -140,15 +141,6 @@ func TestFigureSize(t *testing.T) {
 			}))
 		})
 	}
-	for _, n := range []*cluster.Node{leader, follower} {
-		stalls(t, "verify, client of the "+roleOf(n, leader), n, func() {
-			check(t, askFor(t, n, func(ctx context.Context, c nexuspb.NexusClient) error {
-				_, err := c.Verify(ctx, &nexuspb.VerifyRequest{})
-				return err
-			}))
-		})
-	}
-
 	check(t, follower.Kill())
 	begin = time.Now()
 	check(t, serves(t, follower))
@@ -175,9 +167,44 @@ func TestFigureSize(t *testing.T) {
 	t.Logf("snapshot sent to a new node, which then votes: %v", time.Since(begin).Round(time.Millisecond))
 	check(t, reads(within(t, time.Minute), added, *keysFlag))
 	t.Logf("and serves from its backend: %v", time.Since(begin).Round(time.Millisecond))
-	for _, line := range strings.Split(added.Output(), "\n") {
-		if strings.Contains(line, "snapshot") {
-			t.Log(line)
+	logLines(t, added, "snapshot")
+}
+
+// logLines repeats what a node has logged about something.
+func logLines(t *testing.T, n *cluster.Node, about ...string) {
+	t.Helper()
+	for line := range strings.Lines(n.Output()) {
+		if slices.ContainsFunc(about, func(what string) bool { return strings.Contains(line, what) }) {
+			t.Log(n.Name, strings.TrimSpace(line))
+		}
+	}
+}
+
+// TestFigureVerify measures how long writes take while the members are compared.
+func TestFigureVerify(t *testing.T) {
+	c := plainCluster(t)
+	fill(t, c.Nodes[0], *keysFlag)
+	check(t, awaitApplied(within(t, time.Minute), c))
+	leader, err := c.Leader(within(t, startTimeout))
+	check(t, err)
+	follower, err := c.Follower(within(t, startTimeout))
+	check(t, err)
+	for _, n := range []*cluster.Node{leader, follower} {
+		stalls(t, "nothing else, client of the "+roleOf(n, leader), n, func() { time.Sleep(5 * time.Second) })
+	}
+	defer func() {
+		for _, n := range c.Nodes {
+			logLines(t, n, "msg=snapshot", "msg=digested")
+		}
+	}()
+	for range *timesFlag {
+		for _, n := range []*cluster.Node{leader, follower} {
+			stalls(t, "verify, client of the "+roleOf(n, leader), n, func() {
+				check(t, askFor(t, n, func(ctx context.Context, c nexuspb.NexusClient) error {
+					_, err := c.Verify(ctx, &nexuspb.VerifyRequest{})
+					return err
+				}))
+			})
 		}
 	}
 }
@@ -259,13 +286,21 @@ func askFor(t *testing.T, n *cluster.Node, f func(context.Context, nexuspb.Nexus
 	return ask(within(t, 5*time.Minute), n, 5*time.Minute, f)
 }
 
-// stalls logs the slowest writes of a client that writes all the time while during runs.
+// stalls logs the slowest writes of a client that writes all the time while during runs, and how late a sleeper woke
+// meanwhile, which is what the machine does to everybody.
 func stalls(t *testing.T, what string, n *cluster.Node, during func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	var took []time.Duration
+	var took, late []time.Duration
 	var failed error
 	var wg sync.WaitGroup
+	wg.Go(func() {
+		for ctx.Err() == nil {
+			begin := time.Now()
+			time.Sleep(time.Millisecond)
+			late = append(late, time.Since(begin)-time.Millisecond)
+		}
+	})
 	wg.Go(func() {
 		conn := connect(n, 10*time.Second)
 		defer conn.Close()
@@ -284,5 +319,6 @@ func stalls(t *testing.T, what string, n *cluster.Node, during func()) {
 	cancel()
 	wg.Wait()
 	check(t, failed)
-	t.Logf("writes beside %s, which took %v: %s", what, lasted.Round(time.Millisecond), spread(took))
+	t.Logf("writes beside %s, which took %v: %s; a sleeper woke late by at most %v", what, lasted.Round(time.Millisecond), spread(took),
+		slices.Max(late).Round(time.Millisecond))
 }

@@ -97,6 +97,12 @@ func run(ctx context.Context, conf config, out io.Writer) (err error) {
 	for _, cl := range clusters {
 		done = append(done, supervise(watch, cl, out))
 	}
+	told := make(chan struct{})
+	done = append(done, told)
+	go func() {
+		defer close(told)
+		watchServing(watch, clusters, out)
+	}()
 	defer func() {
 		fmt.Fprintln(out, "Stopping the nodes, then the backends ...")
 		cancel()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"strings"
 	"sync"
 	"time"
 
@@ -49,8 +48,8 @@ func keep(ctx context.Context, p *cluster.Process, out io.Writer) {
 			if time.Since(begin) >= healthyAfter {
 				wait = shortestWait
 			}
-			fmt.Fprintf(out, "%s ended (%s), starts again in %v; %s ends with: %s\n",
-				p.Name, ending(p.Err()), wait, relative(p.Log), lastLine(p.Output()))
+			fmt.Fprintf(out, "%s ended (%s), starts again in %v; the last of %s:\n  %s\n",
+				p.Name, ending(p.Err()), wait, relative(p.Log), lastWords(p.Output()))
 		}
 		select {
 		case <-ctx.Done():
@@ -66,11 +65,6 @@ func ending(err error) string {
 		return "exit status 0"
 	}
 	return err.Error()
-}
-
-func lastLine(s string) string {
-	s = strings.TrimSpace(s)
-	return s[strings.LastIndexByte(s, '\n')+1:]
 }
 
 // lines is a Writer for several goroutines.

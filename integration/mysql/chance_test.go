@@ -15,7 +15,7 @@ func TestChance(t *testing.T) {
 	t.Parallel()
 	c, leader := startCluster(t)
 	execute(t, open(t, leader), "CREATE DATABASE app",
-		"CREATE TABLE app.t (id INT PRIMARY KEY AUTO_INCREMENT, u CHAR(36), r DOUBLE, s DATETIME(6), n INT, c BIGINT)",
+		"CREATE TABLE app.t (id INT PRIMARY KEY AUTO_INCREMENT, u CHAR(36), r DOUBLE, s DATETIME(6), n INT, c BIGINT UNSIGNED)",
 		"CREATE TABLE app.log (id INT PRIMARY KEY AUTO_INCREMENT, of INT, u CHAR(36), s DATETIME(6))",
 		"CREATE TABLE app.bare (a INT, r DOUBLE)",
 		"CREATE TRIGGER app.logs AFTER INSERT ON app.t FOR EACH ROW INSERT INTO app.log (of, u, s) VALUES (NEW.id, UUID(), SYSDATE(6))",

@@ -15,16 +15,20 @@ func TestCrashAtEachStep(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, cluster.Options{Binary: failingNodeBinary})
 	check(t, c.StartReady(within(t, 60*time.Second)))
-	ctx := within(t, 180*time.Second)
+	ctx := within(t, 300*time.Second)
 	leader, err := c.Leader(ctx)
 	check(t, err)
-	execute(t, open(t, leader), "CREATE DATABASE app", "CREATE TABLE app.t (id INT PRIMARY KEY AUTO_INCREMENT, step VARCHAR(40), v CHAR(36))")
+	execute(t, open(t, leader), "CREATE DATABASE app", "CREATE TABLE app.t (id INT PRIMARY KEY AUTO_INCREMENT, step VARCHAR(40), v CHAR(36))", "CREATE SEQUENCE app.s NOCACHE")
 	acknowledged := 0
 	for _, step := range []struct {
 		place      string
 		onFollower bool
 		statement  string
 	}{
+		{"mysql.executed", false, "INSERT INTO app.t (step, v) VALUES (?, UUID())"},
+		{"mysql.captured", false, "INSERT INTO app.t (step, v) VALUES (?, UUID())"},
+		{"mysql.sequence", false, "INSERT INTO app.t (step, v) VALUES (?, NEXTVAL(app.s))"},
+		{"mysql.sequence", true, "INSERT INTO app.t (step, v) VALUES (?, NEXTVAL(app.s)+1000*NEXTVAL(app.s))"},
 		{"mysql.prepared", false, "INSERT INTO app.t (step, v) VALUES (?, UUID())"},
 		{"mysql.before-commit", false, "INSERT INTO app.t (step, v) VALUES (?, UUID())"},
 		{"mysql.after-commit", false, "INSERT INTO app.t (step, v) VALUES (?, UUID())"},
@@ -32,6 +36,10 @@ func TestCrashAtEachStep(t *testing.T) {
 		{"mysql.before-rows", true, "INSERT INTO app.t (step, v) VALUES (?, UUID())"},
 		{"mysql.after-rows", true, "INSERT INTO app.t (step, v) VALUES (?, UUID())"},
 		{"mysql.before-schema", false, "ALTER TABLE app.t ADD INDEX (v)"},
+		{"mysql.before-schema", true, "ALTER TABLE app.t ADD INDEX (v)"},
+		{"mysql.schema-recorded", false, "ALTER TABLE app.t ADD INDEX (v)"},
+		{"mysql.schema-recorded", true, "ALTER TABLE app.t ADD INDEX (v)"},
+		{"mysql.filling", false, "CREATE TABLE app.filled AS SELECT *, UUID() AS u FROM app.t"},
 		{"mysql.after-schema", false, "ALTER TABLE app.t ADD INDEX (v)"},
 		{"mysql.after-schema", true, "ALTER TABLE app.t ADD INDEX (v)"},
 	} {
@@ -82,16 +90,16 @@ func TestCrashAtEachStep(t *testing.T) {
 	db := open(t, n)
 	rows, err := strconv.Atoi(mustQuery(t, db, "SELECT COUNT(*) FROM app.t"))
 	check(t, err)
-	if rows < acknowledged || rows > 6 {
+	if rows < acknowledged || rows > 10 {
 		t.Errorf("%d rows of which %d were acknowledged", rows, acknowledged)
 	}
-	for step, want := range map[string]string{"mysql.before-commit": "1", "mysql.after-commit": "1", "mysql.before-answer": "1", "mysql.before-rows": "1", "mysql.after-rows": "1"} {
+	for step, want := range map[string]string{"mysql.executed": "0", "mysql.captured": "0", "mysql.sequence": "2", "mysql.before-commit": "1", "mysql.after-commit": "1", "mysql.before-answer": "1", "mysql.before-rows": "1", "mysql.after-rows": "1"} {
 		if got := mustQuery(t, db, "SELECT COUNT(*) FROM app.t WHERE step=?", step); got != want {
 			t.Errorf("%s: %s rows, want %s", step, got, want)
 		}
 	}
-	if got := mustQuery(t, db, "SELECT COUNT(*) FROM information_schema.statistics WHERE table_schema='app' AND index_name<>'PRIMARY'"); got != "3" {
-		t.Errorf("%s indexes, want 3", got)
+	if got := mustQuery(t, db, "SELECT COUNT(*) FROM information_schema.statistics WHERE table_schema='app' AND index_name<>'PRIMARY'"); got != "6" {
+		t.Errorf("%s indexes, want 6", got)
 	}
 }
 

@@ -26,6 +26,7 @@ type Tokens struct {
 var readMethods = map[string]bool{
 	nexuspb.Nexus_Check_FullMethodName:     true,
 	nexuspb.Nexus_Status_FullMethodName:    true,
+	nexuspb.Nexus_Cluster_FullMethodName:   true,
 	nexuspb.Nexus_ListNodes_FullMethodName: true,
 	nexuspb.Nexus_Load_FullMethodName:      true,
 }

@@ -56,7 +56,7 @@ func readError(err error) error {
 		return statusError(err)
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
-		return newStatus(codes.DeadlineExceeded, "NOT_DONE", "not read in time: "+err.Error())
+		return newStatus(codes.DeadlineExceeded, "NOT_DONE", err.Error())
 	}
 	return newStatus(codes.Unavailable, "NOT_DONE", err.Error())
 }
@@ -77,6 +77,7 @@ func invalid(text string) error {
 }
 
 func newStatus(code codes.Code, reason, text string) error {
+	text = strings.ReplaceAll(text, context.DeadlineExceeded.Error(), "no answer in time")
 	text = strings.ToValidUTF8(strings.Join(strings.Fields(text), " "), "?")
 	st := status.New(code, text)
 	detailed, err := st.WithDetails(&errdetails.ErrorInfo{Reason: reason, Domain: ErrorDomain})

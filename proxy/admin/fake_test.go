@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -18,6 +19,7 @@ type fakeNode struct {
 	calls  []string
 	last   uint64
 	backup []byte
+	about  json.RawMessage
 }
 
 func newFakeNode() *fakeNode {
@@ -51,6 +53,16 @@ func (n *fakeNode) Status() raft.Status {
 	st := n.status
 	st.Members = slices.Clone(st.Members)
 	return st
+}
+
+func (n *fakeNode) Read(ctx context.Context, fn func(context.Context) error) error {
+	n.mu.Lock()
+	err := n.err
+	n.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return fn(ctx)
 }
 
 func (n *fakeNode) Members() []raft.Member { return n.Status().Members }
@@ -148,4 +160,18 @@ func (n *fakeNode) Repair(context.Context) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.err
+}
+
+// Reports has the node itself, one that is behind, and one that is not reachable.
+func (n *fakeNode) Reports(context.Context) []raft.Report {
+	st := n.Status()
+	behind := st
+	behind.ID, behind.URL, behind.Role, behind.Applied = 0x663ca4baed7470b5, "http://127.0.0.1:9022", "learner", st.Applied-2
+	behind.Serving, behind.Problem = false, "backend of this node: connection refused"
+	return []raft.Report{
+		{Member: raft.Member{ID: st.ID, URL: st.URL}, Status: st, About: n.about},
+		{Member: raft.Member{ID: behind.ID, URL: behind.URL, Learner: true}, Status: behind,
+			About: json.RawMessage(`{"version":"v0","activity":{"reads":5,"writes":6,"commands":12}}`)},
+		{Member: raft.Member{ID: 0xf3fd5b0446cc7033, URL: "http://127.0.0.1:9023"}, Problem: "no answer within 1s"},
+	}
 }

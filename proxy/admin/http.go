@@ -12,7 +12,12 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/nexus-replication/nexus/raft"
 )
+
+// syncTimeout is how long /readyz?sync waits: less than those who probe do.
+const syncTimeout = 900 * time.Millisecond
 
 // HTTPConfig of an HTTPServer.
 type HTTPConfig struct {
@@ -28,12 +33,14 @@ type HTTPConfig struct {
 // HTTPServer is the side for monitoring: /metrics, /livez, /readyz.
 type HTTPServer struct {
 	http *http.Server
+	page *statusPage
 }
 
 // NewHTTP returns an HTTPServer that answers for cfg.Node.
 func NewHTTP(cfg HTTPConfig) *HTTPServer {
-	return &HTTPServer{http: &http.Server{
-		Handler: newHandler(cfg),
+	page := newStatusPage(cfg)
+	return &HTTPServer{page: page, http: &http.Server{
+		Handler: newHandler(cfg, page),
 		// Whoever can reach the port can open connections; none may be kept for nothing.
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
@@ -62,28 +69,40 @@ func (s *HTTPServer) Close(ctx context.Context) error {
 	return nil
 }
 
-func newHandler(cfg HTTPConfig) http.Handler {
+func newHandler(cfg HTTPConfig, page *statusPage) http.Handler {
 	registry := newRegistry(cfg.Node, cfg.Build)
 	registry.MustRegister(cfg.Collectors...)
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{
+	mux.Handle("GET /metrics", promhttp.HandlerFor(prometheus.Gatherers{registry, libraryGatherer{prometheus.DefaultGatherer}}, promhttp.HandlerOpts{
 		MaxRequestsInFlight: 8,
 		Timeout:             20 * time.Second,
 	}))
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusOK, "ok")
 	})
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, req *http.Request) {
 		if st := cfg.Node.Status(); !st.Serving {
 			answer(w, http.StatusServiceUnavailable, problem(st))
 			return
 		}
+		if req.URL.Query().Has("sync") {
+			if err := catchUp(req.Context(), cfg.Node); err != nil {
+				answer(w, http.StatusServiceUnavailable, err.Error())
+				return
+			}
+		}
 		answer(w, http.StatusOK, "ok")
 	})
-	page := &statusPage{cfg: cfg, registry: registry}
 	mux.HandleFunc("GET /{$}", page.serveHTML)
 	mux.HandleFunc("GET /status.json", page.serveJSON)
 	return mux
+}
+
+// catchUp waits until this node has applied all that was acknowledged before, which a quorum must confirm.
+func catchUp(ctx context.Context, node Node) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, syncTimeout, &raft.NoAnswerError{After: syncTimeout})
+	defer cancel()
+	return node.Read(ctx, func(context.Context) error { return nil })
 }
 
 func answer(w http.ResponseWriter, code int, text string) {

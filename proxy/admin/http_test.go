@@ -3,6 +3,7 @@ package admin
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -114,5 +115,21 @@ func TestHTTPHostile(t *testing.T) {
 	line, err := bufio.NewReader(conn).ReadString('\n')
 	if err == nil && !strings.Contains(line, "431") {
 		t.Errorf("a huge header is answered %q", line)
+	}
+}
+
+// With ?sync the node must also have caught up.
+func TestReadySync(t *testing.T) {
+	node := newFakeNode()
+	base := "http://" + startHTTP(t, node)
+	if code, body := get(t, base+"/readyz?sync"); code != http.StatusOK || body != "ok\n" {
+		t.Errorf("%d %q", code, body)
+	}
+	node.fail(fmt.Errorf("%w: no answer within 900ms: no leader", raft.ErrNotDone))
+	if code, body := get(t, base+"/readyz?sync"); code != http.StatusServiceUnavailable || !strings.Contains(body, "no leader") {
+		t.Errorf("%d %q", code, body)
+	}
+	if code, _ := get(t, base+"/readyz"); code != http.StatusOK {
+		t.Errorf("%d without sync", code)
 	}
 }

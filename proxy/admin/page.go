@@ -1,17 +1,16 @@
 package admin
 
 import (
+	"context"
 	"embed"
 	"encoding/json"
 	"html/template"
 	"net/http"
-	"slices"
 	"strconv"
-	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	dto "github.com/prometheus/client_model/go"
 
 	"github.com/nexus-replication/nexus/raft"
 )
@@ -26,10 +25,22 @@ var pageTemplate = template.Must(template.New("page.html").Funcs(template.FuncMa
 // statusPage shows a node to a person: a table that needs no script, and charts where there is one.
 type statusPage struct {
 	cfg      HTTPConfig
-	registry *prometheus.Registry
+	counters *prometheus.Registry
+
+	// The others are asked once for all who look at the page.
+	mu      sync.Mutex
+	reports []raft.Report
+	asked   time.Time
 }
 
-// pageStatus is what the page shows. The numbers of Totals only grow: the script makes rates of them.
+// reportsKept is how long the answers of the others are shown.
+const reportsKept = time.Second
+
+func newStatusPage(cfg HTTPConfig) *statusPage {
+	return &statusPage{cfg: cfg, counters: counters(cfg.Collectors)}
+}
+
+// pageStatus is what the page shows.
 type pageStatus struct {
 	Version  string       `json:"version"`
 	Cluster  string       `json:"cluster"`
@@ -45,60 +56,66 @@ type pageStatus struct {
 	Problem  string       `json:"problem"`
 	Members  []pageMember `json:"members"`
 	Verified string       `json:"verified"`
-	Totals   pageTotals   `json:"totals"`
 	Events   []Event      `json:"events"`
 }
 
+// Healthy is how many members serve.
+func (s pageStatus) Healthy() (n int) {
+	for i := range s.Members {
+		if s.Members[i].Serving {
+			n++
+		}
+	}
+	return n
+}
+
+// pageMember is a member as it describes itself. The numbers of Activity only grow: the script makes rates of them.
 type pageMember struct {
-	ID   string `json:"id"`
-	URL  string `json:"url"`
-	Role string `json:"role"`
-	// Behind is how many entries of the log the leader does not know it to hold; -1 where this node is not the leader.
-	Behind int64 `json:"behind"`
-	Self   bool  `json:"self"`
+	ID      string `json:"id"`
+	URL     string `json:"url"`
+	Self    bool   `json:"self"`
+	Role    string `json:"role"` // unreachable for one that does not answer
+	Term    uint64 `json:"term"`
+	Applied uint64 `json:"applied"`
+	// Behind is how many entries are committed somewhere and not applied there.
+	Behind   uint64   `json:"behind"`
+	Serving  bool     `json:"serving"`
+	State    string   `json:"state"` // of the member and its backend
+	Activity activity `json:"activity"`
 }
 
-type pageTotals struct {
-	Reads        uint64  `json:"reads"`
-	ReadSeconds  float64 `json:"readSeconds"`
-	Writes       uint64  `json:"writes"`
-	WriteSeconds float64 `json:"writeSeconds"`
-	Commands     float64 `json:"commands"`
-	Clients      float64 `json:"clients"`
-}
-
-func (p *statusPage) serveHTML(w http.ResponseWriter, _ *http.Request) {
+func (p *statusPage) serveHTML(w http.ResponseWriter, req *http.Request) {
 	header := w.Header()
 	header.Set("Content-Type", "text/html; charset=utf-8")
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("X-Frame-Options", "DENY")
 	header.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src data:")
-	if err := pageTemplate.Execute(w, p.status()); err != nil {
+	if err := pageTemplate.Execute(w, p.status(req.Context())); err != nil {
 		p.cfg.Logger.Debug("write the status page", "err", err) // the browser is gone
 	}
 }
 
-func (p *statusPage) serveJSON(w http.ResponseWriter, _ *http.Request) {
+func (p *statusPage) serveJSON(w http.ResponseWriter, req *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	if err := json.NewEncoder(w).Encode(p.status()); err != nil {
+	if err := json.NewEncoder(w).Encode(p.status(req.Context())); err != nil {
 		p.cfg.Logger.Debug("write the status", "err", err)
 	}
 }
 
-func (p *statusPage) status() pageStatus {
+func (p *statusPage) status(ctx context.Context) pageStatus {
 	st := p.cfg.Node.Status()
 	out := pageStatus{
 		Version: p.cfg.Build.Version, Cluster: st.ClusterName, ID: hexID(st.ID), URL: st.URL, Role: st.Role,
 		Leader: st.LeaderURL(), Term: st.Term, Commit: st.Commit, Applied: st.Applied, Snapshot: st.Snapshot,
-		Serving: st.Serving, Problem: problem(st), Totals: p.totals(), Events: p.cfg.Events.Last(),
+		Serving: st.Serving, Problem: problem(st), Events: p.cfg.Events.Last(),
 	}
-	for _, m := range st.Members {
-		out.Members = append(out.Members, describeMember(m, &st))
+	reports := p.ask(ctx)
+	for i := range reports {
+		out.Members = append(out.Members, describeMember(&reports[i], st.ID, highestCommit(reports)))
 	}
-	slices.SortFunc(out.Members, func(a, b pageMember) int { return strings.Compare(a.URL, b.URL) })
 	if st.Verified != nil {
 		out.Verified = "all nodes were equal"
 		if !st.Verified.Equal() {
@@ -108,49 +125,38 @@ func (p *statusPage) status() pageStatus {
 	return out
 }
 
-func describeMember(m raft.Member, st *raft.Status) pageMember {
-	out := pageMember{ID: hexID(m.ID), URL: m.URL, Role: "follower", Behind: -1, Self: m.ID == st.ID}
-	switch {
-	case m.Learner:
-		out.Role = "learner"
-	case m.ID == st.Leader:
-		out.Role = "leader"
+// ask asks the members, or returns what they have said just before.
+func (p *statusPage) ask(ctx context.Context) []raft.Report {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if now := time.Now(); now.Sub(p.asked) >= reportsKept {
+		p.reports, p.asked = p.cfg.Node.Reports(ctx), now
 	}
-	if match, ok := st.Progress[m.ID]; ok && out.Role == "leader" {
-		out.Behind = 0 // what it knows of itself is as old as what it knows of the others
-	} else if ok {
-		out.Behind = int64(st.Commit - min(st.Commit, match))
-	}
-	return out
+	return p.reports
 }
 
-// totals takes the counters of whichever backend this is from its metrics.
-func (p *statusPage) totals() pageTotals {
-	var t pageTotals
-	families, err := p.registry.Gather()
-	if err != nil {
-		p.cfg.Logger.Debug("gather metrics for the status page", "err", err)
+func highestCommit(reports []raft.Report) (highest uint64) {
+	for i := range reports {
+		highest = max(highest, reports[i].Status.Commit)
 	}
-	for _, f := range families {
-		switch name := f.GetName(); {
-		case strings.HasSuffix(name, "_reads_seconds"):
-			t.Reads, t.ReadSeconds = histogram(f)
-		case strings.HasSuffix(name, "_writes_seconds"):
-			t.Writes, t.WriteSeconds = histogram(f)
-		case strings.HasSuffix(name, "_commands_total") && !strings.HasPrefix(name, "nexus_backend_"):
-			for _, m := range f.GetMetric() {
-				t.Commands += m.GetCounter().GetValue()
-			}
-		case name == "nexus_redis_clients", name == "nexus_mysql_clients":
-			t.Clients = f.GetMetric()[0].GetGauge().GetValue()
-		}
+	return highest
+}
+
+func describeMember(r *raft.Report, self, commit uint64) pageMember {
+	m := pageMember{ID: hexID(r.Member.ID), URL: r.Member.URL, Self: r.Member.ID == self}
+	if r.Problem != "" {
+		m.Role, m.State = "unreachable", r.Problem
+		return m
 	}
-	return t
+	st := &r.Status
+	m.Role, m.Term, m.Applied, m.Serving = st.Role, st.Term, st.Applied, st.Serving
+	m.Behind = commit - min(commit, st.Applied)
+	m.State = "ok"
+	if !st.Serving {
+		m.State = problem(*st)
+	}
+	m.Activity = aboutOf(r).Activity
+	return m
 }
 
 func hexID(id uint64) string { return strconv.FormatUint(id, 16) }
-
-func histogram(f *dto.MetricFamily) (count uint64, sum float64) {
-	h := f.GetMetric()[0].GetHistogram()
-	return h.GetSampleCount(), h.GetSampleSum()
-}

@@ -25,13 +25,18 @@ func TestStatusPage(t *testing.T) {
 	commands := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "nexus_redis_commands_total", Help: "x"}, []string{"command"})
 	commands.WithLabelValues("get").Add(3)
 	commands.WithLabelValues("set").Add(4)
-	h := newHandler(HTTPConfig{
+	kinds := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "nexus_redis_commands_by_kind_total", Help: "x"}, []string{"kind"})
+	kinds.WithLabelValues("read").Add(3)
+	kinds.WithLabelValues("write").Add(4)
+	server := NewHTTP(HTTPConfig{
 		Node: node, Build: Build{Version: "v1"}, Events: events, Logger: slog.New(slog.DiscardHandler),
-		Collectors: []prometheus.Collector{writes, commands},
+		Collectors: []prometheus.Collector{writes, commands, kinds},
 	})
+	h := server.http.Handler
+	node.about = server.About()
 	page := serve(h, "/")
 	for _, want := range []string{
-		">leader<", "http://127.0.0.1:9023", "2 entries", "no snapshot part=raft err=&lt;script&gt;alert(1)&lt;/script&gt;", "serving",
+		">leader<", "http://127.0.0.1:9023", "unreachable", "no answer within 1s", "connection refused", ">3 entries<", "no snapshot part=raft err=&lt;script&gt;alert(1)&lt;/script&gt;", "serving",
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %q", want)
@@ -45,8 +50,15 @@ func TestStatusPage(t *testing.T) {
 	if err := json.Unmarshal([]byte(serve(h, "/status.json")), &st); err != nil {
 		t.Fatal(err)
 	}
-	if st.Totals.Commands != 7 || st.Totals.Writes != 1 || st.Totals.WriteSeconds != 0.5 || len(st.Events) != 1 || len(st.Members) != 3 {
-		t.Errorf("got %+v", st)
+	if len(st.Events) != 1 || len(st.Members) != 3 {
+		t.Fatalf("got %+v", st)
+	}
+	want := activity{Reads: 3, Writes: 4, Commands: 7, WriteSeconds: 0.5, WritesTimed: 1}
+	if got := st.Members[0]; got.Activity != want || !got.Self || !got.Serving || got.State != "ok" {
+		t.Errorf("this node is %+v", got)
+	}
+	if got := st.Members[1]; got.Activity.Writes != 6 || got.Behind != 3 || got.Serving || got.Role != "learner" {
+		t.Errorf("the one behind is %+v", got)
 	}
 
 	node.set(func(s *raft.Status) { s.Serving, s.Problem = false, "no leader" })

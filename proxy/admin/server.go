@@ -23,6 +23,10 @@ import (
 // Node is the member of the cluster that is administered.
 type Node interface {
 	Status() raft.Status
+	// Read calls fn when everything is applied that was acknowledged before.
+	Read(ctx context.Context, fn func(context.Context) error) error
+	// Reports asks all members how they are.
+	Reports(ctx context.Context) []raft.Report
 	Members() []raft.Member
 	AddMember(ctx context.Context, url string) error
 	RemoveMember(ctx context.Context, url string, force bool) error

@@ -26,7 +26,7 @@ func (s *service) Check(context.Context, *nexuspb.CheckRequest) (*nexuspb.CheckR
 }
 
 func (s *service) Save(ctx context.Context, req *nexuspb.SaveRequest) (*nexuspb.SaveResponse, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, s.cfg.Timeout, &raft.NoAnswerError{After: s.cfg.Timeout})
 	defer cancel()
 	data, err := s.cfg.Datastore.Save(ctx, req.GetData(), req.GetArgs())
 	if err != nil {
@@ -36,7 +36,7 @@ func (s *service) Save(ctx context.Context, req *nexuspb.SaveRequest) (*nexuspb.
 }
 
 func (s *service) Load(ctx context.Context, req *nexuspb.LoadRequest) (*nexuspb.LoadResponse, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, s.cfg.Timeout, &raft.NoAnswerError{After: s.cfg.Timeout})
 	defer cancel()
 	data, err := s.cfg.Datastore.Load(ctx, req.GetData(), req.GetArgs())
 	if err != nil {
@@ -50,7 +50,7 @@ func (s *service) AddNode(ctx context.Context, req *nexuspb.AddNodeRequest) (*ne
 	if _, err := raft.ParseNodeURL(url); err != nil {
 		return nil, invalid("url: " + err.Error())
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.MemberTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, s.cfg.MemberTimeout, &raft.NoAnswerError{After: s.cfg.MemberTimeout})
 	defer cancel()
 	s.cfg.Logger.Info("adding a node", "url", url)
 	if err := s.cfg.Node.AddMember(ctx, url); err != nil {
@@ -78,7 +78,7 @@ func (s *service) ReplaceNode(ctx context.Context, req *nexuspb.ReplaceNodeReque
 			return nil, invalid("url: " + err.Error())
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.MemberTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, s.cfg.MemberTimeout, &raft.NoAnswerError{After: s.cfg.MemberTimeout})
 	defer cancel()
 	s.cfg.Logger.Info("replacing a node", "url", url, "by", by)
 	if err := s.cfg.Node.ReplaceMember(ctx, url, by); err != nil {
@@ -92,7 +92,7 @@ func (s *service) RemoveNode(ctx context.Context, req *nexuspb.RemoveNodeRequest
 	if _, err := raft.ParseNodeURL(url); err != nil {
 		return nil, invalid("url: " + err.Error())
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.MemberTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, s.cfg.MemberTimeout, &raft.NoAnswerError{After: s.cfg.MemberTimeout})
 	defer cancel()
 	s.cfg.Logger.Info("removing a node", "url", url)
 	self := url == s.cfg.Node.Status().URL
@@ -117,7 +117,7 @@ func (s *service) TransferLeader(ctx context.Context, req *nexuspb.TransferLeade
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.MemberTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, s.cfg.MemberTimeout, &raft.NoAnswerError{After: s.cfg.MemberTimeout})
 	defer cancel()
 	before := s.cfg.Node.Status().Leader
 	s.cfg.Logger.Info("moving the leadership", "to", fmt.Sprintf("%016x", id))
@@ -152,7 +152,10 @@ func (s *service) target(req *nexuspb.TransferLeaderRequest) (uint64, error) {
 }
 
 func (s *service) Status(context.Context, *nexuspb.StatusRequest) (*nexuspb.StatusResponse, error) {
-	st := s.cfg.Node.Status()
+	return statusOf(s.cfg.Node.Status(), s.cfg.Version), nil
+}
+
+func statusOf(st raft.Status, version string) *nexuspb.StatusResponse {
 	return &nexuspb.StatusResponse{
 		ClusterName: st.ClusterName,
 		Cluster:     st.Cluster,
@@ -168,10 +171,10 @@ func (s *service) Status(context.Context, *nexuspb.StatusRequest) (*nexuspb.Stat
 		Progress:    st.Progress,
 		Serving:     st.Serving,
 		Problem:     problem(st),
-		Version:     s.cfg.Version,
+		Version:     version,
 		Snapshot:    st.Snapshot,
 		Quarantined: st.Quarantined,
-	}, nil
+	}
 }
 
 func (s *service) members() *nexuspb.MembersResponse {

@@ -4,6 +4,7 @@ import (
 	appliers "github.com/nexus-replication/nexus/appliers/mysql"
 	"github.com/nexus-replication/nexus/proxy/mysql/statement"
 	"github.com/nexus-replication/nexus/proxy/mysql/wire"
+	"github.com/nexus-replication/nexus/raft/failpoint"
 )
 
 // autocommit executes one statement that writes as a transaction of its own. All of it is sent together. Should XA START
@@ -34,6 +35,7 @@ func (s *session) autocommit(c call) (bool, error) {
 		return true, s.lost(err)
 	}
 	s.rowCountAfter(r)
+	failpoint.Hit("mysql.executed")
 	ended := s.answer()
 	if r.err != nil {
 		s.server.stats.rollbacks.Add(1)

@@ -9,6 +9,7 @@ import (
 	appliers "github.com/nexus-replication/nexus/appliers/mysql"
 	"github.com/nexus-replication/nexus/proxy/mysql/statement"
 	"github.com/nexus-replication/nexus/proxy/mysql/wire"
+	"github.com/nexus-replication/nexus/raft/failpoint"
 )
 
 // createSelect executes CREATE TABLE ... SELECT, whose query may answer otherwise on every server. It is executed once, into
@@ -101,6 +102,7 @@ func (s *session) fill(t *filling) (rows uint64, err error) {
 		s.facts.warnings = nil
 		s.excluding = true
 		defer func() { s.excluding = false }()
+		failpoint.Hit("mysql.filling")
 		rows, err = s.copyRows(t)
 		if err != nil && !errors.Is(err, errHangUp) {
 			return errors.Join(err, s.proposeSchema(ctx, nil, "DROP TABLE IF EXISTS "+t.quoted()))

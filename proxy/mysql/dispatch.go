@@ -65,7 +65,13 @@ func (s *session) dispatch(c call) (failed bool, err error) {
 		return s.answer1(c, s.finish(c.what, s.commit))
 	case statement.Rollback:
 		return s.answer1(c, s.finish(c.what, s.rollback))
+	case statement.Temporary:
+		s.temporary = true
+		return s.direct(c)
 	case statement.DDL:
+		if done, failed, err := s.changeTemporary(c); done {
+			return failed, err
+		}
 		return s.answer1(c, s.schemaChange(c))
 	case statement.CreateSelect:
 		rows, err := s.createSelect(c)
@@ -98,7 +104,7 @@ func (s *session) dispatch(c call) (failed bool, err error) {
 		}
 		return failed, err
 	}
-	// Temporary, Use, Unlock and Empty are between the client and its session.
+	// Use, Unlock and Empty are between the client and its session.
 	return s.direct(c)
 }
 
@@ -107,6 +113,10 @@ func (s *session) answer1(c call, err error) (bool, error) {
 	s.rowCountAfter(result{rows: err != nil, affected: s.affected})
 	if err != nil {
 		return true, s.failWith(err)
+	}
+	if checks := s.checks; checks != nil && c.payload[0] == wire.ComQuery {
+		s.checks = nil
+		return false, s.showChecks(c.more, checks)
 	}
 	if err := s.ok(c.more); err != nil {
 		return false, err

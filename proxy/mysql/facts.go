@@ -97,6 +97,15 @@ func (s *session) showWarnings(c call) (ok bool, err error) {
 	return true, s.table(c.more, []wire.Column{{Name: "Level"}, {Name: "Code", Number: true}, {Name: "Message"}}, rows)
 }
 
+// showChecks answers ANALYZE, OPTIMIZE and REPAIR TABLE.
+func (s *session) showChecks(more bool, checks [][4]string) error {
+	rows := make([][]string, len(checks))
+	for i := range checks {
+		rows[i] = checks[i][:]
+	}
+	return s.table(more, []wire.Column{{Name: "Table"}, {Name: "Op"}, {Name: "Msg_type"}, {Name: "Msg_text"}}, rows)
+}
+
 // table answers with rows of this node's own.
 func (s *session) table(more bool, columns []wire.Column, rows [][]string) error {
 	status := s.status &^ (wire.StatusMoreResults | wire.StatusCursor)

@@ -167,7 +167,7 @@ func (s *session) reset(payload []byte) error {
 	}
 	clear(s.statements)
 	clear(s.named)
-	s.access, s.nextAccess = 0, 0
+	s.access, s.nextAccess, s.temporary = 0, 0, false
 	s.backend.Seq = 0
 	return s.login(payload)
 }

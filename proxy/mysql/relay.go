@@ -10,6 +10,7 @@ import (
 
 	appliers "github.com/nexus-replication/nexus/appliers/mysql"
 	"github.com/nexus-replication/nexus/proxy/mysql/wire"
+	"github.com/nexus-replication/nexus/raft"
 )
 
 const (
@@ -123,7 +124,7 @@ type leaderConn struct {
 
 // dialLeader waits for a leader that is known and answers.
 func (s *Server) dialLeader(ctx context.Context) (*leaderConn, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, s.cfg.Timeout, &raft.NoAnswerError{After: s.cfg.Timeout})
 	defer cancel()
 	for {
 		c, err := s.tryLeader(ctx)

@@ -93,7 +93,8 @@ func (s *session) proposeSchema(ctx context.Context, prelude []string, text stri
 		return s.final(&wire.Error{Code: codeDeadlock, State: "40001", Message: "Nexus: the schema was not changed, because the leadership moved; try again"})
 	}
 	s.server.stats.schema.Add(1)
-	s.facts.warnings, err = appliers.DecodeWarnings(reply)
+	answer, err := appliers.DecodeAnswer(reply)
+	s.facts.warnings, s.checks = answer.Warnings, answer.Checks
 	return err
 }
 

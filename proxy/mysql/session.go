@@ -12,6 +12,7 @@ import (
 
 	"github.com/nexus-replication/nexus/proxy/mysql/statement"
 	"github.com/nexus-replication/nexus/proxy/mysql/wire"
+	"github.com/nexus-replication/nexus/raft"
 )
 
 // session is a client and its connection to the local server. All but Disconnect and CommitPrepared belong to one
@@ -34,8 +35,10 @@ type session struct {
 	named        map[string]*prepared
 
 	facts     facts
-	affected  uint64 // rows, by the statement that is answered with OK
-	excluding bool   // schema changes are behind the barrier that this session holds
+	affected  uint64      // rows, by the statement that is answered with OK
+	excluding bool        // schema changes are behind the barrier that this session holds
+	temporary bool        // it may have temporary tables
+	checks    [][4]string // of the maintenance of tables that is being answered
 
 	tx *transaction // nil outside of one
 
@@ -346,5 +349,5 @@ func (s *session) hangUp(e *wire.Error) error {
 
 // context returns one for waiting for the cluster.
 func (s *session) context(timeout time.Duration) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(s.server.ctx, timeout)
+	return context.WithTimeoutCause(s.server.ctx, timeout, &raft.NoAnswerError{After: timeout})
 }

@@ -243,6 +243,7 @@ func (s *session) commitPrepared(xa *appliers.Transaction) error {
 		s.server.stats.rollbacks.Add(1)
 		return errors.Join(captureError(err), s.rollbackXA(xa))
 	}
+	failpoint.Hit("mysql.captured")
 	commands := append(s.server.backend.Sequences(s.epoch), command)
 	outcome, err := s.server.node.Propose(ctx, commands)
 	if err != nil {

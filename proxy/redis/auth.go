@@ -1,16 +1,12 @@
 package redis
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
-
 	backend "github.com/nexus-replication/nexus/appliers/redis"
+	"github.com/nexus-replication/nexus/proxy/redis/acl"
 	"github.com/nexus-replication/nexus/proxy/redis/policy"
 )
 
 const (
-	defaultUser = "default"
-
 	errTextNoPassword = "ERR AUTH <password> called without any password configured for the default user. " +
 		"Are you sure your configuration is correct?"
 	errTextWrongPass = "WRONGPASS invalid username-password pair or user is disabled."
@@ -32,19 +28,16 @@ func withoutAuth(spec *policy.Spec) bool {
 	return false
 }
 
-// authenticate checks a user and password, and reports whether they are right. The user must be the default one, which
-// without a configured password takes any.
-func (s *session) authenticate(user, password []byte) bool {
-	ok := string(user) == defaultUser
-	if want := s.srv.cfg.Password; want != "" {
-		// Hashes have one length, so the time taken says nothing about the password, its length included.
-		a, b := sha256.Sum256(password), sha256.Sum256([]byte(want))
-		ok = subtle.ConstantTimeCompare(a[:], b[:]) == 1 && ok
+// authenticate makes the client the user, and reports whether the password was right. command is what it has sent.
+func (s *session) authenticate(command, user, password []byte) bool {
+	u := s.srv.users.Load().Authenticate(user, password)
+	if u == nil {
+		s.noteACL(aclEvent{reason: "auth", context: "toplevel", object: string(command), user: string(user)})
+		return false
 	}
-	if ok {
-		s.setAuthenticated(true)
-	}
-	return ok
+	s.setUser(u)
+	s.setAuthenticated(true)
+	return true
 }
 
 func (s *session) setAuthenticated(yes bool) {
@@ -53,16 +46,16 @@ func (s *session) setAuthenticated(yes bool) {
 }
 
 func (s *session) cmdAuth(dst []byte, args [][]byte) []byte {
-	user, password := []byte(defaultUser), args[len(args)-1]
+	user, password := []byte(acl.Default), args[len(args)-1]
 	switch {
 	case len(args) > 3:
 		return appendError(dst, errTextSyntax)
 	case len(args) == 3:
 		user = args[1]
-	case s.srv.cfg.Password == "":
+	case s.srv.users.Load().User(acl.Default).NoPassword():
 		return appendError(dst, errTextNoPassword)
 	}
-	if !s.authenticate(user, password) {
+	if !s.authenticate(args[0], user, password) {
 		return appendError(dst, errTextWrongPass)
 	}
 	return append(dst, replyOK...)
@@ -89,7 +82,7 @@ func (s *session) cmdHello(dst []byte, args [][]byte) []byte {
 		left := len(args) - i - 1
 		switch {
 		case isWord(args[i], "auth") && left >= 2:
-			if !s.authenticate(args[i+1], args[i+2]) {
+			if !s.authenticate(args[0], args[i+1], args[i+2]) {
 				return appendError(dst, errTextWrongPass)
 			}
 			i += 3
@@ -140,7 +133,7 @@ func (s *session) reset() {
 	s.setProtocol(backend.RESP2)
 	s.setName("")
 	s.setNoEvict(false)
-	s.setAuthenticated(s.srv.cfg.Password == "")
+	s.beDefault()
 }
 
 // validName reports whether CLIENT LIST can show the name.

@@ -25,6 +25,11 @@ func (s *session) run(cmd redcon.Command) {
 		s.runSkipped(func() { s.run(cmd) })
 		return
 	}
+	if s.rate != nil {
+		if s.slowDown(); s.ended {
+			return
+		}
+	}
 	d := s.srv.table.Lookup(cmd.Args, s.srv.policyContext)
 	if d.Spec != nil {
 		s.lastCommand.Store(d.Spec)
@@ -36,6 +41,14 @@ func (s *session) run(cmd redcon.Command) {
 			s.runAlone(cmd, d)
 		}
 		return
+	}
+	if s.limited {
+		if text := s.denied(d.Spec, cmd.Args); text != "" {
+			if s.endPhase(); !s.ended {
+				s.out = appendError(s.out, text)
+			}
+			return
+		}
 	}
 	if s.srv.attention.Load() && !s.attendTo(cmd, d) {
 		return
@@ -135,6 +148,7 @@ func (s *session) runAlone(cmd redcon.Command, d policy.Decision) {
 	case s.multi != nil && notInMulti(d.Spec):
 		s.abort()
 		s.out = appendError(s.out, "ERR Command not allowed inside a transaction")
+	case s.limited && s.refuseDenied(d.Spec, cmd.Args):
 	case s.subscribed() && !allowedSubscribed(d.Spec):
 		s.abort()
 		s.out = appendError(s.out, errTextSubscribed(d.Spec))
@@ -158,6 +172,21 @@ func (s *session) runAlone(cmd redcon.Command, d policy.Decision) {
 		s.runData(cmd, d)
 	}
 	s.flushLarge()
+}
+
+// refuseDenied answers a command that the user may not run, and reports whether it did.
+func (s *session) refuseDenied(spec *policy.Spec, args [][]byte) bool {
+	text := s.denied(spec, args)
+	if text == "" {
+		return false
+	}
+	s.abort()
+	if spec.Name == "exec" {
+		s.endMulti()
+		text = "EXECABORT Transaction discarded because of: " + text
+	}
+	s.out = appendError(s.out, text)
+	return true
 }
 
 // notInMulti reports whether Redis has another error for the command inside of MULTI than outside.

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	backend "github.com/nexus-replication/nexus/appliers/redis"
+	"github.com/nexus-replication/nexus/proxy/redis/acl"
+	"github.com/nexus-replication/nexus/proxy/redis/guard"
 	"github.com/nexus-replication/nexus/raft"
 )
 
@@ -159,6 +161,10 @@ func BenchmarkSession(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	users, err := acl.Parse(srv.acl, []byte("user alice on nopass ~cache:* ~k* +@all -@dangerous"))
+	if err != nil {
+		b.Fatal(err)
+	}
 	for _, bm := range [][]string{
 		{"GET", "key"}, {"SET", "key", "value"}, {"SET", "key", "value", "EX", "100"}, {"PING"},
 	} {
@@ -167,15 +173,17 @@ func BenchmarkSession(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		b.Run(bm[0]+map[bool]string{true: "EX"}[len(bm) > 3], func(b *testing.B) {
-			s := &session{srv: srv, authenticated: true}
-			s.reads.fn = s.readOnce
-			b.ReportAllocs()
-			for range b.N {
-				s.run(redconCommand(raw, args))
-				s.endPhase()
-				s.out = s.out[:0]
-			}
-		})
+		for who, limited := range map[string]bool{"": false, "Limited": true} {
+			b.Run(bm[0]+map[bool]string{true: "EX"}[len(bm) > 3]+who, func(b *testing.B) {
+				s := &session{srv: srv, conn: &guard.Conn{}, authenticated: true, user: users.User("alice"), limited: limited}
+				s.reads.fn = s.readOnce
+				b.ReportAllocs()
+				for range b.N {
+					s.run(redconCommand(raw, args))
+					s.endPhase()
+					s.out = s.out[:0]
+				}
+			})
+		}
 	}
 }

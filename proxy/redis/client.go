@@ -6,6 +6,7 @@ import (
 	"time"
 
 	backend "github.com/nexus-replication/nexus/appliers/redis"
+	"github.com/nexus-replication/nexus/proxy/redis/acl"
 )
 
 func (s *session) cmdClientID(dst []byte, _ [][]byte) []byte {
@@ -82,14 +83,15 @@ func (s *session) appendClientLine(dst []byte, now time.Time, request int) []byt
 	idle := max(now.Sub(time.Unix(0, s.lastActive.Load()))/time.Second, 0)
 	return fmt.Appendf(dst, "id=%d addr=%s laddr=%s fd=0 name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d "+
 		"multi=%d qbuf=%d qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r cmd=%s "+
-		"user=default redir=-1 resp=%d\n",
+		"user=%s redir=-1 resp=%d\n",
 		s.conn.ID(), s.conn.RemoteAddr(), s.conn.LocalAddr(), shown.name, age, idle, shown.flags(), shown.db,
-		count.channels, count.patterns, count.shards, shown.queued, request, commandName(s.lastCommand.Load()), shown.protocol)
+		count.channels, count.patterns, count.shards, shown.queued, request, commandName(s.lastCommand.Load()), shown.user.Name, shown.protocol)
 }
 
 // clientFacts are what CLIENT LIST of other sessions may see.
 type clientFacts struct {
 	name     string
+	user     *acl.User
 	db       int
 	queued   int // -1 outside of MULTI
 	protocol backend.Protocol

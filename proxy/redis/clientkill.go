@@ -1,6 +1,10 @@
 package redis
 
-import "math"
+import (
+	"math"
+
+	"github.com/nexus-replication/nexus/proxy/redis/acl"
+)
 
 // clientType is what CLIENT LIST and CLIENT KILL distinguish. Nodes have neither masters nor replicas among their clients.
 type clientType string
@@ -31,6 +35,7 @@ type killFilter struct {
 	id          int64
 	addr, laddr []byte
 	kind        clientType
+	user        *acl.User // nil for any
 	skipMe      bool
 }
 
@@ -43,14 +48,14 @@ func (s *session) cmdClientKill(dst []byte, args [][]byte) []byte {
 		}
 		return append(dst, replyOK...)
 	}
-	f, errText := parseKillFilter(args[2:])
+	f, errText := parseKillFilter(args[2:], s.srv.users.Load())
 	if errText != "" {
 		return appendError(dst, errText)
 	}
 	return appendInt(dst, int64(s.kill(f)))
 }
 
-func parseKillFilter(args [][]byte) (f killFilter, errText string) {
+func parseKillFilter(args [][]byte, users *acl.Set) (f killFilter, errText string) {
 	f.skipMe = true
 	for ; len(args) > 0; args = args[2:] {
 		if len(args) == 1 {
@@ -72,7 +77,7 @@ func parseKillFilter(args [][]byte) (f killFilter, errText string) {
 		case isWord(option, "laddr"):
 			f.laddr = value
 		case isWord(option, "user"):
-			if string(value) != defaultUser {
+			if f.user = users.User(string(value)); f.user == nil {
 				return f, "ERR No such user '" + printable(value) + "'"
 			}
 		case isWord(option, "skipme"):
@@ -106,6 +111,8 @@ func (f *killFilter) matches(s *session) bool {
 	id := s.conn.ID()
 	switch {
 	case f.id != 0 && (id > math.MaxInt64 || int64(id) != f.id):
+		return false
+	case f.user != nil && s.shownUser() != f.user:
 		return false
 	case f.addr != nil && s.conn.RemoteAddr().String() != string(f.addr):
 		return false

@@ -2,8 +2,9 @@ package redis
 
 import (
 	"context"
-	"fmt"
 	"time"
+
+	"github.com/nexus-replication/nexus/raft"
 )
 
 // phaseClock bounds the phases of a session in time. It makes one context serve many phases, since a context with a
@@ -21,7 +22,7 @@ func (c *phaseClock) start(parent context.Context, timeout time.Duration) contex
 		return c.ctx
 	}
 	ctx, cancel := context.WithCancelCause(parent)
-	cause := fmt.Errorf("no answer within %v: %w", timeout, context.DeadlineExceeded)
+	cause := &raft.NoAnswerError{After: timeout}
 	c.ctx, c.cancel = ctx, cancel
 	c.timer = time.AfterFunc(timeout, func() { cancel(cause) })
 	return ctx

@@ -13,19 +13,25 @@ var (
 	descBlocked = prometheus.NewDesc("nexus_redis_clients_blocked", "Redis clients that wait in a blocking command.", nil, nil)
 	descRefused = prometheus.NewDesc("nexus_redis_clients_refused_total", "Redis clients that found no room.", nil, nil)
 	descPanics  = prometheus.NewDesc("nexus_redis_session_panics_total", "Sessions that a bug ended.", nil, nil)
+	descDenied  = prometheus.NewDesc("nexus_redis_denied_total", "Commands that a user may not run, and logins that failed.", nil, nil)
+	descSlowed  = prometheus.NewDesc("nexus_redis_clients_slowed_total", "How often a client had to wait because it sent more commands a second than it may.", nil, nil)
+	descTouched = prometheus.NewDesc("nexus_redis_transactions_touched_total", "Transactions that were not executed because a watched key had been touched.", nil, nil)
 	descErrors  = prometheus.NewDesc("nexus_redis_errors_total",
 		"Proposals that were not executed, or of which that is not known, and reads that failed, because of the cluster.",
 		[]string{"outcome"}, nil)
 	descCommands = prometheus.NewDesc("nexus_redis_commands_total", "Commands of clients, refused ones included.",
 		[]string{"command"}, nil)
+	descKinds = prometheus.NewDesc("nexus_redis_commands_by_kind_total", "Commands of clients that only read, and that go through the log.",
+		[]string{"kind"}, nil)
 )
 
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descClients, descBlocked, descRefused, descPanics, descErrors, descCommands} {
+	for _, d := range []*prometheus.Desc{descClients, descBlocked, descRefused, descPanics, descDenied, descSlowed, descTouched, descErrors, descCommands, descKinds} {
 		ch <- d
 	}
 	c.srv.metrics.reads.Describe(ch)
 	c.srv.metrics.writes.Describe(ch)
+	c.srv.metrics.transactions.Describe(ch)
 }
 
 func (c collector) Collect(ch chan<- prometheus.Metric) {
@@ -37,6 +43,9 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(descBlocked, prometheus.GaugeValue, float64(st.Blocked))
 	counter(descRefused, st.Refused)
 	counter(descPanics, st.Panics)
+	counter(descDenied, st.Denied)
+	counter(descSlowed, st.Slowed)
+	counter(descTouched, st.Touched)
 	counter(descErrors, st.NotDone, "not_done")
 	counter(descErrors, st.Unknown, "unknown")
 	counter(descErrors, st.Failed, "failed")
@@ -46,6 +55,19 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 			counter(descCommands, n, name)
 		}
 	}
+	var reads, writes uint64
+	for _, spec := range c.srv.table.Specs() {
+		n := c.srv.metrics.commands[spec.Index].Load()
+		switch {
+		case spec.Policy.Writes():
+			writes += n
+		case spec.Policy.Reads():
+			reads += n
+		}
+	}
+	counter(descKinds, reads, "read")
+	counter(descKinds, writes, "write")
 	c.srv.metrics.reads.Collect(ch)
 	c.srv.metrics.writes.Collect(ch)
+	c.srv.metrics.transactions.Collect(ch)
 }

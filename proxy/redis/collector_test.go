@@ -13,7 +13,7 @@ func TestCommandsAreCountedUnderTheirNames(t *testing.T) {
 	for _, line := range []string{"SET k v", "SET k v", "GET k", "CONFIG GET save", "NEXUS STATUS", "ACL WHOAMI", "ZADD z 1 a"} {
 		c.cmd(line)
 	}
-	counts := make(map[string]float64)
+	counts, kinds := make(map[string]float64), make(map[string]float64)
 	ch := make(chan prometheus.Metric, 1000)
 	p.server.Collector().Collect(ch)
 	close(ch)
@@ -23,8 +23,11 @@ func TestCommandsAreCountedUnderTheirNames(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, l := range out.GetLabel() {
-			if l.GetName() == "command" {
+			switch l.GetName() {
+			case "command":
 				counts[l.GetValue()] = out.GetCounter().GetValue()
+			case "kind":
+				kinds[l.GetValue()] = out.GetCounter().GetValue()
 			}
 		}
 	}
@@ -37,5 +40,8 @@ func TestCommandsAreCountedUnderTheirNames(t *testing.T) {
 	}
 	if len(counts) > 0 {
 		t.Errorf("counted what nobody asked for: %v", counts)
+	}
+	if kinds["read"] != 1 || kinds["write"] != 3 {
+		t.Errorf("counted as %v, want one read and three writes", kinds)
 	}
 }

@@ -21,10 +21,14 @@ type Config struct {
 	Version string
 	// Password that clients must give with AUTH. Empty: none is asked for.
 	Password string
+	// UsersFile has the users of clients, in the form of Redis' aclfile, and takes the place of Password.
+	UsersFile string
 	// Timeout bounds one phase of a batch: a proposal, or a read barrier with the reads behind it.
 	Timeout time.Duration
 	// Limits bound what a client may send, and how long it may take to read its replies.
 	Limits guard.Limits
+	// MaxClientRate is how many commands a second one client may send; what is more waits. 0: any number.
+	MaxClientRate int
 
 	// MaxPipelineCommands and MaxPipelineBytes bound what consecutive writes of a pipeline are proposed in one call,
 	// and what consecutive reads are sent in one request.

@@ -10,13 +10,12 @@ import (
 
 // First words of error replies. Clients decide by them.
 const (
-	// wordNotDone is one on which clients may retry by themselves, and some do: only for what was not executed.
+	// wordNotDone is one on which clients may retry by themselves, and some do: only for what changed nothing.
 	wordNotDone = "TRYAGAIN nexus: not executed: "
 	// wordUnknown must not be one on which any client retries by itself (CLUSTERDOWN, TRYAGAIN, LOADING, READONLY,
 	// MASTERDOWN): the command may have been executed.
 	wordUnknown = "UNKNOWNOUTCOME nexus: the command may or may not have been executed: "
 	wordLost    = "UNKNOWNOUTCOME nexus: the command was executed, but its reply was lost: "
-	wordRead    = "TRYAGAIN nexus: "
 	wordTooBig  = "ERR nexus: "
 )
 
@@ -54,13 +53,7 @@ func writeErrorText(err error) string {
 
 // readErrorText is the reply to a read that failed. A read changed nothing, so it may always be asked again.
 func readErrorText(err error) string {
-	switch {
-	case errors.Is(err, raft.ErrNotDone):
-		return wordNotDone + because(err, raft.ErrNotDone)
-	case errors.Is(err, context.DeadlineExceeded):
-		return wordRead + "timed out: " + reason(err)
-	}
-	return wordRead + reason(err)
+	return wordNotDone + because(err, raft.ErrNotDone)
 }
 
 // lostReplyText is the reply to a command that was applied but whose reply is lost.
@@ -71,15 +64,20 @@ func because(err, kind error) string {
 	return strings.TrimPrefix(reason(err), kind.Error()+": ")
 }
 
-// reason is err as one line that a client may see: bounded, printable, and without the paths of this machine.
-func reason(err error) string {
-	words := strings.FieldsFunc(err.Error(), func(r rune) bool { return r <= ' ' || r == 0x7f })
+// reason is err as one line that a client may see: bounded, printable, and without the paths of this machine
+// and without the words of this program's language.
+func reason(err error) string { return reasonOf(err, maxReason) }
+
+// reasonOf is reason with another bound, in bytes.
+func reasonOf(err error, most int) string {
+	text := strings.ReplaceAll(err.Error(), context.DeadlineExceeded.Error(), "no answer in time")
+	words := strings.FieldsFunc(text, func(r rune) bool { return r <= ' ' || r == 0x7f })
 	for i, w := range words {
 		words[i] = hidePath(w)
 	}
 	s := strings.Join(words, " ")
-	if len(s) > maxReason {
-		s = strings.ToValidUTF8(s[:maxReason], "") + "..."
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:most], "") + "..."
 	}
 	return s
 }

@@ -124,6 +124,14 @@ LMPOP 1 l LEFT COUNT 2
 SADD st a b c
 SREM st a
 SMOVE st st2 b
+SADD sp a b c d e f
+SPOP sp
+SPOP sp 2
+SPOP sp 0
+SPOP sp 9
+SPOP sp
+SADD sp a
+SPOP sp
 SINTERSTORE st3 st st2
 SUNIONSTORE st3 st st2
 SDIFFSTORE st3 nothere st

@@ -61,7 +61,7 @@ func (e *Expirer) step(ctx context.Context, now int64) (time.Duration, error) {
 	if next > now {
 		return min(max(time.Duration(next-now)*time.Millisecond, minExpiryWait), maxExpiryWait), nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, e.timeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, e.timeout, &raft.NoAnswerError{After: e.timeout})
 	defer cancel()
 	if _, err := e.rep.Propose(ctx, nil); err != nil {
 		return failedExpiryWait, err

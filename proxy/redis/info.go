@@ -22,7 +22,7 @@ func (s *Server) ask(args ...string) ([]byte, error) { return s.askAs(backend.RE
 
 // askAs is ask with the reply in a protocol.
 func (s *Server) askAs(p backend.Protocol, args ...string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.Timeout)
+	ctx, cancel := context.WithTimeoutCause(s.ctx, s.cfg.Timeout, &raft.NoAnswerError{After: s.cfg.Timeout})
 	defer cancel()
 	reply, done, err := s.backend.ReadAs(ctx, p, 0, appendRequest(nil, args...), 1)
 	if err != nil {

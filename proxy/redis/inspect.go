@@ -1,12 +1,8 @@
 package redis
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"strconv"
 	"time"
-
-	backend "github.com/nexus-replication/nexus/appliers/redis"
 )
 
 // cmdOfBackend answers with what the local backend says about itself: LATENCY, MEMORY and the like.
@@ -73,60 +69,3 @@ func (s *session) cmdDebug(dst []byte, args [][]byte) []byte {
 
 // cmdModuleList: what backends have beside the commands of Redis is refused.
 func (s *session) cmdModuleList(dst []byte, _ [][]byte) []byte { return appendArray(dst, 0) }
-
-func (s *session) cmdACLWhoAmI(dst []byte, _ [][]byte) []byte { return appendBulk(dst, defaultUser) }
-
-func (s *session) cmdACLUsers(dst []byte, _ [][]byte) []byte {
-	return appendBulk(appendArray(dst, 1), defaultUser)
-}
-
-// cmdACLList describes the one user that there is, as Redis describes its default user.
-func (s *session) cmdACLList(dst []byte, _ [][]byte) []byte {
-	secret := "nopass"
-	if s.srv.cfg.Password != "" {
-		secret = "#" + s.srv.passwordHash()
-	}
-	return appendBulk(appendArray(dst, 1), "user default on "+secret+" ~* &* +@all")
-}
-
-func (s *Server) passwordHash() string {
-	sum := sha256.Sum256([]byte(s.cfg.Password))
-	return hex.EncodeToString(sum[:])
-}
-
-func (s *session) cmdACLGetUser(dst []byte, args [][]byte) []byte {
-	if string(args[2]) != defaultUser {
-		return s.appendNull(dst)
-	}
-	flags, passwords := []string{"on", "nopass"}, []string{}
-	if s.srv.cfg.Password != "" {
-		flags, passwords = []string{"on"}, []string{s.srv.passwordHash()}
-	}
-	dst = appendBulk(s.appendMap(dst, 6), "flags")
-	at := len(dst)
-	dst = appendRequest(dst, flags...)
-	if s.protocol == backend.RESP3 {
-		dst[at] = '~'
-	}
-	dst = appendRequest(appendBulk(dst, "passwords"), passwords...)
-	dst = appendBulk(appendBulk(dst, "commands"), "+@all")
-	dst = appendBulk(appendBulk(dst, "keys"), "~*")
-	dst = appendBulk(appendBulk(dst, "channels"), "&*")
-	return appendArray(appendBulk(dst, "selectors"), 0)
-}
-
-// cmdACLLog is empty: failed logins are in the log of the node.
-func (s *session) cmdACLLog(dst []byte, args [][]byte) []byte {
-	switch {
-	case len(args) == 2:
-	case len(args) > 3:
-		return appendError(dst, "ERR wrong number of arguments for 'acl|log' command")
-	case isWord(args[2], "reset"):
-		return append(dst, replyOK...)
-	default:
-		if _, ok := parseInt(args[2]); !ok {
-			return appendError(dst, errTextNotInt)
-		}
-	}
-	return appendArray(dst, 0)
-}

@@ -23,6 +23,7 @@ func TestMemoryLimit(t *testing.T) {
 	both("SET", "k", "v")
 	both("FUNCTION", "LOAD", library("writes", ""))
 	both("FUNCTION", "LOAD", library("reads", "'no-writes'"))
+	both("FUNCTION", "LOAD", library("always", "'allow-oom'"))
 	both("CONFIG", "SET", "maxmemory", "1")
 	both("CONFIG", "GET", "maxmemory")
 	if info := ours.cmd("INFO memory"); !strings.Contains(info, "\r\nmaxmemory:1\r\n") {
@@ -31,7 +32,7 @@ func TestMemoryLimit(t *testing.T) {
 	both("CONFIG", "SET", "maxmemory", "bla")
 	for _, args := range [][]string{
 		{"SET", "k", "w"}, {"GET", "k"}, {"LPUSH", "l", "x"}, {"SORT", "k", "STORE", "d"}, {"XADD", "s", "*", "a", "b"}, {"EXPIRE", "k", "100"},
-		{"FUNCTION", "LOAD", library("more", "")}, {"FCALL", "writes", "1", "k"}, {"FCALL", "reads", "1", "k"},
+		{"FUNCTION", "LOAD", library("more", "")}, {"FCALL", "writes", "1", "k"}, {"FCALL", "reads", "1", "k"}, {"FCALL", "always", "1", "k"},
 		{"EVAL", "return redis.call('get', KEYS[1])", "1", "k"}, {"EVAL", "\nreturn redis.call('set', KEYS[1], 'w')", "1", "k"},
 		{"EVAL", "#!lua\nreturn 1", "0"}, {"EVAL", "#!lua flags=no-writes\nreturn 1", "0"}, {"EVAL_RO", "return 1", "0"},
 		{"EVAL", "#!lua flags=allow-oom\nreturn redis.call('set', KEYS[1], 'w')", "1", "k"},

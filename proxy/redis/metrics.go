@@ -20,6 +20,9 @@ type Stats struct {
 	Refused uint64
 	// Panics counts the sessions that a bug ended.
 	Panics uint64
+	// Denied counts commands that a user may not run, and logins that failed; Slowed how often a client sent more
+	// commands a second than it may; Touched transactions that were not executed because of a watched key.
+	Denied, Slowed, Touched uint64
 	// NotDone and Unknown count proposals, not commands; Failed counts reads and everything else.
 	NotDone uint64
 	Unknown uint64
@@ -27,13 +30,13 @@ type Stats struct {
 }
 
 type metrics struct {
-	panics, notDone, unknown, other atomic.Uint64
+	panics, notDone, unknown, other, denied, slowed, touched atomic.Uint64
 	// commands counts by Spec.Index.
 	commands []atomic.Uint64
 	// reads and writes time phases: from the moment at which their commands are handed on to that at which the last is
 	// answered.
-	reads, writes prometheus.Histogram
-	blocked       atomic.Int64
+	reads, writes, transactions prometheus.Histogram
+	blocked                     atomic.Int64
 }
 
 // phaseBuckets are bounds in seconds, from a read under a lease to a request that is given up.
@@ -42,15 +45,16 @@ var phaseBuckets = []float64{
 }
 
 func newMetrics(commands int) metrics {
-	phase := func(kind, help string) prometheus.Histogram {
+	phase := func(name, help string) prometheus.Histogram {
 		return prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "nexus_redis_" + kind + "_seconds", Help: help, Buckets: phaseBuckets,
+			Name: name, Help: help, Buckets: phaseBuckets,
 		})
 	}
 	return metrics{
-		commands: make([]atomic.Uint64, commands),
-		reads:    phase("reads", "How long reads of clients took; those of a pipeline that go out together count once."),
-		writes:   phase("writes", "How long writes of clients took; those of a pipeline that go out together count once."),
+		commands:     make([]atomic.Uint64, commands),
+		reads:        phase("nexus_redis_reads_seconds", "How long reads of clients took; those of a pipeline that go out together count once."),
+		writes:       phase("nexus_redis_writes_seconds", "How long writes of clients took; those of a pipeline that go out together count once."),
+		transactions: phase("nexus_redis_transactions_seconds", "How long EXEC took."),
 	}
 }
 
@@ -74,6 +78,9 @@ func (s *Server) Stats() Stats {
 	st := Stats{
 		Blocked: int(s.metrics.blocked.Load()),
 		Panics:  s.metrics.panics.Load(),
+		Denied:  s.metrics.denied.Load(),
+		Slowed:  s.metrics.slowed.Load(),
+		Touched: s.metrics.touched.Load(),
 		NotDone: s.metrics.notDone.Load(),
 		Unknown: s.metrics.unknown.Load(),
 		Failed:  s.metrics.other.Load(),

@@ -184,7 +184,7 @@ func TestBrokenStream(t *testing.T) {
 	c := dial(t, p.addr)
 	c.cmd("PING")
 	p.server.backend = &failingStream{Backend: real}
-	want(t, c.cmd("GET k"), "-TRYAGAIN nexus: connection lost\r\n")
+	want(t, c.cmd("GET k"), "-TRYAGAIN nexus: not executed: connection lost\r\n")
 	p.server.backend = &failingStream{Backend: real, after: 10}
 	c.send([]byte("GET k\r\nSET a 1\r\n"))
 	b, err := io.ReadAll(c.r)

@@ -3,12 +3,12 @@ package redis
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"sync"
 
 	backend "github.com/nexus-replication/nexus/appliers/redis"
 	"github.com/nexus-replication/nexus/proxy/redis/policy"
+	"github.com/nexus-replication/nexus/raft"
 )
 
 // subscriptionCommands are those whose replies come through the subscription.
@@ -161,7 +161,7 @@ func (s *session) askSubscription(dst []byte, args [][]byte, n int) []byte {
 	}
 	// The replies come behind the messages that the client has not read yet.
 	patience := s.srv.cfg.Timeout + s.srv.cfg.Limits.WriteTimeout
-	ctx, cancel := context.WithTimeoutCause(s.srv.ctx, patience, fmt.Errorf("no answer within %v", patience))
+	ctx, cancel := context.WithTimeoutCause(s.srv.ctx, patience, &raft.NoAnswerError{After: patience})
 	defer cancel()
 	if err := s.sub.ask(ctx, appendRequest(nil, args...), n); err != nil {
 		s.broken("its subscription failed", "error", err)

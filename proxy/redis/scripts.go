@@ -177,12 +177,14 @@ func (s *session) addScript(cmd redcon.Command, d policy.Decision) {
 	}
 	full, errText := false, ""
 	if !reads && s.srv.full() {
-		name, reads, errText = whileFull(name, cmd.Args)
-		full = reads
+		if name != "fcall" || !s.allowsOOM(cmd.Args[1]) {
+			name, reads, errText = whileFull(name, cmd.Args)
+			full = reads
+		}
 	}
 	var call *script.Call
 	if errText == "" {
-		call, errText = h.lib.Build(name, cmd.Args, s.db)
+		call, errText = h.lib.Build(name, cmd.Args, s.caller())
 	}
 	if errText == "" {
 		errText = s.prepareCall(call, reads)
@@ -202,6 +204,19 @@ func (s *session) addScript(cmd redcon.Command, d policy.Decision) {
 	}
 }
 
+// allowsOOM reports whether a function may take memory beyond the limit, as far as this node knows.
+func (s *session) allowsOOM(function []byte) bool {
+	call, errText := s.srv.scripts.lib.Build("function|list", [][]byte{[]byte("FUNCTION"), []byte("LIST")}, script.Caller{DB: s.db})
+	if errText != "" || s.prepareCall(call, true) != "" {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(s.srv.ctx, s.srv.cfg.Timeout)
+	defer cancel()
+	raw := call.Stamped(failpoint.Now().UnixMilli(), rand.Int32())
+	reply, done, err := s.srv.backend.ReadAs(ctx, backend.RESP2, s.db, raw, 1)
+	return err == nil && done == 1 && script.FunctionAllowsOOM(reply, function)
+}
+
 // prepareCall makes sure that the backends can run a call.
 func (s *session) prepareCall(call *script.Call, reads bool) (errText string) {
 	h := s.srv.scripts
@@ -211,7 +226,7 @@ func (s *session) prepareCall(call *script.Call, reads bool) (errText string) {
 	if h.ready.Load() && (!reads || call.Body == nil) {
 		return ""
 	}
-	ctx, cancel := context.WithTimeout(s.srv.ctx, s.srv.cfg.Timeout)
+	ctx, cancel := context.WithTimeoutCause(s.srv.ctx, s.srv.cfg.Timeout, &raft.NoAnswerError{After: s.srv.cfg.Timeout})
 	defer cancel()
 	err := h.prepare(ctx)
 	if err == nil && reads && call.Body != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/tidwall/redcon"
 
 	backend "github.com/nexus-replication/nexus/appliers/redis"
+	"github.com/nexus-replication/nexus/proxy/redis/acl"
 	"github.com/nexus-replication/nexus/proxy/redis/guard"
 	"github.com/nexus-replication/nexus/proxy/redis/policy"
 	"github.com/nexus-replication/nexus/raft"
@@ -81,6 +82,11 @@ type Server struct {
 	metrics       metrics
 	slow          *slowLog
 
+	acl     *acl.Table
+	users   atomic.Pointer[acl.Set]
+	usersMu sync.Mutex // held while they are replaced
+	aclLog  aclLog
+
 	// attention is set while monitors or a pause make commands more than their own business.
 	attention   atomic.Bool
 	attentionMu sync.Mutex
@@ -127,6 +133,7 @@ func New(cfg Config, rep Replicator, b Backend) (*Server, error) {
 		tasks:         newTasks(),
 		scripts:       newScriptHost(rep, b, cfg.Databases, cfg.ReservedDB),
 		slow:          newSlowLog(),
+		acl:           acl.NewTable(),
 		drained:       make(chan struct{}),
 		sessions:      make(map[*session]struct{}),
 		gone:          make(chan struct{}),
@@ -138,6 +145,11 @@ func New(cfg Config, rep Replicator, b Backend) (*Server, error) {
 		}
 		s.locals[spec] = cmd
 	}
+	users, err := readUsers(s.acl, &s.cfg)
+	if err != nil {
+		return nil, err
+	}
+	s.users.Store(users)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s, nil
 }
@@ -233,12 +245,13 @@ func (s *Server) accept(conn redcon.Conn) bool {
 	if !ok {
 		return false
 	}
-	sess := newSession(s, c)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.draining.Load() {
 		return false
 	}
+	// With mu held: whoever changes the users looks for their clients afterwards.
+	sess := newSession(s, c)
 	s.sessions[sess] = struct{}{}
 	conn.SetContext(sess)
 	return true

@@ -10,6 +10,7 @@ import (
 	"github.com/tidwall/redcon"
 
 	backend "github.com/nexus-replication/nexus/appliers/redis"
+	"github.com/nexus-replication/nexus/proxy/redis/acl"
 	"github.com/nexus-replication/nexus/proxy/redis/guard"
 	"github.com/nexus-replication/nexus/proxy/redis/policy"
 )
@@ -37,11 +38,15 @@ type session struct {
 	clock phaseClock
 
 	authenticated bool
-	db            int
-	name          string
-	protocol      backend.Protocol
-	multi         *transaction
-	watch         *watch // nil while no key is watched
+	// user is who the client is. Unless limited is set, it may do everything.
+	user    *acl.User
+	limited bool
+
+	db       int
+	name     string
+	protocol backend.Protocol
+	multi    *transaction
+	watch    *watch // nil while no key is watched
 	// ended is set when nothing more may be executed: QUIT, a broken connection or invariant.
 	ended bool
 	// failed is set when a phase failed because of the machine. The rest of the batch is refused quickly, instead of
@@ -65,6 +70,7 @@ type session struct {
 	// muted is set while the client wants no replies. Other goroutines read it with sending held.
 	muted bool
 
+	rate   *rate  // nil without a limit
 	out    []byte // replies not sent yet
 	phase  phase
 	writes writePhase
@@ -80,11 +86,11 @@ type session struct {
 }
 
 func newSession(srv *Server, conn *guard.Conn) *session {
-	s := &session{srv: srv, conn: conn, authenticated: srv.cfg.Password == "", protocol: backend.RESP2}
+	s := &session{srv: srv, conn: conn, protocol: backend.RESP2, rate: newRate(srv.cfg.MaxClientRate)}
 	s.reads.fn = s.readOnce
 	s.shown.queued, s.shown.protocol = -1, s.protocol
 	s.lastActive.Store(conn.Opened().UnixNano())
-	conn.SetAuthenticated(s.authenticated)
+	s.beDefault()
 	conn.SetAside()
 	return s
 }

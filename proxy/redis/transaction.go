@@ -1,9 +1,12 @@
 package redis
 
 import (
+	"time"
+
 	"github.com/tidwall/redcon"
 
 	backend "github.com/nexus-replication/nexus/appliers/redis"
+	"github.com/nexus-replication/nexus/proxy/redis/acl"
 	"github.com/nexus-replication/nexus/proxy/redis/policy"
 	"github.com/nexus-replication/nexus/proxy/redis/script"
 	"github.com/nexus-replication/nexus/raft"
@@ -57,7 +60,9 @@ func (s *session) control(spec *policy.Spec, args [][]byte) bool {
 		s.setMulti(&transaction{})
 		s.out = append(s.out, replyOK...)
 	case "exec":
+		begun := time.Now()
 		s.exec()
+		s.srv.metrics.transactions.Observe(time.Since(begun).Seconds())
 	case "watch":
 		s.cmdWatch(args)
 	case "discard":
@@ -141,6 +146,7 @@ func (s *session) exec() {
 		s.out = appendError(s.out, readErrorText(err))
 		return
 	case !ok:
+		s.srv.metrics.touched.Add(1)
 		s.out = s.appendNullArray(s.out)
 		return
 	}
@@ -170,6 +176,7 @@ func (s *session) execute(t *transaction, conditions []backend.Item) {
 	if len(outcome.Replies[0].Data) == 0 {
 		// The leader found a watched key touched.
 		s.restore(before)
+		s.srv.metrics.touched.Add(1)
 		s.out = s.appendNullArray(s.out)
 		return
 	}
@@ -192,16 +199,18 @@ type standing struct {
 	name          string
 	protocol      backend.Protocol
 	authenticated bool
+	user          *acl.User
 }
 
 func (s *session) standing() standing {
-	return standing{db: s.db, name: s.name, protocol: s.protocol, authenticated: s.authenticated}
+	return standing{db: s.db, name: s.name, protocol: s.protocol, authenticated: s.authenticated, user: s.user}
 }
 
 func (s *session) restore(to standing) {
 	s.setDB(to.db)
 	s.setName(to.name)
 	s.setProtocol(to.protocol)
+	s.setUser(to.user)
 	s.setAuthenticated(to.authenticated)
 }
 
@@ -247,7 +256,7 @@ func (t *transaction) subscribes() bool {
 // hasEffect are commands that change something beyond the session, and what shows it: they must not be run for a
 // transaction that is not executed.
 var hasEffect = map[string]bool{
-	"config|get": true, "config|resetstat": true, "slowlog|reset": true, "latency|reset": true,
+	"acl|load": true, "acl|log": true, "config|get": true, "config|resetstat": true, "slowlog|reset": true, "latency|reset": true,
 	"client|kill": true, "client|pause": true, "client|unpause": true, "client|unblock": true,
 }
 
@@ -273,9 +282,15 @@ func (s *session) appendOwn(st *step) bool {
 // planOne reports true with the item to be sent, or false with the reply in the step.
 func (s *session) planOne(q *queued, now int64) (step, backend.Item, bool) {
 	item := backend.Item{DB: s.db, Flags: s.replyFlags(), Cmd: q.cmd.Raw}
+	denial := ""
+	if s.limited {
+		denial = s.deniedAtExec(q.d.Spec, q.cmd.Args)
+	}
 	switch {
 	case q.d.Err != "":
 		return step{literal: appendError(nil, q.d.Err)}, item, false
+	case denial != "":
+		return step{literal: appendError(nil, denial)}, item, false
 	case q.shown != nil:
 		return step{literal: q.shown}, item, false
 	case q.d.Spec.Name == "config|set":
@@ -290,7 +305,7 @@ func (s *session) planOne(q *queued, now int64) (step, backend.Item, bool) {
 	case q.d.Policy == policy.Local:
 		return step{literal: s.runLocal([]byte{}, q.d.Spec, q.cmd.Args)}, item, false
 	case q.d.Policy == policy.WriteScript || q.d.Policy == policy.ReadScript:
-		call, errText := s.srv.scripts.lib.Build(q.d.Spec.Name, q.cmd.Args, s.db)
+		call, errText := s.srv.scripts.lib.Build(q.d.Spec.Name, q.cmd.Args, s.caller())
 		if errText != "" {
 			return step{literal: appendError(nil, errText)}, item, false
 		}

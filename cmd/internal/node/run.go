@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
+	"os/signal"
 	"syscall"
 	"time"
 
@@ -44,6 +46,8 @@ type Node struct {
 	Secure func(net.Listener) net.Listener
 	// Background runs beside the servers until the replicator ends. It may be nil.
 	Background func()
+	// Reload is called at SIGHUP. It may be nil: the signal ends the process then, as signals do.
+	Reload func() error
 
 	opts *Options
 }
@@ -69,6 +73,7 @@ func run(ctx context.Context, opts *Options, d Definition, log *slog.Logger) err
 		open.proxy = n.Secure(open.proxy)
 	}
 	log.Info("starting", "version", opts.program.Version, "node", opts.NodeURL, "data", opts.DataDir, "backend", n.Backend)
+	defer n.reloadOnHangup()()
 	failed := n.serve(open)
 
 	// The listeners answer while the node waits for its backend and the others, so that it can be asked what it waits for.
@@ -173,6 +178,32 @@ func (n *Node) stop() error {
 		return fmt.Errorf("stop: %w", err)
 	}
 	return nil
+}
+
+// reloadOnHangup calls Reload at each SIGHUP until the function that it returns is called.
+func (n *Node) reloadOnHangup() (end func()) {
+	if n.Reload == nil {
+		return func() {}
+	}
+	signals, done := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(signals, syscall.SIGHUP)
+	go func() {
+		defer close(done)
+		for range signals {
+			n.warnReload(n.Reload())
+		}
+	}()
+	return func() {
+		signal.Stop(signals)
+		close(signals)
+		<-done
+	}
+}
+
+func (n *Node) warnReload(err error) {
+	if err != nil {
+		n.Log.Error("SIGHUP changed nothing", "err", err)
+	}
 }
 
 // notify tells systemd, where it has started this process.

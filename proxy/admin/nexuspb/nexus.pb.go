@@ -1348,6 +1348,260 @@ func (x *StatusResponse) GetQuarantined() bool {
 	return false
 }
 
+type ClusterRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClusterRequest) Reset() {
+	*x = ClusterRequest{}
+	mi := &file_nexus_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClusterRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClusterRequest) ProtoMessage() {}
+
+func (x *ClusterRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_nexus_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClusterRequest.ProtoReflect.Descriptor instead.
+func (*ClusterRequest) Descriptor() ([]byte, []int) {
+	return file_nexus_proto_rawDescGZIP(), []int{25}
+}
+
+type ClusterResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By URL.
+	Nodes         []*NodeReport `protobuf:"bytes,1,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClusterResponse) Reset() {
+	*x = ClusterResponse{}
+	mi := &file_nexus_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClusterResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClusterResponse) ProtoMessage() {}
+
+func (x *ClusterResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_nexus_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClusterResponse.ProtoReflect.Descriptor instead.
+func (*ClusterResponse) Descriptor() ([]byte, []int) {
+	return file_nexus_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *ClusterResponse) GetNodes() []*NodeReport {
+	if x != nil {
+		return x.Nodes
+	}
+	return nil
+}
+
+type NodeReport struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Member *Member                `protobuf:"bytes,1,opt,name=member,proto3" json:"member,omitempty"`
+	// Why the node did not say how it is; status and activity are missing then.
+	Problem       string          `protobuf:"bytes,2,opt,name=problem,proto3" json:"problem,omitempty"`
+	Status        *StatusResponse `protobuf:"bytes,3,opt,name=status,proto3" json:"status,omitempty"`
+	Activity      *Activity       `protobuf:"bytes,4,opt,name=activity,proto3" json:"activity,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NodeReport) Reset() {
+	*x = NodeReport{}
+	mi := &file_nexus_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NodeReport) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NodeReport) ProtoMessage() {}
+
+func (x *NodeReport) ProtoReflect() protoreflect.Message {
+	mi := &file_nexus_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NodeReport.ProtoReflect.Descriptor instead.
+func (*NodeReport) Descriptor() ([]byte, []int) {
+	return file_nexus_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *NodeReport) GetMember() *Member {
+	if x != nil {
+		return x.Member
+	}
+	return nil
+}
+
+func (x *NodeReport) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
+func (x *NodeReport) GetStatus() *StatusResponse {
+	if x != nil {
+		return x.Status
+	}
+	return nil
+}
+
+func (x *NodeReport) GetActivity() *Activity {
+	if x != nil {
+		return x.Activity
+	}
+	return nil
+}
+
+// Activity is what a node has done since it was started. Rates are differences of two.
+type Activity struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Commands or statements of clients.
+	Reads    uint64 `protobuf:"varint,1,opt,name=reads,proto3" json:"reads,omitempty"`
+	Writes   uint64 `protobuf:"varint,2,opt,name=writes,proto3" json:"writes,omitempty"`
+	Commands uint64 `protobuf:"varint,3,opt,name=commands,proto3" json:"commands,omitempty"`
+	// Connected now.
+	Clients uint64 `protobuf:"varint,4,opt,name=clients,proto3" json:"clients,omitempty"`
+	// How long reads and writes took together, and how many that counts: those of a pipeline once. 0 where it is not timed.
+	ReadSeconds   float64 `protobuf:"fixed64,5,opt,name=read_seconds,json=readSeconds,proto3" json:"read_seconds,omitempty"`
+	ReadsTimed    uint64  `protobuf:"varint,6,opt,name=reads_timed,json=readsTimed,proto3" json:"reads_timed,omitempty"`
+	WriteSeconds  float64 `protobuf:"fixed64,7,opt,name=write_seconds,json=writeSeconds,proto3" json:"write_seconds,omitempty"`
+	WritesTimed   uint64  `protobuf:"varint,8,opt,name=writes_timed,json=writesTimed,proto3" json:"writes_timed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Activity) Reset() {
+	*x = Activity{}
+	mi := &file_nexus_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Activity) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Activity) ProtoMessage() {}
+
+func (x *Activity) ProtoReflect() protoreflect.Message {
+	mi := &file_nexus_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Activity.ProtoReflect.Descriptor instead.
+func (*Activity) Descriptor() ([]byte, []int) {
+	return file_nexus_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *Activity) GetReads() uint64 {
+	if x != nil {
+		return x.Reads
+	}
+	return 0
+}
+
+func (x *Activity) GetWrites() uint64 {
+	if x != nil {
+		return x.Writes
+	}
+	return 0
+}
+
+func (x *Activity) GetCommands() uint64 {
+	if x != nil {
+		return x.Commands
+	}
+	return 0
+}
+
+func (x *Activity) GetClients() uint64 {
+	if x != nil {
+		return x.Clients
+	}
+	return 0
+}
+
+func (x *Activity) GetReadSeconds() float64 {
+	if x != nil {
+		return x.ReadSeconds
+	}
+	return 0
+}
+
+func (x *Activity) GetReadsTimed() uint64 {
+	if x != nil {
+		return x.ReadsTimed
+	}
+	return 0
+}
+
+func (x *Activity) GetWriteSeconds() float64 {
+	if x != nil {
+		return x.WriteSeconds
+	}
+	return 0
+}
+
+func (x *Activity) GetWritesTimed() uint64 {
+	if x != nil {
+		return x.WritesTimed
+	}
+	return 0
+}
+
 var File_nexus_proto protoreflect.FileDescriptor
 
 const file_nexus_proto_rawDesc = "" +
@@ -1437,7 +1691,26 @@ const file_nexus_proto_rawDesc = "" +
 	"\vquarantined\x18\x11 \x01(\bR\vquarantined\x1a;\n" +
 	"\rProgressEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\x06R\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x012\xc8\x06\n" +
+	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"\x10\n" +
+	"\x0eClusterRequest\"=\n" +
+	"\x0fClusterResponse\x12*\n" +
+	"\x05nodes\x18\x01 \x03(\v2\x14.nexus.v1.NodeReportR\x05nodes\"\xb2\x01\n" +
+	"\n" +
+	"NodeReport\x12(\n" +
+	"\x06member\x18\x01 \x01(\v2\x10.nexus.v1.MemberR\x06member\x12\x18\n" +
+	"\aproblem\x18\x02 \x01(\tR\aproblem\x120\n" +
+	"\x06status\x18\x03 \x01(\v2\x18.nexus.v1.StatusResponseR\x06status\x12.\n" +
+	"\bactivity\x18\x04 \x01(\v2\x12.nexus.v1.ActivityR\bactivity\"\xfa\x01\n" +
+	"\bActivity\x12\x14\n" +
+	"\x05reads\x18\x01 \x01(\x04R\x05reads\x12\x16\n" +
+	"\x06writes\x18\x02 \x01(\x04R\x06writes\x12\x1a\n" +
+	"\bcommands\x18\x03 \x01(\x04R\bcommands\x12\x18\n" +
+	"\aclients\x18\x04 \x01(\x04R\aclients\x12!\n" +
+	"\fread_seconds\x18\x05 \x01(\x01R\vreadSeconds\x12\x1f\n" +
+	"\vreads_timed\x18\x06 \x01(\x04R\n" +
+	"readsTimed\x12#\n" +
+	"\rwrite_seconds\x18\a \x01(\x01R\fwriteSeconds\x12!\n" +
+	"\fwrites_timed\x18\b \x01(\x04R\vwritesTimed2\x88\a\n" +
 	"\x05Nexus\x128\n" +
 	"\x05Check\x12\x16.nexus.v1.CheckRequest\x1a\x17.nexus.v1.CheckResponse\x125\n" +
 	"\x04Save\x12\x15.nexus.v1.SaveRequest\x1a\x16.nexus.v1.SaveResponse\x125\n" +
@@ -1452,7 +1725,8 @@ const file_nexus_proto_rawDesc = "" +
 	"\x06Backup\x12\x17.nexus.v1.BackupRequest\x1a\x18.nexus.v1.BackupResponse0\x01\x12;\n" +
 	"\x06Verify\x12\x17.nexus.v1.VerifyRequest\x1a\x18.nexus.v1.VerifyResponse\x12;\n" +
 	"\x06Repair\x12\x17.nexus.v1.RepairRequest\x1a\x18.nexus.v1.RepairResponse\x12;\n" +
-	"\x06Status\x12\x17.nexus.v1.StatusRequest\x1a\x18.nexus.v1.StatusResponseB8Z6github.com/nexus-replication/nexus/proxy/admin/nexuspbb\x06proto3"
+	"\x06Status\x12\x17.nexus.v1.StatusRequest\x1a\x18.nexus.v1.StatusResponse\x12>\n" +
+	"\aCluster\x12\x18.nexus.v1.ClusterRequest\x1a\x19.nexus.v1.ClusterResponseB8Z6github.com/nexus-replication/nexus/proxy/admin/nexuspbb\x06proto3"
 
 var (
 	file_nexus_proto_rawDescOnce sync.Once
@@ -1466,7 +1740,7 @@ func file_nexus_proto_rawDescGZIP() []byte {
 	return file_nexus_proto_rawDescData
 }
 
-var file_nexus_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_nexus_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_nexus_proto_goTypes = []any{
 	(*CheckRequest)(nil),          // 0: nexus.v1.CheckRequest
 	(*CheckResponse)(nil),         // 1: nexus.v1.CheckResponse
@@ -1493,49 +1767,59 @@ var file_nexus_proto_goTypes = []any{
 	(*RepairResponse)(nil),        // 22: nexus.v1.RepairResponse
 	(*StatusRequest)(nil),         // 23: nexus.v1.StatusRequest
 	(*StatusResponse)(nil),        // 24: nexus.v1.StatusResponse
-	nil,                           // 25: nexus.v1.SaveRequest.ArgsEntry
-	nil,                           // 26: nexus.v1.LoadRequest.ArgsEntry
-	nil,                           // 27: nexus.v1.StatusResponse.ProgressEntry
+	(*ClusterRequest)(nil),        // 25: nexus.v1.ClusterRequest
+	(*ClusterResponse)(nil),       // 26: nexus.v1.ClusterResponse
+	(*NodeReport)(nil),            // 27: nexus.v1.NodeReport
+	(*Activity)(nil),              // 28: nexus.v1.Activity
+	nil,                           // 29: nexus.v1.SaveRequest.ArgsEntry
+	nil,                           // 30: nexus.v1.LoadRequest.ArgsEntry
+	nil,                           // 31: nexus.v1.StatusResponse.ProgressEntry
 }
 var file_nexus_proto_depIdxs = []int32{
-	25, // 0: nexus.v1.SaveRequest.args:type_name -> nexus.v1.SaveRequest.ArgsEntry
-	26, // 1: nexus.v1.LoadRequest.args:type_name -> nexus.v1.LoadRequest.ArgsEntry
+	29, // 0: nexus.v1.SaveRequest.args:type_name -> nexus.v1.SaveRequest.ArgsEntry
+	30, // 1: nexus.v1.LoadRequest.args:type_name -> nexus.v1.LoadRequest.ArgsEntry
 	11, // 2: nexus.v1.MembersResponse.members:type_name -> nexus.v1.Member
 	19, // 3: nexus.v1.VerifyResponse.members:type_name -> nexus.v1.VerifiedMember
 	20, // 4: nexus.v1.VerifiedMember.differences:type_name -> nexus.v1.PartDifference
 	11, // 5: nexus.v1.StatusResponse.members:type_name -> nexus.v1.Member
-	27, // 6: nexus.v1.StatusResponse.progress:type_name -> nexus.v1.StatusResponse.ProgressEntry
-	0,  // 7: nexus.v1.Nexus.Check:input_type -> nexus.v1.CheckRequest
-	2,  // 8: nexus.v1.Nexus.Save:input_type -> nexus.v1.SaveRequest
-	4,  // 9: nexus.v1.Nexus.Load:input_type -> nexus.v1.LoadRequest
-	6,  // 10: nexus.v1.Nexus.AddNode:input_type -> nexus.v1.AddNodeRequest
-	7,  // 11: nexus.v1.Nexus.RemoveNode:input_type -> nexus.v1.RemoveNodeRequest
-	8,  // 12: nexus.v1.Nexus.ReplaceNode:input_type -> nexus.v1.ReplaceNodeRequest
-	9,  // 13: nexus.v1.Nexus.ListNodes:input_type -> nexus.v1.ListNodesRequest
-	10, // 14: nexus.v1.Nexus.TransferLeader:input_type -> nexus.v1.TransferLeaderRequest
-	13, // 15: nexus.v1.Nexus.Snapshot:input_type -> nexus.v1.SnapshotRequest
-	15, // 16: nexus.v1.Nexus.Backup:input_type -> nexus.v1.BackupRequest
-	17, // 17: nexus.v1.Nexus.Verify:input_type -> nexus.v1.VerifyRequest
-	21, // 18: nexus.v1.Nexus.Repair:input_type -> nexus.v1.RepairRequest
-	23, // 19: nexus.v1.Nexus.Status:input_type -> nexus.v1.StatusRequest
-	1,  // 20: nexus.v1.Nexus.Check:output_type -> nexus.v1.CheckResponse
-	3,  // 21: nexus.v1.Nexus.Save:output_type -> nexus.v1.SaveResponse
-	5,  // 22: nexus.v1.Nexus.Load:output_type -> nexus.v1.LoadResponse
-	12, // 23: nexus.v1.Nexus.AddNode:output_type -> nexus.v1.MembersResponse
-	12, // 24: nexus.v1.Nexus.RemoveNode:output_type -> nexus.v1.MembersResponse
-	12, // 25: nexus.v1.Nexus.ReplaceNode:output_type -> nexus.v1.MembersResponse
-	12, // 26: nexus.v1.Nexus.ListNodes:output_type -> nexus.v1.MembersResponse
-	12, // 27: nexus.v1.Nexus.TransferLeader:output_type -> nexus.v1.MembersResponse
-	14, // 28: nexus.v1.Nexus.Snapshot:output_type -> nexus.v1.SnapshotResponse
-	16, // 29: nexus.v1.Nexus.Backup:output_type -> nexus.v1.BackupResponse
-	18, // 30: nexus.v1.Nexus.Verify:output_type -> nexus.v1.VerifyResponse
-	22, // 31: nexus.v1.Nexus.Repair:output_type -> nexus.v1.RepairResponse
-	24, // 32: nexus.v1.Nexus.Status:output_type -> nexus.v1.StatusResponse
-	20, // [20:33] is the sub-list for method output_type
-	7,  // [7:20] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	31, // 6: nexus.v1.StatusResponse.progress:type_name -> nexus.v1.StatusResponse.ProgressEntry
+	27, // 7: nexus.v1.ClusterResponse.nodes:type_name -> nexus.v1.NodeReport
+	11, // 8: nexus.v1.NodeReport.member:type_name -> nexus.v1.Member
+	24, // 9: nexus.v1.NodeReport.status:type_name -> nexus.v1.StatusResponse
+	28, // 10: nexus.v1.NodeReport.activity:type_name -> nexus.v1.Activity
+	0,  // 11: nexus.v1.Nexus.Check:input_type -> nexus.v1.CheckRequest
+	2,  // 12: nexus.v1.Nexus.Save:input_type -> nexus.v1.SaveRequest
+	4,  // 13: nexus.v1.Nexus.Load:input_type -> nexus.v1.LoadRequest
+	6,  // 14: nexus.v1.Nexus.AddNode:input_type -> nexus.v1.AddNodeRequest
+	7,  // 15: nexus.v1.Nexus.RemoveNode:input_type -> nexus.v1.RemoveNodeRequest
+	8,  // 16: nexus.v1.Nexus.ReplaceNode:input_type -> nexus.v1.ReplaceNodeRequest
+	9,  // 17: nexus.v1.Nexus.ListNodes:input_type -> nexus.v1.ListNodesRequest
+	10, // 18: nexus.v1.Nexus.TransferLeader:input_type -> nexus.v1.TransferLeaderRequest
+	13, // 19: nexus.v1.Nexus.Snapshot:input_type -> nexus.v1.SnapshotRequest
+	15, // 20: nexus.v1.Nexus.Backup:input_type -> nexus.v1.BackupRequest
+	17, // 21: nexus.v1.Nexus.Verify:input_type -> nexus.v1.VerifyRequest
+	21, // 22: nexus.v1.Nexus.Repair:input_type -> nexus.v1.RepairRequest
+	23, // 23: nexus.v1.Nexus.Status:input_type -> nexus.v1.StatusRequest
+	25, // 24: nexus.v1.Nexus.Cluster:input_type -> nexus.v1.ClusterRequest
+	1,  // 25: nexus.v1.Nexus.Check:output_type -> nexus.v1.CheckResponse
+	3,  // 26: nexus.v1.Nexus.Save:output_type -> nexus.v1.SaveResponse
+	5,  // 27: nexus.v1.Nexus.Load:output_type -> nexus.v1.LoadResponse
+	12, // 28: nexus.v1.Nexus.AddNode:output_type -> nexus.v1.MembersResponse
+	12, // 29: nexus.v1.Nexus.RemoveNode:output_type -> nexus.v1.MembersResponse
+	12, // 30: nexus.v1.Nexus.ReplaceNode:output_type -> nexus.v1.MembersResponse
+	12, // 31: nexus.v1.Nexus.ListNodes:output_type -> nexus.v1.MembersResponse
+	12, // 32: nexus.v1.Nexus.TransferLeader:output_type -> nexus.v1.MembersResponse
+	14, // 33: nexus.v1.Nexus.Snapshot:output_type -> nexus.v1.SnapshotResponse
+	16, // 34: nexus.v1.Nexus.Backup:output_type -> nexus.v1.BackupResponse
+	18, // 35: nexus.v1.Nexus.Verify:output_type -> nexus.v1.VerifyResponse
+	22, // 36: nexus.v1.Nexus.Repair:output_type -> nexus.v1.RepairResponse
+	24, // 37: nexus.v1.Nexus.Status:output_type -> nexus.v1.StatusResponse
+	26, // 38: nexus.v1.Nexus.Cluster:output_type -> nexus.v1.ClusterResponse
+	25, // [25:39] is the sub-list for method output_type
+	11, // [11:25] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_nexus_proto_init() }
@@ -1549,7 +1833,7 @@ func file_nexus_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_nexus_proto_rawDesc), len(file_nexus_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   28,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -34,6 +34,7 @@ const (
 	Nexus_Verify_FullMethodName         = "/nexus.v1.Nexus/Verify"
 	Nexus_Repair_FullMethodName         = "/nexus.v1.Nexus/Repair"
 	Nexus_Status_FullMethodName         = "/nexus.v1.Nexus/Status"
+	Nexus_Cluster_FullMethodName        = "/nexus.v1.Nexus/Cluster"
 )
 
 // NexusClient is the client API for Nexus service.
@@ -72,6 +73,8 @@ type NexusClient interface {
 	Repair(ctx context.Context, in *RepairRequest, opts ...grpc.CallOption) (*RepairResponse, error)
 	// Status describes this node.
 	Status(ctx context.Context, in *StatusRequest, opts ...grpc.CallOption) (*StatusResponse, error)
+	// Cluster describes all members: the node asks each of them.
+	Cluster(ctx context.Context, in *ClusterRequest, opts ...grpc.CallOption) (*ClusterResponse, error)
 }
 
 type nexusClient struct {
@@ -221,6 +224,16 @@ func (c *nexusClient) Status(ctx context.Context, in *StatusRequest, opts ...grp
 	return out, nil
 }
 
+func (c *nexusClient) Cluster(ctx context.Context, in *ClusterRequest, opts ...grpc.CallOption) (*ClusterResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ClusterResponse)
+	err := c.cc.Invoke(ctx, Nexus_Cluster_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // NexusServer is the server API for Nexus service.
 // All implementations must embed UnimplementedNexusServer
 // for forward compatibility.
@@ -257,6 +270,8 @@ type NexusServer interface {
 	Repair(context.Context, *RepairRequest) (*RepairResponse, error)
 	// Status describes this node.
 	Status(context.Context, *StatusRequest) (*StatusResponse, error)
+	// Cluster describes all members: the node asks each of them.
+	Cluster(context.Context, *ClusterRequest) (*ClusterResponse, error)
 	mustEmbedUnimplementedNexusServer()
 }
 
@@ -305,6 +320,9 @@ func (UnimplementedNexusServer) Repair(context.Context, *RepairRequest) (*Repair
 }
 func (UnimplementedNexusServer) Status(context.Context, *StatusRequest) (*StatusResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Status not implemented")
+}
+func (UnimplementedNexusServer) Cluster(context.Context, *ClusterRequest) (*ClusterResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Cluster not implemented")
 }
 func (UnimplementedNexusServer) mustEmbedUnimplementedNexusServer() {}
 func (UnimplementedNexusServer) testEmbeddedByValue()               {}
@@ -554,6 +572,24 @@ func _Nexus_Status_Handler(srv interface{}, ctx context.Context, dec func(interf
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Nexus_Cluster_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ClusterRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NexusServer).Cluster(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Nexus_Cluster_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NexusServer).Cluster(ctx, req.(*ClusterRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Nexus_ServiceDesc is the grpc.ServiceDesc for Nexus service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -608,6 +644,10 @@ var Nexus_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Status",
 			Handler:    _Nexus_Status_Handler,
+		},
+		{
+			MethodName: "Cluster",
+			Handler:    _Nexus_Cluster_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -117,7 +117,9 @@ func schemaForm(verb string) form {
 		return (*parser).alter
 	case "DROP":
 		return (*parser).drop
-	case "RENAME", "TRUNCATE", "GRANT", "REVOKE":
+	case "TRUNCATE":
+		return (*parser).truncate
+	case "RENAME", "GRANT", "REVOKE":
 		return kind(DDL)
 	case "OPTIMIZE", "REPAIR", "CHECK":
 		return (*parser).maintain

@@ -145,7 +145,8 @@ func (p *parser) alterTable(verb string) Statement {
 	if name := p.calls(chanceFunctions...); name != "" {
 		return refuse(verb, "rows that are there already would get another "+name+"() on every node; add the column without it, then UPDATE")
 	}
-	return Statement{Kind: DDL, Verb: verb}
+	p.take("IF", "EXISTS")
+	return Statement{Kind: DDL, Verb: verb, Tables: []string{p.table()}}
 }
 
 // chanceFunctions answer differently on every server or at every call.
@@ -155,6 +156,7 @@ var chanceFunctions = []string{
 
 // drop classifies DROP.
 func (p *parser) drop(verb string) Statement {
+	start := p.tok.start
 	what := p.object()
 	verb = join(verb, what)
 	switch what {
@@ -162,13 +164,41 @@ func (p *parser) drop(verb string) Statement {
 		return Statement{Kind: Deallocate, Verb: verb, Name: p.name()}
 	case "TEMPORARY TABLE", "TEMPORARY TABLES", "TEMPORARY SEQUENCE":
 		return Statement{Kind: Temporary, Verb: verb}
-	case "TABLE", "TABLES", "DATABASE", "SCHEMA", "INDEX", "VIEW", "PROCEDURE", "FUNCTION", "TRIGGER", "EVENT", "SEQUENCE",
-		"PACKAGE", "USER", "ROLE":
+	case "TABLE", "TABLES":
+		return p.dropTables(verb, start)
+	case "DATABASE", "SCHEMA", "INDEX", "VIEW", "PROCEDURE", "FUNCTION", "TRIGGER", "EVENT", "SEQUENCE", "PACKAGE", "USER", "ROLE":
 		return Statement{Kind: DDL, Verb: verb}
 	case "SERVER", "TABLESPACE", "UNDO", "LOGFILE", "RESOURCE", "SPATIAL REFERENCE":
 		return refuse(verb, reasonServer)
 	}
 	return refuse(verb, "Nexus does not know what it drops")
+}
+
+// dropTables classifies DROP TABLE, of which what follows DROP begins at start.
+func (p *parser) dropTables(verb string, start int) Statement {
+	s := Statement{Kind: DDL, Verb: verb, Behind: start}
+	p.take("IF", "EXISTS")
+	for more := true; more; more = p.takePunct(',') {
+		s.Tables = append(s.Tables, p.table())
+	}
+	return s
+}
+
+// truncate classifies TRUNCATE [TABLE].
+func (p *parser) truncate(verb string) Statement {
+	p.take("TABLE")
+	return Statement{Kind: DDL, Verb: verb, Tables: []string{p.table()}}
+}
+
+// table takes the name of a table, qualified or not, and returns it as it is written.
+func (p *parser) table() string {
+	start, end := p.tok.start, p.tok.end
+	p.name()
+	if p.takePunct('.') {
+		end = p.tok.end
+		p.name()
+	}
+	return p.lexer.text[start:end]
 }
 
 // object takes what stands between CREATE, ALTER or DROP and the kind of the object, and the kind.

@@ -102,6 +102,11 @@ type Statement struct {
 	Target    uint64
 	QueryOnly bool // KILL QUERY
 
+	// Tables that DROP TABLE, ALTER TABLE and TRUNCATE name, as written, and where in the text stands what follows the
+	// word DROP: a session may have temporary ones of these names.
+	Tables []string
+	Behind int
+
 	// Filling of CreateSelect.
 	Filling *Filling
 

@@ -51,6 +51,12 @@ func (p Policy) Writes() bool {
 	return p == Write || p == WriteTime || p == WriteScript || p == Choice
 }
 
+// Reads reports whether commands of the policy look at the data and do not go
+// through the log.
+func (p Policy) Reads() bool {
+	return p == Read || p == ReadTime || p == ReadScript
+}
+
 // Keys says which arguments of a command are keys, counted from the name at
 // position 0, as Redis' COMMAND does: Last is counted from the end if it is
 // negative.

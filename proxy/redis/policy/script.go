@@ -22,6 +22,8 @@ var (
 	sourceXAutoClaim string
 	//go:embed lua/sort.lua
 	sourceSort string
+	//go:embed lua/events.lua
+	sourceEvents string
 	//go:embed lua/spop.lua
 	sourceSPop string
 	//go:embed lua/take.lua
@@ -32,8 +34,8 @@ var (
 	scriptXClaim     = script(sourcePending, sourceXClaim)
 	scriptXAutoClaim = script(sourcePending, sourceXAutoClaim)
 	scriptSort       = script(sourceSort)
-	scriptSPop       = script(sourceSPop)
-	scriptTake       = script(sourceTake)
+	scriptSPop       = script(sourceEvents, sourceSPop)
+	scriptTake       = script(sourceEvents, sourceTake)
 )
 
 // scriptNames are the names of the scripts by their text.

@@ -40,16 +40,34 @@ func (c *Call) Writes() bool {
 	return bytes.Contains(c.Cmd[:min(len(c.Cmd), 24)], []byte("\r\nFCALL\r\n"))
 }
 
-// Build returns the call for a command, named as in the policy table, in database db. errText is the error that Redis
-// gives without looking at any data.
-func (l *Library) Build(name string, args [][]byte, db int) (c *Call, errText string) {
+// Caller is whose call it is.
+type Caller struct {
+	// DB is the database that the client has selected.
+	DB int
+	// Rights is what its user may do, in the words of package acl; "" for everything.
+	Rights string
+}
+
+// where is the argument that carries the caller.
+func (c Caller) where() []byte {
+	text := strconv.AppendInt(nil, int64(c.DB), 10)
+	if c.Rights != "" {
+		text = append(append(text, '\n'), c.Rights...)
+	}
+	return text
+}
+
+// Build returns the call for a command, named as in the policy table. errText is the error that Redis gives without
+// looking at any data.
+func (l *Library) Build(name string, args [][]byte, caller Caller) (c *Call, errText string) {
+	db := caller.DB
 	switch name {
 	case "eval", "eval_ro":
-		return l.eval(name, args, db)
+		return l.eval(name, args, caller)
 	case "evalsha", "evalsha_ro":
-		return l.evalsha(name, args, db)
+		return l.evalsha(name, args, caller)
 	case "fcall", "fcall_ro":
-		return l.fcall(name, args, db)
+		return l.fcall(name, args, caller)
 	case "script|load":
 		return l.LoadScript(args[2], db), ""
 	case "script|exists":
@@ -93,7 +111,7 @@ func (l *Library) Once(body []byte, db int, readOnly bool) *Call {
 	if readOnly {
 		verb = "once_ro"
 	}
-	return &Call{Cmd: l.call(verb, [][]byte{[]byte("0")}, body, db), reply: replyScript}
+	return &Call{Cmd: l.call(verb, [][]byte{[]byte("0")}, body, Caller{DB: db}), reply: replyScript}
 }
 
 // LoadScript is SCRIPT LOAD.
@@ -103,18 +121,18 @@ func (l *Library) LoadScript(body []byte, db int) *Call {
 	return c
 }
 
-func (l *Library) eval(verb string, args [][]byte, db int) (*Call, string) {
+func (l *Library) eval(verb string, args [][]byte, caller Caller) (*Call, string) {
 	if errText := checkKeys(args, errNotInt); errText != "" {
 		return nil, errText
 	}
 	digest := sha(args[1])
 	return &Call{
-		Cmd: l.call(verb, args[2:], args[1], db), reply: replyScript,
+		Cmd: l.call(verb, args[2:], args[1], caller), reply: replyScript,
 		Body: args[1], SHA: digest, Stores: verb == "eval",
 	}, ""
 }
 
-func (l *Library) evalsha(verb string, args [][]byte, db int) (*Call, string) {
+func (l *Library) evalsha(verb string, args [][]byte, caller Caller) (*Call, string) {
 	if len(args[1]) != 2*sha1.Size {
 		return nil, errNoScript
 	}
@@ -123,15 +141,15 @@ func (l *Library) evalsha(verb string, args [][]byte, db int) (*Call, string) {
 	}
 	digest := bytes.ToLower(args[1])
 	return &Call{
-		Cmd: l.call(verb, args[2:], args[1], db), reply: replyScript, SHA: string(digest),
+		Cmd: l.call(verb, args[2:], args[1], caller), reply: replyScript, SHA: string(digest),
 	}, ""
 }
 
-func (l *Library) fcall(verb string, args [][]byte, db int) (*Call, string) {
+func (l *Library) fcall(verb string, args [][]byte, caller Caller) (*Call, string) {
 	if errText := checkKeys(args, errBadKeys); errText != "" {
 		return nil, errText
 	}
-	return &Call{Cmd: l.call(verb, args[2:], args[1], db), reply: replyScript}, ""
+	return &Call{Cmd: l.call(verb, args[2:], args[1], caller), reply: replyScript}, ""
 }
 
 // checkKeys checks the number of keys at position 2.
@@ -149,14 +167,14 @@ func checkKeys(args [][]byte, notInt string) (errText string) {
 }
 
 // call encodes a call. rest begins with the number of keys.
-func (l *Library) call(verb string, rest [][]byte, what []byte, db int) []byte {
+func (l *Library) call(verb string, rest [][]byte, what []byte, caller Caller) []byte {
 	args := make([][]byte, 0, len(rest)+4)
 	args = append(args, []byte("FCALL"), []byte(l.function(verb)))
 	if isReadOnly(verb) {
 		args[0] = []byte("FCALL_RO")
 	}
 	args = append(args, rest...)
-	args = append(args, what, strconv.AppendInt(nil, int64(db), 10))
+	args = append(args, what, caller.where())
 	return backend.AppendCommand(nil, args...)
 }
 
@@ -170,7 +188,7 @@ func isReadOnly(verb string) bool {
 
 // manage is a call that runs nothing of a client's.
 func (l *Library) manage(verb string, db int, what []byte, args ...[]byte) *Call {
-	return &Call{Cmd: l.call(verb, append([][]byte{[]byte("0")}, args...), what, db), reply: replyScript}
+	return &Call{Cmd: l.call(verb, append([][]byte{[]byte("0")}, args...), what, Caller{DB: db}), reply: replyScript}
 }
 
 func sha(body []byte) string {

@@ -3,7 +3,10 @@ package script
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"strconv"
+
+	"github.com/nexus-replication/nexus/proxy/redis/glob"
 )
 
 type replyKind uint8
@@ -111,6 +114,24 @@ func parseLibraries(raw []byte) ([]libraryInfo, error) {
 	return list, nil
 }
 
+// FunctionAllowsOOM reports whether a function says of itself that it may take memory beyond the limit. raw is the reply to
+// FUNCTION LIST, as Build makes it.
+func FunctionAllowsOOM(raw, name []byte) bool {
+	list, err := parseLibraries(raw)
+	if err != nil {
+		return false
+	}
+	for _, l := range list {
+		for _, f := range l.functions {
+			if !bytes.EqualFold(f.name, name) {
+				continue
+			}
+			return slices.ContainsFunc(f.flags, func(flag []byte) bool { return string(flag) == "allow-oom" })
+		}
+	}
+	return false
+}
+
 // listing is a reply made of bulks, arrays and maps.
 type listing struct {
 	out   []byte
@@ -178,7 +199,7 @@ func (c *Call) appendListing(dst listing, list []libraryInfo) []byte {
 func (c *Call) appendList(dst listing, list []libraryInfo) []byte {
 	var matching []libraryInfo
 	for _, l := range list {
-		if c.list.pattern == nil || matches(bytes.ToLower(c.list.pattern), bytes.ToLower(l.name)) {
+		if c.list.pattern == nil || glob.Match(bytes.ToLower(c.list.pattern), bytes.ToLower(l.name)) {
 			matching = append(matching, l)
 		}
 	}

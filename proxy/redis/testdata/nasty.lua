@@ -56,6 +56,12 @@ local r = redis r.call = nil return r.call('TIME')
 ----
 return redis.call('time\0x')
 ----
+local r = {} for i = 1, 3000 do r[i] = redis.pcall('set\0' .. i, 'nul', i).err end return r
+----
+local r = {} for i = 1, 3000 do r[i] = redis.pcall('xgroup', 'create\0' .. i, 'nul', i, '$', 'mkstream').err end return r
+----
+local r = {} for i = 1, 3000 do r[i] = redis.pcall('config', 'get\0' .. i, 'nul').err end return r
+----
 return redis.call(' time')
 ----
 return redis.call('get\0', 'a')

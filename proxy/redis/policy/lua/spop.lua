@@ -9,8 +9,11 @@ local one = count < 0
 if one then count = 1 end
 if size == 0 or count == 0 then return not one and {} end
 if size <= count then
-  if one then return redis.call('SPOP', key) end
-  return redis.call('SPOP', key, ARGV[2])
+  local all
+  if one then all = redis.call('SPOP', key) else all = redis.call('SPOP', key, ARGV[2]) end
+  tell('s', 'spop')
+  tell('g', 'del')
+  return all
 end
 -- Numbers, as the order of strings is a matter of the locale. 52 bits are exact.
 local hash
@@ -30,5 +33,6 @@ for i = 1, count do
   taken[i] = members[numbers[i]]
   redis.call('SREM', key, taken[i])
 end
+tell('s', 'spop')
 if one then return taken[1] end
 return taken

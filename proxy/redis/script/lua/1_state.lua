@@ -24,6 +24,7 @@ local touched, ntouched = {}, 0
 -- Of the commands, which see to the rest in a block of their own: Lua allows only so many local variables at a time.
 local class, writing = {}, {} -- how a command runs, and whether it writes
 local classify, unknown, fieldsof, refilled, math_random, math_randomseed, random, randomseed
+local rights, parserights, denied -- what the user may do; nil if that is everything
 local databases, reserved = $databases, $reserved
 
 local shift = 2 ^ 40

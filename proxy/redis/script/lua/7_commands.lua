@@ -57,12 +57,23 @@ local function publish(...)
   return r
 end
 
+-- The server compares names up to the first NUL byte, but finds them by a hash of all of it, with a seed of its own: what is
+-- behind such a name is a matter of luck.
+local function nosuch() return fail('Unknown Redis command called from script') end
+
+local function xgroup(...)
+  local _, what = ...
+  if type(what) == 'string' and find(what, '%z') then return nosuch() end
+  return native(...)
+end
+
 -- A command that is not known here. The server says if it has none of that name, or none for scripts.
 function unknown(...)
   local a, n = strings(...)
   if not a or n == 0 then return native(...) end
+  if find(a[1], '%z') then return nosuch() end
   local name = lower(a[1])
-  if n > 1 then
+  if n > 1 and not find(a[2], '%z') then
     local r = native('command', 'info', name .. '|' .. lower(a[2]))
     if type(r) == 'table' and r[1] then name = name .. '|' .. lower(a[2]) end
   end
@@ -115,6 +126,7 @@ function classify()
   each('hscan zscan', scanner(3, 2))
   each('sort sort_ro', sorting)
   each('xadd', xadd)
+  each('xgroup', xgroup)
   each('xtrim', xtrim)
   each('xreadgroup', xreadgroup)
   each('xclaim', xclaim)

@@ -14,6 +14,10 @@ local function exec(...)
     end
     how = how or (name ~= nil and unknown or native)
   end
+  if rights then
+    local why = denied(...)
+    if why then return fail(why) end
+  end
   if nowrites and writing[name] then return fail('Write commands are not allowed from read-only scripts.') end
   steps = steps + 10
   local r = how(...)
@@ -198,6 +202,11 @@ local function globals()
   g._G = api._G
 end
 
+-- redis.acl_check_cmd, which the server answers for the user of the node.
+local function mayuser(...)
+  return redis.acl_check_cmd(...) and not denied(...)
+end
+
 local ready = false
 
 local function prepare()
@@ -225,7 +234,14 @@ local function begin(args, log)
   if not ready then prepare() end
   local n = #args
   local what = args[n - 3]
-  db, now, seed = tonumber(args[n - 2]), tonumber(args[n - 1]), tonumber(args[n])
+  local where = args[n - 2]
+  db, now, seed = tonumber(where), tonumber(args[n - 1]), tonumber(args[n])
+  rights = nil
+  if not db then
+    local number, text = match(where, '^(%d+)\n(.*)$')
+    db, rights = tonumber(number), parserights(text)
+  end
+  redismeta.fields.acl_check_cmd = rights and mayuser or redis.acl_check_cmd
   args[n], args[n - 1], args[n - 2], args[n - 3] = nil, nil, nil, nil
   logged, nowrites, seeded, steps, machine = log, false, false, 0, nil
   ran, running = true, false

@@ -1,8 +1,9 @@
-package script
+// Package glob matches the patterns of Redis, which are not those of package path.
+package glob
 
-// matches reports whether s matches a pattern of Redis: * ? [a-z] [^a] and \ before a character. Its time is bounded by
+// Match reports whether s matches a pattern of Redis: * ? [a-z] [^a] and \ before a character. Its time is bounded by
 // the product of the lengths: only the last * is ever tried again.
-func matches(pattern, s []byte) bool {
+func Match(pattern, s []byte) bool {
 	var star, from []byte // what comes behind the last *, and what it was tried on
 	for len(s) > 0 {
 		if len(pattern) > 0 && pattern[0] == '*' {

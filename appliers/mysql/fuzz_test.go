@@ -1,0 +1,32 @@
+package mysql
+
+import "testing"
+
+// FuzzDecodeCommand is what an entry of the log could hold.
+func FuzzDecodeCommand(f *testing.F) {
+	f.Add(appendRows(nil, 1, 2, []byte("events")))
+	f.Add(EncodeSchema(1, []string{"SET sql_mode = ''"}, "CREATE TABLE t (a int)"))
+	f.Add(EncodeAddress(1, "10.0.0.1:3306"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := decodeCommand(data)
+		if err != nil {
+			return
+		}
+		var again []byte
+		switch c.kind {
+		case kindRows:
+			again = appendRows(nil, c.epoch, c.sequence, c.events)
+		case kindSchema:
+			again = EncodeSchema(c.epoch, c.prelude, c.text)
+		case kindAddress:
+			again = EncodeAddress(c.node, c.address)
+		default:
+			t.Fatalf("kind %d was decoded", c.kind)
+		}
+		if _, err := decodeCommand(again); err != nil {
+			t.Errorf("%q does not decode again: %v", data, err)
+		}
+		_, _ = DecodeReply(data)
+		_, _ = parseXID(string(data))
+	})
+}

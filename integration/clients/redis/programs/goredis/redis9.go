@@ -1,0 +1,41 @@
+//go:build !goredis8
+
+package main
+
+import (
+	"context"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// What the program needs of go-redis v9.
+type (
+	options     = redis.Options
+	client      = redis.Client
+	pipeliner   = redis.Pipeliner
+	transaction = redis.Tx
+	groupArgs   = redis.XReadGroupArgs
+	addArgs     = redis.XAddArgs
+	claimArgs   = redis.XClaimArgs
+)
+
+var (
+	newClient = redis.NewClient
+	newScript = redis.NewScript
+)
+
+const (
+	version  = "go-redis v9"
+	none     = redis.Nil
+	txFailed = redis.TxFailedErr
+)
+
+func setProtocol(o *options, resp2 bool) {
+	if resp2 {
+		o.Protocol = 2
+	}
+}
+
+func zadd(ctx context.Context, c *client, key string, score float64, member string) error {
+	return c.ZAdd(ctx, key, redis.Z{Score: score, Member: member}).Err()
+}

@@ -1,0 +1,54 @@
+package mysql
+
+import (
+	"strings"
+	"testing"
+)
+
+// What would act on a single server is refused, and the message says why or what to do instead.
+func TestPolicy(t *testing.T) {
+	t.Parallel()
+	c, leader := startCluster(t)
+	db := open(t, leader)
+	execute(t, db, "CREATE DATABASE app", "CREATE TABLE app.t (id INT PRIMARY KEY)", "INSERT INTO app.t VALUES (1)")
+	for _, tc := range []struct{ text, says string }{
+		{"SELECT * FROM app.t INTO OUTFILE '/tmp/nexus-out'", "a file of a single backend"},
+		{"SELECT id FROM app.t INTO DUMPFILE '/tmp/nexus-out'", "a file of a single backend"},
+		{"SELECT id INTO OUTFILE '/tmp/nexus-out' FROM app.t", "a file of a single backend"},
+		{"LOAD DATA INFILE '/tmp/in' INTO TABLE app.t", "LOAD DATA LOCAL"},
+		{"LOAD XML INFILE '/tmp/in' INTO TABLE app.t", "LOAD DATA LOCAL"},
+		{"SELECT LOAD_FILE('/etc/passwd')", "LOAD_FILE"},
+		{"SET GLOBAL max_connections=10", "the configuration of all of them"},
+		{"SET @@global.max_connections=10", "the configuration of all of them"},
+		{"SET a.b=1", "does not know the variable"},
+		{"FLUSH TABLES WITH READ LOCK", "single backend"},
+		{"FLUSH TABLES", "single backend"},
+		{"FLUSH LOGS", "single backend"},
+		{"HANDLER app.t OPEN", "use SELECT"},
+		{"LOCK TABLES app.t READ", "FOR UPDATE"},
+		{"DO GET_LOCK('a', 1)", "single backend"},
+		{"SELECT RELEASE_LOCK('a')", "single backend"},
+		{"PREPARE p FROM 'LOCK TABLES app.t READ'", "FOR UPDATE"},
+		{"EXECUTE IMMEDIATE 'SET GLOBAL max_connections=10'", "the configuration of all of them"},
+		{"EXECUTE IMMEDIATE CONCAT('SET GLOBAL ', 'max_connections=10')", "neither a literal nor a user variable"},
+		{"PREPARE p FROM CONCAT('DROP TABLE ', 'app.t')", "neither a literal nor a user variable"},
+		{"BEGIN NOT ATOMIC DROP TABLE app.t; END", "procedure"},
+		{"XA RECOVER", "XA"},
+		{"CREATE TABLE app.m (a INT) ENGINE=MEMORY", "only InnoDB"},
+		{"ALTER TABLE app.t ENGINE=Aria", "only InnoDB"},
+		{"SET default_storage_engine=MyISAM", "only InnoDB"},
+		{"ALTER TABLE app.t ADD u CHAR(36) DEFAULT UUID()", "then UPDATE"},
+		{"RESET MASTER", "single backend"}, {"SHUTDOWN", "single backend"}, {"INSTALL SONAME 'x'", "single backend"},
+		{"CHANGE MASTER TO master_host='x'", "no replication of its own"}, {"START SLAVE", "no replication of its own"},
+		{"CREATE EVENT app.e ON SCHEDULE EVERY 1 SECOND DO DELETE FROM app.t", "one node only"},
+	} {
+		_, err := db.Exec(tc.text)
+		if code(err) != 1235 || !strings.Contains(err.Error(), tc.says) {
+			t.Errorf("%s: %v, want 1235 and %q", tc.text, err, tc.says)
+		}
+	}
+	if got := mustQuery(t, db, "SELECT * FROM app.t"); got != "1" {
+		t.Errorf("got %s", got)
+	}
+	awaitEqual(t, c)
+}

@@ -1,0 +1,111 @@
+package admin
+
+import (
+	"encoding/json"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+var metricName = regexp.MustCompile(`nexus_(?:raft|redis|mysql|backend|serving|quarantined|verified|build)[a-z_]*`)
+
+// registered are the names of metrics in the source of the programs.
+func registered(t *testing.T) map[string]bool {
+	t.Helper()
+	literal := regexp.MustCompile(`"(` + metricName.String() + `)"`)
+	names := make(map[string]bool)
+	for _, dir := range []string{"raft", "proxy", "appliers", "cmd"} {
+		err := filepath.WalkDir("../../"+dir, func(path string, _ fs.DirEntry, err error) error {
+			if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			for _, m := range literal.FindAllStringSubmatch(string(text), -1) {
+				if !strings.HasSuffix(m[1], "_") {
+					names[m[1]] = true
+				}
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(names) < 40 {
+		t.Fatalf("only %d metrics were found: %v", len(names), names)
+	}
+	return names
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// docs/metrics.md has every metric, and no other.
+func TestMetricsAreDocumented(t *testing.T) {
+	names := registered(t)
+	row := regexp.MustCompile("(?m)^\\| `([a-z_]+)(?:\\{[a-z,]+\\})?` \\| (?:gauge|counter|histogram) \\| \\S")
+	documented := make(map[string]bool)
+	for _, m := range row.FindAllStringSubmatch(read(t, "../../docs/metrics.md"), -1) {
+		if documented[m[1]] {
+			t.Errorf("%s is documented twice", m[1])
+		}
+		documented[m[1]] = true
+		if !names[m[1]] {
+			t.Errorf("%s is documented, but there is no such metric", m[1])
+		}
+	}
+	for name := range names {
+		if !documented[name] {
+			t.Errorf("%s is not in docs/metrics.md", name)
+		}
+	}
+}
+
+// What the dashboard and the alerts ask for exists.
+func TestMetricsOfDashboardsExist(t *testing.T) {
+	names := registered(t)
+	var dashboard struct {
+		Panels []struct {
+			Title   string
+			Targets []struct{ Expr string }
+		}
+	}
+	if err := json.Unmarshal([]byte(read(t, "../../deploy/grafana/nexus.json")), &dashboard); err != nil {
+		t.Fatal(err)
+	}
+	asked := make(map[string][]string)
+	for _, p := range dashboard.Panels {
+		for _, target := range p.Targets {
+			found := metricName.FindAllString(target.Expr, -1)
+			if len(found) == 0 && !strings.Contains(target.Expr, "process_") {
+				t.Errorf("panel %q: %q asks for no metric of Nexus", p.Title, target.Expr)
+			}
+			asked["panel "+p.Title] = append(asked["panel "+p.Title], found...)
+		}
+	}
+	if len(asked) < 10 {
+		t.Errorf("the dashboard has %d panels", len(asked))
+	}
+	asked["the alerts"] = metricName.FindAllString(read(t, "../../deploy/prometheus/nexus.rules.yaml"), -1)
+	for where, list := range asked {
+		for _, name := range list {
+			parts := []string{name}
+			for _, suffix := range []string{"_bucket", "_sum", "_count"} {
+				parts = append(parts, strings.TrimSuffix(name, suffix))
+			}
+			if !slices.ContainsFunc(parts, func(n string) bool { return names[n] }) {
+				t.Errorf("%s asks for %s, which does not exist", where, name)
+			}
+		}
+	}
+}

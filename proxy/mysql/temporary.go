@@ -1,0 +1,77 @@
+package mysql
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/nexus-replication/nexus/proxy/mysql/wire"
+)
+
+// Temporary tables are of one session, and hide others of the same name: what drops, empties or alters one says so in no
+// word. They are never replicated.
+
+// openSession is for what the server refuses in a READ ONLY session though it concerns temporary tables alone.
+const openSession = "SET SESSION TRANSACTION READ WRITE"
+
+// changeTemporary executes DROP TABLE, TRUNCATE and ALTER TABLE of temporary tables. done is false for what concerns others.
+func (s *session) changeTemporary(c call) (done, failed bool, err error) {
+	if !s.temporary || len(c.what.Tables) == 0 {
+		return false, false, nil
+	}
+	temporary := 0
+	for _, table := range c.what.Tables {
+		is, err := s.isTemporary(table)
+		if err != nil {
+			return true, true, s.lost(err)
+		}
+		if is {
+			temporary++
+		}
+	}
+	switch {
+	case temporary == 0:
+		return false, false, nil
+	case temporary < len(c.what.Tables):
+		s.fail(refused("%s is refused: some of the tables are temporary and some are not; name them apart", c.what.Verb))
+		return true, true, nil
+	case c.what.Behind > 0:
+		failed, err = s.write(s.textCall(c.text[:c.what.Behind]+"TEMPORARY "+c.text[c.what.Behind:], c.more))
+	default:
+		failed, err = s.alterTemporary(c)
+	}
+	return true, failed, err
+}
+
+func (s *session) isTemporary(table string) (bool, error) {
+	row, err := s.row("SHOW CREATE TABLE " + table)
+	var server *wire.Error
+	if errors.As(err, &server) {
+		return false, nil // there is none
+	}
+	if err != nil {
+		return false, err
+	}
+	return len(row) > 1 && strings.HasPrefix(row[1], "CREATE TEMPORARY TABLE "), nil
+}
+
+// alterTemporary executes a statement about one temporary table, which commits what is open, as the server would.
+func (s *session) alterTemporary(c call) (failed bool, err error) {
+	if err := s.commit(); err != nil {
+		return true, s.failWith(err)
+	}
+	if err := s.ask(openSession); err != nil {
+		return true, s.lost(err)
+	}
+	if err := s.send(s.textCall(c.text, c.more).payload); err != nil {
+		return true, s.lost(err)
+	}
+	r, err := s.relayResults(shape{more: c.more})
+	if err != nil {
+		return true, s.lost(err)
+	}
+	s.rowCountAfter(r)
+	if err := s.ask(closeSession); err != nil {
+		return true, s.lost(err)
+	}
+	return r.err != nil, nil
+}

@@ -1,0 +1,63 @@
+package raft
+
+import (
+	"fmt"
+	"time"
+)
+
+// leaderGrace is how many election timeouts a member waits without a leader, but no less than leastGrace, before it tells
+// so to those who wait. A fail-over is over before that, also one whose first election was split.
+const (
+	leaderGrace = 2
+	leastGrace  = 2 * time.Second
+)
+
+// leaderless is what a member knows of the absence of a leader. The loop owns it.
+type leaderless struct {
+	since time.Duration // on leaseClock, when the leader was first missed; 0 while there is one
+	// known is true when it has been missed for longer than a fail-over takes.
+	known bool
+}
+
+func (l *leaderless) tick(leader uint64, now, grace time.Duration) {
+	switch {
+	case leader != 0:
+		*l = leaderless{}
+	case l.since == 0:
+		l.since = now
+	default:
+		l.known = now-l.since > grace
+	}
+}
+
+// refuseQueued tells those whose commands are in no log yet that there is no leader. What an earlier leader may have
+// taken waits for the next one, which settles it.
+func (r *Replicator) refuseQueued() {
+	kept := r.queue[:0]
+	for _, p := range r.queue {
+		if p.isEnding() || p.wait != nil && p.wait.again {
+			kept = append(kept, p)
+			continue
+		}
+		if p.state.CompareAndSwap(proposalQueued, proposalDone) {
+			p.failed = fmt.Errorf("%w: %w", ErrNotDone, r.whyWaiting())
+			p.done <- struct{}{}
+		}
+	}
+	clear(r.queue[len(kept):])
+	r.queue = kept
+}
+
+// refuseReads does the same for those who wait in a round of reads.
+func (r *Replicator) refuseReads(next *readRound) {
+	for _, round := range []*readRound{r.round, next} {
+		if round != nil {
+			round.failed = fmt.Errorf("%w: %w", ErrNotDone, r.whyWaiting())
+			close(round.done)
+		}
+	}
+	if r.round != nil {
+		r.round = nil
+		r.mail.wake() // for those who came while it was under way
+	}
+}

@@ -1,0 +1,65 @@
+package raft
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestLeaderlessAfterTheGrace(t *testing.T) {
+	const grace = 2 * time.Second
+	var l leaderless
+	for _, step := range []struct {
+		leader uint64
+		at     time.Duration
+		known  bool
+	}{
+		{0, 5 * time.Second, false},
+		{0, 7 * time.Second, false},
+		{1, 8 * time.Second, false}, // an election that took long
+		{0, 9 * time.Second, false},
+		{0, 11 * time.Second, false},
+		{0, 12 * time.Second, true},
+		{0, 13 * time.Second, true},
+		{1, 14 * time.Second, false},
+	} {
+		l.tick(step.leader, step.at, grace)
+		if l.known != step.known {
+			t.Errorf("at %v with leader %d: known is %v", step.at, step.leader, l.known)
+		}
+	}
+}
+
+// Whoever asks a member that has missed a leader for long is told so; only the time of an election is waited for.
+func TestLongWithoutLeader(t *testing.T) {
+	c := newTestCluster(t, 3, func(cfg *Config) { cfg.Timeout = time.Hour })
+	c.propose(0, "k=v")
+	leader := c.leader()
+	c.stop(leader)
+	left := (leader + 1) % 3
+	c.stop((leader + 2) % 3)
+	r := c.nodes[left]
+	eventually(t, "the leader to be missed", func() bool { return r.Status().Leader == 0 })
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	for round := range 2 {
+		_, err := r.Propose(ctx, [][]byte{[]byte("k=w")})
+		if !errors.Is(err, ErrNotDone) || !strings.Contains(err.Error(), "no leader") {
+			t.Errorf("round %d: a write got %v", round, err)
+		}
+		err = r.Read(ctx, func(context.Context) error { return nil })
+		if !errors.Is(err, ErrNotDone) || !strings.Contains(err.Error(), "no leader") {
+			t.Errorf("round %d: a read got %v", round, err)
+		}
+	}
+	if ctx.Err() != nil {
+		t.Error("nobody was told before the time was up")
+	}
+	c.start((leader + 2) % 3)
+	eventually(t, "a write with a leader", func() bool {
+		_, err := r.Propose(ctx, [][]byte{[]byte("k=x")})
+		return err == nil
+	})
+}
