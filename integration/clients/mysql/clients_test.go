@@ -148,6 +148,9 @@ func failover(t *testing.T, command []string, c *cluster.Cluster, database strin
 	check(t, cmd.Start())
 	done := 0
 	for lines := bufio.NewScanner(out); lines.Scan(); {
+		if !strings.HasPrefix(lines.Text(), "done ") { // a library that talks about its troubles
+			continue
+		}
 		done++
 		if want := fmt.Sprintf("done %d", done); lines.Text() != want {
 			t.Fatalf("the program printed %q, want %q", lines.Text(), want)
