@@ -9,6 +9,7 @@ import (
 
 	"github.com/nexus-replication/nexus/proxy/redis/glob"
 	"github.com/nexus-replication/nexus/proxy/redis/policy"
+	"github.com/nexus-replication/nexus/proxy/redis/redistest"
 )
 
 var (
@@ -51,10 +52,10 @@ var users = []string{
 	"on +@stream +@sortedset ~* -@slow clearselectors",
 }
 
-func server(t *testing.T, c *client, name, rules string) {
+func server(t *testing.T, c *redistest.Client, name, rules string) {
 	t.Helper()
-	c.do("ACL", "DELUSER", name)
-	if got := c.doArgs(list(append([]string{"ACL", "SETUSER", name}, strings.Fields(rules)...)...)); got != any("OK") {
+	c.Do("ACL", "DELUSER", name)
+	if got := c.DoArgs(list(append([]string{"ACL", "SETUSER", name}, strings.Fields(rules)...)...)); got != any("OK") {
 		t.Fatalf("%s: %v", rules, got)
 	}
 }
@@ -76,11 +77,11 @@ func sorted(line string) string {
 }
 
 func TestDescriptionIsTheServers(t *testing.T) {
-	c := dial(t)
+	c := redistest.Dial(t)
 	for _, rules := range users {
 		server(t, c, "alice", rules)
 		var want string
-		for _, l := range c.do("ACL", "LIST").([]any) {
+		for _, l := range c.Do("ACL", "LIST").([]any) {
 			if strings.HasPrefix(l.(string), "user alice ") {
 				want = l.(string)
 			}
@@ -92,7 +93,7 @@ func TestDescriptionIsTheServers(t *testing.T) {
 		if again := ours(t, "alice", strings.TrimPrefix(u.String(), "user alice ")); !again.equal(u) {
 			t.Errorf("%s: read again it is %s", u, again)
 		}
-		info := fields(c.do("ACL", "GETUSER", "alice"))
+		info := fields(c.Do("ACL", "GETUSER", "alice"))
 		d := u.Describe()[0]
 		if d.Keys != info["keys"] || d.Channels != info["channels"] || sorted(d.Commands) != sorted(info["commands"].(string)) {
 			t.Errorf("%s\n got %+v\nwant %v", rules, d, info)
@@ -101,15 +102,15 @@ func TestDescriptionIsTheServers(t *testing.T) {
 }
 
 func TestErrorsAreTheServers(t *testing.T) {
-	c := dial(t)
+	c := redistest.Dial(t)
 	for _, rule := range []string{
 		"+nosuch", "+@nosuch", "-@", "+", "+config|nosuch", "+config|get|x", "+get|", "-get|x", "~* ~a", "&* &a", "#abc",
 		"!abc", "<nosuch", "%X~a", "%RR~a", "what", "(+get", "(+nosuch ~a)", "((+get))",
 	} {
-		c.do("ACL", "DELUSER", "alice")
-		got := c.doArgs(list(append([]string{"ACL", "SETUSER", "alice"}, strings.Fields(rule)...)...))
+		c.Do("ACL", "DELUSER", "alice")
+		got := c.DoArgs(list(append([]string{"ACL", "SETUSER", "alice"}, strings.Fields(rule)...)...))
 		_, err := Parse(testTable, []byte("user alice "+rule))
-		refusal, isError := got.(redisError)
+		refusal, isError := got.(redistest.Error)
 		if !isError || err == nil {
 			t.Errorf("%s: server %v, here %v", rule, got, err)
 			continue
@@ -141,7 +142,7 @@ var testKeys = []string{"a:1", "b1", "c1", "k1", "j", "x", "s:1", "h:1", "l:1", 
 
 // TestDecisionsAreTheServers asks ACL DRYRUN of a server.
 func TestDecisionsAreTheServers(t *testing.T) {
-	c := dial(t)
+	c := redistest.Dial(t)
 	rnd := rand.New(rand.NewSource(1))
 	asked, denied := 0, 0
 	for _, rules := range users {
@@ -161,7 +162,7 @@ func TestDecisionsAreTheServers(t *testing.T) {
 					denied++
 				}
 				asked++
-				want := fmt.Sprint(c.doArgs(append(list("ACL", "DRYRUN", "alice"), args...)))
+				want := fmt.Sprint(c.DoArgs(append(list("ACL", "DRYRUN", "alice"), args...)))
 				if got != want {
 					t.Errorf("%s\n%s: got %s, want %s", rules, text, got, want)
 				}
@@ -301,7 +302,7 @@ func BenchmarkCheck(b *testing.B) {
 
 // The patterns that scripts get match what the globs match.
 func TestLuaPatterns(t *testing.T) {
-	c := dial(t)
+	c := redistest.Dial(t)
 	rnd := rand.New(rand.NewSource(2))
 	const alphabet = "ab-*?[]^\\%.\x00\xff\n"
 	random := func(n int) string {
@@ -326,7 +327,7 @@ func TestLuaPatterns(t *testing.T) {
 			want = 1
 			matched++
 		}
-		got := c.do("EVAL", "return string.find(ARGV[1], ARGV[2]) and 1 or 0", "0", s, glob.Lua(p))
+		got := c.Do("EVAL", "return string.find(ARGV[1], ARGV[2]) and 1 or 0", "0", s, glob.Lua(p))
 		if got != any(want) {
 			t.Errorf("%q on %q: as Lua %q %v, want %d", p, s, glob.Lua(p), got, want)
 		}

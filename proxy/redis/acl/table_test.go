@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/nexus-replication/nexus/proxy/redis/redistest"
 )
 
 var update = flag.Bool("update", false, "write commands.txt anew from redis-server")
@@ -33,7 +35,7 @@ func TestTableIsTheServers(t *testing.T) {
 			walk(sub.([]any))
 		}
 	}
-	for _, e := range dial(t).do("COMMAND").([]any) {
+	for _, e := range redistest.Dial(t).Do("COMMAND").([]any) {
 		walk(e.([]any))
 	}
 	slices.Sort(lines)

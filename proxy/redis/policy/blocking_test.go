@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/nexus-replication/nexus/proxy/redis/redistest"
 )
 
 var kindNames = map[Kind]string{KindList: "list", KindZSet: "zset", KindStream: "stream", KindGroup: "group"}
@@ -75,18 +77,18 @@ func showBrings(s *Spec, args [][]byte) string {
 
 // A timeout that is taken here is one that Redis takes, and means the same there.
 func TestBlockingTimeoutsAreTheServers(t *testing.T) {
-	c := dial(t)
+	c := redistest.Dial(t)
 	for _, timeout := range []string{"0", "0.001", "1", "1e1", "+1", "-1", "-0", " 1", "1 ", "", "x", "nan", "inf", "1e30", "1_0", "0x1p1",
 		".5", "5.", "1e-9", "9223372036854775807", "9223372036854775", "0b1", "1e"} {
 		_, ok := blockSeconds([]byte(timeout))
 		// In a transaction nothing waits.
-		c.do("MULTI")
-		c.do("BLPOP", "nokey", timeout)
-		reply, _ := c.do("EXEC").([]any)
+		c.Do("MULTI")
+		c.Do("BLPOP", "nokey", timeout)
+		reply, _ := c.Do("EXEC").([]any)
 		if len(reply) != 1 {
 			t.Fatalf("%q: %v", timeout, reply)
 		}
-		if e, failed := reply[0].(redisError); ok && failed {
+		if e, failed := reply[0].(redistest.Error); ok && failed {
 			t.Errorf("%q: taken here, Redis says %q", timeout, e)
 		}
 	}

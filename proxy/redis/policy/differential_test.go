@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/nexus-replication/nexus/proxy/redis/redistest"
 )
 
 // The differential tests run a command twice: as a client would send it to
@@ -21,16 +23,17 @@ const (
 
 // differ runs one case at a time.
 type differ struct {
-	*client
+	*redistest.Client
+	t       *testing.T
 	table   *Table
 	payload string // of DUMP
 }
 
 func newDiffer(t *testing.T) *differ {
-	d := &differ{client: dial(t), table: NewTable()}
-	d.do("FLUSHALL")
-	d.do("SET", "x", "restored")
-	d.payload = d.do("DUMP", "x").(string)
+	d := &differ{Client: redistest.Dial(t), t: t, table: NewTable()}
+	d.Do("FLUSHALL")
+	d.Do("SET", "x", "restored")
+	d.payload = d.Do("DUMP", "x").(string)
 	return d
 }
 
@@ -38,25 +41,25 @@ func newDiffer(t *testing.T) *differ {
 var keyStates = []string{"missing", "string", "deadline", "list", "stream"}
 
 func (d *differ) prepare(state string, deadline int64) {
-	d.do("DEL", "k")
+	d.Do("DEL", "k")
 	switch state {
 	case "string":
-		d.do("SET", "k", "10")
+		d.Do("SET", "k", "10")
 	case "deadline":
-		d.do("SET", "k", "10", "PXAT", fmt.Sprint(deadline))
+		d.Do("SET", "k", "10", "PXAT", fmt.Sprint(deadline))
 	case "list":
-		d.do("RPUSH", "k", "3", "1", "2")
+		d.Do("RPUSH", "k", "3", "1", "2")
 	case "stream":
 		for _, id := range []string{"1-1", "2-1", "3-1"} {
-			d.do("XADD", "k", id, "f", "v")
+			d.Do("XADD", "k", id, "f", "v")
 		}
 	}
 }
 
 // snapshot describes key "k" and its deadline.
 func (d *differ) snapshot() (content string, deadline int64) {
-	deadline = d.do("PEXPIRETIME", "k").(int64)
-	return fmt.Sprintf("%q", d.do("DUMP", "k")), deadline
+	deadline = d.Do("PEXPIRETIME", "k").(int64)
+	return fmt.Sprintf("%q", d.Do("DUMP", "k")), deadline
 }
 
 // run compares the two ways of a command. It reports whether the command was
@@ -71,9 +74,9 @@ func (d *differ) run(state string, args [][]byte) bool {
 	now := time.Now().UnixMilli()
 	stored := now + 1_000_000
 
-	d.do("SELECT", nativeDB)
+	d.Do("SELECT", nativeDB)
 	d.prepare(state, stored)
-	want := d.doArgs(args)
+	want := d.DoArgs(args)
 	wantContent, wantDeadline := d.snapshot()
 
 	dec := d.table.Lookup(args, testContext)
@@ -85,25 +88,25 @@ func (d *differ) run(state string, args [][]byte) bool {
 	case strings.Contains(errText, "refused by Nexus"):
 		return false
 	case errText != "":
-		if want != any(redisError(errText)) && (!beyondShift(args, now) || !strings.Contains(errText, "invalid expire time")) {
+		if want != any(redistest.Error(errText)) && (!beyondShift(args, now) || !strings.Contains(errText, "invalid expire time")) {
 			d.t.Errorf("%q on %s: Nexus says %q, Redis %q", args, state, errText, want)
 		}
 		return false
 	}
-	d.do("SELECT", shiftedDB)
+	d.Do("SELECT", shiftedDB)
 	d.prepare(state, stored+Shift)
-	got := d.doArgs(out)
+	got := d.DoArgs(out)
 	content, raw := d.snapshot()
 	if approximate(args) {
 		// Nexus trims all that may be trimmed; only errors must be the same.
-		_, failed := got.(redisError)
-		if _, wantFailed := want.(redisError); failed != wantFailed || (failed && got != want) {
+		_, failed := got.(redistest.Error)
+		if _, wantFailed := want.(redistest.Error); failed != wantFailed || (failed && got != want) {
 			d.t.Errorf("%q on %s, as %q: reply %q, Redis has %q", args, state, out, got, want)
 		}
 		return true
 	}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
-		if _, isErr := got.(redisError); !isErr || !beyondShift(args, now) {
+		if _, isErr := got.(redistest.Error); !isErr || !beyondShift(args, now) {
 			d.t.Errorf("%q on %s, as %q: reply %q, Redis has %q", args, state, out, got, want)
 		}
 		return true
@@ -299,7 +302,7 @@ func TestDifferentialSort(t *testing.T) {
 // TestDifferentialDatabases: the errors of commands that name databases. The
 // reserved one does not exist for clients, so it is not among the cases.
 func TestDifferentialDatabases(t *testing.T) {
-	c, table := dial(t), NewTable()
+	c, table := redistest.Dial(t), NewTable()
 	dbs := []string{"5", "6", "15", "16", "-1", "x", "", "05", "99999999999", "-99999999999", "9223372036854775808", "2147483648"}
 	var cases [][]string
 	for _, a := range dbs {
@@ -312,7 +315,7 @@ func TestDifferentialDatabases(t *testing.T) {
 	}
 	for _, args := range cases {
 		got := table.Lookup(words(args...), testContext).Err
-		want, _ := c.do(args...).(redisError)
+		want, _ := c.Do(args...).(redistest.Error)
 		if got != string(want) {
 			t.Errorf("%q: %q, Redis says %q", args, got, want)
 		}

@@ -3,11 +3,13 @@ package policy
 import (
 	"slices"
 	"testing"
+
+	"github.com/nexus-replication/nexus/proxy/redis/redistest"
 )
 
 // TestGrowingIsTheServers compares the commands that need memory with those that the server refuses for lack of it.
 func TestGrowingIsTheServers(t *testing.T) {
-	cl := dial(t)
+	cl := redistest.Dial(t)
 	var denied []string
 	var walk func(list any)
 	walk = func(list any) {
@@ -19,7 +21,7 @@ func TestGrowingIsTheServers(t *testing.T) {
 			walk(cmd[9])
 		}
 	}
-	walk(cl.do("COMMAND"))
+	walk(cl.Do("COMMAND"))
 	for _, name := range denied {
 		if !growing[name] {
 			t.Errorf("%s is not among those that grow", name)

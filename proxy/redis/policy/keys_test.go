@@ -3,12 +3,14 @@ package policy
 import (
 	"slices"
 	"testing"
+
+	"github.com/nexus-replication/nexus/proxy/redis/redistest"
 )
 
 // TestKeysMatchServer: keys that AppendKeys calls exact are those that the
 // server names; of others, it names no key that the server does not.
 func TestKeysMatchServer(t *testing.T) {
-	c, table := dial(t), NewTable()
+	c, table := redistest.Dial(t), NewTable()
 	cases := [][][]byte{
 		words("SORT", "k", "STORE", "d"), words("SORT", "k", "LIMIT", "0", "1", "STORE", "d", "ASC"),
 		words("SORT", "k", "BY", "w_*"), words("SORT", "k", "GET", "w_*", "STORE", "d"), words("SORT_RO", "k"),
@@ -38,13 +40,13 @@ func TestKeysMatchServer(t *testing.T) {
 			t.Fatalf("%q: %s", name, d.Err)
 		}
 		keys, exact := d.Spec.AppendKeys(nil, args)
-		reply := c.doArgs(append(words("COMMAND", "GETKEYS"), args...))
+		reply := c.DoArgs(append(words("COMMAND", "GETKEYS"), args...))
 		var want []string
 		if list, ok := reply.([]any); ok {
 			for _, k := range list {
 				want = append(want, k.(string))
 			}
-		} else if e := reply.(redisError); e != "ERR The command has no key arguments" {
+		} else if e := reply.(redistest.Error); e != "ERR The command has no key arguments" {
 			continue
 		}
 		var got []string

@@ -4,11 +4,13 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"github.com/nexus-replication/nexus/proxy/redis/redistest"
 )
 
 // TestUnknownMatchesServer compares the errors for what does not exist.
 func TestUnknownMatchesServer(t *testing.T) {
-	c, table := dial(t), NewTable()
+	c, table := redistest.Dial(t), NewTable()
 	long := strings.Repeat("x", 200)
 	cases := [][]string{
 		{"foo"}, {"foo", "a", "b"}, {"FOO", "a\r\nb"}, {"fo\ro\n", "x"}, {""}, {"", ""},
@@ -40,7 +42,7 @@ func TestUnknownMatchesServer(t *testing.T) {
 	}
 	for _, args := range cases {
 		d := table.Lookup(words(args...), testContext)
-		want, ok := c.do(args...).(redisError)
+		want, ok := c.Do(args...).(redistest.Error)
 		if args[0] == "hello" {
 			if d.Policy != Local {
 				t.Errorf("%q: %s %q", args, d.Policy, d.Err)

@@ -3,6 +3,8 @@ package policy
 import (
 	"reflect"
 	"testing"
+
+	"github.com/nexus-replication/nexus/proxy/redis/redistest"
 )
 
 func TestMovesDeadline(t *testing.T) {
@@ -41,8 +43,8 @@ func TestMovesDeadline(t *testing.T) {
 // keys on a key with a deadline: where another key ends up with that deadline,
 // MovesDeadline must have said so.
 func TestMovesAreAll(t *testing.T) {
-	c, table := dial(t), NewTable()
-	c.do("FLUSHALL")
+	c, table := redistest.Dial(t), NewTable()
+	c.Do("FLUSHALL")
 	payloads := [][]string{
 		{"SET", "a", "1"}, {"RPUSH", "a", "1"}, {"SADD", "a", "1"}, {"HSET", "a", "1", "1"}, {"ZADD", "a", "1", "1"},
 		{"XADD", "a", "1-1", "f", "v"}, {"PFADD", "a", "1"}, {"GEOADD", "a", "1", "1", "1"},
@@ -61,11 +63,11 @@ func TestMovesAreAll(t *testing.T) {
 				continue
 			}
 			for _, p := range payloads {
-				c.do("DEL", "a", "b")
-				c.do(p...)
-				c.do("PEXPIREAT", "a", "9999999999999")
-				c.doArgs(args)
-				if c.do("PEXPIRETIME", "b") != any(int64(9999999999999)) {
+				c.Do("DEL", "a", "b")
+				c.Do(p...)
+				c.Do("PEXPIREAT", "a", "9999999999999")
+				c.DoArgs(args)
+				if c.Do("PEXPIRETIME", "b") != any(int64(9999999999999)) {
 					continue
 				}
 				moved++

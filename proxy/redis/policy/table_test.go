@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/nexus-replication/nexus/proxy/redis/redistest"
 )
 
 // TestTableIsTheServers compares every row with what COMMAND reports.
@@ -44,7 +46,7 @@ func TestTableIsTheServers(t *testing.T) {
 			t.Errorf("%s: a write, yet its policy is %s", name, s.Policy)
 		}
 	}
-	for _, e := range dial(t).do("COMMAND").([]any) {
+	for _, e := range redistest.Dial(t).Do("COMMAND").([]any) {
 		walk(e.([]any))
 	}
 	if len(seen) != 351 || len(leaves) != 351 {
@@ -105,7 +107,7 @@ var notQueued = []string{"exec", "discard", "multi", "watch", "quit", "reset"}
 // TestQueueing: what Lookup lets pass is queued by the server, and what the
 // server does not queue for want of arguments has the same error from Lookup.
 func TestQueueing(t *testing.T) {
-	c, table := dial(t), NewTable()
+	c, table := redistest.Dial(t), NewTable()
 	for _, s := range table.Specs() {
 		if slices.Contains(notQueued, s.Name) || isLater(s) {
 			continue
@@ -113,12 +115,12 @@ func TestQueueing(t *testing.T) {
 		for n := 1 + strings.Count(s.Name, "|"); n <= 10; n++ {
 			args := sampleArgs(s.Name, n)
 			d := table.Lookup(args, testContext)
-			c.do("MULTI")
-			got := c.doArgs(args)
-			c.do("DISCARD")
+			c.Do("MULTI")
+			got := c.DoArgs(args)
+			c.Do("DISCARD")
 			malformed := d.Err == wrongArity(s.Name)
 			switch {
-			case malformed && got != any(redisError(d.Err)) && s.Name != "ping":
+			case malformed && got != any(redistest.Error(d.Err)) && s.Name != "ping":
 				t.Errorf("%q: Lookup says %q, server %q", args, d.Err, got)
 			case !malformed && d.Policy != Refused && got != any("QUEUED"):
 				t.Errorf("%q: Lookup says %s, server %q", args, d.Policy, got)
@@ -131,7 +133,7 @@ func TestQueueing(t *testing.T) {
 			continue
 		}
 		args := words(s.Name)
-		if want, got := c.doArgs(args), table.Lookup(args, testContext).Err; want != any(redisError(got)) {
+		if want, got := c.DoArgs(args), table.Lookup(args, testContext).Err; want != any(redistest.Error(got)) {
 			t.Errorf("%s: Lookup says %q, server %q", s.Name, got, want)
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/nexus-replication/nexus/proxy/redis/redistest"
 )
 
 func TestTTLReply(t *testing.T) {
@@ -39,13 +41,13 @@ func TestTTLReply(t *testing.T) {
 
 // TestTTLRoundsLikeServer compares EXPIRETIME, which needs no clock.
 func TestTTLRoundsLikeServer(t *testing.T) {
-	c := dial(t)
+	c := redistest.Dial(t)
 	for _, at := range []int64{9999999999000, 9999999999499, 9999999999500, 9999999999501, 9999999999999} {
-		c.do("SET", "k", "v", "PXAT", fmt.Sprint(at))
+		c.Do("SET", "k", "v", "PXAT", fmt.Sprint(at))
 		for _, cmd := range []string{"expiretime", "pexpiretime"} {
-			want := c.do(cmd, "k")
-			c.do("SET", "s", "v", "PXAT", fmt.Sprint(at+Shift))
-			raw := c.doArgs(ReadTimeCommand(words(cmd, "s")))
+			want := c.Do(cmd, "k")
+			c.Do("SET", "s", "v", "PXAT", fmt.Sprint(at+Shift))
+			raw := c.DoArgs(ReadTimeCommand(words(cmd, "s")))
 			if got := TTLReply(cmd, raw.(int64), 0); any(got) != want {
 				t.Errorf("%s of %d: %d, want %d", cmd, at, got, want)
 			}
