@@ -61,7 +61,12 @@ func (r *Replicator) AddMember(ctx context.Context, url string) error {
 // RemoveMember removes the member at url for good; its id is never used again. A leader hands over first. It is refused
 // where too few of the remaining voters are reachable to form a quorum, unless force is set.
 func (r *Replicator) RemoveMember(ctx context.Context, url string, force bool) error {
-	_, err := r.change(ctx, membershipRequest{Op: "remove", URL: strings.TrimSuffix(url, "/"), Force: force})
+	url = strings.TrimSuffix(url, "/")
+	itself := url == strings.TrimSuffix(r.cfg.NodeURL, "/") && r.ctx.Err() == nil
+	_, err := r.change(ctx, membershipRequest{Op: "remove", URL: url, Force: force})
+	if itself && errors.Is(err, ErrRemoved) {
+		return nil // it was, and has learned that before the answer came
+	}
 	return err
 }
 
