@@ -56,13 +56,13 @@ func fillOneByOne(ctx context.Context, n *cluster.Node, keys int) error {
 func tookOver(t *testing.T, l *links) (*cluster.Node, func()) {
 	leader, follower := l.leaderAndFollower(t)
 	before := rows(t, leader)
-	l.net.Set(leader.Name, follower.Name, func(r *network.Rule) { r.Cut = true })
+	l.Net.Set(leader.Name, follower.Name, func(r *network.Rule) { r.Cut = true })
 	ctx := within(t, 20*time.Second)
 	moved := make(chan error, 1)
 	go func() {
 		moved <- moveOn(ctx, leader, before)
-		l.net.Break(leader.Name, follower.Name) // what was on its way is lost
-		l.net.Heal()
+		l.Net.Break(leader.Name, follower.Name) // what was on its way is lost
+		l.Net.Heal()
 	}()
 	return follower, func() { check(t, <-moved) }
 }

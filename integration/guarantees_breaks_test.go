@@ -8,42 +8,16 @@ import (
 	"time"
 
 	"github.com/nexus-replication/nexus/integration/cluster"
-	"github.com/nexus-replication/nexus/integration/network"
+	"github.com/nexus-replication/nexus/integration/cluster/clustertest"
 )
 
-// links is a cluster with a network between the nodes.
-type links struct {
-	*cluster.Cluster
-	net *network.Network
-}
+type links struct{ *clustertest.Links }
 
 func newLinks(t *testing.T, flags ...string) *links {
 	t.Helper()
-	c := newCluster(t, cluster.Options{Apart: true, Flags: flags})
-	l := &links{Cluster: c}
-	l.net = network.New(func() map[string]int {
-		pids := make(map[string]int)
-		for _, n := range c.Nodes {
-			pids[n.Name] = n.Pid()
-		}
-		return pids
-	})
-	t.Cleanup(l.net.Close)
-	for _, n := range c.Nodes {
-		check(t, l.net.Listen(n.Name, cluster.Address(n.Raft), n.RaftAddr()))
-	}
-	check(t, c.StartReady(within(t, 30*time.Second)))
+	l := &links{clustertest.NewLinks(t, newCluster(t, cluster.Options{Apart: true, Flags: flags}))}
+	check(t, l.StartReady(within(t, 30*time.Second)))
 	return l
-}
-
-// cutOff cuts all ways from and to n.
-func (l *links) cutOff(n *cluster.Node) {
-	for _, other := range l.Nodes {
-		if other != n {
-			l.net.Set(n.Name, other.Name, func(r *network.Rule) { r.Cut = true })
-			l.net.Set(other.Name, n.Name, func(r *network.Rule) { r.Cut = true })
-		}
-	}
 }
 
 func (l *links) leaderAndFollower(t *testing.T) (leader, follower *cluster.Node) {
@@ -82,7 +56,7 @@ func leaderStopped(t *testing.T, l *links) (*cluster.Node, func()) {
 
 func minorityFollower(t *testing.T, l *links) (*cluster.Node, func()) {
 	_, follower := l.leaderAndFollower(t)
-	l.cutOff(follower)
+	l.CutOff(follower)
 	eventually(t, 10*time.Second, func() error {
 		status, err := follower.Status(within(t, time.Second))
 		if err == nil && status.GetLeader() != 0 {
@@ -90,7 +64,7 @@ func minorityFollower(t *testing.T, l *links) (*cluster.Node, func()) {
 		}
 		return err
 	})
-	return follower, l.net.Heal
+	return follower, l.Net.Heal
 }
 
 // minorityForLong lets a command tell when the node has missed the leader for longer than an election takes.
@@ -104,14 +78,14 @@ func minorityForLong(t *testing.T, l *links) (*cluster.Node, func()) {
 
 func minorityLeader(t *testing.T, l *links) (*cluster.Node, func()) {
 	leader, _ := l.leaderAndFollower(t)
-	l.cutOff(leader)
-	return leader, l.net.Heal
+	l.CutOff(leader)
+	return leader, l.Net.Heal
 }
 
 func handedBefore(t *testing.T, l *links) (*cluster.Node, func()) {
 	_, follower := l.leaderAndFollower(t)
-	l.cutOff(follower)
-	return follower, l.net.Heal
+	l.CutOff(follower)
+	return follower, l.Net.Heal
 }
 
 func clientPaused(t *testing.T, l *links) (*cluster.Node, func()) {
@@ -205,7 +179,7 @@ func positionDeleted(t *testing.T, l *links) (*cluster.Node, func()) {
 
 func waitingToJoin(t *testing.T, l *links) (*cluster.Node, func()) {
 	added := must(l.AddNode())(t)
-	check(t, l.net.Listen(added.Name, cluster.Address(added.Raft), added.RaftAddr()))
+	check(t, l.Net.Listen(added.Name, cluster.Address(added.Raft), added.RaftAddr()))
 	check(t, added.Backend.StartReady(within(t, 10*time.Second)))
 	check(t, added.Start())
 	eventually(t, 10*time.Second, func() error {

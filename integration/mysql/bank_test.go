@@ -207,8 +207,8 @@ func TestBankUnderFaults(t *testing.T) {
 		{"pause the leader", (*cluster.Node).Pause, (*cluster.Node).Resume, false},
 		{"kill both", func(n *cluster.Node) error { return errors.Join(n.Kill(), n.MariaDB.Kill()) },
 			func(n *cluster.Node) error { return errors.Join(n.MariaDB.StartReady(ctx), n.Start()) }, false},
-		{"cut the leader off", func(n *cluster.Node) error { c.cutOff(n); return nil }, func(*cluster.Node) error { c.net.Heal(); return nil }, false},
-		{"cut a follower off", func(n *cluster.Node) error { c.cutOff(n); return nil }, func(*cluster.Node) error { c.net.Heal(); return nil }, true},
+		{"cut the leader off", func(n *cluster.Node) error { c.CutOff(n); return nil }, func(*cluster.Node) error { c.Net.Heal(); return nil }, false},
+		{"cut a follower off", func(n *cluster.Node) error { c.CutOff(n); return nil }, func(*cluster.Node) error { c.Net.Heal(); return nil }, true},
 		{"kill a follower's server", func(n *cluster.Node) error { return n.MariaDB.Kill() }, func(n *cluster.Node) error { return n.MariaDB.StartReady(ctx) }, true},
 	} {
 		t.Log(fault.name)

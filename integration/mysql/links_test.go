@@ -7,32 +7,16 @@ import (
 	"time"
 
 	"github.com/nexus-replication/nexus/integration/cluster"
-	"github.com/nexus-replication/nexus/integration/network"
+	"github.com/nexus-replication/nexus/integration/cluster/clustertest"
 )
 
-// links is a cluster with a network between the nodes.
-type links struct {
-	*cluster.Cluster
-	net *network.Network
-}
-
-func newLinks(t *testing.T, flags ...string) *links {
+func newLinks(t *testing.T, flags ...string) *clustertest.Links {
 	t.Helper()
-	c := newCluster(t, cluster.Options{Apart: true, Flags: flags})
-	l := &links{Cluster: c}
-	l.net = network.New(func() map[string]int {
-		pids := make(map[string]int)
-		for _, n := range c.Nodes {
-			pids[n.Name] = n.Pid()
-		}
-		return pids
-	})
-	t.Cleanup(l.net.Close)
-	for _, n := range c.Nodes {
-		check(t, l.net.Listen(n.Name, cluster.Address(n.Raft), n.RaftAddr()))
+	l := clustertest.NewLinks(t, newCluster(t, cluster.Options{Apart: true, Flags: flags}))
+	for _, n := range l.Nodes {
 		forward(t, cluster.Address(n.Ports.Client), n.Addr())
 	}
-	check(t, c.StartReady(within(t, 90*time.Second)))
+	check(t, l.StartReady(within(t, 90*time.Second)))
 	return l
 }
 
@@ -63,14 +47,4 @@ func forward(t *testing.T, from, to string) {
 			}
 		}
 	}()
-}
-
-// cutOff cuts the ways of raft from and to n.
-func (l *links) cutOff(n *cluster.Node) {
-	for _, other := range l.Nodes {
-		if other != n {
-			l.net.Set(n.Name, other.Name, func(r *network.Rule) { r.Cut = true })
-			l.net.Set(other.Name, n.Name, func(r *network.Rule) { r.Cut = true })
-		}
-	}
 }
