@@ -21,8 +21,6 @@ const (
 	maxApplyPause = time.Second
 	// handOverAfter is how long a leader keeps its office while its own backend is not usable.
 	handOverAfter = time.Second
-	// applyStall is how long a leader keeps its office while its own backend says nothing at all.
-	applyStall = 3 * time.Second
 	// idleCheck is how often the backend is looked at while there is nothing to apply.
 	idleCheck = 250 * time.Millisecond
 )
@@ -76,6 +74,7 @@ type applyLoop struct {
 	settledTerm uint64
 	// highest is the index up to which entries were applied at any time, and their proposals answered.
 	highest   uint64
+	looks     uint64    // at the backend, when there was nothing to apply
 	logBytes  uint64    // applied since the last snapshot, about
 	failingAt time.Time // when the backend began to fail; zero while it works
 }
@@ -112,7 +111,7 @@ func (a *applyLoop) step(ctx context.Context, target uint64) error {
 	}
 	for pause := minApplyPause; ; pause = min(2*pause, maxApplyPause) {
 		begun := time.Now()
-		err := a.r.cfg.Store.Apply(ctx, run.entries)
+		err := a.apply(ctx, run.entries)
 		if n := len(run.entries); err == nil && n > 0 {
 			a.r.metrics.apply.Observe(time.Since(begun).Seconds())
 			a.r.metrics.applyEntries.Observe(float64(n))
@@ -324,10 +323,14 @@ func (a *applyLoop) failing(err error) {
 }
 
 func (a *applyLoop) recovered() {
-	if a.failingAt.IsZero() {
+	if a.r.backendProblem.Load() == nil {
 		return
 	}
-	a.r.log.Info("backend works again", "after", time.Since(a.failingAt).Round(time.Millisecond))
+	if a.failingAt.IsZero() {
+		a.r.log.Info("backend answers again")
+	} else {
+		a.r.log.Info("backend works again", "after", time.Since(a.failingAt).Round(time.Millisecond))
+	}
 	a.failingAt = time.Time{}
 	a.r.backendProblem.Store(nil)
 }

@@ -70,25 +70,6 @@ func (r *Replicator) tick() {
 	r.progress.Store(&progress)
 }
 
-// watchOwnBackend hands over the office when there is something to apply and nothing was for too long: a backend that
-// hangs is silent for long before that counts as an error.
-func (r *Replicator) watchOwnBackend() {
-	applied := r.applied.Load()
-	if b, ok := r.cfg.Store.(Busier); ok && b.Busy() {
-		r.appliedBefore, r.appliedAt = applied, r.leaseClock()
-		return
-	}
-	if !r.leading || applied >= r.commit.Load() || applied != r.appliedBefore {
-		r.appliedBefore, r.appliedAt = applied, r.leaseClock()
-		return
-	}
-	if r.leaseClock()-r.appliedAt > applyStall {
-		r.appliedAt = r.leaseClock()
-		r.log.Warn("backend applies nothing", "applied", applied, "committed", r.commit.Load())
-		r.handOver()
-	}
-}
-
 // step takes what has come.
 func (r *Replicator) step(m *mail) {
 	if len(m.messages) > 0 {

@@ -84,6 +84,7 @@ type Replicator struct {
 	lagging              atomic.Bool
 	lease                lease
 	backendProblem       atomic.Pointer[error]
+	look                 atomic.Uint64          // number of the look at the idle backend that is under way, or 0
 	problem              atomic.Pointer[string] // while starting
 	snapshotIndex        atomic.Uint64          // of the newest snapshot on disk
 	snapshotWritten      atomic.Uint64          // bytes
@@ -103,6 +104,8 @@ type Replicator struct {
 	leaderless    leaderless
 	appliedBefore uint64        // as of the last tick
 	appliedAt     time.Duration // on leaseClock, when applied last grew
+	lookBefore    uint64        // as of the last tick
+	lookTicks     int           // for which that look is under way
 	proposedAt    time.Duration // on leaseClock
 	transferTerm  uint64        // in which a leadership transfer was started: no lease
 	queue         []*proposal

@@ -204,6 +204,27 @@ func TestBackendHangsOnTheLeader(t *testing.T) {
 	}
 }
 
+// Nor while there is nothing to apply: the node looks at its backend all the same.
+func TestIdleBackendHangsOnTheLeader(t *testing.T) {
+	c := newTestCluster(t, 3, nil)
+	leader := c.leader()
+	c.propose(leader, "k=1")
+	c.converged()
+	release := c.stores[leader].hang()
+	eventually(t, "the node to say so", func() bool { return strings.Contains(c.nodes[leader].Status().Problem, errSilent.Error()) })
+	err := c.nodes[leader].Read(context.Background(), func(context.Context) error { return nil })
+	if !errors.Is(err, ErrNotDone) || !strings.Contains(err.Error(), errSilent.Error()) {
+		t.Fatalf("read from a node whose backend hangs: %v", err)
+	}
+	other := (leader + 1) % 3
+	eventually(t, "another leader", func() bool {
+		l := c.nodes[other].Status().Leader
+		return l != 0 && l != c.nodes[leader].identity.ID
+	})
+	release()
+	eventually(t, "the node to serve again", func() bool { return c.nodes[leader].Status().Serving })
+}
+
 func TestBackendFailsOnTheLeader(t *testing.T) {
 	c := newTestCluster(t, 3, nil)
 	leader := c.leader()

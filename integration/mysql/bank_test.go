@@ -195,7 +195,6 @@ func TestBankUnderFaults(t *testing.T) {
 	stop, stopLists := l.run(t, c.Cluster, 16), appended.run(t, c.Cluster, 6)
 	l.awaitCommits(t, 20)
 
-	// Not among them: a server that hangs. Its node may go on leading for longer than awaitCommits waits (docs/mysql.md).
 	for _, fault := range []struct {
 		name       string
 		inflict    func(n *cluster.Node) error
@@ -204,6 +203,7 @@ func TestBankUnderFaults(t *testing.T) {
 	}{
 		{"kill the leader", (*cluster.Node).Kill, (*cluster.Node).Start, false},
 		{"kill its server", func(n *cluster.Node) error { return n.MariaDB.Kill() }, func(n *cluster.Node) error { return n.MariaDB.StartReady(ctx) }, false},
+		{"pause its server", func(n *cluster.Node) error { return n.MariaDB.Pause() }, func(n *cluster.Node) error { return n.MariaDB.Resume() }, false},
 		{"pause the leader", (*cluster.Node).Pause, (*cluster.Node).Resume, false},
 		{"kill both", func(n *cluster.Node) error { return errors.Join(n.Kill(), n.MariaDB.Kill()) },
 			func(n *cluster.Node) error { return errors.Join(n.MariaDB.StartReady(ctx), n.Start()) }, false},
