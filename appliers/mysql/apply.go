@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/nexus-replication/nexus/raft"
@@ -140,15 +139,17 @@ const maxRunBytes = 4 << 20
 func (b *Backend) commitOwn(ctx context.Context, ops []operation, txs []*Transaction) error {
 	failpoint.Hit("mysql.before-commit")
 	errs := make([]error, len(txs))
-	if len(txs) == 1 {
-		errs[0] = b.commitOne(txs[0])
-	} else {
-		var wg sync.WaitGroup
-		for i, tx := range txs {
-			wg.Go(func() { errs[i] = b.commitOne(tx) })
+	for i, tx := range txs {
+		if !tx.committed { // in an earlier call, which failed afterwards
+			errs[i] = tx.session.SendCommit(tx.XID())
 		}
-		wg.Wait()
 	}
+	for i, tx := range txs {
+		if errs[i] == nil && !tx.committed {
+			errs[i] = tx.session.Committed()
+		}
+	}
+	b.transactions.committed(txs, errs)
 	for i, err := range errs {
 		if err != nil {
 			b.log.Warn("commit of a prepared transaction failed on its connection", "xid", txs[i].XID(), "err", err)
@@ -165,19 +166,6 @@ func (b *Backend) commitOwn(ctx context.Context, ops []operation, txs []*Transac
 	}
 	b.stats.committed.Add(uint64(len(ops)))
 	return nil
-}
-
-func (b *Backend) commitOne(tx *Transaction) error {
-	if tx.committed {
-		return nil // in an earlier call, which failed afterwards
-	}
-	err := tx.session.CommitPrepared(tx.XID())
-	if err == nil {
-		b.transactions.mu.Lock()
-		tx.committed = true
-		b.transactions.mu.Unlock()
-	}
-	return err
 }
 
 // settle commits a transaction whose own connection failed to.

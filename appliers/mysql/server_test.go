@@ -128,8 +128,9 @@ func (m *member) apply(t testing.TB, entries ...raft.Entry) {
 
 // session is a client's connection as the proxy has it.
 type session struct {
-	t testing.TB
-	c *client.Conn
+	t         testing.TB
+	c         *client.Conn
+	committed error // of XA COMMIT
 }
 
 func (m *member) session(t testing.TB) *session {
@@ -149,10 +150,12 @@ func (s *session) exec(texts ...string) {
 	}
 }
 
-func (s *session) CommitPrepared(xid string) error {
-	_, err := s.c.Execute("XA COMMIT " + xid)
-	return err
+func (s *session) SendCommit(xid string) error {
+	_, s.committed = s.c.Execute("XA COMMIT " + xid)
+	return nil
 }
+
+func (s *session) Committed() error { return s.committed }
 
 func (s *session) Disconnect()          { _ = s.c.Close() }
 func (s *session) ConnectionID() uint64 { return uint64(s.c.GetConnectionID()) }

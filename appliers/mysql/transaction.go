@@ -12,8 +12,9 @@ import (
 
 // Session is the connection on which a transaction executes.
 type Session interface {
-	// CommitPrepared says XA COMMIT. An error other than a *ServerError means that nothing is known.
-	CommitPrepared(xid string) error
+	// SendCommit says XA COMMIT, without waiting for the answer, which Committed does. After an error nothing is known.
+	SendCommit(xid string) error
+	Committed() error
 	// Disconnect closes the connection; the server rolls back what is not prepared.
 	Disconnect()
 	// ConnectionID is how the server calls the connection.
@@ -166,6 +167,15 @@ func (t *transactions) take(epoch, sequence uint64) *Transaction {
 		return nil
 	}
 	return tx
+}
+
+// committed notes those of txs whose commit brought no error: should Apply fail after it, they are not committed again.
+func (t *transactions) committed(txs []*Transaction, errs []error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i, tx := range txs {
+		tx.committed = tx.committed || errs[i] == nil
+	}
 }
 
 func (t *transactions) forget(txs []*Transaction) {

@@ -20,6 +20,8 @@ func (s *session) autocommit(c call) (bool, error) {
 	if err != nil {
 		return true, s.failWith(err)
 	}
+	s.expect()
+	defer s.forgo()
 	before := block(openTransaction, "XA START "+xa.XID(), xa.Mark())
 	if err := s.sendAll(before, c.payload, block(endXA(xa)...)); err != nil {
 		return true, s.lost(err)

@@ -26,6 +26,7 @@ type Server struct {
 	node    Node
 	backend Backend
 	gate    *gate
+	commits commitGroup
 	accept  *tls.Config // nil without TLS
 	stats   counters
 
@@ -68,6 +69,7 @@ func New(cfg Config, node Node, backend Backend) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{cfg: cfg, node: node, backend: backend, gate: newGate(), accept: acceptTLS(&cfg), conns: make(map[*connection]bool)}
+	s.commits.propose = node.Propose
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s, nil
 }

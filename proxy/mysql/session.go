@@ -15,8 +15,8 @@ import (
 	"github.com/nexus-replication/nexus/raft"
 )
 
-// session is a client and its connection to the local server. All but Disconnect and CommitPrepared belong to one
-// goroutine; the applier calls CommitPrepared while that one waits for the outcome of a proposal.
+// session is a client and its connection to the local server. All but Disconnect, SendCommit and Committed belong to one
+// goroutine; the applier calls the last two while that one waits for the outcome of a proposal.
 type session struct {
 	server  *Server
 	client  *wire.Conn
@@ -40,7 +40,8 @@ type session struct {
 	temporary bool        // it may have temporary tables
 	checks    [][4]string // of the maintenance of tables that is being answered
 
-	tx *transaction // nil outside of one
+	tx       *transaction // nil outside of one
+	expected bool         // by the other sessions, to commit
 
 	idle           atomic.Bool // waits for a command
 	disconnectOnce sync.Once

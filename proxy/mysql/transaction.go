@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	appliers "github.com/nexus-replication/nexus/appliers/mysql"
 	"github.com/nexus-replication/nexus/proxy/mysql/statement"
 	"github.com/nexus-replication/nexus/proxy/mysql/wire"
+	"github.com/nexus-replication/nexus/raft"
 	"github.com/nexus-replication/nexus/raft/failpoint"
 )
 
@@ -15,6 +17,28 @@ import (
 type transaction struct {
 	xa    *appliers.Transaction // nil where it is read-only
 	wrote bool                  // a statement that is no plain read was executed
+}
+
+// expect announces to the others that the session's transaction is about to be proposed.
+func (s *session) expect() {
+	s.expected = true
+	s.server.commits.expect()
+}
+
+// forgo takes that back, if it is not proposed.
+func (s *session) forgo() {
+	if s.expected {
+		s.expected = false
+		s.server.commits.forgo()
+	}
+}
+
+func (s *session) propose(ctx context.Context, commands [][]byte) ([]raft.Reply, error) {
+	if !s.expected {
+		s.expect()
+	}
+	s.expected = false
+	return s.server.commits.commit(ctx, commands)
 }
 
 // begin is BEGIN and START TRANSACTION, which commit what is open.
@@ -207,6 +231,8 @@ func (s *session) commitWritten(xa *appliers.Transaction) error {
 	if err := xa.Prepare(); err != nil {
 		return s.fenced(err)
 	}
+	s.expect()
+	defer s.forgo()
 	if err := s.ask(block(append([]string{xa.Mark()}, endXA(xa)...)...)); err != nil {
 		return s.notPrepared(xa, err)
 	}
@@ -244,12 +270,11 @@ func (s *session) commitPrepared(xa *appliers.Transaction) error {
 		return errors.Join(captureError(err), s.rollbackXA(xa))
 	}
 	failpoint.Hit("mysql.captured")
-	commands := append(s.server.backend.Sequences(s.epoch), command)
-	outcome, err := s.server.node.Propose(ctx, commands)
+	replies, err := s.propose(ctx, append(s.server.backend.Sequences(s.epoch), command))
 	if err != nil {
 		return s.notProposed(xa, err)
 	}
-	verdict, err := appliers.DecodeReply(outcome.Replies[len(commands)-1].Data)
+	verdict, err := appliers.DecodeReply(replies[len(replies)-1].Data)
 	switch {
 	case err != nil:
 		// Applied, but the reply was lost: nothing else does that to an entry of this epoch.
@@ -352,7 +377,13 @@ func (s *session) abandon() {
 	s.over()
 }
 
-// CommitPrepared says XA COMMIT. It is called by the applier while the session waits for it.
-func (s *session) CommitPrepared(xid string) error {
-	return s.ask("XA COMMIT " + xid)
+// SendCommit says XA COMMIT, and Committed reads the answer. Both are called by the applier while the session waits for it.
+func (s *session) SendCommit(xid string) error {
+	if err := s.backend.Query("XA COMMIT " + xid); err != nil {
+		return err
+	}
+	return s.backend.Flush()
 }
+
+// Committed reads the answer to XA COMMIT.
+func (s *session) Committed() error { return s.answer() }
