@@ -410,6 +410,7 @@ func (r *Replicator) fail(err error) {
 	r.failOnce.Do(func() {
 		if errors.Is(err, ErrRemoved) {
 			r.log.Warn("this node was removed from the cluster, not serving any more")
+			r.noteRemoved()
 		} else {
 			r.log.Error("node stops", "err", err)
 		}
