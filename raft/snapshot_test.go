@@ -302,3 +302,27 @@ func TestLoseOutcomes(t *testing.T) {
 		t.Error("a proposal of a later term was given up")
 	}
 }
+
+// The log is shortened for its size as well as for the number of its entries, and its files go.
+func TestSnapshotForBytes(t *testing.T) {
+	c := newTestCluster(t, 1, func(cfg *Config) { cfg.SnapshotBytes = 8 << 20 })
+	value := strings.Repeat("v", 4<<20)
+	const writes = 50 // 200 MB, which are three of the log's files, and far from SnapshotCount
+	for i := range writes {
+		c.propose(0, fmt.Sprintf("k%d=%s", i%2, value))
+	}
+	segments := func() []string {
+		list, err := filepath.Glob(filepath.Join(c.dirs[0], walDir, "*.wal"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return list
+	}
+	eventually(t, "the log to be purged", func() bool {
+		return c.nodes[0].Status().Snapshot+5 > c.nodes[0].Status().Applied && len(segments()) <= 2
+	})
+	c.stop(0)
+	c.stores[0].wipe()
+	c.start(0)
+	eventually(t, "the data", func() bool { return c.stores[0].get("k0") == value && c.stores[0].get("k1") == value })
+}
