@@ -33,8 +33,7 @@ type Options struct {
 	// Apart lets each node listen on a loopback address of its own, 127.0.1.1 and so on, and not where its node URL says:
 	// that is left to something that stands between the nodes. Only Linux has these addresses without more ado.
 	Apart bool
-	// LAN, if it is set, has a host for each node, by its name, where the node runs and listens. The backends stay in this
-	// process's own network: nodes reach them, redis-servers only, by unix sockets.
+	// LAN, if it is set, has a host for each node, by its name. There the node runs and listens, and its redis-server.
 	LAN *lan.LAN
 }
 
@@ -115,7 +114,7 @@ func (c *Cluster) newNode(number int, ports Ports) (*Node, error) {
 		return nil, err
 	}
 	if namespace != nil {
-		n.Backend.Args = append(n.Backend.Args, "--unixsocket", n.socket())
+		n.Backend.moveTo(namespace)
 	}
 	return n, nil
 }

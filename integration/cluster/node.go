@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"path/filepath"
 	"strconv"
 
 	"github.com/go-redis/redis/v8"
@@ -50,9 +49,6 @@ func (n *Node) BackendProcess() *Process {
 // BackendAddr is where that server listens.
 func (n *Node) BackendAddr() string { return Address(n.Ports.Backend) }
 
-// socket is where a redis-server listens whose node is in another network.
-func (n *Node) socket() string { return filepath.Join(n.Backend.DataDir, "redis.sock") }
-
 // URL is the node's raft address as members of the cluster know it.
 func (n *Node) URL() string { return "http://" + net.JoinHostPort(n.urlHost, strconv.Itoa(n.Raft)) }
 
@@ -87,10 +83,11 @@ func (n *Node) flags(clusterURLs, clusterName string, extra []string) []string {
 	}
 	if n.MariaDB != nil {
 		flags = append(flags, "-mysqlConnUrl", "root@tcp("+n.BackendAddr()+")/nexus?autocommit=false")
-	} else if n.Namespace != nil {
-		flags = append(flags, "-insecure", "-redisSocket", n.socket())
 	} else {
 		flags = append(flags, "-redisHost", "127.0.0.1", "-redisPort", strconv.Itoa(n.Ports.Backend))
+	}
+	if n.Namespace != nil {
+		flags = append(flags, "-insecure") // it listens beyond loopback
 	}
 	return append(flags, extra...)
 }
