@@ -11,8 +11,8 @@ const (
 	paceSlice = 2 * time.Millisecond
 	// paceRest is how long it rests then, as a multiple of the time that the work took.
 	paceRest = 2
-	// maxPaceRest bounds one rest: work that took long was itself held up by others.
-	maxPaceRest = 20 * time.Millisecond
+	// maxPaceRest bounds one rest: a process that was paused has not worked.
+	maxPaceRest = 100 * time.Millisecond
 )
 
 // pace keeps work that can wait from being in the way of work that cannot. All members compare their data at the same
