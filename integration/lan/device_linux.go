@@ -21,7 +21,7 @@ func (h *host) open(apart bool) error {
 		done <- h.enter(apart)
 	}()
 	err := <-done
-	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) || errors.Is(err, unix.ENOENT) {
+	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENODEV) {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	return err
