@@ -169,3 +169,33 @@ func watchOld(t *testing.T, n *cluster.Node) (stop func()) {
 		wg.Wait()
 	}
 }
+
+// TestBackendSlow makes one backend after the other slow, under load: it answers nothing for a third of a second at a
+// time, again and again. That is no failure: the node goes on serving, at the pace of its backend.
+func TestBackendSlow(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t)
+	l := startLoad(t, c.Nodes, 6)
+	l.awaitProgress(t, 200)
+	for _, lead := range []bool{false, true} {
+		t.Run(fmt.Sprint("leader ", lead), func(t *testing.T) {
+			n := pick(t, c, lead)
+			backend := n.Backend.Client(0)
+			defer backend.Close()
+			ctx := within(t, 30*time.Second)
+			before := must(n.Status(ctx))(t)
+			for range 10 {
+				check(t, backend.Do(ctx, "CLIENT", "PAUSE", "300", "ALL").Err()) // itself paused by the one before
+				if err := client(t, n, 0).Set(ctx, "while:slow", 1, 0).Err(); err != nil {
+					t.Errorf("a write at the node of a slow backend: %v", err)
+				}
+			}
+			if after := must(n.Status(ctx))(t); !after.GetServing() || after.GetTerm() != before.GetTerm() {
+				t.Errorf("serving: %v (%s), term %d, was %d", after.GetServing(), after.GetProblem(), after.GetTerm(), before.GetTerm())
+			}
+		})
+	}
+	l.awaitProgress(t, 100)
+	l.finish()
+	l.verify(t, must(c.AwaitEqual(within(t, 20*time.Second)))(t))
+}

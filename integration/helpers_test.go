@@ -1,7 +1,6 @@
 package integration
 
 import (
-	"context"
 	"errors"
 	"net"
 	"strings"
@@ -14,21 +13,12 @@ import (
 	"github.com/nexus-replication/nexus/integration/cluster/clustertest"
 )
 
-// within returns a context of the test that ends after d.
-func within(t *testing.T, d time.Duration) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), d)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-// check fails the test if err is not nil.
-func check(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+// The words of these tests.
+var (
+	within     = clustertest.Within
+	check      = clustertest.Check
+	eventually = clustertest.Eventually
+)
 
 // must returns v, or fails the test.
 func must[T any](v T, err error) func(*testing.T) T {
@@ -76,22 +66,6 @@ func startRedis(t *testing.T) *cluster.Redis {
 		}
 	})
 	return r
-}
-
-// eventually waits until condition holds, or fails the test with its last error.
-func eventually(t *testing.T, patience time.Duration, condition func() error) {
-	t.Helper()
-	deadline := time.Now().Add(patience)
-	for {
-		err := condition()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("after %v still: %v", patience, err)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
 }
 
 // outcome of a write as its client knows it.

@@ -143,7 +143,8 @@ func (r *Replicator) findOwnMembership(ctx context.Context) error {
 			continue
 		}
 		if slices.Contains(peer.Removed, r.identity.ID) {
-			return errMisconfigured{fmt.Errorf("%w: by %s; to use this machine again, empty the data directory", ErrRemoved, url)}
+			r.noteRemoved()
+			return errMisconfigured{fmt.Errorf("%w: %s says so; to use this machine again, empty the data directory, or start once with -nexus-wipe-removed", ErrRemoved, url)}
 		}
 		if peer.Cluster != 0 && containsID(peer.Members, r.identity.ID) {
 			id := r.identity

@@ -180,7 +180,7 @@ func (a *applyLoop) beginSnapshot(asked []chan error, then func(context.Context,
 	r.spawn(func(ctx context.Context) {
 		from := io.Reader(contextReader{ctx, stream})
 		if then != nil {
-			from = pacedReader{ctx, from, newPace()}
+			from = &pacedReader{ctx: ctx, r: from, pace: newPace()}
 		}
 		size, err := r.writeSnapshot(ctx, position, stream, from)
 		if err != nil {

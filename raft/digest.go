@@ -18,7 +18,10 @@ import (
 const (
 	pathDigest = "/nexus/v1/digest"
 	// verifyPause is how often a member is asked whether its digest is ready.
-	verifyPause     = 100 * time.Millisecond
+	verifyPause = 100 * time.Millisecond
+	// lostCheckpoint is how many times a member that has applied a checkpoint says that it knows of none: the first answer may
+	// have come just before it did.
+	lostCheckpoint  = 5
 	maxDigestAnswer = 64 << 20
 	// detailTimeout bounds a question for which a member may have to read its whole snapshot.
 	detailTimeout = time.Minute
@@ -32,6 +35,8 @@ type digestAnswer struct {
 	Term  uint64       `json:"term"`
 	Index uint64       `json:"index"`
 	Parts []partAnswer `json:"parts,omitempty"`
+	// Passed is how far a member has applied its log that knows nothing of the checkpoint.
+	Passed uint64 `json:"passed,omitempty"`
 	// Odd says that the member was found to differ before, and was not repaired yet.
 	Odd bool `json:"odd,omitempty"`
 
@@ -86,7 +91,7 @@ func (r *Replicator) collectDigests(ctx context.Context, id uint64) ([]*digestAn
 }
 
 func (r *Replicator) awaitDigest(ctx context.Context, m Member, id uint64) *digestAnswer {
-	failures := 0
+	failures, lost := 0, 0
 	for {
 		answer := &digestAnswer{member: m}
 		err := r.askPeer(ctx, m.URL, pathDigest, url.Values{"id": {strconv.FormatUint(id, 16)}}, answer)
@@ -95,6 +100,12 @@ func (r *Replicator) awaitDigest(ctx context.Context, m Member, id uint64) *dige
 		}
 		if err != nil {
 			failures++
+		}
+		if r.isPast(id, answer.Passed) {
+			lost++
+		}
+		if lost == lostCheckpoint {
+			return &digestAnswer{member: m, Error: "it has lost the checkpoint: it was started again, or filled from a snapshot"}
 		}
 		if _, ok := r.membership.get(m.ID); !ok {
 			return &digestAnswer{member: m, Error: "it is not a member any more"}
@@ -112,6 +123,12 @@ func (r *Replicator) awaitDigest(ctx context.Context, m Member, id uint64) *dige
 		case <-r.ctx.Done():
 		}
 	}
+}
+
+// isPast reports whether a member that knows nothing of a checkpoint has applied the log beyond it.
+func (r *Replicator) isPast(id, applied uint64) bool {
+	c := r.checkpoint.Load()
+	return c != nil && c.id == id && applied >= c.position.Index
 }
 
 // askPeer asks a member of the cluster for JSON.
@@ -160,7 +177,7 @@ func (r *Replicator) serveDigest(w http.ResponseWriter, req *http.Request) {
 	}
 	c := r.checkpoint.Load()
 	if c == nil || c.id != id {
-		writeJSON(w, digestAnswer{})
+		writeJSON(w, digestAnswer{Passed: r.applied.Load()})
 		return
 	}
 	switch {

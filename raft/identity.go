@@ -89,7 +89,14 @@ func lockDir(dir string) (*os.File, error) {
 // loadIdentity reads the identity of cfg.DataDir or makes a new one, and refuses a directory of another node.
 func loadIdentity(cfg *Config) (identity, error) {
 	path := filepath.Join(cfg.DataDir, identityFile)
+	noted, err := removedID(cfg.DataDir)
+	if err != nil {
+		return identity{}, err
+	}
 	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) && noted != 0 {
+		return identity{}, fmt.Errorf("data directory %s was being emptied after node %x was removed: start with -nexus-wipe-removed to go on, or empty it", cfg.DataDir, noted)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return makeIdentity(cfg)
 	}
@@ -107,6 +114,8 @@ func loadIdentity(cfg *Config) (identity, error) {
 		return identity{}, fmt.Errorf("%s has no node id", path)
 	case id.ClusterName != cfg.ClusterName:
 		return identity{}, fmt.Errorf("data directory %s belongs to cluster %q, not %q: correct the cluster name or the directory", cfg.DataDir, id.ClusterName, cfg.ClusterName)
+	case noted != 0 && noted != id.ID:
+		return identity{}, fmt.Errorf("data directory %s belongs to node %x, but notes that node %x was removed: it was put together from two, empty it", cfg.DataDir, id.ID, noted)
 	case !sameURL(id.URL, cfg.NodeURL):
 		return identity{}, fmt.Errorf("data directory %s belongs to node %s, not %s: correct the node URL or the directory", cfg.DataDir, id.URL, cfg.NodeURL)
 	}

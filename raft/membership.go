@@ -266,7 +266,7 @@ func (r *Replicator) addAsLeader(ctx context.Context, url string) error {
 	case isMember && !known.Learner:
 		return nil
 	case r.membership.isRemoved(peer.ID):
-		return fmt.Errorf("%w: node %x at %s was removed from this cluster before: empty its data directory, so that it comes back with a new id", ErrRefused, peer.ID, url)
+		return fmt.Errorf("%w: node %x at %s was removed from this cluster before: empty its data directory, or start it with -nexus-wipe-removed, so that it comes back with a new id", ErrRefused, peer.ID, url)
 	case peer.Cluster != 0 && peer.Cluster != r.identity.Cluster:
 		return fmt.Errorf("%w: node %x at %s is in another cluster (%x)", ErrRefused, peer.ID, url, peer.Cluster)
 	}

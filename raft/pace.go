@@ -11,8 +11,11 @@ const (
 	paceSlice = 2 * time.Millisecond
 	// paceRest is how long it rests then, as a multiple of the time that the work took.
 	paceRest = 2
-	// maxPaceRest bounds one rest: work that took long was itself held up by others.
-	maxPaceRest = 20 * time.Millisecond
+	// maxPaceRest bounds one rest: a process that was paused has not worked.
+	maxPaceRest = 100 * time.Millisecond
+	// pieceRest is the least rest after each piece that goes to the disk: so much less than a disk takes that it has none of
+	// it left when the log comes, also where several members share it.
+	pieceRest = 20 * time.Millisecond
 )
 
 // pace keeps work that can wait from being in the way of work that cannot. All members compare their data at the same
@@ -29,21 +32,32 @@ func (p *pace) rest(ctx context.Context) {
 	if worked < paceSlice {
 		return
 	}
+	p.pause(ctx, min(paceRest*worked, maxPaceRest))
+}
+
+func (p *pace) pause(ctx context.Context, rest time.Duration) {
 	select {
-	case <-time.After(min(paceRest*worked, maxPaceRest)):
+	case <-time.After(rest):
 	case <-ctx.Done():
 	}
 	p.begun = time.Now()
 }
 
-// pacedReader reads at a pace.
+// pacedReader reads at a pace what goes to the disk in pieces of bodyFlushBytes.
 type pacedReader struct {
-	ctx  context.Context
-	r    io.Reader
-	pace *pace
+	ctx   context.Context
+	r     io.Reader
+	pace  *pace
+	piece int // read of this piece
 }
 
-func (r pacedReader) Read(p []byte) (int, error) {
+func (r *pacedReader) Read(p []byte) (int, error) {
+	if r.piece >= bodyFlushBytes {
+		r.piece = 0
+		r.pace.pause(r.ctx, min(max(paceRest*time.Since(r.pace.begun), pieceRest), maxPaceRest))
+	}
 	r.pace.rest(r.ctx)
-	return r.r.Read(p)
+	n, err := r.r.Read(p)
+	r.piece += n
+	return n, err
 }

@@ -1,11 +1,28 @@
 package raft
 
 import (
+	"bytes"
 	"context"
+	"io"
 	"testing"
 	"testing/synctest"
 	"time"
 )
+
+func TestPacedReader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const pieces = 10
+		begin := time.Now()
+		r := &pacedReader{ctx: t.Context(), r: bytes.NewReader(make([]byte, pieces*bodyFlushBytes)), pace: newPace()}
+		n, err := io.Copy(io.Discard, r)
+		if n != pieces*bodyFlushBytes || err != nil {
+			t.Errorf("read %d, %v", n, err)
+		}
+		if took := time.Since(begin); took != pieces*pieceRest {
+			t.Errorf("%d pieces took %v, want %v", pieces, took, pieces*pieceRest)
+		}
+	})
+}
 
 func TestPace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

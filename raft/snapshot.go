@@ -27,9 +27,10 @@ const (
 	snapshotDir = "snap"
 	// bodySuffix is how etcd's transport names what it receives; bodies of this node's own are named alike.
 	bodySuffix = ".snap.db"
-	// bodySyncBytes is written between two syncs: the log waits for each of them if it is on the same disk, and when the
-	// members are compared all of them write at once.
-	bodySyncBytes = 1 << 20
+	// bodyFlushBytes is what a body may have on its way to the disk at a time: a sync of the log waits for it if that is on
+	// the same disk, and when the members are compared all of them write at once. What is not flushed piece by piece, the
+	// system or the last sync writes in one go.
+	bodyFlushBytes = 128 << 10
 
 	snapshotVersion = 1
 )
@@ -174,12 +175,13 @@ func writeBody(f *os.File, from io.Reader, wrote func(int64)) (size int64, err e
 	sum := sha256.New()
 	out := io.MultiWriter(f, sum)
 	for {
-		n, err := io.CopyN(out, from, bodySyncBytes)
+		n, err := io.CopyN(out, from, bodyFlushBytes)
+		if err == nil {
+			err = flush(f, size, n)
+		}
 		size += n
 		wrote(size)
-		if err == nil {
-			err = f.Sync()
-		} else if errors.Is(err, io.EOF) {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

@@ -91,7 +91,11 @@ func (r *Replicator) begin(position Position) (*applyLoop, error) {
 	r.appliedTerm.Store(position.Term)
 	r.started = r.leaseClock()
 	close(r.running)
-	if r.membership.isRemoved(r.identity.ID) {
+	noted, err := removedID(r.cfg.DataDir)
+	if err != nil {
+		return nil, err
+	}
+	if noted != 0 || r.membership.isRemoved(r.identity.ID) {
 		r.fail(ErrRemoved)
 	}
 	return &applyLoop{r: r, position: position, highest: position.Index, logBytes: r.disk.bytes}, nil

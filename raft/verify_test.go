@@ -216,6 +216,40 @@ func TestVerifyBesideMembershipChange(t *testing.T) {
 	}
 }
 
+// A member that is started again knows nothing of the checkpoint: it is left out, and not waited for.
+func TestVerifyMemberStartedAgain(t *testing.T) {
+	c := newTestCluster(t, 3, nil)
+	c.count(10)
+	c.converged()
+	leader := c.leader()
+	slow := (leader + 1) % 3
+	c.stores[slow].digesting = make(chan struct{})
+	type verified struct {
+		report VerifyReport
+		err    error
+	}
+	done := make(chan verified, 1)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	go func() {
+		report, err := c.nodes[leader].Verify(ctx)
+		done <- verified{report, err}
+	}()
+	eventually(t, "a checkpoint", func() bool { return c.nodes[slow].checkpoint.Load() != nil })
+	c.stop(slow)
+	c.stores[slow].digesting = nil
+	c.start(slow)
+	got := <-done
+	if got.err != nil {
+		t.Fatal(got.err)
+	}
+	for _, m := range got.report.Members {
+		if lost := strings.Contains(m.Problem, "lost the checkpoint"); lost != (m.URL == c.urls[slow]) {
+			t.Errorf("member %+v", m)
+		}
+	}
+}
+
 // The snapshot that was compared is there for the odd member, however many more have been taken since.
 func TestRepairFetchesWhatWasCompared(t *testing.T) {
 	c := newTestCluster(t, 3, nil)

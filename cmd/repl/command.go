@@ -192,7 +192,7 @@ func verbs() []verb {
 			help:     "Add the node that was started with -nexus-node-url URL. It votes when it has caught up.\n",
 			examples: []string{"127.0.0.1:9121 addNode http://10.0.0.4:9021"}},
 		{name: "removeNode", usage: "removeNode URL", check: checkURLs(1, 1), run: (*session).removeNode,
-			help: "Remove a node for good. It stops serving; to use its machine again, empty its data directory.\n" +
+			help: "Remove a node for good. It stops serving; to use its machine again, start it with -nexus-wipe-removed.\n" +
 				"With -force also where the reachable rest would be no majority.\n"},
 		{name: "replaceNode", usage: "replaceNode URL [NEWURL]", check: checkURLs(1, 2), run: (*session).replaceNode, slow: true,
 			help: "Replace a node whose data or machine is lost by one with an empty data directory, at the same URL or another.\n"},

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/nexus-replication/nexus/integration/lan"
 )
 
 // Options of a Cluster. Binary and Dir are needed.
@@ -31,6 +33,8 @@ type Options struct {
 	// Apart lets each node listen on a loopback address of its own, 127.0.1.1 and so on, and not where its node URL says:
 	// that is left to something that stands between the nodes. Only Linux has these addresses without more ado.
 	Apart bool
+	// LAN, if it is set, has a host for each node, by its name. There the node runs and listens, and its redis-server.
+	LAN *lan.LAN
 }
 
 // Cluster is a set of nodes, each with a backend.
@@ -81,13 +85,21 @@ func (c *Cluster) newNode(number int, ports Ports) (*Node, error) {
 	if c.opts.Apart {
 		host = fmt.Sprintf("127.0.1.%d", number)
 	}
+	urlHost, namespace := loopback, (*os.File)(nil)
+	if c.opts.LAN != nil {
+		host = c.opts.LAN.Addr(name)
+		urlHost, namespace = host, c.opts.LAN.Namespace(name)
+	}
 	n := &Node{
-		Host: host,
+		Host:    host,
+		urlHost: urlHost,
 		Process: Process{
 			Name: name,
 			Path: c.opts.Binary,
 			Dir:  c.opts.Dir,
 			Log:  filepath.Join(c.opts.Dir, name+".log"),
+
+			Namespace: namespace,
 		},
 		Ports:   ports,
 		DataDir: filepath.Join(c.opts.Dir, name),
@@ -100,6 +112,9 @@ func (c *Cluster) newNode(number int, ports Ports) (*Node, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	if namespace != nil {
+		n.Backend.moveTo(namespace)
 	}
 	return n, nil
 }

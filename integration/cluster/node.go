@@ -20,6 +20,7 @@ type Node struct {
 	Process
 	Ports
 	Host    string   // where it listens
+	urlHost string   // where the others reach it
 	Backend *Redis   // nil for MySQL
 	MariaDB *MariaDB // nil for Redis
 	DataDir string
@@ -49,7 +50,7 @@ func (n *Node) BackendProcess() *Process {
 func (n *Node) BackendAddr() string { return Address(n.Ports.Backend) }
 
 // URL is the node's raft address as members of the cluster know it.
-func (n *Node) URL() string { return "http://" + Address(n.Raft) }
+func (n *Node) URL() string { return "http://" + net.JoinHostPort(n.urlHost, strconv.Itoa(n.Raft)) }
 
 // RaftAddr is where the node listens for other nodes.
 func (n *Node) RaftAddr() string { return n.address(n.Raft) }
@@ -84,6 +85,9 @@ func (n *Node) flags(clusterURLs, clusterName string, extra []string) []string {
 		flags = append(flags, "-mysqlConnUrl", "root@tcp("+n.BackendAddr()+")/nexus?autocommit=false")
 	} else {
 		flags = append(flags, "-redisHost", "127.0.0.1", "-redisPort", strconv.Itoa(n.Ports.Backend))
+	}
+	if n.Namespace != nil {
+		flags = append(flags, "-insecure") // it listens beyond loopback
 	}
 	return append(flags, extra...)
 }

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/nexus-replication/nexus/integration/lan"
 )
 
 // Process is a child process that can be started again after it ended. It runs in a process group of its own, so that
@@ -23,6 +25,9 @@ type Process struct {
 	Env  []string // in addition to the environment of this process
 	Dir  string
 	Log  string // file to which standard output and standard error are appended
+
+	// Namespace is the network that the process has; nil for that of this process.
+	Namespace *os.File
 
 	mu     sync.Mutex
 	cmd    *exec.Cmd
@@ -68,7 +73,7 @@ func (p *Process) Start() error {
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = sysProcAttr()
 	started := make(chan error)
-	spawner() <- func() { started <- cmd.Start() }
+	spawner() <- func() { started <- lan.In(p.Namespace, cmd.Start) }
 	if err := <-started; err != nil {
 		return fmt.Errorf("start %s: %w", p.Name, err)
 	}

@@ -16,6 +16,7 @@ type Redis struct {
 	Process
 	Port    int
 	DataDir string
+	socket  string // where this process reaches it, if that is not by its port
 }
 
 // NewRedis returns a redis-server, not started, that listens on port and has dir for its own.
@@ -38,11 +39,24 @@ func NewRedis(name, dir string, port int) (*Redis, error) {
 	}, nil
 }
 
+// moveTo has it run in the network of its node, to which it connects while it is filled, and listen at a unix socket for
+// this process.
+func (r *Redis) moveTo(namespace *os.File) {
+	r.Namespace = namespace
+	r.socket = filepath.Join(r.DataDir, "s")
+	r.Args = append(r.Args, "--unixsocket", r.socket)
+}
+
 // Addr is where it listens.
 func (r *Redis) Addr() string { return Address(r.Port) }
 
 // Client returns a new connection pool to one of its databases.
-func (r *Redis) Client(db int) *redis.Client { return dial(r.Addr(), db) }
+func (r *Redis) Client(db int) *redis.Client {
+	if r.socket != "" {
+		return redis.NewClient(options("unix", r.socket, db))
+	}
+	return dial(r.Addr(), db)
+}
 
 // StartReady starts it and waits until it answers.
 func (r *Redis) StartReady(ctx context.Context) error {
@@ -83,7 +97,11 @@ func tail(s string) string {
 }
 
 func dial(addr string, db int) *redis.Client {
-	return redis.NewClient(&redis.Options{
-		Addr: addr, DB: db, MaxRetries: -1, DialTimeout: 2 * time.Second, ReadTimeout: 15 * time.Second,
-	})
+	return redis.NewClient(options("tcp", addr, db))
+}
+
+func options(network, addr string, db int) *redis.Options {
+	return &redis.Options{
+		Network: network, Addr: addr, DB: db, MaxRetries: -1, DialTimeout: 2 * time.Second, ReadTimeout: 15 * time.Second,
+	}
 }

@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -13,10 +14,15 @@ import (
 
 	"github.com/nexus-replication/nexus/integration/cluster"
 	"github.com/nexus-replication/nexus/integration/cluster/clustertest"
+	"github.com/nexus-replication/nexus/integration/lan"
 )
 
-// shortRun is how many rounds there are where nobody asks for more.
-const shortRun = 4
+const (
+	// shortRun is how many rounds there are where nobody asks for more.
+	shortRun = 4
+	// packetShare: of each so many rounds, there is one more on a network that loses packets.
+	packetShare = 3
+)
 
 var (
 	roundsFlag  = flag.Int("rounds", shortRun, "rounds of faults")
@@ -41,22 +47,43 @@ func TestMain(m *testing.M) {
 // TestFaults runs the rounds, several with one cluster.
 func TestFaults(t *testing.T) {
 	t.Parallel()
-	possible := possibleFaults(t)
+	runRounds(t, possibleFaults(t, allFaults()), false, *roundsFlag)
+}
+
+// TestPacketFaults runs some on a network that loses packets.
+func TestPacketFaults(t *testing.T) {
+	t.Parallel()
+	l, err := lan.New()
+	if errors.Is(err, lan.ErrUnavailable) {
+		t.Skipf("SKIPPED: faults of packets: %v", err)
+	}
+	if err == nil {
+		err = l.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	runRounds(t, possibleFaults(t, packetFaults()), true, (*roundsFlag+packetShare-1)/packetShare)
+}
+
+func runRounds(t *testing.T, possible []*fault, packets bool, rounds int) {
+	t.Helper()
 	var sum total
 	defer func() { t.Log(sum.String()) }()
-	last := *firstFlag + *roundsFlag - 1
+	last := *firstFlag + rounds - 1
 	for first := *firstFlag; first <= last && t.Context().Err() == nil; {
 		next := min(first-(first-1)%*perFlag+*perFlag, last+1)
-		runCluster(t, possible, first, next, &sum)
+		runCluster(t, possible, packets, first, next, &sum)
 		first = next
 	}
 }
 
 // possibleFaults are those that can be had here. It says what cannot.
-func possibleFaults(t *testing.T) []*fault {
+func possibleFaults(t *testing.T, all []*fault) []*fault {
+	t.Helper()
 	disks := canMount(t)
 	var possible []*fault
-	for _, f := range allFaults() {
+	for _, f := range all {
 		if *onlyFlag != "" && !contains(strings.Split(*onlyFlag, ","), f.name) {
 			continue
 		}
@@ -93,7 +120,7 @@ func canMount(t *testing.T) bool {
 
 // runCluster makes a cluster and runs the rounds from first to before next on it. How it is configured depends on the
 // seed and the number of the cluster.
-func runCluster(t *testing.T, possible []*fault, first, next int, sum *total) {
+func runCluster(t *testing.T, possible []*fault, packets bool, first, next int, sum *total) {
 	t.Helper()
 	number := (first - 1) / *perFlag
 	rng := rand.New(rand.NewPCG(*seedFlag, 1<<32+uint64(number)))
@@ -112,8 +139,8 @@ func runCluster(t *testing.T, possible []*fault, first, next int, sum *total) {
 		"-nexus-repl-timeout", timeout.String(), "-nexus-snapshot-count", fmt.Sprint(snapshots),
 		fmt.Sprintf("-nexusLeaseBasedReads=%v", leases),
 	}
-	t.Logf("cluster %d: %s, disks that can run full: %v", number, strings.Join(flags, " "), disks)
-	l, err := newLab(t.Context(), labOptions{Binary: nodeBinary, Dir: t.TempDir(), Flags: flags, Disks: disks})
+	t.Logf("cluster %d: %s, disks that can run full: %v, packets are lost: %v", number, strings.Join(flags, " "), disks, packets)
+	l, err := newLab(t.Context(), labOptions{Binary: nodeBinary, Dir: t.TempDir(), Flags: flags, Disks: disks, Packets: packets})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,14 @@ import (
 	"github.com/go-redis/redis/v8"
 
 	"github.com/nexus-replication/nexus/integration/cluster"
+	"github.com/nexus-replication/nexus/integration/cluster/clustertest"
 	"github.com/nexus-replication/nexus/proxy/admin/nexuspb"
+)
+
+// The words of these tests.
+var (
+	within = clustertest.Within
+	check  = clustertest.Check
 )
 
 var (
@@ -39,20 +46,6 @@ func plainCluster(t *testing.T, flags ...string) *cluster.Cluster {
 	t.Cleanup(func() { check(t, c.Kill()) })
 	check(t, c.StartReady(within(t, startTimeout)))
 	return c
-}
-
-func check(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func within(t *testing.T, d time.Duration) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), d)
-	t.Cleanup(cancel)
-	return ctx
 }
 
 // TestFigureFailover kills the leader again and again: how long until a client of the others has a write acknowledged

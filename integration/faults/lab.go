@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/nexus-replication/nexus/integration/cluster"
+	"github.com/nexus-replication/nexus/integration/lan"
 	"github.com/nexus-replication/nexus/integration/network"
 )
 
@@ -26,7 +27,8 @@ const (
 type lab struct {
 	*cluster.Cluster
 	opts   labOptions
-	net    *network.Network
+	net    *network.Network                 // nil on a lan
+	lan    *lan.LAN                         // nil where connections are held up by net
 	clocks map[*cluster.Node]string         // files that put clocks wrong
 	disks  map[*cluster.Node]*cluster.Tmpfs // nil where none can be mounted
 
@@ -42,29 +44,37 @@ type lab struct {
 type labOptions struct {
 	Binary, Dir string
 	Flags       []string
+	// Packets puts the nodes on a lan, on which packets are lost.
+	Packets bool
 	// Disks puts data directories on file systems that can run full.
 	Disks bool
 }
 
 // newLab starts a cluster and waits until it serves.
 func newLab(ctx context.Context, opts labOptions) (_ *lab, err error) {
-	c, err := cluster.New(cluster.Options{Binary: opts.Binary, Dir: opts.Dir, Flags: opts.Flags, Apart: true})
-	if err != nil {
-		return nil, err
-	}
 	made := &lab{
-		Cluster: c,
-		opts:    opts,
-		clocks:  make(map[*cluster.Node]string),
-		disks:   make(map[*cluster.Node]*cluster.Tmpfs),
-		taken:   make(map[*cluster.Process]bool),
+		opts:   opts,
+		clocks: make(map[*cluster.Node]string),
+		disks:  make(map[*cluster.Node]*cluster.Tmpfs),
+		taken:  make(map[*cluster.Process]bool),
 	}
-	made.net = network.New(made.pids)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, made.close())
 		}
 	}()
+	if opts.Packets {
+		if made.lan, err = lan.New("node-1", "node-2", "node-3"); err != nil {
+			return nil, err
+		}
+	} else {
+		made.net = network.New(made.pids)
+	}
+	c, err := cluster.New(cluster.Options{Binary: opts.Binary, Dir: opts.Dir, Flags: opts.Flags, Apart: !opts.Packets, LAN: made.lan})
+	if err != nil {
+		return nil, err
+	}
+	made.Cluster = c
 	for _, n := range c.Nodes {
 		if err := made.equip(n); err != nil {
 			return nil, err
@@ -80,8 +90,10 @@ func newLab(ctx context.Context, opts labOptions) (_ *lab, err error) {
 
 // equip gives a node its way to the others, its clock and its disk.
 func (l *lab) equip(n *cluster.Node) error {
-	if err := l.net.Listen(n.Name, cluster.Address(n.Raft), n.RaftAddr()); err != nil {
-		return err
+	if l.net != nil {
+		if err := l.net.Listen(n.Name, cluster.Address(n.Raft), n.RaftAddr()); err != nil {
+			return err
+		}
 	}
 	l.clocks[n] = filepath.Join(l.opts.Dir, n.Name+".clock")
 	n.Env = append(n.Env, "NEXUS_CLOCK="+l.clocks[n])
@@ -103,8 +115,16 @@ func (l *lab) equip(n *cluster.Node) error {
 
 // close ends everything.
 func (l *lab) close() error {
-	errs := []error{l.Kill()}
-	l.net.Close()
+	var errs []error
+	if l.Cluster != nil {
+		errs = append(errs, l.Kill())
+	}
+	if l.net != nil {
+		l.net.Close()
+	}
+	if l.lan != nil {
+		errs = append(errs, l.lan.Close())
+	}
 	for _, d := range l.disks {
 		errs = append(errs, d.Unmount())
 	}
@@ -240,7 +260,11 @@ func (l *lab) watch(ctx context.Context, report func(problem string)) {
 // mend lifts what faults may have left, and starts what does not run.
 func (l *lab) mend() error {
 	var errs []error
-	l.net.Heal()
+	if l.net != nil {
+		l.net.Heal()
+	} else {
+		l.lan.Heal()
+	}
 	for _, n := range l.Nodes {
 		errs = append(errs, l.setClock(n, 0), n.Resume(), n.Backend.Resume())
 		if !n.Backend.Running() {

@@ -31,6 +31,8 @@ func judge(err error) outcome {
 		return unknown // of the connection, or of the client's own patience
 	}
 	switch text := reply.Error(); {
+	case strings.Contains(text, "context "): // the words of a program's inside are no reason
+		return wrong
 	case strings.HasPrefix(text, "TRYAGAIN nexus: "), strings.HasPrefix(text, "EXECABORT "):
 		return notDone
 	case strings.HasPrefix(text, "UNKNOWNOUTCOME nexus: the command was executed, but its reply was lost: "):

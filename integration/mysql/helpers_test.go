@@ -4,8 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"io"
-	"net/http"
 	osexec "os/exec"
 	"strings"
 	"testing"
@@ -15,20 +13,13 @@ import (
 	"github.com/nexus-replication/nexus/integration/cluster/clustertest"
 )
 
-// within returns a context of the test that ends after d.
-func within(t *testing.T, d time.Duration) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), d)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-func check(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+// The words of these tests.
+var (
+	within     = clustertest.Within
+	check      = clustertest.Check
+	eventually = clustertest.Eventually
+	metric     = clustertest.Metric
+)
 
 // startCluster returns a cluster of three of which each node serves, and its leader.
 func startCluster(t *testing.T, flags ...string) (*cluster.Cluster, *cluster.Node) {
@@ -175,42 +166,9 @@ func awaitEqual(t *testing.T, c *cluster.Cluster) {
 	})
 }
 
-// eventually waits until condition holds, or fails the test with its last error.
-func eventually(t *testing.T, patience time.Duration, condition func() error) {
-	t.Helper()
-	deadline := time.Now().Add(patience)
-	for {
-		err := condition()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("after %v still: %v", patience, err)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-}
-
 // repl runs the operator's command line against a node and returns what it prints.
 func repl(t *testing.T, n *cluster.Node, args ...string) (string, error) {
 	t.Helper()
 	out, err := osexec.CommandContext(within(t, 30*time.Second), replBinary, append([]string{n.GRPCAddr()}, args...)...).CombinedOutput()
 	return strings.TrimSuffix(string(out), "\n"), err
-}
-
-// metric returns the value of a metric of a node without labels.
-func metric(t *testing.T, n *cluster.Node, name string) string {
-	t.Helper()
-	resp, err := http.Get("http://" + n.MetricsAddr() + "/metrics")
-	check(t, err)
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	check(t, err)
-	for _, line := range strings.Split(string(body), "\n") {
-		if value, found := strings.CutPrefix(line, name+" "); found {
-			return value
-		}
-	}
-	t.Fatalf("%s has no metric %s", n.Name, name)
-	return ""
 }

@@ -29,7 +29,7 @@ type way struct{ from, to string }
 
 // Network passes connections on between nodes.
 type Network struct {
-	owner func(dialer net.Addr) (name string, err error)
+	owner func(accepted net.Conn) (name string, err error)
 
 	mu        sync.Mutex
 	rules     map[way]Rule
@@ -46,7 +46,7 @@ type Network struct {
 // New returns a Network. pids tells the process of each node, by name, at any time.
 func New(pids func() map[string]int) *Network {
 	n := &Network{
-		owner:     func(dialer net.Addr) (string, error) { return ownerOf(dialer, pids()) },
+		owner:     func(accepted net.Conn) (string, error) { return ownerOf(accepted, pids()) },
 		rules:     make(map[way]Rule),
 		triggers:  make(map[way]*trigger),
 		changed:   make(chan struct{}),
@@ -163,7 +163,7 @@ func (n *Network) rule(w way) (Rule, <-chan struct{}) {
 // serve passes one connection on until it ends.
 func (n *Network) serve(near net.Conn, to, target string) {
 	defer near.Close()
-	from, err := n.owner(near.RemoteAddr())
+	from, err := n.owner(near)
 	if err != nil {
 		return // the dialer has gone already
 	}

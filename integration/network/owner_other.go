@@ -7,6 +7,6 @@ import (
 	"net"
 )
 
-func ownerOf(net.Addr, map[string]int) (string, error) {
+func ownerOf(net.Conn, map[string]int) (string, error) {
 	return "", errors.New("this system does not tell whose a connection is")
 }

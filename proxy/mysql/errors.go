@@ -1,8 +1,10 @@
 package mysql
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	appliers "github.com/nexus-replication/nexus/appliers/mysql"
 	"github.com/nexus-replication/nexus/proxy/mysql/wire"
@@ -32,12 +34,17 @@ var errOfficeOver = errors.New("the leadership moved to another node, connect ag
 // errHangUp ends a session after the client was told why.
 var errHangUp = errors.New("the connection is closed")
 
+// reason is err as clients may see it: without the words of this program's language.
+func reason(err error) string {
+	return strings.ReplaceAll(err.Error(), context.DeadlineExceeded.Error(), "no answer in time")
+}
+
 func refused(format string, args ...any) *wire.Error {
 	return &wire.Error{Code: codeNotSupported, State: "42000", Message: "Nexus: " + fmt.Sprintf(format, args...)}
 }
 
 func unavailable(err error) *wire.Error {
-	return &wire.Error{Code: codeUnknown, State: "HY000", Message: "Nexus: " + err.Error()}
+	return &wire.Error{Code: codeUnknown, State: "HY000", Message: "Nexus: " + reason(err)}
 }
 
 // commitError says what is known about a transaction after a proposal that brought no verdict. Drivers and ORMs try a
@@ -45,19 +52,19 @@ func unavailable(err error) *wire.Error {
 func commitError(err error) *wire.Error {
 	switch {
 	case errors.Is(err, raft.ErrOutcomeUnknown):
-		return &wire.Error{Code: codeUnknown, State: "HY000", Message: OutcomeUnknown + ": the transaction may or may not be committed: " + err.Error()}
+		return &wire.Error{Code: codeUnknown, State: "HY000", Message: OutcomeUnknown + ": the transaction may or may not be committed: " + reason(err)}
 	case errors.Is(err, raft.ErrTooLarge):
-		return &wire.Error{Code: codeCommitFailed, State: "HY000", Message: "Nexus: the transaction was rolled back: " + err.Error()}
+		return &wire.Error{Code: codeCommitFailed, State: "HY000", Message: "Nexus: the transaction was rolled back: " + reason(err)}
 	case errors.Is(err, appliers.ErrFenced):
 		return &wire.Error{Code: codeDeadlock, State: "40001", Message: "Nexus: the transaction was rolled back, because the leadership changed; try restarting transaction"}
 	}
-	return &wire.Error{Code: codeDeadlock, State: "40001", Message: "Nexus: the transaction was rolled back; try restarting transaction: " + err.Error()}
+	return &wire.Error{Code: codeDeadlock, State: "40001", Message: "Nexus: the transaction was rolled back; try restarting transaction: " + reason(err)}
 }
 
 // captureError is for a transaction that is rolled back before anybody was asked to commit it.
 func captureError(err error) *wire.Error {
 	if errors.Is(err, appliers.ErrTrespassed) {
-		return &wire.Error{Code: codeDenied, State: "42000", Message: "Nexus: the transaction was rolled back: " + err.Error()}
+		return &wire.Error{Code: codeDenied, State: "42000", Message: "Nexus: the transaction was rolled back: " + reason(err)}
 	}
 	return commitError(err)
 }

@@ -31,6 +31,28 @@ func restoreBackup(opts *Options, d Definition, log *slog.Logger) error {
 	return nil
 }
 
+// wipeRemoved empties the data directory of a member that was removed, if that was asked for.
+func wipeRemoved(opts *Options, d Definition, log *slog.Logger) error {
+	if !opts.WipeRemoved {
+		return nil
+	}
+	cfg, err := d.Offline(log)
+	if err != nil {
+		return err
+	}
+	id, err := raft.WipeRemoved(cfg)
+	switch {
+	case err != nil:
+		return fmt.Errorf("flag -nexus-wipe-removed: %w", err)
+	case id == 0:
+		log.Info("the data directory is not that of a member that was removed: nothing was deleted", "data", opts.DataDir)
+	default:
+		log.Warn("this node was removed from its cluster: its data directory is empty now, and it begins as a new one. Empty its "+opts.program.Server+" as well",
+			"data", opts.DataDir, "id", fmt.Sprintf("%016x", id))
+	}
+	return nil
+}
+
 // forceNewCluster makes a survivor the only member, and says what that means.
 func forceNewCluster(opts *Options, d Definition, log *slog.Logger) error {
 	cfg, err := d.Offline(log)

@@ -48,6 +48,7 @@ type Options struct {
 
 	Restore         string
 	ForceNewCluster bool
+	WipeRemoved     bool
 }
 
 // NewOptions returns the defaults for a program.
@@ -94,6 +95,8 @@ func (o *Options) Declare(clients []settings.Setting, own func(*settings.Set)) *
 			Usage: fmt.Sprintf("File that repl backup wrote. Begins a new cluster of this node alone with it, in a new data directory and an empty %s, and runs; others join it with repl addNode. Leave it out from then on.", p.Server)},
 		settings.Setting{Name: "nexus-force-new-cluster", Value: settings.Bool(&o.ForceNewCluster),
 			Usage: "When a majority of the nodes is lost for good: make this node, which must be stopped, the only member of its cluster, and exit. No other node may ever start again with its old data."},
+		settings.Setting{Name: "nexus-wipe-removed", Value: settings.Bool(&o.WipeRemoved),
+			Usage: fmt.Sprintf("If the data directory says that this node was removed from the cluster, delete what is in it, and begin as a new node, to be added with repl addNode. Its %s is to be emptied by hand. The data directory of any other node is left alone.", p.Server)},
 	)
 	s.Group("Messages",
 		settings.Setting{Name: "log-level", Value: settings.Level(&o.LogLevel), Usage: "Least level that is written to standard error."},
@@ -143,6 +146,9 @@ func (o *Options) Complete() (*url.URL, error) {
 	}
 	if o.Restore != "" && o.ForceNewCluster {
 		return nil, o.UsageError("restore", "does not go with -nexus-force-new-cluster", "want one of them")
+	}
+	if o.WipeRemoved && (o.Restore != "" || o.ForceNewCluster) {
+		return nil, o.UsageError("nexus-wipe-removed", "does not go with -restore or -nexus-force-new-cluster", "want one of them")
 	}
 	o.ProxyPort = o.autoPort(o.ProxyPort, node.Port(), -o.program.ProxyBelow)
 	o.MetricsPort = o.autoPort(o.MetricsPort, node.Port(), metricsAbove)

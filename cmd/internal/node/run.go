@@ -62,6 +62,9 @@ func run(ctx context.Context, opts *Options, d Definition, log *slog.Logger) err
 		return err
 	}
 	n.opts = opts
+	if err := wipeRemoved(opts, d, log); err != nil {
+		return err
+	}
 	if err := restoreBackup(opts, d, log); err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@
 package mysql
 
 import (
-	"context"
 	"database/sql"
 	"fmt"
 	"os/exec"
@@ -15,19 +14,11 @@ import (
 	"github.com/nexus-replication/nexus/integration/cluster/clustertest"
 )
 
-func within(t *testing.T, d time.Duration) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), d)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-func check(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
+// The words of these tests.
+var (
+	within = clustertest.Within
+	check  = clustertest.Check
+)
 
 func startCluster(t *testing.T, flags ...string) (*cluster.Cluster, *cluster.Node) {
 	t.Helper()

@@ -14,6 +14,12 @@ import (
 	"github.com/nexus-replication/nexus/integration/cluster/clustertest"
 )
 
+// The words of these tests.
+var (
+	within = clustertest.Within
+	check  = clustertest.Check
+)
+
 var libraries = []library{
 	{name: "go-redis v8", protocol: 2, argv: goProgram(&goRedis8)},
 	{name: "go-redis v9", protocol: 3, argv: goProgram(&goRedis9)},
@@ -126,11 +132,4 @@ func startRedis(t *testing.T) *cluster.Redis {
 		}
 	})
 	return r
-}
-
-func within(t *testing.T, d time.Duration) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), d)
-	t.Cleanup(cancel)
-	return ctx
 }

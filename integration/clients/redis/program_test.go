@@ -160,10 +160,3 @@ func names(events []event, kind string) []string {
 	}
 	return names
 }
-
-func check(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}

@@ -1,0 +1,53 @@
+package integration
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-redis/redis/v8"
+)
+
+// TestLargeProposals writes values near the limits through a follower: they must not hold up the heartbeats so long that
+// the leader is lost, and they are in the snapshots that fill a backend and a new node.
+func TestLargeProposals(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t)
+	leader := must(c.Leader(within(t, 5*time.Second)))(t)
+	follower := must(c.Follower(within(t, 5*time.Second)))(t)
+	before := must(leader.Status(within(t, 5*time.Second)))(t)
+	ctx := within(t, 90*time.Second)
+	db := client(t, follower, 0)
+	for _, key := range []string{"a", "b", "c"} {
+		check(t, db.Set(ctx, key, strings.Repeat(key, 48<<20), 0).Err())
+	}
+	_, err := db.TxPipelined(ctx, func(p redis.Pipeliner) error {
+		for _, key := range []string{"t1", "t2"} {
+			p.Set(ctx, key, strings.Repeat("t", 30<<20), 0)
+		}
+		return nil
+	})
+	check(t, err)
+	if after := must(leader.Status(ctx))(t); after.GetTerm() != before.GetTerm() {
+		t.Errorf("term %d, was %d: the leader was lost over large values", after.GetTerm(), before.GetTerm())
+	}
+	out, err := repl(t, follower, "snapshot")
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	check(t, follower.Backend.Kill())
+	check(t, follower.Backend.StartReady(within(t, 5*time.Second)))
+	added := must(c.AddNode())(t)
+	check(t, added.Backend.StartReady(within(t, 5*time.Second)))
+	check(t, added.Start())
+	expectMembers(t, leader, c.Nodes, "addNode", added.URL())
+	check(t, c.AwaitReady(within(t, 30*time.Second)))
+	for key, want := range map[string]int64{"a": 48 << 20, "c": 48 << 20, "t2": 30 << 20} {
+		if got, err := client(t, added, 0).StrLen(ctx, key).Result(); got != want || err != nil {
+			t.Errorf("%s has %d bytes, %v, want %d", key, got, err, want)
+		}
+	}
+	if out, err := repl(t, added, "verify"); err != nil || strings.Count(out, "equal") != 4 {
+		t.Errorf("verify: %v: %s", err, out)
+	}
+}

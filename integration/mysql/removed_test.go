@@ -1,0 +1,43 @@
+package mysql
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nexus-replication/nexus/integration/cluster"
+)
+
+// A machine that was removed is used again, with a new mariadbd: its old log is deleted on request.
+func TestRemovedMachineComesBack(t *testing.T) {
+	t.Parallel()
+	c, leader := startCluster(t)
+	l := newBank(t, open(t, leader))
+	gone, err := c.Follower(within(t, 20*time.Second))
+	check(t, err)
+	if out, err := repl(t, leader, "removeNode", gone.URL()); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	check(t, gone.Kill())
+	if err := gone.StartReady(within(t, 3*time.Second)); err == nil || !strings.Contains(err.Error(), "removed") {
+		t.Errorf("with its old data: %v", err)
+	}
+	check(t, gone.Kill())
+	check(t, gone.MariaDB.Kill())
+	dir := filepath.Dir(gone.MariaDB.DataDir)
+	check(t, os.RemoveAll(dir))
+	gone.MariaDB, err = cluster.NewMariaDB(gone.MariaDB.Name, dir, gone.MariaDB.Port)
+	check(t, err)
+	check(t, gone.MariaDB.StartReady(within(t, 30*time.Second)))
+
+	gone.Args = append(gone.Args, "-nexus-wipe-removed")
+	check(t, gone.Start())
+	if out, err := repl(t, leader, "addNode", gone.URL()); err != nil {
+		t.Fatalf("%v: %s\n%s", err, out, gone.Output())
+	}
+	check(t, gone.AwaitReady(within(t, 30*time.Second)))
+	awaitEqual(t, c)
+	l.audit(t, open(t, gone))
+}

@@ -1,0 +1,31 @@
+package mysql
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	appliers "github.com/nexus-replication/nexus/appliers/mysql"
+	"github.com/nexus-replication/nexus/proxy/mysql/wire"
+	"github.com/nexus-replication/nexus/raft"
+)
+
+// Clients are told reasons, not the words of a library.
+func TestErrorsTellNoInternals(t *testing.T) {
+	late := fmt.Errorf("wait for the leader: %w", context.DeadlineExceeded)
+	for name, make := range map[string]func(error) *wire.Error{
+		"unavailable": unavailable, "commit": commitError, "capture": captureError,
+	} {
+		for _, kind := range []error{nil, raft.ErrOutcomeUnknown, raft.ErrNotDone, raft.ErrTooLarge, appliers.ErrTrespassed} {
+			err := late
+			if kind != nil {
+				err = errors.Join(kind, late)
+			}
+			if text := make(err).Message; strings.Contains(text, "context") || !strings.Contains(text, "no answer in time") {
+				t.Errorf("%s, %v: %q", name, kind, text)
+			}
+		}
+	}
+}

@@ -1,0 +1,170 @@
+package raft
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// names of what is in a directory.
+func names(t *testing.T, dir string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []string
+	for _, e := range entries {
+		list = append(list, e.Name())
+	}
+	return list
+}
+
+// removeOne removes a follower, which runs or not, and stops it when it knows.
+func (c *testCluster) removeOne(away bool) (gone int, id uint64) {
+	c.t.Helper()
+	leader := c.leader()
+	gone = (leader + 1) % 3
+	id = c.nodes[gone].identity.ID
+	if away {
+		c.stop(gone)
+	}
+	if err := c.nodes[leader].RemoveMember(c.t.Context(), c.urls[gone], false); err != nil {
+		c.t.Fatal(err)
+	}
+	if away {
+		c.start(gone)
+	}
+	eventually(c.t, "the removed node to notice", func() bool { return errors.Is(c.nodes[gone].Err(), ErrRemoved) })
+	c.stop(gone)
+	return gone, id
+}
+
+func TestWipeRemoved(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		away bool
+		then func(t *testing.T, dir string)
+	}{
+		{"while it ran", false, nil},
+		{"while it was away", true, nil},
+		{"only the log tells", false, func(t *testing.T, dir string) {
+			if err := os.Remove(filepath.Join(dir, removedFile)); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"cut off", false, func(t *testing.T, dir string) {
+			for _, name := range []string{walDir, identityFile} {
+				if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c := newTestCluster(t, 3, nil)
+			c.propose(0, "k=v")
+			gone, id := c.removeOne(tc.away)
+			if tc.then != nil {
+				tc.then(t, c.dirs[gone])
+			}
+			// Nobody is needed for it.
+			if wiped, err := WipeRemoved(c.config(gone)); wiped != id || err != nil {
+				t.Fatalf("wiped %x, %v, want %x", wiped, err, id)
+			}
+			if left := names(t, c.dirs[gone]); !slices.Equal(left, []string{lockFile}) {
+				t.Errorf("%q is left", left)
+			}
+			// It comes back as another member.
+			c.stores[gone] = newMapStore()
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			added := make(chan error, 1)
+			go func() { added <- c.nodes[(gone+1)%3].AddMember(ctx, c.urls[gone]) }()
+			c.start(gone)
+			if err := <-added; err != nil {
+				t.Fatal(err)
+			}
+			if c.nodes[gone].identity.ID == id {
+				t.Error("it has its old id")
+			}
+			eventually(t, "the data", func() bool { return c.stores[gone].get("k") == "v" })
+			c.stop(gone)
+			if wiped, err := WipeRemoved(c.config(gone)); wiped != 0 || err != nil {
+				t.Errorf("wiped member %x, %v", wiped, err)
+			}
+		})
+	}
+}
+
+// Whoever was not removed keeps its data.
+func TestWipeRemovedLeavesOthersAlone(t *testing.T) {
+	c := newTestCluster(t, 3, often)
+	c.count(50)
+	c.compacted()
+	gone, _ := c.removeOne(false)
+	other := (gone + 1) % 3
+	if _, err := WipeRemoved(c.config(other)); err == nil || !strings.Contains(err.Error(), "in use") {
+		t.Errorf("wiped a node that runs: %v", err)
+	}
+	c.stop(other)
+	before := names(t, c.dirs[other])
+	if wiped, err := WipeRemoved(c.config(other)); wiped != 0 || err != nil {
+		t.Errorf("wiped member %x, %v", wiped, err)
+	}
+	if after := names(t, c.dirs[other]); !slices.Equal(before, after) {
+		t.Errorf("%q became %q", before, after)
+	}
+	c.start(other)
+	if got := c.propose(other, "n+"); got != "51" {
+		t.Errorf("counter is %s, want 51", got)
+	}
+	// Nor does a note of somebody else count.
+	c.stop(other)
+	if err := saveRemovedNote(c.dirs[other], 7); err != nil {
+		t.Fatal(err)
+	}
+	if wiped, err := WipeRemoved(c.config(other)); wiped != 0 || err == nil {
+		t.Errorf("wiped member %x, %v", wiped, err)
+	}
+
+	fresh := c.config(other)
+	fresh.DataDir = filepath.Join(t.TempDir(), "new")
+	if wiped, err := WipeRemoved(fresh); wiped != 0 || err != nil {
+		t.Errorf("wiped member %x of a new directory, %v", wiped, err)
+	}
+}
+
+// A removed member knows that it is, though nobody tells it again; and nothing is begun in a directory that was half
+// emptied.
+func TestRemovedMemberStarts(t *testing.T) {
+	c := newTestCluster(t, 3, nil)
+	gone, _ := c.removeOne(true)
+	for i := range 3 {
+		if i != gone {
+			c.stop(i)
+		}
+	}
+	c.start(gone)
+	if err := c.nodes[gone].Err(); !errors.Is(err, ErrRemoved) {
+		t.Errorf("a removed member runs: %v", err)
+	}
+	c.stop(gone)
+	for _, name := range []string{walDir, identityFile} {
+		if err := os.RemoveAll(filepath.Join(c.dirs[gone], name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := New(c.config(gone))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Start(t.Context()); err == nil || !strings.Contains(err.Error(), "-nexus-wipe-removed") {
+		t.Errorf("started in what is left of a removed member: %v", err)
+	}
+}
