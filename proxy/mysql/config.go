@@ -41,6 +41,8 @@ type Config struct {
 	// Timeout bounds the wait for a majority: of a read, and of a commit. SchemaTimeout bounds a schema change.
 	Timeout       time.Duration
 	SchemaTimeout time.Duration
+	// LogSlower is how long a statement may take without a line in the log; 0: as long as it likes.
+	LogSlower time.Duration
 	// BarrierTimeout is how long a schema change waits for open transactions to end.
 	BarrierTimeout time.Duration
 	// GateTimeout is how long a transaction waits for a schema change to end.
@@ -88,6 +90,8 @@ func (c *Config) Validate() error {
 		}
 	}
 	switch {
+	case c.LogSlower < 0:
+		return fmt.Errorf("config: LogSlower is %v, want 0 or more", c.LogSlower)
 	case c.MaxConnections < 1:
 		return fmt.Errorf("config: MaxConnections is %d, want at least 1", c.MaxConnections)
 	case c.MaxPacket < 1<<20:

@@ -28,6 +28,7 @@ type Server struct {
 	gate    *gate
 	accept  *tls.Config // nil without TLS
 	stats   counters
+	times   statementTimes
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -67,7 +68,7 @@ func New(cfg Config, node Node, backend Backend) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, node: node, backend: backend, gate: newGate(), accept: acceptTLS(&cfg), conns: make(map[*connection]bool)}
+	s := &Server{cfg: cfg, node: node, backend: backend, gate: newGate(), accept: acceptTLS(&cfg), conns: make(map[*connection]bool), times: newStatementTimes()}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s, nil
 }

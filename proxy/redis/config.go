@@ -25,6 +25,8 @@ type Config struct {
 	UsersFile string
 	// Timeout bounds one phase of a batch: a proposal, or a read barrier with the reads behind it.
 	Timeout time.Duration
+	// LogSlower is how long commands that came together may take without a line in the log; 0: as long as they like.
+	LogSlower time.Duration
 	// Limits bound what a client may send, and how long it may take to read its replies.
 	Limits guard.Limits
 	// MaxClientRate is how many commands a second one client may send; what is more waits. 0: any number.
@@ -76,6 +78,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Timeout < time.Millisecond {
 		return fmt.Errorf("config: Timeout is %v, want at least 1ms", c.Timeout)
+	}
+	if c.LogSlower < 0 {
+		return fmt.Errorf("config: LogSlower is %v, want 0 or more", c.LogSlower)
 	}
 	for _, n := range []struct {
 		name  string
