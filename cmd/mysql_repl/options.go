@@ -9,7 +9,6 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/nexus-replication/nexus/cmd/internal/node"
-	"github.com/nexus-replication/nexus/cmd/internal/security"
 	"github.com/nexus-replication/nexus/cmd/internal/settings"
 )
 
@@ -19,7 +18,6 @@ type options struct {
 
 	maxConnections int
 	tlsOptional    bool
-	security       security.Options
 
 	connURL string
 	backend *mysql.Config // connURL, parsed
@@ -48,7 +46,6 @@ func (o *options) Settings() *settings.Set {
 			Usage: "Let database clients choose whether they use TLS, where -proxyCert is given."},
 	}
 	return o.Declare(clients, func(s *settings.Set) {
-		o.security.Declare(s)
 		s.Group("The mariadbd behind this node, which nobody else may write to",
 			settings.Setting{Name: "mysqlConnUrl", Alias: "mysql-conn-url", Value: settings.Text(&o.connURL, "DSN", node.NotEmpty), Secret: true,
 				Usage: "Where it is and as whom, as USER:PASSWORD@tcp(HOST:PORT)/DATABASE. The account needs all privileges, and is not replicated. Parameters behind a ? are ignored."},
@@ -71,17 +68,17 @@ func (o *options) Complete() error {
 // checkSecurity refuses what would let in anybody by mistake. The accounts of clients are those of the server, to which
 // all of them seem to come from this machine: at least the one that may do anything has a password then.
 func (o *options) checkSecurity(at *url.URL) error {
-	if err := o.CheckSecurity(&o.security, at, o.backend.Passwd != ""); err != nil {
+	if err := o.CheckSecurity(at, o.backend.Passwd != ""); err != nil {
 		return err
 	}
-	if o.security.Proxy.Cert != "" && o.security.Peers.Cert == "" {
+	if o.Security.Proxy.Cert != "" && o.Security.Peers.Cert == "" {
 		return o.UsageError("proxyCert", "is given without -nexus-peer-cert",
 			"want both: a follower hands its clients over to the leader, which would not be encrypted")
 	}
-	if o.tlsOptional && o.security.Proxy.Cert == "" {
+	if o.tlsOptional && o.Security.Proxy.Cert == "" {
 		return o.UsageError("proxyTLSOptional", "is given without -proxyCert", "want both or neither")
 	}
-	if o.tlsOptional && o.security.Proxy.CA != "" {
+	if o.tlsOptional && o.Security.Proxy.CA != "" {
 		return o.UsageError("proxyTLSOptional", "does not go with -proxyCA", "want one of them: without TLS no client can show a certificate")
 	}
 	return nil
