@@ -174,6 +174,10 @@ func (s *Server) serve(c *connection) {
 	}
 	cancel()
 	s.mu.Lock()
+	if s.draining { // the login has undone what Close has set
+		s.mu.Unlock()
+		return
+	}
 	c.epoch, c.id, c.close, c.orphaned = epoch, session.id, session.Disconnect, session.orphaned
 	s.mu.Unlock()
 	if err := session.run(); err != nil {

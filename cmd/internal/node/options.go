@@ -111,6 +111,13 @@ func (o *Options) Declare(clients []settings.Setting, own func(*settings.Set)) *
 		settings.Setting{Name: "log-slower-than", Value: settings.Duration(&o.LogSlower, 0, 24*time.Hour),
 			Usage: "Write a line about each command of a client that took at least so long: which it was, not what it was about; 0s for none."},
 	)
+	s.Note("Signals", "SIGTERM, SIGINT\tTakes no more clients, lets those there are take their answers (1 s at most), hands over leadership, and ends within 2 s.\n"+
+		"SIGHUP\tReads files of users again, where there are any. Certificates are read again for each connection.\n"+
+		"SIGQUIT\tEnds with the stacks of all goroutines on standard error.\n"+
+		"SIGKILL\tLoses nothing.")
+	s.Note("Exit status", "0\tStopped by a signal, or done with what is for once.\n"+
+		"1\tCould not start, or had to stop; the last line says why.\n"+
+		"2\tA setting makes no sense.")
 	return s
 }
 

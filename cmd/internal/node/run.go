@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
@@ -18,11 +19,11 @@ import (
 	"github.com/nexus-replication/nexus/raft"
 )
 
-// stopTimeout bounds the way from the signal to the end of the process; drainTimeout is the part of it that clients
-// get to take their answers.
+// stopTimeout bounds the way from the signal to the end of the process; drainTimeout is the part of it that clients and
+// operators get to take their answers. What is left of it is for handing over leadership and closing files.
 const (
-	stopTimeout  = 10 * time.Second
-	drainTimeout = 5 * time.Second
+	stopTimeout  = 1900 * time.Millisecond
+	drainTimeout = time.Second
 )
 
 // Server serves the clients of the datastore.
@@ -48,7 +49,7 @@ type Node struct {
 	Secure func(net.Listener) net.Listener
 	// Background runs beside the servers until the replicator ends. It may be nil.
 	Background func()
-	// Reload is called at SIGHUP. It may be nil: the signal ends the process then, as signals do.
+	// Reload is called at SIGHUP. It may be nil where there is nothing to read again.
 	Reload func() error
 
 	opts  *Options
@@ -188,44 +189,49 @@ func (n *Node) watch(ctx context.Context, failed <-chan error) error {
 }
 
 // stop drains the clients, hands over leadership, and ends everything. Clients go first: what they have proposed is
-// answered while the log still runs.
+// answered while the log still runs. It does not wait longer than stopTimeout: a process that ends in the middle loses
+// nothing, as one that is killed does not.
 func (n *Node) stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
-	drain, cancelDrain := context.WithTimeout(ctx, drainTimeout)
-	defer cancelDrain()
-	if n.opts.ProxyPort != 0 || n.opts.ReadPort != 0 {
-		n.warn(n.Proxy.Close(drain))
-	}
-	n.warn(n.admin.Close(drain))
-
-	stopped := make(chan error, 1)
-	go func() { stopped <- n.Replicator.Stop(ctx) }()
-	var err error
+	ended := make(chan error, 1)
+	go func() { ended <- n.end(ctx) }()
 	select {
-	case err = <-stopped:
+	case err := <-ended:
+		n.log.Info("stopped")
+		if err != nil {
+			return fmt.Errorf("stop: %w", err)
+		}
 	case <-ctx.Done():
-		return fmt.Errorf("not stopped after %v; what was acknowledged is on disk", stopTimeout)
-	}
-	n.warn(n.http.Close(ctx))
-	n.log.Info("stopped")
-	if err != nil {
-		return fmt.Errorf("stop: %w", err)
+		n.log.Warn("stopped in the middle; what was acknowledged is on disk", "after", stopTimeout)
 	}
 	return nil
 }
 
-// reloadOnHangup calls Reload at each SIGHUP until the function that it returns is called.
-func (n *Node) reloadOnHangup() (end func()) {
-	if n.Reload == nil {
-		return func() {}
+// end ends all parts, which it gives until ctx is done.
+func (n *Node) end(ctx context.Context) error {
+	drain, cancel := context.WithTimeout(ctx, drainTimeout)
+	defer cancel()
+	var sides sync.WaitGroup
+	if n.opts.ProxyPort != 0 || n.opts.ReadPort != 0 {
+		sides.Go(func() { n.warn(n.Proxy.Close(drain)) })
 	}
+	sides.Go(func() { n.warn(n.admin.Close(drain)) })
+	sides.Wait()
+	err := n.Replicator.Stop(ctx)
+	n.warn(n.http.Close(ctx))
+	return err
+}
+
+// reloadOnHangup calls Reload at each SIGHUP until the function that it returns is called. Without one the signal is
+// taken all the same: whoever sends it wants something to be read again, not the node to end.
+func (n *Node) reloadOnHangup() (end func()) {
 	signals, done := make(chan os.Signal, 1), make(chan struct{})
 	signal.Notify(signals, syscall.SIGHUP)
 	go func() {
 		defer close(done)
 		for range signals {
-			n.warnReload(n.Reload())
+			n.reload()
 		}
 	}()
 	return func() {
@@ -235,8 +241,12 @@ func (n *Node) reloadOnHangup() (end func()) {
 	}
 }
 
-func (n *Node) warnReload(err error) {
-	if err != nil {
+func (n *Node) reload() {
+	if n.Reload == nil {
+		n.log.Info("SIGHUP has nothing to do: certificates are read again for each connection, settings at a start")
+		return
+	}
+	if err := n.Reload(); err != nil {
 		n.log.Error("SIGHUP changed nothing", "err", err)
 	}
 }
