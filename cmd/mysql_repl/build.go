@@ -37,7 +37,8 @@ func (o *options) Build(log *slog.Logger) (*node.Node, error) {
 	proxyCfg.Advertise = o.advertised()
 	proxyCfg.LeaseReads = o.LeaseReads
 	proxyCfg.Timeout, proxyCfg.LogSlower = o.Timeout, o.LogSlower
-	proxyCfg.MaxConnections = o.maxConnections
+	proxyCfg.MaxConnections, proxyCfg.MaxPacket = o.maxConnections, o.maxRequest
+	proxyCfg.WriteTimeout, proxyCfg.HandshakeTimeout = o.patience, o.handshake
 	proxyCfg.TLSOptional = o.tlsOptional
 	proxyCfg.Logger = log.With("part", "proxy")
 	if err := o.protectClients(&proxyCfg); err != nil {

@@ -5,11 +5,13 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/nexus-replication/nexus/cmd/internal/node"
 	"github.com/nexus-replication/nexus/cmd/internal/settings"
+	proxy "github.com/nexus-replication/nexus/proxy/mysql"
 )
 
 // options are the settings of the program. They implement node.Definition.
@@ -17,6 +19,9 @@ type options struct {
 	*node.Options
 
 	maxConnections int
+	maxRequest     int // bytes
+	patience       time.Duration
+	handshake      time.Duration
 	tlsOptional    bool
 
 	connURL string
@@ -24,13 +29,17 @@ type options struct {
 }
 
 func newOptions() *options {
+	limits := proxy.NewConfig()
 	return &options{
 		Options: node.NewOptions(node.Program{
 			Name: "mysql_repl", Data: "MariaDB", Server: "mariadbd", Clients: "MySQL",
 			NodePort: 9031, ProxyBelow: 1930,
 			Version: version, Commit: commit, Date: date,
 		}),
-		maxConnections: 400,
+		maxConnections: limits.MaxConnections,
+		maxRequest:     limits.MaxPacket,
+		patience:       limits.WriteTimeout,
+		handshake:      limits.HandshakeTimeout,
 		connURL:        "root@tcp(127.0.0.1:3306)/nexus",
 	}
 }
@@ -42,6 +51,12 @@ func (o *options) Settings() *settings.Set {
 			Usage: "Port for MySQL clients that only read: each node answers from its own mariadbd, as soon as that holds everything that was acknowledged; 0 for none, auto for 100 above the default of -proxyPort."},
 		{Name: "maxConnections", Value: settings.Int(&o.maxConnections, 1, 100_000),
 			Usage: "Number of clients served at a time. Each has a connection of its own to the mariadbd, whose max_connections must be greater."},
+		{Name: "maxRequest", Value: settings.Int(&o.maxRequest, 1<<16, 1<<30),
+			Usage: "Bytes of one statement or parameter of a MySQL client; a longer one is an error and its connection is closed."},
+		{Name: "slowClientTimeout", Value: settings.Duration(&o.patience, 100*time.Millisecond, time.Hour),
+			Usage: "Time for which a MySQL client may take nothing of what is sent to it before it is closed. Meanwhile no more is read from the mariadbd for it."},
+		{Name: "handshakeTimeout", Value: settings.Duration(&o.handshake, 100*time.Millisecond, time.Hour),
+			Usage: "Time that a MySQL client may take to log in, with TLS or without. How long it may be idle is the server's wait_timeout."},
 		{Name: "proxyTLSOptional", Value: settings.Bool(&o.tlsOptional),
 			Usage: "Let database clients choose whether they use TLS, where -proxyCert is given."},
 	}

@@ -40,6 +40,7 @@ func (o *options) Build(log *slog.Logger) (*node.Node, error) {
 	proxyCfg.Version = version
 	proxyCfg.Password, proxyCfg.UsersFile = o.proxyPassword, o.usersFile
 	proxyCfg.Limits, proxyCfg.MaxClientRate = o.limits.guard(), o.limits.rate
+	proxyCfg.HandshakeTimeout, proxyCfg.IdleTimeout = o.limits.handshake, o.limits.idle
 	proxyCfg.Timeout, proxyCfg.LogSlower = o.Timeout, o.LogSlower
 	proxyCfg.Logger = log.With("part", "proxy")
 

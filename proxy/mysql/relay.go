@@ -38,7 +38,7 @@ func (s *Server) relay(ctx context.Context, c *connection) {
 	if draining {
 		return
 	}
-	r := relay{server: s, client: wire.NewConn(c.client, s.cfg.MaxPacket), leader: wire.NewConn(leader, s.cfg.MaxPacket), host: leader.host}
+	r := relay{server: s, client: wire.NewConn(c.client, maxLoginPacket), leader: wire.NewConn(leader, s.cfg.MaxPacket), host: leader.host}
 	if s.accept != nil {
 		if err := r.login(ctx, c.local); err != nil {
 			s.cfg.Logger.Debug("login through the leader", "client", c.client.RemoteAddr(), "err", err)

@@ -113,13 +113,14 @@ func (s *Server) listen(lis net.Listener) bool {
 
 func (s *Server) acceptAll(lis net.Listener, reader bool) error {
 	for {
-		c, err := lis.Accept()
+		accepted, err := lis.Accept()
 		if err != nil {
 			if s.ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
 				return nil
 			}
 			return fmt.Errorf("accept: %w", err)
 		}
+		c := net.Conn(&patient{Conn: accepted, patience: s.cfg.WriteTimeout})
 		conn := &connection{client: c, reader: reader, close: func() { c.Close() }}
 		if !s.add(conn) {
 			_ = c.SetWriteDeadline(time.Now().Add(time.Second))

@@ -82,8 +82,10 @@ type session struct {
 		sync.Mutex
 		clientFacts
 	}
-	lastActive  atomic.Int64 // nanoseconds since the epoch
-	lastCommand atomic.Pointer[policy.Spec]
+	lastActive atomic.Int64 // nanoseconds since the epoch
+	// strangerSince is since when the client would have to log in, in nanoseconds since the epoch; 0 if it need not.
+	strangerSince atomic.Int64
+	lastCommand   atomic.Pointer[policy.Spec]
 }
 
 func newSession(srv *Server, conn *guard.Conn) *session {
