@@ -177,7 +177,8 @@ func clients(t *testing.T, n *cluster.Node) (count int) {
 // metricOf returns the value of a metric of a node that has no labels.
 func metricOf(t *testing.T, n *cluster.Node, name string) string {
 	t.Helper()
-	resp := must(http.Get("http://" + n.MetricsAddr() + "/metrics"))(t)
+	resp, err := http.Get("http://" + n.MetricsAddr() + "/metrics")
+	check(t, err)
 	defer resp.Body.Close()
 	for line := range strings.Lines(string(must(io.ReadAll(resp.Body))(t))) {
 		if value, found := strings.CutPrefix(line, name+" "); found {
