@@ -75,7 +75,11 @@ $(GOLANGCI_LINT):
 vulncheck: $(GOVULNCHECK) ## Look for known vulnerabilities in what is linked (asks vuln.go.dev; says so if it cannot)
 	@if $(GOVULNCHECK) ./... >$(BIN)/vulncheck.txt 2>&1; then cat $(BIN)/vulncheck.txt; \
 	elif grep -q 'fetching vulnerabilities' $(BIN)/vulncheck.txt; then \
-	  echo "NOT CHECKED: the database of vulnerabilities could not be reached: $$(tail -n 1 $(BIN)/vulncheck.txt)"; \
+	  { echo '******************************************************************************'; \
+	    echo '** NOT CHECKED FOR VULNERABILITIES: their database could not be reached.'; \
+	    echo '** Nothing is known about this build. Run make vulncheck where it can be.'; \
+	    echo "** $$(tail -n 1 $(BIN)/vulncheck.txt)"; \
+	    echo '******************************************************************************'; } >&2; \
 	else cat $(BIN)/vulncheck.txt; exit 1; fi
 
 $(GOVULNCHECK):

@@ -168,3 +168,146 @@ func TestUnits(t *testing.T) {
 		}
 	}
 }
+
+// composeFile is what a compose file says, as far as the services need each other.
+type composeFile struct {
+	Services map[string]struct {
+		Image       string
+		Build       struct{ Context, Dockerfile string }
+		Command     []string
+		Entrypoint  []string
+		DependsOn   []string `yaml:"depends_on"`
+		Environment map[string]string
+		Ports       []string
+		Volumes     []string
+	}
+	Volumes map[string]any
+}
+
+// The services of the compose files find each other, listen where ports are published, and start with flags that there
+// are. Containers are not run.
+func TestCompose(t *testing.T) {
+	for path, program := range map[string]string{"docker-compose.yaml": "redis_repl", "docker-compose.mysql.yaml": "mysql_repl"} {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var file composeFile
+		if err := yaml.Unmarshal(data, &file); err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		nodes := 0
+		for name, s := range file.Services {
+			if s.Image != "" {
+				checkServerFlags(t, path, s.Image, s.Command)
+				continue
+			}
+			nodes++
+			if _, err := os.Stat(filepath.Join(s.Build.Context, s.Build.Dockerfile)); err != nil {
+				t.Errorf("%s: %s: %v", path, name, err)
+			}
+			if program == "mysql_repl" && !slices.Equal(s.Entrypoint, []string{"/usr/bin/mysql_repl"}) {
+				t.Errorf("%s: %s starts %q", path, name, s.Entrypoint)
+			}
+			url := s.Environment["NEXUS_NODE_URL"]
+			if !slices.Contains(strings.Split(s.Environment["NEXUS_CLUSTER_URL"], ","), url) || !strings.Contains(url, "//"+name+":") {
+				t.Errorf("%s: %s has the URL %q in the cluster %q", path, name, url, s.Environment["NEXUS_CLUSTER_URL"])
+			}
+			for _, other := range s.DependsOn {
+				backend := s.Environment["NEXUS_REDIS_HOST"] + s.Environment["NEXUS_MYSQL_CONN_URL"]
+				if file.Services[other].Image == "" || !strings.Contains(backend, other) {
+					t.Errorf("%s: %s depends on %s, its server is at %q", path, name, other, backend)
+				}
+			}
+			for _, v := range s.Volumes {
+				volume, at, _ := strings.Cut(v, ":")
+				if _, ok := file.Volumes[volume]; !ok || at != "/var/lib/nexus" {
+					t.Errorf("%s: %s has the volume %s", path, name, v)
+				}
+			}
+			for _, port := range s.Ports {
+				inside := port[strings.LastIndexByte(port, ':')+1:]
+				grpc := map[string]string{"redis_repl": "9121", "mysql_repl": "9131"}[program]
+				if inside != s.Environment["NEXUS_PROXY_PORT"] && inside != s.Environment["NEXUS_METRICS_PORT"] && inside != grpc {
+					t.Errorf("%s: %s publishes %s, where it does not listen", path, name, port)
+				}
+			}
+		}
+		if nodes != 3 {
+			t.Errorf("%s has %d nodes", path, nodes)
+		}
+	}
+}
+
+// checkServerFlags asks the server on this machine whether it knows the flags.
+func checkServerFlags(t *testing.T, path, image string, args []string) {
+	t.Helper()
+	if !strings.HasPrefix(image, "mariadb:") {
+		return // redis-server takes any parameter as a setting
+	}
+	server, err := exec.LookPath("mariadbd")
+	if err != nil {
+		t.Logf("NOT TESTED: the flags of mariadbd in %s: %v", path, err)
+		return
+	}
+	cmd := exec.Command(server, append([]string{"--no-defaults", "--verbose", "--help"}, args...)...)
+	if out, err := cmd.CombinedOutput(); err != nil || bytes.Contains(out, []byte("unknown variable")) || bytes.Contains(out, []byte("unknown option")) {
+		t.Errorf("%s: mariadbd %q: %v\n%.500s", path, args, err, out)
+	}
+}
+
+// The mariadbd of the manifest for Kubernetes is started with flags that there are.
+func TestKubernetesServers(t *testing.T) {
+	data, err := os.ReadFile("kubernetes/nexus-mysql.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for dec := yaml.NewDecoder(bytes.NewReader(data)); ; {
+		var doc struct {
+			Spec struct {
+				Template struct {
+					Spec struct {
+						Containers []struct {
+							Image string
+							Args  []string
+						}
+					}
+				}
+			}
+		}
+		err := dec.Decode(&doc)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range doc.Spec.Template.Spec.Containers {
+			if len(c.Args) > 0 {
+				found++
+				checkServerFlags(t, "kubernetes/nexus-mysql.yaml", c.Image, c.Args)
+			}
+		}
+	}
+	if found != 1 {
+		t.Errorf("%d containers with flags were found", found)
+	}
+}
+
+// man takes the manual pages without a warning.
+func TestManualPages(t *testing.T) {
+	groff, err := exec.LookPath("groff")
+	if err != nil {
+		t.Skipf("NOT TESTED: manual pages: %v", err)
+	}
+	for _, name := range []string{"repl.1", "redis_repl.8", "mysql_repl.8"} {
+		cmd := exec.Command(groff, "-man", "-Tascii", "-ww", filepath.Join("man", name))
+		var stderr bytes.Buffer
+		cmd.Stderr = &stderr
+		out, err := cmd.Output()
+		if err != nil || stderr.Len() > 0 || len(out) < 1000 {
+			t.Errorf("%s: %v, %d bytes\n%s", name, err, len(out), stderr.String())
+		}
+	}
+}

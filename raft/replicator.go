@@ -27,7 +27,7 @@ const (
 	maxUncommittedBytes = 256 << 20
 
 	backendOpenPause = 500 * time.Millisecond
-	handOverTimeout  = time.Second
+	handOverTimeout  = 500 * time.Millisecond
 )
 
 // Roles beyond raft's own, in Replicator.role.

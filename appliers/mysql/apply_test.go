@@ -3,6 +3,7 @@ package mysql
 import (
 	"errors"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -25,8 +26,11 @@ func TestCommandsRoundTrip(t *testing.T) {
 			t.Errorf("cut after %d bytes: no error", n)
 		}
 	}
-	if _, err := decodeCommand([]byte{9, 1, 1, 1}); err == nil {
-		t.Error("a later version: no error")
+	for _, newer := range [][]byte{{9, 1, 1, 1}, {commandVersion, 99, 1, 1}} {
+		if _, err := decodeCommand(newer); err == nil || !strings.Contains(err.Error(), "written by a newer version") ||
+			!strings.HasSuffix(err.Error(), "start the newer one again, or replace this node") {
+			t.Errorf("a later version: %v", err)
+		}
 	}
 }
 

@@ -86,7 +86,7 @@ func decodeCommand(data []byte) (command, error) {
 		return command{}, errCommandShort
 	}
 	if data[0] != commandVersion {
-		return command{}, fmt.Errorf("command has version %d, this program reads version %d: it was written by a newer one", data[0], commandVersion)
+		return command{}, fmt.Errorf("command in the log has version %d: it was written by a newer version, this program reads version %d: start the newer one again, or replace this node", data[0], commandVersion)
 	}
 	c := command{kind: kind(data[1])}
 	d := decoder{rest: data[2:]}
@@ -107,7 +107,7 @@ func decodeCommand(data []byte) (command, error) {
 		c.epoch = d.number()
 		c.sequenceState = sequenceState{database: d.text(), name: d.text(), next: d.signed(), round: d.signed()}
 	default:
-		return command{}, fmt.Errorf("command has kind %d, which this program does not know: it was written by a newer one", c.kind)
+		return command{}, fmt.Errorf("command in the log has kind %d: it was written by a newer version, this program does not know it: start the newer one again, or replace this node", c.kind)
 	}
 	return c, d.err
 }

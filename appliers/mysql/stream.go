@@ -93,7 +93,7 @@ func readSnapshot(data io.Reader) (*snapshotReader, error) {
 		return nil, err
 	}
 	if kind != recordVersion || string(version) != snapshotVersion {
-		return nil, fmt.Errorf("the snapshot begins with %q, this program reads %s", version, snapshotVersion)
+		return nil, fmt.Errorf("snapshot has version %q: it was written by a newer version, this program reads %s: start the newer one again, or replace this node", version, snapshotVersion)
 	}
 	return s, nil
 }

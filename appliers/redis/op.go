@@ -73,7 +73,7 @@ func decodeOp(data []byte, items []Item) ([]Item, error) {
 		return items, errOpShort
 	}
 	if data[0] != opVersion {
-		return items, fmt.Errorf("decode op: version %d, this program knows %d", data[0], opVersion)
+		return items, fmt.Errorf("command in the log has version %d: it was written by a newer version, this program reads version %d: start the newer one again, or replace this node", data[0], opVersion)
 	}
 	count, rest, ok := cutUvarint(data[1:])
 	if !ok {
@@ -89,7 +89,7 @@ func decodeOp(data []byte, items []Item) ([]Item, error) {
 		}
 		flags := ItemFlags(rest[0])
 		if flags&^allItemFlags != 0 {
-			return items, fmt.Errorf("decode op: flags %#x, this program knows %#x", uint8(flags), uint8(allItemFlags))
+			return items, fmt.Errorf("command in the log has flags %#x: it was written by a newer version, this program knows %#x: start the newer one again, or replace this node", uint8(flags), uint8(allItemFlags))
 		}
 		if size, rest, ok = cutUvarint(rest[1:]); !ok || size > uint64(len(rest)) {
 			return items, errOpShort

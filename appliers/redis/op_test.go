@@ -37,6 +37,19 @@ func TestOpRoundTrip(t *testing.T) {
 	}
 }
 
+// What a newer version has put into the log is refused with the way out.
+func TestNewerOpsAreRefused(t *testing.T) {
+	op := AppendOp(nil, Item{Cmd: AppendCommand(nil, []byte("PING"))})
+	for at, problem := range map[int]string{0: "has version 255: ", 3: "has flags 0xff: "} {
+		newer := append([]byte(nil), op...)
+		newer[at] = 255
+		_, err := DecodeOp(newer, nil)
+		if err == nil || !strings.Contains(err.Error(), problem+"it was written by a newer version") || !strings.HasSuffix(err.Error(), "start the newer one again, or replace this node") {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
 func TestParseCommand(t *testing.T) {
 	args, err := ParseCommand(AppendCommand(nil, []byte("SET"), []byte(""), []byte("a\r\nb")), nil)
 	if err != nil || len(args) != 3 || string(args[2]) != "a\r\nb" || len(args[1]) != 0 {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"log/slog"
 	"time"
 
@@ -9,7 +8,6 @@ import (
 
 	appliers "github.com/nexus-replication/nexus/appliers/mysql"
 	"github.com/nexus-replication/nexus/cmd/internal/node"
-	"github.com/nexus-replication/nexus/proxy/admin"
 	proxy "github.com/nexus-replication/nexus/proxy/mysql"
 	"github.com/nexus-replication/nexus/raft"
 )
@@ -30,8 +28,6 @@ func (o *options) Offline(log *slog.Logger) (raft.Config, error) {
 
 // Build implements node.Definition.
 func (o *options) Build(log *slog.Logger) (*node.Node, error) {
-	events := admin.NewEvents(log.Handler())
-	log = slog.New(events)
 	backend, err := o.newBackend(log)
 	if err != nil {
 		return nil, err
@@ -40,18 +36,16 @@ func (o *options) Build(log *slog.Logger) (*node.Node, error) {
 	proxyCfg := proxy.NewConfig()
 	proxyCfg.Advertise = o.advertised()
 	proxyCfg.LeaseReads = o.LeaseReads
-	proxyCfg.Timeout = o.Timeout
-	proxyCfg.MaxConnections = o.maxConnections
+	proxyCfg.Timeout, proxyCfg.LogSlower = o.Timeout, o.LogSlower
+	proxyCfg.MaxConnections, proxyCfg.MaxPacket = o.maxConnections, o.maxRequest
+	proxyCfg.WriteTimeout, proxyCfg.HandshakeTimeout = o.patience, o.handshake
 	proxyCfg.TLSOptional = o.tlsOptional
 	proxyCfg.Logger = log.With("part", "proxy")
 	if err := o.protectClients(&proxyCfg); err != nil {
 		return nil, err
 	}
 
-	var web *admin.HTTPServer
-	raftCfg := o.raftConfig(backend, log)
-	raftCfg.About = func() json.RawMessage { return web.About() }
-	replicator, err := raft.New(raftCfg)
+	replicator, err := raft.New(o.raftConfig(backend, log))
 	if err != nil {
 		return nil, err
 	}
@@ -59,48 +53,25 @@ func (o *options) Build(log *slog.Logger) (*node.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-
-	adminCfg := admin.NewConfig()
-	adminCfg.Node = replicator
-	adminCfg.Datastore = proxy.NewStatements(clients, o.backend.User, o.backend.Passwd, o.backend.DBName)
-	adminCfg.Version = version
-	adminCfg.Timeout = o.Timeout
-	adminCfg.Tokens = admin.Tokens{Admin: o.security.AdminToken, Read: o.security.ReadToken}
-	if adminCfg.TLS, err = o.security.GRPC.Server(); err != nil {
-		return nil, err
-	}
-	adminCfg.Logger = log.With("part", "admin")
-	operators, err := admin.New(adminCfg)
-	if err != nil {
-		return nil, err
-	}
-	web = admin.NewHTTP(admin.HTTPConfig{
-		Node:       replicator,
-		Build:      admin.Build{Version: version, Commit: commit, Date: date},
-		Collectors: []prometheus.Collector{proxy.NewCollector(clients, backend), replicator.Collector()},
-		Events:     events,
-		Logger:     adminCfg.Logger,
-	})
 	return &node.Node{
-		Log:        log,
 		Replicator: replicator,
 		Proxy:      clients,
 		Read:       clients.ServeReading,
-		Admin:      operators,
-		HTTP:       web,
+		Datastore:  proxy.NewStatements(clients, o.backend.User, o.backend.Passwd, o.backend.DBName),
+		Collectors: []prometheus.Collector{proxy.NewCollector(clients, backend)},
 		Backend:    o.backend.Addr,
 	}, nil
 }
 
 // protectClients puts TLS before clients, and between a follower that hands one over and the leader.
 func (o *options) protectClients(cfg *proxy.Config) (err error) {
-	if cfg.TLS, err = o.security.Proxy.Server(); err != nil {
+	if cfg.TLS, err = o.Security.Proxy.Server(); err != nil {
 		return err
 	}
-	if cfg.PeerServer, err = o.security.Peers.Server(); err != nil {
+	if cfg.PeerServer, err = o.Security.Peers.Server(); err != nil {
 		return err
 	}
-	cfg.PeerClient, err = o.security.Peers.Client()
+	cfg.PeerClient, err = o.Security.Peers.Client()
 	return err
 }
 
@@ -114,7 +85,6 @@ func (o *options) newBackend(log *slog.Logger) (*appliers.Backend, error) {
 
 func (o *options) raftConfig(backend raft.Store, log *slog.Logger) raft.Config {
 	cfg := o.RaftConfig(backend, log)
-	cfg.TLS = o.security.PeerFiles()
 	// The proxy bounds each of its calls; a schema change may take longer than any of them.
 	cfg.Timeout = time.Hour
 	cfg.MaxProposalBytes = maxTransactionBytes

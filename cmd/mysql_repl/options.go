@@ -5,12 +5,13 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/nexus-replication/nexus/cmd/internal/node"
-	"github.com/nexus-replication/nexus/cmd/internal/security"
 	"github.com/nexus-replication/nexus/cmd/internal/settings"
+	proxy "github.com/nexus-replication/nexus/proxy/mysql"
 )
 
 // options are the settings of the program. They implement node.Definition.
@@ -18,21 +19,27 @@ type options struct {
 	*node.Options
 
 	maxConnections int
+	maxRequest     int // bytes
+	patience       time.Duration
+	handshake      time.Duration
 	tlsOptional    bool
-	security       security.Options
 
 	connURL string
 	backend *mysql.Config // connURL, parsed
 }
 
 func newOptions() *options {
+	limits := proxy.NewConfig()
 	return &options{
 		Options: node.NewOptions(node.Program{
 			Name: "mysql_repl", Data: "MariaDB", Server: "mariadbd", Clients: "MySQL",
 			NodePort: 9031, ProxyBelow: 1930,
 			Version: version, Commit: commit, Date: date,
 		}),
-		maxConnections: 400,
+		maxConnections: limits.MaxConnections,
+		maxRequest:     limits.MaxPacket,
+		patience:       limits.WriteTimeout,
+		handshake:      limits.HandshakeTimeout,
 		connURL:        "root@tcp(127.0.0.1:3306)/nexus",
 	}
 }
@@ -44,11 +51,16 @@ func (o *options) Settings() *settings.Set {
 			Usage: "Port for MySQL clients that only read: each node answers from its own mariadbd, as soon as that holds everything that was acknowledged; 0 for none, auto for 100 above the default of -proxyPort."},
 		{Name: "maxConnections", Value: settings.Int(&o.maxConnections, 1, 100_000),
 			Usage: "Number of clients served at a time. Each has a connection of its own to the mariadbd, whose max_connections must be greater."},
+		{Name: "maxRequest", Value: settings.Int(&o.maxRequest, 1<<16, 1<<30),
+			Usage: "Bytes of one statement or parameter of a MySQL client; a longer one is an error and its connection is closed."},
+		{Name: "slowClientTimeout", Value: settings.Duration(&o.patience, 100*time.Millisecond, time.Hour),
+			Usage: "Time for which a MySQL client may take nothing of what is sent to it before it is closed. Meanwhile no more is read from the mariadbd for it."},
+		{Name: "handshakeTimeout", Value: settings.Duration(&o.handshake, 100*time.Millisecond, time.Hour),
+			Usage: "Time that a MySQL client may take to log in, with TLS or without. How long it may be idle is the server's wait_timeout."},
 		{Name: "proxyTLSOptional", Value: settings.Bool(&o.tlsOptional),
 			Usage: "Let database clients choose whether they use TLS, where -proxyCert is given."},
 	}
 	return o.Declare(clients, func(s *settings.Set) {
-		o.security.Declare(s)
 		s.Group("The mariadbd behind this node, which nobody else may write to",
 			settings.Setting{Name: "mysqlConnUrl", Alias: "mysql-conn-url", Value: settings.Text(&o.connURL, "DSN", node.NotEmpty), Secret: true,
 				Usage: "Where it is and as whom, as USER:PASSWORD@tcp(HOST:PORT)/DATABASE. The account needs all privileges, and is not replicated. Parameters behind a ? are ignored."},
@@ -71,17 +83,17 @@ func (o *options) Complete() error {
 // checkSecurity refuses what would let in anybody by mistake. The accounts of clients are those of the server, to which
 // all of them seem to come from this machine: at least the one that may do anything has a password then.
 func (o *options) checkSecurity(at *url.URL) error {
-	if err := o.CheckSecurity(&o.security, at, o.backend.Passwd != ""); err != nil {
+	if err := o.CheckSecurity(at, o.backend.Passwd != ""); err != nil {
 		return err
 	}
-	if o.security.Proxy.Cert != "" && o.security.Peers.Cert == "" {
+	if o.Security.Proxy.Cert != "" && o.Security.Peers.Cert == "" {
 		return o.UsageError("proxyCert", "is given without -nexus-peer-cert",
 			"want both: a follower hands its clients over to the leader, which would not be encrypted")
 	}
-	if o.tlsOptional && o.security.Proxy.Cert == "" {
+	if o.tlsOptional && o.Security.Proxy.Cert == "" {
 		return o.UsageError("proxyTLSOptional", "is given without -proxyCert", "want both or neither")
 	}
-	if o.tlsOptional && o.security.Proxy.CA != "" {
+	if o.tlsOptional && o.Security.Proxy.CA != "" {
 		return o.UsageError("proxyTLSOptional", "does not go with -proxyCA", "want one of them: without TLS no client can show a certificate")
 	}
 	return nil

@@ -3,14 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
-	"flag"
-	"os"
 	"testing"
 
 	"github.com/nexus-replication/nexus/cmd/internal/node"
+	"github.com/nexus-replication/nexus/cmd/internal/settings"
+	"github.com/nexus-replication/nexus/cmd/internal/settings/settingstest"
 )
-
-var update = flag.Bool("update", false, "write the sample file")
 
 func noEnv(string) string { return "" }
 
@@ -62,23 +60,9 @@ func TestOptionsErrors(t *testing.T) {
 	}
 }
 
-// The sample file shows every setting; "go test ./cmd/mysql_repl -update" writes it.
-func TestSampleFile(t *testing.T) {
-	const path = "../../deploy/mysql_repl.sample.yaml"
-	var want bytes.Buffer
-	if err := newOptions().Settings().WriteSample(&want); err != nil {
-		t.Fatal(err)
-	}
-	if *update {
-		if err := os.WriteFile(path, want.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want.Bytes()) {
-		t.Errorf("%s is not what the flags say: run go test ./cmd/mysql_repl -update", path)
-	}
+// What is made from the settings shows all of them; "go test ./cmd/mysql_repl -update" makes it.
+func TestMadeFromSettings(t *testing.T) {
+	settingstest.Sample(t, "../../deploy/mysql_repl.sample.yaml", func() *settings.Set { return newOptions().Settings() },
+		map[string]string{"nexus-cluster-url": `["http://a:1", "http://b:1"]`, "nexus-node-url": `"http://a:1"`})
+	settingstest.Compare(t, "../../deploy/man/mysql_repl.8", newOptions().Settings().WriteMan)
 }

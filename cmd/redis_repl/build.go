@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net"
@@ -13,7 +12,6 @@ import (
 
 	appliers "github.com/nexus-replication/nexus/appliers/redis"
 	"github.com/nexus-replication/nexus/cmd/internal/node"
-	"github.com/nexus-replication/nexus/proxy/admin"
 	proxy "github.com/nexus-replication/nexus/proxy/redis"
 	"github.com/nexus-replication/nexus/proxy/redis/guard"
 	"github.com/nexus-replication/nexus/raft"
@@ -27,13 +25,11 @@ func (o *options) Offline(log *slog.Logger) (raft.Config, error) {
 	if err != nil {
 		return raft.Config{}, err
 	}
-	return o.raftConfig(backend, log), nil
+	return o.RaftConfig(backend, log), nil
 }
 
 // Build implements node.Definition.
 func (o *options) Build(log *slog.Logger) (*node.Node, error) {
-	events := admin.NewEvents(log.Handler())
-	log = slog.New(events)
 	backend, err := o.newBackend(log)
 	if err != nil {
 		return nil, err
@@ -44,12 +40,11 @@ func (o *options) Build(log *slog.Logger) (*node.Node, error) {
 	proxyCfg.Version = version
 	proxyCfg.Password, proxyCfg.UsersFile = o.proxyPassword, o.usersFile
 	proxyCfg.Limits, proxyCfg.MaxClientRate = o.limits.guard(), o.limits.rate
-	proxyCfg.Timeout = o.Timeout
+	proxyCfg.HandshakeTimeout, proxyCfg.IdleTimeout = o.limits.handshake, o.limits.idle
+	proxyCfg.Timeout, proxyCfg.LogSlower = o.Timeout, o.LogSlower
 	proxyCfg.Logger = log.With("part", "proxy")
 
-	raftCfg := o.raftConfig(backend, log)
-	var web *admin.HTTPServer
-	raftCfg.About = func() json.RawMessage { return web.About() }
+	raftCfg := o.RaftConfig(backend, log)
 	raftCfg.Sequencer = proxy.NewSequencer(proxyCfg, backend)
 	replicator, err := raft.New(raftCfg)
 	if err != nil {
@@ -60,45 +55,23 @@ func (o *options) Build(log *slog.Logger) (*node.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	clientTLS, err := o.security.Proxy.Server()
+	clientTLS, err := o.Security.Proxy.Server()
 	if err != nil {
 		return nil, err
 	}
 
-	adminCfg := admin.NewConfig()
-	adminCfg.Node = replicator
-	adminCfg.Datastore = proxy.NewScripts(replicator, backend, proxy.ScriptsConfig{Databases: databases, ReservedDB: o.metadataDB})
-	adminCfg.Version = version
-	adminCfg.Timeout = o.Timeout
-	adminCfg.Tokens = admin.Tokens{Admin: o.security.AdminToken, Read: o.security.ReadToken}
-	if adminCfg.TLS, err = o.security.GRPC.Server(); err != nil {
-		return nil, err
-	}
-	adminCfg.Logger = log.With("part", "admin")
-	operators, err := admin.New(adminCfg)
-	if err != nil {
-		return nil, err
-	}
 	var reload func() error
 	if o.usersFile != "" {
 		reload = clients.LoadUsers
 	}
-	web = admin.NewHTTP(admin.HTTPConfig{
-		Node:       replicator,
-		Build:      admin.Build{Version: version, Commit: commit, Date: date},
-		Collectors: []prometheus.Collector{clients.Collector(), backend.Collector(), replicator.Collector()},
-		Events:     events,
-		Logger:     adminCfg.Logger,
-	})
 	return &node.Node{
-		Reload:     reload,
-		Log:        log,
 		Replicator: replicator,
 		Proxy:      clients,
-		Admin:      operators,
-		HTTP:       web,
+		Datastore:  proxy.NewScripts(replicator, backend, proxy.ScriptsConfig{Databases: databases, ReservedDB: o.metadataDB}),
+		Collectors: []prometheus.Collector{clients.Collector(), backend.Collector()},
 		Backend:    o.redisAddr(),
 		Secure:     secure(clientTLS, o.limits.handshake),
+		Reload:     reload,
 		Background: expire(proxy.NewExpirer(proxyCfg, replicator, backend), log),
 	}, nil
 }
@@ -138,10 +111,4 @@ func (o *options) newBackend(log *slog.Logger) (*appliers.Backend, error) {
 	cfg.Require = proxy.Requires()
 	cfg.Logger = log.With("part", "backend")
 	return appliers.New(cfg)
-}
-
-func (o *options) raftConfig(backend raft.Store, log *slog.Logger) raft.Config {
-	cfg := o.RaftConfig(backend, log)
-	cfg.TLS = o.security.PeerFiles()
-	return cfg
 }

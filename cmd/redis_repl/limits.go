@@ -14,6 +14,7 @@ type limits struct {
 	rate      int // commands a second
 	patience  time.Duration
 	handshake time.Duration
+	idle      time.Duration
 }
 
 func defaultLimits() limits {
@@ -32,7 +33,9 @@ func (l *limits) settings() []settings.Setting {
 		{Name: "slowClientTimeout", Value: settings.Duration(&l.patience, 100*time.Millisecond, time.Hour),
 			Usage: "Time for which a Redis client may take nothing of what is sent to it before it is closed. Meanwhile no more is read from it, so replies do not pile up."},
 		{Name: "handshakeTimeout", Value: settings.Duration(&l.handshake, 100*time.Millisecond, time.Hour),
-			Usage: "Time that a Redis client may take for the TLS handshake."},
+			Usage: "Time that a Redis client may take for the TLS handshake, and then to log in where it must."},
+		{Name: "idleTimeout", Value: settings.Duration(&l.idle, 0, 1000*time.Hour),
+			Usage: "Time after which a Redis client is closed that asks for nothing and is not subscribed; 0s for never."},
 	}
 }
 

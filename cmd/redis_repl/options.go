@@ -22,7 +22,6 @@ type options struct {
 	usersFile     string
 	clientsKnown  bool // every client must say who it is
 	limits        limits
-	security      security.Options
 
 	redisHost     string
 	redisSocket   string
@@ -58,7 +57,6 @@ func (o *options) Settings() *settings.Set {
 	}
 	clients = append(clients, o.limits.settings()...)
 	return o.Declare(clients, func(s *settings.Set) {
-		o.security.Declare(s)
 		s.Group("The redis-server behind this node, which nobody else may write to",
 			settings.Setting{Name: "redisHost", Value: settings.Text(&o.redisHost, "HOST", node.NotEmpty), Usage: "Its host."},
 			settings.Setting{Name: "redisPort", Value: settings.Port(&o.redisPort), Usage: "Its port."},
@@ -101,7 +99,7 @@ func (o *options) Complete() error {
 	if err := o.completeUsers(); err != nil {
 		return err
 	}
-	return o.CheckSecurity(&o.security, at, o.clientsKnown)
+	return o.CheckSecurity(at, o.clientsKnown)
 }
 
 // completeUsers reads the file of users, so that what is wrong in it is said at once.

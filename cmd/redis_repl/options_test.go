@@ -3,18 +3,16 @@ package main
 import (
 	"bytes"
 	"context"
-	"flag"
 	"net"
-	"os"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/nexus-replication/nexus/cmd/internal/node"
+	"github.com/nexus-replication/nexus/cmd/internal/settings"
+	"github.com/nexus-replication/nexus/cmd/internal/settings/settingstest"
 )
-
-var update = flag.Bool("update", false, "rewrite the sample file")
 
 func noEnv(string) string { return "" }
 
@@ -116,49 +114,11 @@ func TestOptionsNamesAndAliases(t *testing.T) {
 	}
 }
 
-// The sample file shows every setting; "go test ./cmd/redis_repl -update" writes it.
-func TestSampleFile(t *testing.T) {
-	const path = "../../deploy/redis_repl.sample.yaml"
-	var want bytes.Buffer
-	if err := newOptions().Settings().WriteSample(&want); err != nil {
-		t.Fatal(err)
-	}
-	if *update {
-		if err := os.WriteFile(path, want.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want.Bytes()) {
-		t.Errorf("%s is not what the flags say: run go test ./cmd/redis_repl -update", path)
-	}
-	// As it is, and with everything uncommented, it can be read.
-	var all []string
-	for line := range strings.Lines(string(got)) {
-		line = strings.TrimSuffix(line, "\n")
-		if strings.HasPrefix(line, "#") && !strings.HasPrefix(line, "# ") {
-			line = strings.TrimPrefix(line, "#")
-		}
-		all = append(all, line)
-	}
-	full := t.TempDir() + "/full.yaml"
-	text := strings.NewReplacer(`nexus-cluster-url: ""`, `nexus-cluster-url: ["http://a:1", "http://b:1"]`,
-		`nexus-node-url: ""`, `nexus-node-url: "http://a:1"`).Replace(strings.Join(all, "\n"))
-	if err := os.WriteFile(full, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, file := range []string{path, full} {
-		o := newOptions()
-		if err := o.Settings().Parse([]string{"-config", file}, noEnv); err != nil {
-			t.Errorf("%s: %v", file, err)
-		}
-		if file == full && len(o.ClusterURLs) != 2 {
-			t.Errorf("%s: got %q", file, o.ClusterURLs)
-		}
-	}
+// What is made from the settings shows all of them; "go test ./cmd/redis_repl -update" makes it.
+func TestMadeFromSettings(t *testing.T) {
+	settingstest.Sample(t, "../../deploy/redis_repl.sample.yaml", func() *settings.Set { return newOptions().Settings() },
+		map[string]string{"nexus-cluster-url": `["http://a:1", "http://b:1"]`, "nexus-node-url": `"http://a:1"`})
+	settingstest.Compare(t, "../../deploy/man/redis_repl.8", newOptions().Settings().WriteMan)
 }
 
 func TestHelpAndVersion(t *testing.T) {

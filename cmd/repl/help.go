@@ -11,7 +11,7 @@ type flagHelp struct{ name, value, text string }
 
 func flagsHelp() []flagHelp {
 	return []flagHelp{
-		{"json", "", "print JSON"},
+		{"json", "", "print JSON, also errors: an object on standard error"},
 		{"timeout", "TIME", "give up after this time: 1m0s by default, an hour for what may have to move all data, never for watch and top"},
 		{"force", "", "removeNode: even if the rest is no majority"},
 		{"interval", "TIME", "watch, top: time between two looks (2s)"},

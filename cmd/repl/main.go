@@ -4,11 +4,13 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -59,9 +61,37 @@ func realMain(ctx context.Context, args []string, stdout, stderr io.Writer) int 
 		return exitOK
 	}
 	text := strings.Join(strings.Fields(strings.TrimPrefix(err.Error(), errUsage.Error()+": ")), " ")
-	fmt.Fprintln(stderr, "repl: "+text)
+	code := exitFailure
 	if errors.Is(err, errUsage) {
-		return exitUsage
+		code = exitUsage
 	}
-	return exitFailure
+	if slices.ContainsFunc(args, asksForJSON) { // cmd is nil where the line cannot be read
+		writeProblem(stderr, text, code)
+	} else {
+		fmt.Fprintln(stderr, "repl: "+text)
+	}
+	return code
+}
+
+func asksForJSON(arg string) bool {
+	switch arg {
+	case "-json", "--json", "-json=true", "--json=true":
+		return true
+	}
+	return false
+}
+
+// problem is an error as -json has it.
+type problem struct {
+	Error string `json:"error"`
+	// OutcomeUnknown is set where what was asked for may have been done, or be done yet.
+	OutcomeUnknown bool `json:"outcomeUnknown"`
+	ExitStatus     int  `json:"exitStatus"`
+}
+
+func writeProblem(w io.Writer, text string, code int) {
+	p := problem{Error: text, OutcomeUnknown: strings.HasPrefix(text, "outcome unknown:"), ExitStatus: code}
+	if err := json.NewEncoder(w).Encode(p); err != nil {
+		fmt.Fprintln(w, "repl: "+text)
+	}
 }

@@ -187,6 +187,26 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+// With -json errors are JSON too, of the command line itself as well.
+func TestErrorsAsJSON(t *testing.T) {
+	f, addr := startFake(t)
+	f.fail = nodeError(codes.Unknown, "outcome unknown: no answer within 5s")
+	for _, tc := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{addr, "removeNode", "http://127.0.0.1:9022", "-json"}, exitFailure, `{"error":"outcome unknown: no answer within 5s","outcomeUnknown":true,"exitStatus":1}`},
+		{[]string{"--json", addr}, exitUsage, `"outcomeUnknown":false,"exitStatus":2}`},
+		{[]string{addr, "status", "-nosuch", "-json"}, exitUsage, `"exitStatus":2}`},
+	} {
+		code, stdout, stderr := run(t, tc.args...)
+		if code != tc.code || stdout != "" || !json.Valid([]byte(stderr)) || !strings.HasSuffix(stderr, tc.want+"\n") {
+			t.Errorf("%q: exit status %d, %q, %s", tc.args, code, stdout, stderr)
+		}
+	}
+}
+
 func TestNobodyListens(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

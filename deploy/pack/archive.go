@@ -39,7 +39,7 @@ func (r *release) archiveFiles(bin string) ([]file, error) {
 			return nil, err
 		}
 	}
-	for _, name := range []string{"redis_repl.sample.yaml", "mysql_repl.sample.yaml", "docker-compose.yaml"} {
+	for _, name := range []string{"redis_repl.sample.yaml", "mysql_repl.sample.yaml", "docker-compose.yaml", "docker-compose.mysql.yaml"} {
 		if files, err = r.add(files, "deploy/"+name, "deploy/"+name); err != nil {
 			return nil, err
 		}

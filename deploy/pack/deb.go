@@ -77,7 +77,12 @@ func (r *release) packageFiles(bin string) ([]file, error) {
 		file{"usr/share/bash-completion/completions/repl", completions["bash"], 0o644},
 		file{"usr/share/zsh/vendor-completions/_repl", completions["zsh"], 0o644},
 	)
-	for _, f := range [][2]string{{"deploy/man/repl.1", "usr/share/man/man1/repl.1.gz"}, {"CHANGELOG.md", "usr/share/doc/nexus/changelog.gz"}} {
+	for _, f := range [][2]string{
+		{"deploy/man/repl.1", "usr/share/man/man1/repl.1.gz"},
+		{"deploy/man/redis_repl.8", "usr/share/man/man8/redis_repl.8.gz"},
+		{"deploy/man/mysql_repl.8", "usr/share/man/man8/mysql_repl.8.gz"},
+		{"CHANGELOG.md", "usr/share/doc/nexus/changelog.gz"},
+	} {
 		name := f[1]
 		plain, err := r.add(nil, f[0], name)
 		if err != nil {

@@ -98,7 +98,7 @@ func TestPackRepeats(t *testing.T) {
 	prefix := "nexus-v1.2.3-linux-" + runtime.GOARCH + "/"
 	for _, name := range []string{
 		"bin/redis_repl", "bin/mysql_repl", "bin/repl", "LICENSE", "README.md", "CHANGELOG.md", "docs/operations.md", "docs/design/0001-position-marker.md",
-		"deploy/systemd/redis_repl@.service", "deploy/kubernetes/nexus-redis.yaml", "deploy/redis_repl.sample.yaml", "deploy/man/repl.1",
+		"deploy/systemd/redis_repl@.service", "deploy/kubernetes/nexus-redis.yaml", "deploy/redis_repl.sample.yaml", "deploy/man/repl.1", "deploy/man/redis_repl.8", "deploy/man/mysql_repl.8", "deploy/docker-compose.mysql.yaml",
 		"completion/repl.bash", "completion/_repl",
 	} {
 		if len(files[prefix+name]) == 0 {

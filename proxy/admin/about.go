@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"encoding/json"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
@@ -90,6 +91,9 @@ func (p *statusPage) activity() activity {
 			t.Commands = counter(f, "")
 		case "nexus_redis_commands_by_kind_total":
 			t.Reads, t.Writes = counter(f, "read"), counter(f, "write")
+		case "nexus_mysql_statements_seconds":
+			t.ReadsTimed, t.ReadSeconds = histogram(f, "read")
+			t.WritesTimed, t.WriteSeconds = histogram(f, "write", "commit")
 		case "nexus_mysql_reads_total":
 			t.Reads = counter(f, "")
 		case "nexus_mysql_commits_total":
@@ -113,8 +117,12 @@ func counter(f *dto.MetricFamily, label string) uint64 {
 	return uint64(sum)
 }
 
-func histogram(f *dto.MetricFamily) (count uint64, sum float64) {
+// histogram adds up the series of a family whose one label has one of the values; all of them without any.
+func histogram(f *dto.MetricFamily, labels ...string) (count uint64, sum float64) {
 	for _, m := range f.GetMetric() {
+		if len(labels) > 0 && !slices.Contains(labels, m.GetLabel()[0].GetValue()) {
+			continue
+		}
 		count += m.GetHistogram().GetSampleCount()
 		sum += m.GetHistogram().GetSampleSum()
 	}

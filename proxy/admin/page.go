@@ -84,6 +84,12 @@ type pageMember struct {
 	Activity activity `json:"activity"`
 }
 
+// Answers is false for one that does not answer: nothing is known of it then.
+func (m pageMember) Answers() bool { return m.Role != unreachable }
+
+// unreachable is the role of a member that does not answer.
+const unreachable = "unreachable"
+
 func (p *statusPage) serveHTML(w http.ResponseWriter, req *http.Request) {
 	header := w.Header()
 	header.Set("Content-Type", "text/html; charset=utf-8")
@@ -145,7 +151,7 @@ func highestCommit(reports []raft.Report) (highest uint64) {
 func describeMember(r *raft.Report, self, commit uint64) pageMember {
 	m := pageMember{ID: hexID(r.Member.ID), URL: r.Member.URL, Self: r.Member.ID == self}
 	if r.Problem != "" {
-		m.Role, m.State = "unreachable", r.Problem
+		m.Role, m.State = unreachable, r.Problem
 		return m
 	}
 	st := &r.Status

@@ -36,7 +36,7 @@ func TestStatusPage(t *testing.T) {
 	node.about = server.About()
 	page := serve(h, "/")
 	for _, want := range []string{
-		">leader<", "http://127.0.0.1:9023", "unreachable", "no answer within 1s", "connection refused", ">3 entries<", "no snapshot part=raft err=&lt;script&gt;alert(1)&lt;/script&gt;", "serving",
+		">leader<", "http://127.0.0.1:9023", "unreachable", "no answer within 1s", "connection refused", `data-l="behind">3<`, "no snapshot part=raft err=&lt;script&gt;alert(1)&lt;/script&gt;", "serving",
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %q", want)
@@ -85,5 +85,20 @@ func TestEventsKeepTheLast(t *testing.T) {
 	}
 	if events.Enabled(context.Background(), slog.LevelDebug) {
 		t.Error("debug messages are wanted though nobody writes them")
+	}
+}
+
+// The times of MySQL clients are those of statements that read, and of those that wait for a majority.
+func TestActivityOfMySQL(t *testing.T) {
+	var list []prometheus.Collector
+	for kind, seconds := range map[string]float64{"read": 1, "write": 2, "commit": 4, "set": 8} {
+		h := prometheus.NewHistogram(prometheus.HistogramOpts{Name: "nexus_mysql_statements_seconds", Help: "x", ConstLabels: prometheus.Labels{"kind": kind}})
+		h.Observe(seconds)
+		list = append(list, h)
+	}
+	server := NewHTTP(HTTPConfig{Node: newFakeNode(), Logger: slog.New(slog.DiscardHandler), Collectors: list})
+	want := activity{ReadSeconds: 1, ReadsTimed: 1, WriteSeconds: 6, WritesTimed: 2}
+	if got := server.page.activity(); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
 	}
 }

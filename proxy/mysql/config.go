@@ -41,12 +41,16 @@ type Config struct {
 	// Timeout bounds the wait for a majority: of a read, and of a commit. SchemaTimeout bounds a schema change.
 	Timeout       time.Duration
 	SchemaTimeout time.Duration
+	// LogSlower is how long a statement may take without a line in the log; 0: as long as it likes.
+	LogSlower time.Duration
 	// BarrierTimeout is how long a schema change waits for open transactions to end.
 	BarrierTimeout time.Duration
 	// GateTimeout is how long a transaction waits for a schema change to end.
 	GateTimeout time.Duration
 	// HandshakeTimeout bounds the time up to the end of the login.
 	HandshakeTimeout time.Duration
+	// WriteTimeout is how long a client may take nothing of what is sent to it.
+	WriteTimeout time.Duration
 	// MaxConnections is how many clients are served at a time, and MaxPacket bounds what one may send at once.
 	MaxConnections int
 	MaxPacket      int
@@ -68,6 +72,7 @@ func NewConfig() Config {
 		BarrierTimeout:   10 * time.Second,
 		GateTimeout:      50 * time.Second, // as innodb_lock_wait_timeout
 		HandshakeTimeout: 10 * time.Second,
+		WriteTimeout:     30 * time.Second,
 		MaxConnections:   400,
 		MaxPacket:        256 << 20,
 		Logger:           slog.Default(),
@@ -81,17 +86,19 @@ func (c *Config) Validate() error {
 		value time.Duration
 	}{
 		{"Timeout", c.Timeout}, {"SchemaTimeout", c.SchemaTimeout}, {"BarrierTimeout", c.BarrierTimeout}, {"GateTimeout", c.GateTimeout},
-		{"HandshakeTimeout", c.HandshakeTimeout},
+		{"HandshakeTimeout", c.HandshakeTimeout}, {"WriteTimeout", c.WriteTimeout},
 	} {
 		if d.value < time.Millisecond {
 			return fmt.Errorf("config: %s is %v, want at least 1ms", d.name, d.value)
 		}
 	}
 	switch {
+	case c.LogSlower < 0:
+		return fmt.Errorf("config: LogSlower is %v, want 0 or more", c.LogSlower)
 	case c.MaxConnections < 1:
 		return fmt.Errorf("config: MaxConnections is %d, want at least 1", c.MaxConnections)
-	case c.MaxPacket < 1<<20:
-		return fmt.Errorf("config: MaxPacket is %d, want at least %d", c.MaxPacket, 1<<20)
+	case c.MaxPacket < maxLoginPacket:
+		return fmt.Errorf("config: MaxPacket is %d, want at least %d", c.MaxPacket, maxLoginPacket)
 	case c.Logger == nil:
 		return errors.New("config: Logger is nil")
 	case (c.PeerServer == nil) != (c.PeerClient == nil):

@@ -18,7 +18,7 @@ type call struct {
 // query answers COM_QUERY.
 func (s *session) query(text string) error {
 	if !s.multi {
-		_, err := s.dispatch(s.textCall(text, false))
+		_, err := s.timed(s.textCall(text, false), len(text))
 		return err
 	}
 	parts := statement.Split(text, s.dialect)
@@ -26,7 +26,7 @@ func (s *session) query(text string) error {
 		parts = []string{text}
 	}
 	for i, part := range parts {
-		failed, err := s.dispatch(s.textCall(part, i < len(parts)-1))
+		failed, err := s.timed(s.textCall(part, i < len(parts)-1), len(part))
 		if failed || err != nil {
 			return err
 		}

@@ -11,6 +11,9 @@ import (
 	"github.com/nexus-replication/nexus/proxy/mysql/wire"
 )
 
+// maxLoginPacket bounds what somebody may send who has not proved yet who he is.
+const maxLoginPacket = 1 << 16
+
 // notOffered are the capabilities that would put something between the commands and this node, or that it does not know.
 const notOffered = wire.CapSSL | wire.CapCompress | wire.CapZstd | wire.CapQueryAttributes | wire.CapMultiFactor
 
@@ -22,6 +25,8 @@ func (s *session) handshake(ctx context.Context, local bool) error {
 		return errors.Join(err, s.refuseLogin(unavailable(err)))
 	}
 	s.backend = wire.NewConn(conn, 1<<30)
+	s.client.Limit = maxLoginPacket
+	defer func() { s.client.Limit = s.server.cfg.MaxPacket }()
 	deadline, _ := ctx.Deadline()
 	for _, c := range []*wire.Conn{s.client, s.backend} {
 		if err := c.SetDeadline(deadline); err != nil {

@@ -48,6 +48,7 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, m := range c.metrics {
 		ch <- m.desc
 	}
+	c.server.times.describe(ch)
 }
 
 // Collect implements prometheus.Collector.
@@ -56,4 +57,5 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	for _, m := range c.metrics {
 		ch <- prometheus.MustNewConstMetric(m.desc, m.kind, m.value(p, b))
 	}
+	c.server.times.collect(ch)
 }

@@ -128,7 +128,7 @@ func (s *session) execute(payload []byte) error {
 		s.fail(&wire.Error{Code: 1243, State: "HY000", Message: fmt.Sprintf("Unknown prepared statement handler (%d) given to EXECUTE", id)})
 		return nil
 	}
-	_, err := s.dispatchPrepared(p, call{payload: payload})
+	_, err := s.timedAs(p.what, len(payload), func() (bool, error) { return s.dispatchPrepared(p, call{payload: payload}) })
 	return err
 }
 

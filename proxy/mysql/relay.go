@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"time"
 
 	appliers "github.com/nexus-replication/nexus/appliers/mysql"
@@ -37,10 +38,16 @@ func (s *Server) relay(ctx context.Context, c *connection) {
 	if draining {
 		return
 	}
-	r := relay{server: s, client: wire.NewConn(c.client, s.cfg.MaxPacket), leader: wire.NewConn(leader, s.cfg.MaxPacket), host: leader.host}
+	r := relay{server: s, client: wire.NewConn(c.client, maxLoginPacket), leader: wire.NewConn(leader, s.cfg.MaxPacket), host: leader.host}
 	if s.accept != nil {
 		if err := r.login(ctx, c.local); err != nil {
 			s.cfg.Logger.Debug("login through the leader", "client", c.client.RemoteAddr(), "err", err)
+			return
+		}
+		s.mu.Lock()
+		draining = s.draining // the login has undone what Close has set
+		s.mu.Unlock()
+		if draining {
 			return
 		}
 	}
@@ -111,7 +118,11 @@ func (r *relay) pump() {
 		_, _ = io.Copy(r.client.Conn, r.leader.Reader()) // either end closing is how it ends
 		r.client.Close()
 	}()
-	_, _ = io.Copy(r.leader.Conn, r.client.Reader())
+	_, err := io.Copy(r.leader.Conn, r.client.Reader())
+	if half, ok := r.leader.Conn.(interface{ CloseWrite() error }); ok && errors.Is(err, os.ErrDeadlineExceeded) && half.CloseWrite() == nil {
+		// This node stops. The leader ends the session when it has answered what it was asked, and the client gets that.
+		<-done
+	}
 	r.leader.Close()
 	<-done
 }
@@ -120,6 +131,15 @@ func (r *relay) pump() {
 type leaderConn struct {
 	net.Conn
 	host string
+}
+
+// CloseWrite ends what is sent, not what is received.
+func (c *leaderConn) CloseWrite() error {
+	half, ok := c.Conn.(interface{ CloseWrite() error })
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	return half.CloseWrite()
 }
 
 // dialLeader waits for a leader that is known and answers.

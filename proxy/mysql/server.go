@@ -29,6 +29,7 @@ type Server struct {
 	commits commitGroup
 	accept  *tls.Config // nil without TLS
 	stats   counters
+	times   statementTimes
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -68,7 +69,7 @@ func New(cfg Config, node Node, backend Backend) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, node: node, backend: backend, gate: newGate(), accept: acceptTLS(&cfg), conns: make(map[*connection]bool)}
+	s := &Server{cfg: cfg, node: node, backend: backend, gate: newGate(), accept: acceptTLS(&cfg), conns: make(map[*connection]bool), times: newStatementTimes()}
 	s.commits.propose = node.Propose
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s, nil
@@ -114,13 +115,14 @@ func (s *Server) listen(lis net.Listener) bool {
 
 func (s *Server) acceptAll(lis net.Listener, reader bool) error {
 	for {
-		c, err := lis.Accept()
+		accepted, err := lis.Accept()
 		if err != nil {
 			if s.ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
 				return nil
 			}
 			return fmt.Errorf("accept: %w", err)
 		}
+		c := net.Conn(&patient{Conn: accepted, patience: s.cfg.WriteTimeout})
 		conn := &connection{client: c, reader: reader, close: func() { c.Close() }}
 		if !s.add(conn) {
 			_ = c.SetWriteDeadline(time.Now().Add(time.Second))
@@ -175,6 +177,10 @@ func (s *Server) serve(c *connection) {
 	}
 	cancel()
 	s.mu.Lock()
+	if s.draining { // the login has undone what Close has set
+		s.mu.Unlock()
+		return
+	}
 	c.epoch, c.id, c.close, c.orphaned = epoch, session.id, session.Disconnect, session.orphaned
 	s.mu.Unlock()
 	if err := session.run(); err != nil {

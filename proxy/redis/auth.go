@@ -1,6 +1,8 @@
 package redis
 
 import (
+	"time"
+
 	backend "github.com/nexus-replication/nexus/appliers/redis"
 	"github.com/nexus-replication/nexus/proxy/redis/acl"
 	"github.com/nexus-replication/nexus/proxy/redis/policy"
@@ -43,6 +45,11 @@ func (s *session) authenticate(command, user, password []byte) bool {
 func (s *session) setAuthenticated(yes bool) {
 	s.authenticated = yes
 	s.conn.SetAuthenticated(yes)
+	if yes {
+		s.strangerSince.Store(0)
+	} else {
+		s.strangerSince.CompareAndSwap(0, time.Now().UnixNano())
+	}
 }
 
 func (s *session) cmdAuth(dst []byte, args [][]byte) []byte {

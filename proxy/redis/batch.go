@@ -38,7 +38,7 @@ func (s *session) run(cmd redcon.Command) {
 	if s.multi != nil || !s.authenticated || d.Err != "" || d.Policy == policy.Local || s.sub != nil || s.monitor != nil {
 		s.endPhase()
 		if !s.ended {
-			s.runAlone(cmd, d)
+			s.timeAlone(cmd, d)
 		}
 		return
 	}
@@ -46,6 +46,7 @@ func (s *session) run(cmd redcon.Command) {
 		if text := s.denied(d.Spec, cmd.Args); text != "" {
 			if s.endPhase(); !s.ended {
 				s.out = appendError(s.out, text)
+				s.srv.metrics.times.failed(d.Spec)
 			}
 			return
 		}
@@ -56,6 +57,7 @@ func (s *session) run(cmd redcon.Command) {
 	if d.Spec.Grows && s.srv.full() {
 		s.endPhase()
 		s.out = appendError(s.out, errTextFull)
+		s.srv.metrics.times.failed(d.Spec)
 		return
 	}
 	s.runData(cmd, d)
@@ -66,7 +68,9 @@ func (s *session) runData(cmd redcon.Command, d policy.Decision) {
 	if d.Spec.MayBlock() {
 		if b, ok := d.Spec.Blocks(cmd.Args); ok {
 			if s.endPhase(); !s.ended {
+				a := s.beginAlone()
 				s.runBlocking(cmd, d, b)
+				s.endAlone(a, d.Spec)
 			}
 			return
 		}
@@ -81,12 +85,16 @@ func (s *session) runData(cmd redcon.Command, d policy.Decision) {
 	case policy.Choice:
 		s.endPhase()
 		if !s.ended {
+			a := s.beginAlone()
 			s.runChoice(cmd, d)
+			s.endAlone(a, d.Spec)
 		}
 	case policy.Static:
 		s.endPhase()
 		if !s.ended {
+			a := s.beginAlone()
 			s.runStatic(cmd)
+			s.endAlone(a, d.Spec)
 		}
 	default:
 		s.endPhase()
@@ -123,18 +131,34 @@ func (s *session) endPhase() {
 	case phaseReads:
 		begin := time.Now()
 		s.runReads()
-		s.srv.metrics.reads.Observe(time.Since(begin).Seconds())
+		took := time.Since(begin)
+		s.srv.metrics.reads.observe(1, took)
+		s.tookReads(took)
+		s.reads.clear()
 	case phaseWrites:
 		begin := time.Now()
 		s.runWrites()
-		s.srv.metrics.writes.Observe(time.Since(begin).Seconds())
+		took := time.Since(begin)
+		s.srv.metrics.writes.observe(1, took)
+		s.tookWrites(took)
+		s.writes.specs = s.writes.specs[:0]
+	}
+	s.flushLarge()
+}
+
+// timeAlone is runAlone with a look at the clock. What is only queued is a part of its EXEC.
+func (s *session) timeAlone(cmd redcon.Command, d policy.Decision) {
+	a := s.beginAlone()
+	if s.runAlone(cmd, d) && d.Spec != nil {
+		s.endAlone(a, d.Spec)
 	}
 	s.flushLarge()
 }
 
 // runAlone handles what is no part of a phase: errors, commands of the session itself, and everything inside of MULTI.
-// The order of the checks is that of Redis: existence and arity, authentication, the rest.
-func (s *session) runAlone(cmd redcon.Command, d policy.Decision) {
+// The order of the checks is that of Redis: existence and arity, authentication, the rest. It reports whether the
+// command is answered, rather than queued, or handed to runData, which sees to the rest.
+func (s *session) runAlone(cmd redcon.Command, d policy.Decision) (answered bool) {
 	switch {
 	case d.Err != "" && d.Spec != nil && d.Spec.Name == "exec" && (s.authenticated || !fits(d.Spec, cmd.Args)):
 		s.endMulti()
@@ -165,13 +189,15 @@ func (s *session) runAlone(cmd redcon.Command, d policy.Decision) {
 	case s.control(d.Spec, cmd.Args):
 	case s.multi != nil:
 		s.queue(cmd, d)
+		return false
 	case d.Policy == policy.Local:
 		s.out = s.runLocal(s.out, d.Spec, cmd.Args)
 	default:
 		// Of a client that is not like others, but whose command is.
 		s.runData(cmd, d)
+		return false
 	}
-	s.flushLarge()
+	return true
 }
 
 // refuseDenied answers a command that the user may not run, and reports whether it did.

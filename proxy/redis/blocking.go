@@ -227,8 +227,9 @@ func (s *session) readArrived(w *block, rd read) {
 
 // runRead runs one read at once.
 func (s *session) runRead(rd read) {
-	s.reads.cmds, s.reads.size = append(s.reads.cmds, rd), len(rd.raw)
+	s.reads.cmds, s.reads.size, s.reads.parts = append(s.reads.cmds, rd), len(rd.raw), true
 	s.runReads()
+	s.reads.clear()
 }
 
 // resolveIDs returns XREAD without BLOCK and with "$" replaced by IDs. Fresh says that nothing can stand behind any of

@@ -203,15 +203,25 @@ func (c *client) hasReply() bool {
 
 // For how long a client was blocked is no time that a command took.
 func TestBlockedIsNotSlow(t *testing.T) {
-	addr, _ := startNode(t)
+	addr, srv := startNode(t)
 	c := dial(t, addr)
 	c.cmd("SET warm up")
 	c.cmd("CONFIG SET slowlog-log-slower-than 300000")
 	c.cmd("SLOWLOG RESET")
-	for _, line := range []string{"BLPOP k 0.4", "XREAD BLOCK 400 STREAMS s $", "WAIT 5 400"} {
+	c.cmd("SET w x")
+	for _, line := range []string{"BLPOP k 0.4", "XREAD BLOCK 400 STREAMS s $", "WAIT 5 400", "XREAD BLOCK 400 STREAMS w 0"} {
 		c.cmd(line)
 	}
 	want(t, c.cmd("SLOWLOG GET"), "*0\r\n")
+	for name, n := range map[string]uint64{"blpop": 1, "xread": 2} {
+		h := series(t, srv, "nexus_redis_commands_seconds")[name].GetHistogram()
+		if h.GetSampleCount() != n || h.GetSampleSum() >= 0.3 {
+			t.Errorf("%s: timed %d times, %v s in all", name, h.GetSampleCount(), h.GetSampleSum())
+		}
+	}
+	if errs := series(t, srv, "nexus_redis_command_errors_total"); len(errs) != 1 || errs["xread"].GetCounter().GetValue() != 1 {
+		t.Errorf("errors counted: %v, want one of XREAD", errs)
+	}
 }
 
 // A client that went away is forgotten, and gets nothing popped.

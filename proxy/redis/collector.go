@@ -21,17 +21,22 @@ var (
 		[]string{"outcome"}, nil)
 	descCommands = prometheus.NewDesc("nexus_redis_commands_total", "Commands of clients, refused ones included.",
 		[]string{"command"}, nil)
+	descReads        = prometheus.NewDesc("nexus_redis_reads_seconds", "How long reads of clients took; those of a pipeline that go out together count once.", nil, nil)
+	descWrites       = prometheus.NewDesc("nexus_redis_writes_seconds", "How long writes of clients took; those of a pipeline that go out together count once.", nil, nil)
+	descTransactions = prometheus.NewDesc("nexus_redis_transactions_seconds", "How long EXEC took.", nil, nil)
+	descTimes        = prometheus.NewDesc("nexus_redis_commands_seconds",
+		"How long commands of clients took until they were answered, without the time for which they were blocked; a pipeline's that go out together took equally long.",
+		[]string{"command"}, nil)
+	descCommandErrors = prometheus.NewDesc("nexus_redis_command_errors_total", "Commands of clients that were answered with an error.",
+		[]string{"command"}, nil)
 	descKinds = prometheus.NewDesc("nexus_redis_commands_by_kind_total", "Commands of clients that only read, and that go through the log.",
 		[]string{"kind"}, nil)
 )
 
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descClients, descBlocked, descRefused, descPanics, descDenied, descSlowed, descTouched, descErrors, descCommands, descKinds} {
+	for _, d := range []*prometheus.Desc{descClients, descBlocked, descRefused, descPanics, descDenied, descSlowed, descTouched, descErrors, descCommands, descTimes, descCommandErrors, descKinds, descReads, descWrites, descTransactions} {
 		ch <- d
 	}
-	c.srv.metrics.reads.Describe(ch)
-	c.srv.metrics.writes.Describe(ch)
-	c.srv.metrics.transactions.Describe(ch)
 }
 
 func (c collector) Collect(ch chan<- prometheus.Metric) {
@@ -54,6 +59,12 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		if n := c.srv.metrics.commands[i].Load(); n > 0 {
 			counter(descCommands, n, name)
 		}
+		if h := c.srv.metrics.times.seconds[i].Load(); h != nil {
+			ch <- h.metric(descTimes, name)
+		}
+		if n := c.srv.metrics.times.errors[i].Load(); n > 0 {
+			counter(descCommandErrors, n, name)
+		}
 	}
 	var reads, writes uint64
 	for _, spec := range c.srv.table.Specs() {
@@ -67,7 +78,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	counter(descKinds, reads, "read")
 	counter(descKinds, writes, "write")
-	c.srv.metrics.reads.Collect(ch)
-	c.srv.metrics.writes.Collect(ch)
-	c.srv.metrics.transactions.Collect(ch)
+	ch <- c.srv.metrics.reads.metric(descReads)
+	ch <- c.srv.metrics.writes.metric(descWrites)
+	ch <- c.srv.metrics.transactions.metric(descTransactions)
 }

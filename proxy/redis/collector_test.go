@@ -1,11 +1,6 @@
 package redis
 
-import (
-	"testing"
-
-	"github.com/prometheus/client_golang/prometheus"
-	dto "github.com/prometheus/client_model/go"
-)
+import "testing"
 
 func TestCommandsAreCountedUnderTheirNames(t *testing.T) {
 	p := startProxy(t)
@@ -14,22 +9,11 @@ func TestCommandsAreCountedUnderTheirNames(t *testing.T) {
 		c.cmd(line)
 	}
 	counts, kinds := make(map[string]float64), make(map[string]float64)
-	ch := make(chan prometheus.Metric, 1000)
-	p.server.Collector().Collect(ch)
-	close(ch)
-	for m := range ch {
-		var out dto.Metric
-		if err := m.Write(&out); err != nil {
-			t.Fatal(err)
-		}
-		for _, l := range out.GetLabel() {
-			switch l.GetName() {
-			case "command":
-				counts[l.GetValue()] = out.GetCounter().GetValue()
-			case "kind":
-				kinds[l.GetValue()] = out.GetCounter().GetValue()
-			}
-		}
+	for name, m := range series(t, p.server, "nexus_redis_commands_total") {
+		counts[name] = m.GetCounter().GetValue()
+	}
+	for name, m := range series(t, p.server, "nexus_redis_commands_by_kind_total") {
+		kinds[name] = m.GetCounter().GetValue()
 	}
 	want := map[string]float64{"set": 2, "get": 1, "config|get": 1, "nexus|status": 1, "acl|whoami": 1, "zadd": 1}
 	for name, n := range want {

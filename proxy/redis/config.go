@@ -25,8 +25,14 @@ type Config struct {
 	UsersFile string
 	// Timeout bounds one phase of a batch: a proposal, or a read barrier with the reads behind it.
 	Timeout time.Duration
+	// LogSlower is how long commands that came together may take without a line in the log; 0: as long as they like.
+	LogSlower time.Duration
 	// Limits bound what a client may send, and how long it may take to read its replies.
 	Limits guard.Limits
+	// HandshakeTimeout is how long a client may take to log in, where it must.
+	HandshakeTimeout time.Duration
+	// IdleTimeout is how long a client may ask for nothing, unless it is subscribed; 0: as long as it likes.
+	IdleTimeout time.Duration
 	// MaxClientRate is how many commands a second one client may send; what is more waits. 0: any number.
 	MaxClientRate int
 
@@ -58,6 +64,7 @@ func NewConfig() Config {
 		Version:             "dev",
 		Timeout:             5 * time.Second,
 		Limits:              guard.DefaultLimits(),
+		HandshakeTimeout:    10 * time.Second,
 		MaxPipelineCommands: 4096,
 		MaxPipelineBytes:    1 << 20,
 		MaxTransactionBytes: 64 << 20,
@@ -76,6 +83,12 @@ func (c *Config) Validate() error {
 	}
 	if c.Timeout < time.Millisecond {
 		return fmt.Errorf("config: Timeout is %v, want at least 1ms", c.Timeout)
+	}
+	if c.HandshakeTimeout < time.Millisecond {
+		return fmt.Errorf("config: HandshakeTimeout is %v, want at least 1ms", c.HandshakeTimeout)
+	}
+	if c.LogSlower < 0 || c.IdleTimeout < 0 {
+		return fmt.Errorf("config: LogSlower is %v and IdleTimeout %v, want 0 or more", c.LogSlower, c.IdleTimeout)
 	}
 	for _, n := range []struct {
 		name  string

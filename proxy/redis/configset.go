@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	backend "github.com/nexus-replication/nexus/appliers/redis"
 	"github.com/nexus-replication/nexus/proxy/redis/policy"
@@ -154,7 +155,7 @@ func (s *Server) nodeSetting(name string) (value string, ok bool) {
 	case "maxmemory":
 		return strconv.FormatInt(s.backend.MemoryLimit(), 10), true
 	case "timeout":
-		return "0", true
+		return strconv.FormatInt(int64(s.cfg.IdleTimeout/time.Second), 10), true
 	case "slowlog-log-slower-than", "slowlog-max-len":
 		return fmt.Sprint(s.slow.setting(name)), true
 	}

@@ -3,8 +3,7 @@ package redis
 import (
 	"errors"
 	"sync/atomic"
-
-	"github.com/prometheus/client_golang/prometheus"
+	"time"
 
 	"github.com/nexus-replication/nexus/proxy/redis/policy"
 	"github.com/nexus-replication/nexus/raft"
@@ -33,28 +32,28 @@ type metrics struct {
 	panics, notDone, unknown, other, denied, slowed, touched atomic.Uint64
 	// commands counts by Spec.Index.
 	commands []atomic.Uint64
+	times    commandTimes
 	// reads and writes time phases: from the moment at which their commands are handed on to that at which the last is
 	// answered.
-	reads, writes, transactions prometheus.Histogram
+	reads, writes, transactions *histogram
 	blocked                     atomic.Int64
 }
 
-// phaseBuckets are bounds in seconds, from a read under a lease to a request that is given up.
-var phaseBuckets = []float64{
-	.00005, .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10,
+// phaseBounds are from a read under a lease to a request that is given up.
+var phaseBounds = []time.Duration{
+	50 * time.Microsecond, 100 * time.Microsecond, 250 * time.Microsecond, 500 * time.Microsecond,
+	time.Millisecond, 2500 * time.Microsecond, 5 * time.Millisecond, 10 * time.Millisecond, 25 * time.Millisecond,
+	50 * time.Millisecond, 100 * time.Millisecond, 250 * time.Millisecond, 500 * time.Millisecond,
+	time.Second, 2500 * time.Millisecond, 5 * time.Second, 10 * time.Second,
 }
 
 func newMetrics(commands int) metrics {
-	phase := func(name, help string) prometheus.Histogram {
-		return prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: name, Help: help, Buckets: phaseBuckets,
-		})
-	}
 	return metrics{
 		commands:     make([]atomic.Uint64, commands),
-		reads:        phase("nexus_redis_reads_seconds", "How long reads of clients took; those of a pipeline that go out together count once."),
-		writes:       phase("nexus_redis_writes_seconds", "How long writes of clients took; those of a pipeline that go out together count once."),
-		transactions: phase("nexus_redis_transactions_seconds", "How long EXEC took."),
+		times:        newCommandTimes(commands),
+		reads:        newHistogram(phaseBounds),
+		writes:       newHistogram(phaseBounds),
+		transactions: newHistogram(phaseBounds),
 	}
 }
 

@@ -35,6 +35,8 @@ type read struct {
 type readPhase struct {
 	cmds []read
 	size int // of the commands collected, in bytes
+	// parts is set where the reads are only parts of a command, whose own reply tells whether it failed.
+	parts bool
 
 	// fn is session.readOnce, made once: a method value made for each barrier would cost an allocation.
 	fn func(context.Context) error
@@ -95,6 +97,9 @@ func (s *session) runReads() {
 			s.failReads(err)
 			break
 		}
+		if !r.parts {
+			s.countErrors(s.out[r.mark:], r.cmds[r.from:r.done])
+		}
 		if r.large && !s.ended {
 			s.runLarge(r.cmds[r.done])
 			r.done++
@@ -102,8 +107,12 @@ func (s *session) runReads() {
 		}
 		s.flushLarge()
 	}
+}
+
+// clear forgets the commands that were answered.
+func (r *readPhase) clear() {
 	clear(r.cmds)
-	r.cmds, r.size = r.cmds[:0], 0
+	r.cmds, r.size, r.parts = r.cmds[:0], 0, false
 	clear(r.keys[:cap(r.keys)])
 }
 
@@ -120,8 +129,11 @@ func (s *session) runLarge(cmd read) {
 func (s *session) failReads(err error) {
 	text := readErrorText(err)
 	s.fail(err, true)
-	for range s.reads.cmds[s.reads.from:] {
+	for i := range s.reads.cmds[s.reads.from:] {
 		s.out = appendError(s.out, text)
+		if !s.reads.parts {
+			s.srv.metrics.times.failed(s.reads.cmds[s.reads.from+i].spec)
+		}
 	}
 }
 

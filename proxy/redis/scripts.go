@@ -199,7 +199,7 @@ func (s *session) addScript(cmd redcon.Command, d policy.Decision) {
 		s.collectRead(read{db: s.db, protocol: s.scriptProtocol(call), raw: raw, args: cmd.Args, spec: d.Spec, convert: true, call: call, full: full})
 		return
 	}
-	if s.addItem(s.scriptItem(call)) {
+	if s.addItem(d.Spec, s.scriptItem(call)) {
 		s.writes.calls = append(s.writes.calls, writeCall{at: len(s.writes.ops) - 1, call: call})
 	}
 }

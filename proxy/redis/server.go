@@ -167,6 +167,15 @@ func (s *Server) Serve(ln net.Listener) error {
 	if tcp, ok := ln.Addr().(*net.TCPAddr); ok {
 		s.port.Store(int64(tcp.Port))
 	}
+	stop, reaped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(reaped)
+		s.reap(stop)
+	}()
+	defer func() {
+		close(stop)
+		<-reaped
+	}()
 	srv := redcon.NewServerNetwork(ln.Addr().Network(), ln.Addr().String(), s.handle, s.accept, s.closed)
 	srv.AcceptError = func(err error) { s.log.Error("accept failed", "error", err) }
 	if err := srv.Serve(&drainListener{Listener: guarded, drained: s.drained}); err != nil {

@@ -70,19 +70,22 @@ type session struct {
 	// muted is set while the client wants no replies. Other goroutines read it with sending held.
 	muted bool
 
-	rate   *rate  // nil without a limit
-	out    []byte // replies not sent yet
-	phase  phase
-	writes writePhase
-	reads  readPhase
+	rate    *rate  // nil without a limit
+	out     []byte // replies not sent yet
+	flushes int    // how often they were
+	phase   phase
+	writes  writePhase
+	reads   readPhase
 
 	// shown is what CLIENT LIST of other sessions may see.
 	shown struct {
 		sync.Mutex
 		clientFacts
 	}
-	lastActive  atomic.Int64 // nanoseconds since the epoch
-	lastCommand atomic.Pointer[policy.Spec]
+	lastActive atomic.Int64 // nanoseconds since the epoch
+	// strangerSince is since when the client would have to log in, in nanoseconds since the epoch; 0 if it need not.
+	strangerSince atomic.Int64
+	lastCommand   atomic.Pointer[policy.Spec]
 }
 
 func newSession(srv *Server, conn *guard.Conn) *session {
@@ -115,7 +118,8 @@ func (s *session) handle(conn redcon.Conn, first redcon.Command) {
 		first = redcon.Command{Raw: frame, Args: args}
 	}
 	s.run(first)
-	for _, cmd := range conn.ReadPipeline() {
+	pipeline := conn.ReadPipeline()
+	for _, cmd := range pipeline {
 		if s.ended {
 			return
 		}
@@ -124,8 +128,12 @@ func (s *session) handle(conn redcon.Conn, first redcon.Command) {
 	if !s.ended {
 		s.endPhase()
 	}
-	if took := time.Since(start) - s.waited; s.srv.slow.slow(took) {
+	took := time.Since(start) - s.waited
+	if s.srv.slow.slow(took) {
 		s.srv.slow.add(s, first.Args, start, took)
+	}
+	if limit := s.srv.cfg.LogSlower; limit > 0 && took >= limit {
+		s.logSlow(first, len(pipeline), took)
 	}
 }
 
@@ -172,6 +180,7 @@ func (s *session) flush() {
 		s.ended = true
 	}
 	s.out = s.out[:0]
+	s.flushes++
 }
 
 // send sends whole replies or messages. Any goroutine may call it.

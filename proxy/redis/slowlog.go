@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/tidwall/redcon"
 )
 
 // As in Redis.
@@ -84,6 +86,17 @@ func slowArgs(args [][]byte) [][]byte {
 		}
 	}
 	return kept
+}
+
+// logSlow writes a line about what took long: the name of the first command and how large it was, never what it was about.
+// Keys and values belong to the clients, and a log is read and kept by others. SLOWLOG has more for who may ask for it.
+func (s *session) logSlow(first redcon.Command, followed int, took time.Duration) {
+	name := "unknown"
+	if d := s.srv.table.Lookup(first.Args, s.srv.policyContext); d.Spec != nil {
+		name = commandName(d.Spec)
+	}
+	s.srv.log.Warn("slow command", "command", name, "took", took.Round(time.Microsecond), "arguments", len(first.Args)-1, "bytes", len(first.Raw),
+		"pipelined", followed, "client", s.conn.RemoteAddr().String())
 }
 
 // configure sets one of the parameters, whose value was checked before.

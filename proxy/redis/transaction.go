@@ -62,7 +62,7 @@ func (s *session) control(spec *policy.Spec, args [][]byte) bool {
 	case "exec":
 		begun := time.Now()
 		s.exec()
-		s.srv.metrics.transactions.Observe(time.Since(begun).Seconds())
+		s.srv.metrics.transactions.observe(1, time.Since(begun))
 	case "watch":
 		s.cmdWatch(args)
 	case "discard":

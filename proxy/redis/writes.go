@@ -16,6 +16,8 @@ import (
 // writePhase collects the writes that are proposed in one call.
 type writePhase struct {
 	ops [][]byte
+	// specs are the commands that the ops were made of.
+	specs []*policy.Spec
 	// arena holds the encoded ops. After an error it is given up, because the proposal may still be under way.
 	arena []byte
 	// size is the sum of the commands collected, in bytes.
@@ -37,7 +39,7 @@ const opOverhead = 24
 
 func (w *writePhase) trim() {
 	if cap(w.ops) > 1024 {
-		w.ops = nil
+		w.ops, w.specs = nil, nil
 	}
 	if cap(w.arena) > keepBytes {
 		w.arena = nil
@@ -53,13 +55,13 @@ func (s *session) addWrite(cmd redcon.Command, d policy.Decision) {
 			return
 		}
 	}
-	if s.addItem(backend.Item{DB: s.db, Cmd: cmd.Raw, Flags: s.writeFlags(d)}) && isGroupRead(d.Spec) {
+	if s.addItem(d.Spec, backend.Item{DB: s.db, Cmd: cmd.Raw, Flags: s.writeFlags(d)}) && isGroupRead(d.Spec) {
 		s.writes.groups = append(s.writes.groups, len(s.writes.ops)-1)
 	}
 }
 
-// addItem collects an item. It reports false if the session has ended instead.
-func (s *session) addItem(item backend.Item) bool {
+// addItem collects an item that a command was made into. It reports false if the session has ended instead.
+func (s *session) addItem(spec *policy.Spec, item backend.Item) bool {
 	w := &s.writes
 	if s.phase != phaseWrites || len(w.ops) >= s.srv.cfg.MaxPipelineCommands ||
 		(len(w.ops) > 0 && w.size+len(item.Cmd) > s.srv.cfg.MaxPipelineBytes) {
@@ -76,6 +78,7 @@ func (s *session) addItem(item backend.Item) bool {
 	}
 	w.arena = backend.AppendOp(w.arena, item)
 	w.ops = append(w.ops, w.arena[start:len(w.arena):len(w.arena)])
+	w.specs = append(w.specs, spec)
 	w.size += len(item.Cmd)
 	return true
 }
@@ -138,8 +141,9 @@ func (s *session) runWrites() {
 	ops := w.ops
 	outcome, errText := s.propose(ops)
 	if errText != "" {
-		for range ops {
+		for _, spec := range w.specs {
 			s.out = appendError(s.out, errText)
+			s.srv.metrics.times.failed(spec)
 		}
 	} else {
 		calls := w.calls
@@ -150,6 +154,9 @@ func (s *session) runWrites() {
 			}
 			if len(w.groups) > 0 && slices.Contains(w.groups, i) {
 				outcome.Replies[i].Data = s.appendGroupReply(nil, outcome.Replies[i].Data)
+			}
+			if r := &outcome.Replies[i]; r.Err != nil || len(r.Data) > 0 && r.Data[0] == '-' {
+				s.srv.metrics.times.failed(w.specs[i])
 			}
 			s.appendReply(&outcome.Replies[i])
 		}

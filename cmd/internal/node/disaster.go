@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/nexus-replication/nexus/raft"
 )
@@ -22,7 +23,13 @@ func restoreBackup(opts *Options, d Definition, log *slog.Logger) error {
 		return fmt.Errorf("flag -restore: %w", err)
 	}
 	defer file.Close()
-	info, err := raft.RestoreBackup(cfg, file)
+	size := int64(0)
+	if st, err := file.Stat(); err == nil {
+		size = st.Size()
+	}
+	info, err := raft.RestoreBackup(cfg, &progress{r: file, size: size, told: time.Now(), tell: func(done, size int64) {
+		log.Info("reading the backup", "file", opts.Restore, "done", fmt.Sprintf("%d%%", 100*done/max(size, 1)), "bytes", done, "of", size)
+	}})
 	if err != nil {
 		return fmt.Errorf("restore %s: %w", opts.Restore, err)
 	}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 
 	"github.com/nexus-replication/nexus/cmd/internal/settings"
+	"github.com/nexus-replication/nexus/proxy/admin"
 	"github.com/nexus-replication/nexus/raft"
 )
 
@@ -40,7 +41,7 @@ type Definition interface {
 	Complete() error
 	// Offline is the configuration for work on a data directory while the node does not run.
 	Offline(log *slog.Logger) (raft.Config, error)
-	// Build makes all parts. It opens nothing.
+	// Build makes the parts of a node. It opens nothing.
 	Build(log *slog.Logger) (*Node, error)
 }
 
@@ -66,7 +67,11 @@ func Main(ctx context.Context, opts *Options, d Definition, args []string, geten
 		fmt.Fprintln(stderr, err)
 		return ExitUsage
 	}
-	if err := run(ctx, opts, d, opts.logger(stderr)); err != nil {
+	events := admin.NewEvents(opts.logHandler(stderr))
+	fold := newFold(events)
+	err = run(ctx, opts, d, slog.New(fold), events)
+	fold.close()
+	if err != nil {
 		fmt.Fprintf(stderr, "%s: %v\n", p.Name, err)
 		return ExitFailure
 	}

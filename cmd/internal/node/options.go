@@ -1,6 +1,7 @@
 package node
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/nexus-replication/nexus/cmd/internal/security"
 	"github.com/nexus-replication/nexus/cmd/internal/settings"
+	"github.com/nexus-replication/nexus/proxy/admin"
 	"github.com/nexus-replication/nexus/raft"
 )
 
@@ -45,10 +47,16 @@ type Options struct {
 
 	LogLevel  slog.Level
 	LogFormat string
+	// LogSlower is how long a command of a client may take without a line in the log; 0: as long as it likes.
+	LogSlower time.Duration
+
+	Security security.Options
 
 	Restore         string
 	ForceNewCluster bool
 	WipeRemoved     bool
+
+	web *admin.HTTPServer // which knows what the node tells the others of itself
 }
 
 // NewOptions returns the defaults for a program.
@@ -64,11 +72,12 @@ func NewOptions(p Program) *Options {
 		GRPCPort:      p.NodePort + 100,
 		MetricsPort:   settings.AutoPort,
 		LogFormat:     "text",
+		LogSlower:     time.Second,
 	}
 }
 
 // Declare declares the settings, with those of the program where they belong: those of clients behind their port, and
-// what own adds behind all ports.
+// what own adds behind all ports and who may come to them.
 func (o *Options) Declare(clients []settings.Setting, own func(*settings.Set)) *settings.Set {
 	p := &o.program
 	s := settings.New(p.Name, fmt.Sprintf("%s is one node of a replicated %s, in front of one %s.", p.Name, p.Data, p.Server))
@@ -89,6 +98,7 @@ func (o *Options) Declare(clients []settings.Setting, own func(*settings.Set)) *
 			Usage:   "Port for /metrics, /livez and /readyz over HTTP; 0 for none."},
 	)
 	s.Group("What is listened on", ports...)
+	o.Security.Declare(s)
 	own(s)
 	s.Group("For once, not for every start",
 		settings.Setting{Name: "restore", Value: settings.String(&o.Restore),
@@ -101,7 +111,16 @@ func (o *Options) Declare(clients []settings.Setting, own func(*settings.Set)) *
 	s.Group("Messages",
 		settings.Setting{Name: "log-level", Value: settings.Level(&o.LogLevel), Usage: "Least level that is written to standard error."},
 		settings.Setting{Name: "log-format", Value: settings.Choice(&o.LogFormat, "text", "json"), Usage: "Form of the messages."},
+		settings.Setting{Name: "log-slower-than", Value: settings.Duration(&o.LogSlower, 0, 24*time.Hour),
+			Usage: "Write a line about each command of a client that took at least so long: which it was, not what it was about; 0s for none."},
 	)
+	s.Note("Signals", "SIGTERM, SIGINT\tTakes no more clients, lets those there are take their answers (1 s at most), hands over leadership, and ends within 2 s.\n"+
+		"SIGHUP\tReads files of users again, where there are any. Certificates are read again for each connection.\n"+
+		"SIGQUIT\tEnds with the stacks of all goroutines on standard error.\n"+
+		"SIGKILL\tLoses nothing.")
+	s.Note("Exit status", "0\tStopped by a signal, or done with what is for once.\n"+
+		"1\tCould not start, or had to stop; the last line says why.\n"+
+		"2\tA setting makes no sense.")
 	return s
 }
 
@@ -190,7 +209,8 @@ func (o *Options) autoPort(port int, nodePort string, offset int) int {
 }
 
 // CheckSecurity refuses what would let in anybody by mistake, and a node URL whose scheme is not what is spoken there.
-func (o *Options) CheckSecurity(s *security.Options, at *url.URL, clientsKnown bool) error {
+func (o *Options) CheckSecurity(at *url.URL, clientsKnown bool) error {
+	s := &o.Security
 	err := s.Check(security.Listening{Bind: o.Bind, Proxy: o.ProxyPort != 0, ClientsKnown: clientsKnown})
 	if err != nil {
 		return fmt.Errorf("%s: %w", o.program.Name, err)
@@ -256,14 +276,24 @@ func (o *Options) RaftConfig(store raft.Store, log *slog.Logger) raft.Config {
 	cfg.Timeout = o.Timeout
 	cfg.SnapshotCount = o.SnapshotCount
 	cfg.VerifyInterval, cfg.AutoRepair = o.VerifyEvery, o.AutoRepair
+	cfg.TLS = o.Security.PeerFiles()
+	cfg.About = o.about
 	cfg.Logger = log.With("part", "raft")
 	return cfg
 }
 
-func (o *Options) logger(w io.Writer) *slog.Logger {
+// about is what the node tells the others of itself, once it is assembled.
+func (o *Options) about() json.RawMessage {
+	if o.web == nil {
+		return nil
+	}
+	return o.web.About()
+}
+
+func (o *Options) logHandler(w io.Writer) slog.Handler {
 	opts := &slog.HandlerOptions{Level: o.LogLevel}
 	if o.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, opts))
+		return slog.NewJSONHandler(w, opts)
 	}
-	return slog.New(slog.NewTextHandler(w, opts))
+	return slog.NewTextHandler(w, opts)
 }

@@ -8,20 +8,22 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/nexus-replication/nexus/proxy/admin"
 	"github.com/nexus-replication/nexus/raft"
 )
 
-// stopTimeout bounds the way from the signal to the end of the process; drainTimeout is the part of it that clients
-// get to take their answers.
+// stopTimeout bounds the way from the signal to the end of the process; drainTimeout is the part of it that clients and
+// operators get to take their answers. What is left of it is for handing over leadership and closing files.
 const (
-	stopTimeout  = 10 * time.Second
-	drainTimeout = 5 * time.Second
+	stopTimeout  = 1900 * time.Millisecond
+	drainTimeout = time.Second
 )
 
 // Server serves the clients of the datastore.
@@ -31,13 +33,14 @@ type Server interface {
 	Close(ctx context.Context) error
 }
 
-// Node is all the parts of a node.
+// Node is the parts of a node that the program makes.
 type Node struct {
-	Log        *slog.Logger
 	Replicator *raft.Replicator
 	Proxy      Server
-	Admin      *admin.Server
-	HTTP       *admin.HTTPServer
+	// Datastore runs the statements of operators.
+	Datastore admin.Datastore
+	// Collectors have the metrics of the proxy and the backend.
+	Collectors []prometheus.Collector
 	// Read serves the port for reading, until Proxy is closed. It is nil where there is no such port.
 	Read func(ln net.Listener) error
 	// Backend is the address of the server behind the node, for messages.
@@ -46,14 +49,17 @@ type Node struct {
 	Secure func(net.Listener) net.Listener
 	// Background runs beside the servers until the replicator ends. It may be nil.
 	Background func()
-	// Reload is called at SIGHUP. It may be nil: the signal ends the process then, as signals do.
+	// Reload is called at SIGHUP. It may be nil where there is nothing to read again.
 	Reload func() error
 
-	opts *Options
+	opts  *Options
+	log   *slog.Logger
+	admin *admin.Server
+	http  *admin.HTTPServer
 }
 
 // run runs the node until ctx ends, which is no error, or until it cannot go on.
-func run(ctx context.Context, opts *Options, d Definition, log *slog.Logger) error {
+func run(ctx context.Context, opts *Options, d Definition, log *slog.Logger, events *admin.Events) error {
 	if opts.ForceNewCluster {
 		return forceNewCluster(opts, d, log)
 	}
@@ -61,7 +67,9 @@ func run(ctx context.Context, opts *Options, d Definition, log *slog.Logger) err
 	if err != nil {
 		return err
 	}
-	n.opts = opts
+	if err := n.assemble(opts, log, events); err != nil {
+		return err
+	}
 	if err := wipeRemoved(opts, d, log); err != nil {
 		return err
 	}
@@ -75,7 +83,7 @@ func run(ctx context.Context, opts *Options, d Definition, log *slog.Logger) err
 	if open.proxy != nil && n.Secure != nil {
 		open.proxy = n.Secure(open.proxy)
 	}
-	log.Info("starting", "version", opts.program.Version, "node", opts.NodeURL, "data", opts.DataDir, "backend", n.Backend)
+	log.Info("starting", "program", opts.program.Name, "version", opts.program.Version, "cluster", opts.ClusterName, "node", opts.NodeURL, "data", opts.DataDir, "backend", n.Backend)
 	defer n.reloadOnHangup()()
 	failed := n.serve(open)
 
@@ -98,7 +106,7 @@ func run(ctx context.Context, opts *Options, d Definition, log *slog.Logger) err
 	<-started // Start may not run beside Stop.
 	if err == nil && startErr == nil && ctx.Err() == nil {
 		n.notify(daemon.SdNotifyReady)
-		log.Info("running", "proxyPort", opts.ProxyPort, "grpcPort", opts.GRPCPort, "metricsPort", opts.MetricsPort)
+		log.Info("running", "bind", opts.Bind, "proxyPort", opts.ProxyPort, "readOnlyPort", opts.ReadPort, "grpcPort", opts.GRPCPort, "metricsPort", opts.MetricsPort)
 		err = n.watch(ctx, failed)
 	}
 	if ctx.Err() != nil {
@@ -107,6 +115,34 @@ func run(ctx context.Context, opts *Options, d Definition, log *slog.Logger) err
 		err = nil // Starting may have been broken off by the signal.
 	}
 	return errors.Join(err, n.stop())
+}
+
+// assemble adds what operators and monitoring see of a node, which is the same for all programs.
+func (n *Node) assemble(opts *Options, log *slog.Logger, events *admin.Events) (err error) {
+	n.opts, n.log = opts, log
+	p := &opts.program
+	cfg := admin.NewConfig()
+	cfg.Node = n.Replicator
+	cfg.Datastore = n.Datastore
+	cfg.Version = p.Version
+	cfg.Timeout = opts.Timeout
+	cfg.Tokens = admin.Tokens{Admin: opts.Security.AdminToken, Read: opts.Security.ReadToken}
+	cfg.Logger = log.With("part", "admin")
+	if cfg.TLS, err = opts.Security.GRPC.Server(); err != nil {
+		return err
+	}
+	if n.admin, err = admin.New(cfg); err != nil {
+		return err
+	}
+	n.http = admin.NewHTTP(admin.HTTPConfig{
+		Node:       n.Replicator,
+		Build:      admin.Build{Version: p.Version, Commit: p.Commit, Date: p.Date},
+		Collectors: append(n.Collectors, n.Replicator.Collector()),
+		Events:     events,
+		Logger:     cfg.Logger,
+	})
+	opts.web = n.http
+	return nil
 }
 
 // serve answers on the open ports. A listener that fails is reported on the channel.
@@ -122,10 +158,10 @@ func (n *Node) serve(open *ports) <-chan error {
 			}
 		}()
 	}
-	start("grpcPort", open.grpc, n.Admin.Serve)
+	start("grpcPort", open.grpc, n.admin.Serve)
 	start("proxyPort", open.proxy, n.Proxy.Serve)
 	start("readOnlyPort", open.read, n.Read)
-	start("metricsPort", open.metrics, n.HTTP.Serve)
+	start("metricsPort", open.metrics, n.http.Serve)
 	if n.Background != nil {
 		go n.Background()
 	}
@@ -146,7 +182,7 @@ func (n *Node) watch(ctx context.Context, failed <-chan error) error {
 	if !errors.Is(err, raft.ErrRemoved) {
 		return fmt.Errorf("the node stopped: %w", err)
 	}
-	n.Log.Error("this node was removed from its cluster; it refuses every request until it is stopped", "err", err)
+	n.log.Error("this node was removed from its cluster; it refuses every request until it is stopped", "err", err)
 	select {
 	case err := <-failed:
 		return err
@@ -156,44 +192,49 @@ func (n *Node) watch(ctx context.Context, failed <-chan error) error {
 }
 
 // stop drains the clients, hands over leadership, and ends everything. Clients go first: what they have proposed is
-// answered while the log still runs.
+// answered while the log still runs. It does not wait longer than stopTimeout: a process that ends in the middle loses
+// nothing, as one that is killed does not.
 func (n *Node) stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
-	drain, cancelDrain := context.WithTimeout(ctx, drainTimeout)
-	defer cancelDrain()
-	if n.opts.ProxyPort != 0 || n.opts.ReadPort != 0 {
-		n.warn(n.Proxy.Close(drain))
-	}
-	n.warn(n.Admin.Close(drain))
-
-	stopped := make(chan error, 1)
-	go func() { stopped <- n.Replicator.Stop(ctx) }()
-	var err error
+	ended := make(chan error, 1)
+	go func() { ended <- n.end(ctx) }()
 	select {
-	case err = <-stopped:
+	case err := <-ended:
+		n.log.Info("stopped")
+		if err != nil {
+			return fmt.Errorf("stop: %w", err)
+		}
 	case <-ctx.Done():
-		return fmt.Errorf("not stopped after %v; what was acknowledged is on disk", stopTimeout)
-	}
-	n.warn(n.HTTP.Close(ctx))
-	n.Log.Info("stopped")
-	if err != nil {
-		return fmt.Errorf("stop: %w", err)
+		n.log.Warn("stopped in the middle; what was acknowledged is on disk", "after", stopTimeout)
 	}
 	return nil
 }
 
-// reloadOnHangup calls Reload at each SIGHUP until the function that it returns is called.
-func (n *Node) reloadOnHangup() (end func()) {
-	if n.Reload == nil {
-		return func() {}
+// end ends all parts, which it gives until ctx is done.
+func (n *Node) end(ctx context.Context) error {
+	drain, cancel := context.WithTimeout(ctx, drainTimeout)
+	defer cancel()
+	var sides sync.WaitGroup
+	if n.opts.ProxyPort != 0 || n.opts.ReadPort != 0 {
+		sides.Go(func() { n.warn(n.Proxy.Close(drain)) })
 	}
+	sides.Go(func() { n.warn(n.admin.Close(drain)) })
+	sides.Wait()
+	err := n.Replicator.Stop(ctx)
+	n.warn(n.http.Close(ctx))
+	return err
+}
+
+// reloadOnHangup calls Reload at each SIGHUP until the function that it returns is called. Without one the signal is
+// taken all the same: whoever sends it wants something to be read again, not the node to end.
+func (n *Node) reloadOnHangup() (end func()) {
 	signals, done := make(chan os.Signal, 1), make(chan struct{})
 	signal.Notify(signals, syscall.SIGHUP)
 	go func() {
 		defer close(done)
 		for range signals {
-			n.warnReload(n.Reload())
+			n.reload()
 		}
 	}()
 	return func() {
@@ -203,23 +244,27 @@ func (n *Node) reloadOnHangup() (end func()) {
 	}
 }
 
-func (n *Node) warnReload(err error) {
-	if err != nil {
-		n.Log.Error("SIGHUP changed nothing", "err", err)
+func (n *Node) reload() {
+	if n.Reload == nil {
+		n.log.Info("SIGHUP has nothing to do: certificates are read again for each connection, settings at a start")
+		return
+	}
+	if err := n.Reload(); err != nil {
+		n.log.Error("SIGHUP changed nothing", "err", err)
 	}
 }
 
 // notify tells systemd, where it has started this process.
 func (n *Node) notify(state string) {
 	if _, err := daemon.SdNotify(false, state); err != nil {
-		n.Log.Warn("systemd could not be told", "state", state, "err", err)
+		n.log.Warn("systemd could not be told", "state", state, "err", err)
 	}
 }
 
 // warn notes what did not end by itself: clients that are cut off are no failure of the node.
 func (n *Node) warn(err error) {
 	if err != nil {
-		n.Log.Warn("while stopping", "err", err)
+		n.log.Warn("while stopping", "err", err)
 	}
 }
 

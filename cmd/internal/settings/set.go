@@ -29,6 +29,7 @@ type Set struct {
 	program string
 	summary string
 	groups  []group
+	notes   []note
 
 	config  string
 	help    bool

@@ -58,6 +58,15 @@ var kindNames = [...]string{
 
 func (k Kind) String() string { return kindNames[k] }
 
+// Kinds returns all kinds there are.
+func Kinds() []Kind {
+	all := make([]Kind, len(kindNames))
+	for k := range all {
+		all[k] = Kind(k)
+	}
+	return all
+}
+
 // Access says whether a transaction may write.
 type Access uint8
 

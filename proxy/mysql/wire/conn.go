@@ -15,6 +15,8 @@ const (
 	// flushAt is how much is collected before it is written without being asked to.
 	flushAt    = 64 << 10
 	readBuffer = 32 << 10
+	// keepBuffer is how much room for packets an idle connection may hold on to.
+	keepBuffer = 1 << 20
 )
 
 // ErrTooLong means that a command or a row is longer than Conn.Limit.
@@ -52,7 +54,9 @@ func (c *Conn) Close() error { return c.raw.Close() }
 
 // ReadPacket returns the payload of the next packet, joined where it came in several. It is valid until the next call.
 func (c *Conn) ReadPacket() ([]byte, error) {
-	c.buf = c.buf[:0]
+	if c.buf = c.buf[:0]; cap(c.buf) > keepBuffer {
+		c.buf = nil // or one large packet would cost its room for as long as the connection lasts
+	}
 	for {
 		header, err := c.in.Peek(headerSize)
 		if err != nil {

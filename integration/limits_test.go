@@ -1,0 +1,190 @@
+package integration
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nexus-replication/nexus/integration/cluster"
+)
+
+// TestLimits lets hostile clients run into each limit of a live node, which goes on to serve others.
+func TestLimits(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, cluster.Options{Size: 1, Flags: []string{
+		"-maxClients", "20", "-maxRequest", "1000000", "-slowClientTimeout", "300ms", "-idleTimeout", "2s", "-maxClientRate", "50000",
+	}})
+	check(t, c.StartReady(within(t, 30*time.Second)))
+	n := c.Nodes[0]
+	t.Run("TooLarge", func(t *testing.T) {
+		for request, want := range map[string]string{
+			"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1000001\r\n":                          "-ERR Protocol error: invalid bulk length",
+			"*2\r\n$600000\r\n" + strings.Repeat("x", 600000) + "\r\n$600000\r\n": "-ERR Protocol error: too big request, the limit is 1000000 bytes",
+			strings.Repeat("x", 70000):                                            "-ERR Protocol error: too big inline request",
+			"*1048577\r\n":                                                        "-ERR Protocol error: invalid multibulk length",
+		} {
+			r := dialLines(t, n)
+			go func() { _, _ = io.WriteString(r.conn, request) }() // it may be closed before all is sent
+			if got := r.line(t); got != want {
+				t.Errorf("%.40q: got %q, want %q", request, got, want)
+			}
+			wantClosed(t, r)
+		}
+	})
+	t.Run("DoesNotRead", func(t *testing.T) {
+		r := dialLines(t, n)
+		r.send(t, "SET large "+strings.Repeat("x", 60000))
+		r.line(t)
+		// 600 MB are asked for and nothing is read.
+		go func() { _, _ = io.WriteString(r.conn, strings.Repeat("GET large\r\n", 10000)) }()
+		eventually(t, 30*time.Second, func() error {
+			if got := clients(t, n); got > 1 { // the one that asks
+				return fmt.Errorf("%d clients are connected", got)
+			}
+			return nil
+		})
+		if resident := residentBytes(t, n.Pid()); resident > 300<<20 {
+			t.Errorf("the node takes %d MiB", resident>>20)
+		}
+	})
+	t.Run("Idle", func(t *testing.T) {
+		idle, half, subscriber, blocked := dialLines(t, n), dialLines(t, n), dialLines(t, n), dialLines(t, n)
+		_, err := io.WriteString(half.conn, "*2\r\n$3\r\nGET\r\n$1") // and no more
+		check(t, err)
+		subscriber.send(t, "SUBSCRIBE news")
+		for range 6 {
+			subscriber.line(t)
+		}
+		blocked.send(t, "BLPOP list 0")
+		idle.send(t, "CONFIG GET timeout")
+		for _, want := range []string{"*2", "$7", "timeout", "$1", "2"} {
+			if got := idle.line(t); got != want {
+				t.Errorf("CONFIG GET timeout: got %q, want %q", got, want)
+			}
+		}
+		wantClosed(t, idle)
+		wantClosed(t, half)
+		active := dialLines(t, n)
+		active.send(t, "PUBLISH news x", "RPUSH list y")
+		if got := subscriber.line(t); got != "*3" {
+			t.Errorf("a subscriber got %q", got)
+		}
+		if got := blocked.line(t); got != "*2" {
+			t.Errorf("a client that was blocked got %q", got)
+		}
+	})
+	t.Run("TooMany", func(t *testing.T) {
+		var list []*lineClient
+		for range 30 {
+			r := dialLines(t, n)
+			_, _ = io.WriteString(r.conn, "PING\r\n") // it may be closed already
+			list = append(list, r)
+		}
+		served := 0
+		for _, r := range list {
+			line, err := r.r.ReadString('\n')
+			switch {
+			case err == nil && line == "+PONG\r\n":
+				served++
+			case err == nil && line == "-ERR max number of clients reached\r\n", errors.Is(err, io.EOF), isReset(err):
+			default:
+				t.Errorf("got %q, %v", line, err)
+			}
+		}
+		if served == 0 || served > 20 {
+			t.Errorf("%d of 30 clients were served, want 20 at most", served)
+		}
+		for _, r := range list {
+			r.conn.Close()
+		}
+		eventually(t, 10*time.Second, func() error { _, err := raw(n, "PING"); return err })
+	})
+}
+
+// TestHandshakeLimits: who connects and does not say who it is, with TLS or without, is closed; who does is not.
+func TestHandshakeLimits(t *testing.T) {
+	t.Parallel()
+	certs := t.TempDir()
+	check(t, cluster.WriteCertificates(certs, "127.0.0.1"))
+	c := newCluster(t, cluster.Options{Size: 1, Flags: []string{"-handshakeTimeout", "1s", "-proxyPassword", "secret"}})
+	tlsc := newCluster(t, cluster.Options{Size: 1, Flags: []string{
+		"-handshakeTimeout", "1s", "-proxyPassword", "secret", "-proxyCert", filepath.Join(certs, "node.pem"), "-proxyKey", filepath.Join(certs, "node-key.pem"),
+	}})
+	for _, c := range []*cluster.Cluster{c, tlsc} {
+		check(t, c.StartReady(within(t, 30*time.Second)))
+	}
+	plain := c.Nodes[0]
+	known, silent, busy := dialLines(t, plain), dialLines(t, plain), dialLines(t, plain)
+	known.send(t, "AUTH secret")
+	if got := known.line(t); got != "+OK" {
+		t.Fatalf("AUTH: %q", got)
+	}
+	go func() { // who asks all the time, but never logs in, is no better
+		for {
+			if _, err := io.WriteString(busy.conn, "GET k\r\n"); err != nil {
+				return
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+	}()
+	wantClosed(t, silent)
+	wantClosed(t, busy)
+	known.send(t, "PING")
+	if got := known.line(t); got != "+PONG" {
+		t.Errorf("who has logged in gets %q", got)
+	}
+
+	n := tlsc.Nodes[0]
+	mute := dialLines(t, n) // says nothing at all
+	wantClosed(t, mute)
+	conn := must(tls.Dial("tcp", n.Addr(), clientTLS(t, certs, "client")))(t)
+	defer conn.Close()
+	check(t, conn.SetDeadline(time.Now().Add(60*time.Second)))
+	if _, err := conn.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error("a client that never logs in behind TLS is kept")
+	}
+}
+
+func wantClosed(t *testing.T, c *lineClient) {
+	t.Helper()
+	_, err := io.Copy(io.Discard, c.r)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error("the connection is not closed")
+	}
+}
+
+func isReset(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && !op.Timeout()
+}
+
+// clients is how many a node has connected.
+func clients(t *testing.T, n *cluster.Node) (count int) {
+	t.Helper()
+	_, err := fmt.Sscan(metricOf(t, n, "nexus_redis_clients"), &count)
+	check(t, err)
+	return count
+}
+
+// metricOf returns the value of a metric of a node that has no labels.
+func metricOf(t *testing.T, n *cluster.Node, name string) string {
+	t.Helper()
+	resp, err := http.Get("http://" + n.MetricsAddr() + "/metrics")
+	check(t, err)
+	defer resp.Body.Close()
+	for line := range strings.Lines(string(must(io.ReadAll(resp.Body))(t))) {
+		if value, found := strings.CutPrefix(line, name+" "); found {
+			return strings.TrimSpace(value)
+		}
+	}
+	t.Fatalf("%s has no metric %s", n.Name, name)
+	return ""
+}
