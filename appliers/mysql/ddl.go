@@ -109,10 +109,14 @@ func (b *Backend) trySchema(ctx context.Context, o *operation) ([]byte, error) {
 	}
 	defer k.close()
 	k.c.ReadTimeout = 0 // a table may be large
-	prelude := append([]string{
+	prelude := []string{
 		fmt.Sprintf("SET SESSION lock_wait_timeout=%d", max(1, int(b.cfg.DDLPatience.Seconds()))),
 		fmt.Sprintf("SET SESSION timestamp=%d.%03d", o.entry.Stamp/1000, o.entry.Stamp%1000),
-	}, o.prelude...)
+		// Other engines have no transactions that can be prepared.
+		"SET SESSION enforce_storage_engine=InnoDB, default_storage_engine=InnoDB",
+	}
+	setup := len(prelude)
+	prelude = append(prelude, o.prelude...)
 	var result *gomysql.Result
 	for i, text := range append(prelude, "SET SESSION sql_log_bin=1", o.text) {
 		result, err = k.execNamed(ctx, text, firstWords(text))
@@ -121,7 +125,7 @@ func (b *Backend) trySchema(ctx context.Context, o *operation) ([]byte, error) {
 		case err == nil:
 		case code == 0 || machineError(code):
 			return nil, err
-		case i < 2:
+		case i < setup:
 			return nil, err
 		default:
 			return failure(err), nil

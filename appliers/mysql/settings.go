@@ -55,8 +55,8 @@ func (b *Backend) checkServer(ctx context.Context, k *conn) error {
 		"SET GLOBAL max_binlog_size=67108864",
 		"SET GLOBAL log_bin_compress=0",
 		"SET GLOBAL slave_run_triggers_for_rbr=NO",
-		// Rows must be told apart by what a server compares them with, and other engines do not roll back.
-		"SET GLOBAL enforce_storage_engine=InnoDB",
+		// Temporary tables may be of any engine; for others see trySchema.
+		"SET GLOBAL enforce_storage_engine=NULL",
 		// What functions do reaches the log as rows, whatever they declare.
 		"SET GLOBAL log_bin_trust_function_creators=1",
 		"SET GLOBAL read_only=0",

@@ -19,6 +19,7 @@ const (
 	codeLockTimeout    = 1205
 	codeDeadlock       = 1213
 	codeNotSupported   = 1235
+	codeOtherEngine    = 1266
 	codeReadOnly       = 1792
 	codeLostServer     = 2013
 )

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,11 +33,15 @@ func (s *session) schemaChange(c call) error {
 	if err := s.mayChange(c); err != nil {
 		return err
 	}
-	prelude, user, err := s.prelude()
+	prelude, user, err := s.prelude(c.what.Engine != "")
 	if err != nil {
 		return err
 	}
-	text := withDefiner(c.text, user)
+	text := c.text
+	if c.what.Rewritten != "" {
+		text = c.what.Rewritten
+	}
+	text = withDefiner(text, user)
 	return s.behindBarrier(func(ctx context.Context) error { return s.proposeSchema(ctx, prelude, text) })
 }
 
@@ -98,24 +103,38 @@ func (s *session) proposeSchema(ctx context.Context, prelude []string, text stri
 	return err
 }
 
-// prelude makes another session understand a text as this one does.
-func (s *session) prelude() (texts []string, user string, err error) {
+// prelude makes another session understand a text as this one does. substitute says that the text names an engine that its
+// table does not get.
+func (s *session) prelude(substitute bool) (texts []string, user string, err error) {
 	row, err := s.row("SELECT IFNULL(DATABASE(),''), @@sql_mode, @@character_set_client, @@collation_connection, @@foreign_key_checks," +
-		" @@time_zone, @@check_constraint_checks, @@explicit_defaults_for_timestamp, CURRENT_USER(), @@character_set_results, @@lc_time_names")
+		" @@time_zone, @@check_constraint_checks, @@explicit_defaults_for_timestamp, CURRENT_USER(), @@collation_server, @@innodb_strict_mode, @@default_storage_engine")
 	if err != nil {
 		return nil, "", err
 	}
-	if len(row) != 11 {
+	if len(row) != 12 {
 		return nil, "", errors.New("the session's variables were not told")
 	}
 	if row[0] != "" {
 		texts = append(texts, "USE `"+strings.ReplaceAll(row[0], "`", "``")+"`")
 	}
+	mode, strict := row[1], row[10]
+	if substitute { // the server replaces the engine by itself, with a note
+		mode = without(mode, "NO_ENGINE_SUBSTITUTION")
+	}
+	if substitute || !strings.EqualFold(row[11], "InnoDB") { // and does not mind options that InnoDB does not know
+		strict = "0"
+	}
 	// sql_mode comes last: these texts are written in the default one.
 	return append(texts,
 		fmt.Sprintf("SET SESSION character_set_client=%s, collation_connection=%s, foreign_key_checks=%s, time_zone=%s, check_constraint_checks=%s, explicit_defaults_for_timestamp=%s",
 			row[2], row[3], row[4], literal(row[5]), row[6], row[7]),
-		"SET SESSION sql_mode="+literal(row[1])), row[8], nil
+		fmt.Sprintf("SET SESSION collation_server=%s, innodb_strict_mode=%s", row[9], strict),
+		"SET SESSION sql_mode="+literal(mode)), row[8], nil
+}
+
+// without takes a word out of a list with commas.
+func without(list, word string) string {
+	return strings.Join(slices.DeleteFunc(strings.Split(list, ","), func(w string) bool { return w == word }), ",")
 }
 
 func literal(s string) string {

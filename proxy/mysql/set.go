@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 
+	appliers "github.com/nexus-replication/nexus/appliers/mysql"
 	"github.com/nexus-replication/nexus/proxy/mysql/statement"
 	"github.com/nexus-replication/nexus/proxy/mysql/wire"
 )
@@ -47,7 +48,7 @@ func (s *session) set(c call) (bool, error) {
 			return true, s.failWith(err)
 		}
 	}
-	failed, err := s.direct(c)
+	failed, err := s.setDirectly(c)
 	if err != nil || failed {
 		return failed, err
 	}
@@ -63,6 +64,32 @@ func (s *session) set(c call) (bool, error) {
 		}
 	}
 	return false, s.closeImplicit()
+}
+
+// setDirectly lets the server execute SET. Another engine is noted: it is that of temporary tables alone.
+func (s *session) setDirectly(c call) (bool, error) {
+	engine := otherEngine(c.what.Assignments)
+	if engine == "" || c.payload[0] != wire.ComQuery {
+		return s.direct(c)
+	}
+	if err := s.ask(c.text); err != nil {
+		return true, s.failWith(err)
+	}
+	s.facts.warnings = []appliers.Warning{{Level: "Note", Code: codeOtherEngine, Message: "Using storage engine InnoDB instead of " + engine + " for all tables but temporary ones"}}
+	return false, s.ok(c.more)
+}
+
+// otherEngine returns the default engine that assignments choose, where that is not InnoDB.
+func otherEngine(assignments []statement.Assignment) string {
+	for i := range assignments {
+		switch a := &assignments[i]; {
+		case a.User || a.Name != "default_storage_engine" && a.Name != "storage_engine":
+		case strings.EqualFold(strings.Trim(a.Value, "'\"`"), "InnoDB"), strings.HasPrefix(a.Value, "@"), strings.EqualFold(a.Value, "DEFAULT"):
+		default:
+			return strings.Trim(a.Value, "'\"`")
+		}
+	}
+	return ""
 }
 
 // closeImplicit ends the transaction that a statement such as SET @a = (SELECT ...) began on the server where autocommit

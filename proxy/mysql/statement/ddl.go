@@ -14,7 +14,13 @@ func (p *parser) create(verb string) Statement {
 		if p.has("SONAME") {
 			return refuse(verb, reasonPlugin)
 		}
-	case "DATABASE", "SCHEMA", "INDEX", "VIEW", "PROCEDURE", "TRIGGER", "EVENT", "SEQUENCE", "PACKAGE", "USER", "ROLE":
+	case "SEQUENCE":
+		engine, _, reason := p.tableOptions()
+		if reason != "" {
+			return refuse(verb, reason)
+		}
+		return Statement{Kind: DDL, Verb: verb, Engine: engine}
+	case "DATABASE", "SCHEMA", "INDEX", "VIEW", "PROCEDURE", "TRIGGER", "EVENT", "PACKAGE", "USER", "ROLE":
 	case "SERVER", "TABLESPACE", "UNDO", "LOGFILE", "RESOURCE", "SPATIAL REFERENCE":
 		return refuse(verb, reasonServer)
 	default:
@@ -24,13 +30,16 @@ func (p *parser) create(verb string) Statement {
 }
 
 func (p *parser) createTable(verb string, replace bool) Statement {
-	if reason := p.tableOptions(); reason != "" {
+	engine, rewritten, reason := p.tableOptions()
+	if reason != "" {
 		return refuse(verb, reason)
 	}
+	s := Statement{Kind: DDL, Verb: verb}
 	if p.selects() {
-		return p.createSelect(verb, replace)
+		s = p.createSelect(verb, replace)
 	}
-	return Statement{Kind: DDL, Verb: verb}
+	s.Engine, s.Rewritten = engine, rewritten
+	return s
 }
 
 // createSelect classifies CREATE TABLE ... SELECT, of which the name is next, or IF NOT EXISTS before it.
@@ -47,38 +56,6 @@ func (p *parser) createSelect(verb string, replace bool) Statement {
 		return refuse(verb, "Nexus does not understand the name of the table")
 	}
 	return Statement{Kind: CreateSelect, Verb: verb, Filling: f}
-}
-
-// tableOptions says why the options of a table are refused.
-func (p *parser) tableOptions() string {
-	for q := *p; !q.end(); {
-		switch {
-		case q.take("DATA", "DIRECTORY"), q.take("INDEX", "DIRECTORY"):
-			return reasonFile
-		case q.take("ENGINE"), q.take("TYPE"):
-			if !q.takePunct('=') && q.tok.kind != tokenWord {
-				continue // a column of that name
-			}
-			if q.tok.kind != tokenWord && q.tok.kind != tokenQuoted && q.tok.kind != tokenString {
-				continue
-			}
-			if reason := engineRefusal(unquote(q.tok.text)); reason != "" && !q.at(columnWords...) {
-				return reason
-			}
-		default:
-			q.skip()
-		}
-	}
-	return ""
-}
-
-// columnWords are what may follow ENGINE or TYPE where that is the name of a column or of its part.
-var columnWords = []string{
-	"INT", "INTEGER", "TINYINT", "SMALLINT", "MEDIUMINT", "BIGINT", "DECIMAL", "NUMERIC", "FLOAT", "DOUBLE", "REAL", "BIT",
-	"BOOL", "BOOLEAN", "CHAR", "VARCHAR", "NCHAR", "NVARCHAR", "NATIONAL", "BINARY", "VARBINARY", "TINYTEXT", "TEXT",
-	"MEDIUMTEXT", "LONGTEXT", "LONG", "TINYBLOB", "BLOB", "MEDIUMBLOB", "LONGBLOB", "ENUM", "SET", "JSON", "DATE", "TIME",
-	"DATETIME", "TIMESTAMP", "YEAR", "SERIAL", "UUID", "INET4", "INET6", "GEOMETRY", "POINT", "ASC", "DESC", "IS", "IN", "AND",
-	"OR", "FIRST", "AFTER", "TO",
 }
 
 // selects reports whether a table is filled by a query: SELECT, WITH, VALUES or TABLE after the columns and options.
@@ -131,7 +108,8 @@ func (p *parser) alter(verb string) Statement {
 
 // alterTable refuses what would give the rows that are there already another value on every node.
 func (p *parser) alterTable(verb string) Statement {
-	if reason := p.tableOptions(); reason != "" {
+	engine, rewritten, reason := p.tableOptions()
+	if reason != "" {
 		return refuse(verb, reason)
 	}
 	for q := *p; !q.end(); q.skip() {
@@ -146,7 +124,7 @@ func (p *parser) alterTable(verb string) Statement {
 		return refuse(verb, "rows that are there already would get another "+name+"() on every node; add the column without it, then UPDATE")
 	}
 	p.take("IF", "EXISTS")
-	return Statement{Kind: DDL, Verb: verb, Tables: []string{p.table()}}
+	return Statement{Kind: DDL, Verb: verb, Tables: []string{p.table()}, Engine: engine, Rewritten: rewritten}
 }
 
 // chanceFunctions answer differently on every server or at every call.

@@ -110,6 +110,11 @@ type Statement struct {
 	// Filling of CreateSelect.
 	Filling *Filling
 
+	// Engine is one that a table names and does not get: it becomes one of InnoDB. Rewritten is the statement to be executed
+	// instead, where there is one.
+	Engine    string
+	Rewritten string
+
 	// LocalFile is set where the client is asked for a file: LOAD DATA LOCAL INFILE.
 	LocalFile bool
 }

@@ -45,6 +45,12 @@ func describe(s Statement) string {
 	if s.Variable != "" {
 		fmt.Fprintf(&b, ", variable %q", s.Variable)
 	}
+	if s.Engine != "" {
+		fmt.Fprintf(&b, ", not engine %s", s.Engine)
+	}
+	if s.Rewritten != "" {
+		fmt.Fprintf(&b, ", rewritten %q", s.Rewritten)
+	}
 	if s.Target != 0 {
 		fmt.Fprintf(&b, ", target %d", s.Target)
 	}
