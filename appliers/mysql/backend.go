@@ -166,6 +166,10 @@ func (b *Backend) dialChecked(ctx context.Context) error {
 		k.close()
 		return err
 	}
+	if err := b.setVariables(ctx, k); err != nil {
+		k.close()
+		return err
+	}
 	k.close() // max_allowed_packet is taken over when a connection begins
 	b.conn, err = b.connect(ctx)
 	return err

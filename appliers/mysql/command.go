@@ -12,6 +12,7 @@ import (
 //	schema  epoch, number of prelude statements, these, the statement
 //	address node, address
 //	sequence epoch, database, name, next value and round as signed varints
+//	variable epoch, name, value
 const commandVersion = 1
 
 type kind byte
@@ -21,6 +22,7 @@ const (
 	kindSchema
 	kindAddress
 	kindSequence
+	kindVariable
 )
 
 // Verdict is the first byte of the reply to a command of an epoch.
@@ -47,6 +49,8 @@ type command struct {
 	text     string
 	node     uint64
 	address  string
+	variable string
+	value    string
 	sequenceState
 }
 
@@ -106,6 +110,9 @@ func decodeCommand(data []byte) (command, error) {
 	case kindSequence:
 		c.epoch = d.number()
 		c.sequenceState = sequenceState{database: d.text(), name: d.text(), next: d.signed(), round: d.signed()}
+	case kindVariable:
+		c.epoch = d.number()
+		c.variable, c.value = d.text(), d.text()
 	default:
 		return command{}, fmt.Errorf("command has kind %d, which this program does not know: it was written by a newer one", c.kind)
 	}

@@ -3,6 +3,7 @@ package mysql
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/nexus-replication/nexus/proxy/mysql/statement"
@@ -31,7 +32,7 @@ func (s *session) refuses(what *statement.Statement) *wire.Error {
 	case statement.Begin, statement.SetTransaction:
 		denied = what.Access == statement.ReadWrite || what.Isolation == "SERIALIZABLE"
 	case statement.Set:
-		denied = setsSerializable(what.Assignments)
+		denied = setsSerializable(what.Assignments) || setsGlobal(what.Assignments)
 	}
 	if !denied {
 		return nil
@@ -40,6 +41,8 @@ func (s *session) refuses(what *statement.Statement) *wire.Error {
 	switch {
 	case what.Kind == statement.LockingRead:
 		verb += " that locks rows"
+	case what.Kind == statement.Set && setsGlobal(what.Assignments):
+		verb = "SET GLOBAL"
 	case what.Kind == statement.Set || what.Isolation == "SERIALIZABLE":
 		verb = "SERIALIZABLE, under which every read locks rows,"
 	}
@@ -60,6 +63,10 @@ func setsSerializable(assignments []statement.Assignment) bool {
 		}
 	}
 	return false
+}
+
+func setsGlobal(assignments []statement.Assignment) bool {
+	return slices.ContainsFunc(assignments, func(a statement.Assignment) bool { return a.Global })
 }
 
 // catchUp returns when the local server holds all that was acknowledged.

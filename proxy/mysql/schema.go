@@ -85,7 +85,15 @@ func (s *session) proposeSchema(ctx context.Context, prelude []string, text stri
 		e.Message = strings.ReplaceAll(e.Message, "the transaction", "the schema change")
 		return e
 	}
-	reply := outcome.Replies[len(commands)-1].Data
+	if err := s.schemaReply(outcome.Replies[len(commands)-1].Data, "the schema was not changed"); err != nil {
+		return err
+	}
+	s.server.stats.schema.Add(1)
+	return nil
+}
+
+// schemaReply takes what the server of this node has answered to what was executed on all of them.
+func (s *session) schemaReply(reply []byte, undone string) error {
 	verdict, err := appliers.DecodeReply(reply)
 	var server *appliers.ServerError
 	switch {
@@ -95,9 +103,8 @@ func (s *session) proposeSchema(ctx context.Context, prelude []string, text stri
 	case err != nil:
 		return &wire.Error{Code: codeUnknown, State: "HY000", Message: OutcomeUnknown + ": the answer was lost"}
 	case verdict == appliers.Fenced:
-		return s.final(&wire.Error{Code: codeDeadlock, State: "40001", Message: "Nexus: the schema was not changed, because the leadership moved; try again"})
+		return s.final(&wire.Error{Code: codeDeadlock, State: "40001", Message: "Nexus: " + undone + ", because the leadership moved; try again"})
 	}
-	s.server.stats.schema.Add(1)
 	answer, err := appliers.DecodeAnswer(reply)
 	s.facts.warnings, s.checks = answer.Warnings, answer.Checks
 	return err
@@ -146,7 +153,7 @@ var (
 	definable = regexp.MustCompile(`(?is)^(\s*CREATE\s+(?:OR\s+REPLACE\s+)?(?:ALGORITHM\s*=\s*\w+\s+)?)((?:SQL\s+SECURITY\s+\w+\s+)?(?:VIEW|AGGREGATE\s+FUNCTION|FUNCTION|PROCEDURE|TRIGGER)\s)`)
 	// The tables that Nexus keeps for itself: named with their schema; in a list of tables; and behind the word TABLE.
 	ownQualified = regexp.MustCompile("(?i)\\bnexus`?\\s*\\.\\s*`?(?:position|applied|schema_change|address)\\b")
-	ownListed    = regexp.MustCompile(`(?i)\b(?:position|applied|schema_change|address)\b`)
+	ownListed    = regexp.MustCompile(`(?i)\b(?:position|applied|schema_change|address|global_variable)\b`)
 	ownTable     = regexp.MustCompile("(?is)\\b(?:TABLE|ON)\\s+(?:IF\\s+(?:NOT\\s+)?EXISTS\\s+)?`?(?:position|applied|schema_change|address)\\b")
 	dropOwn      = regexp.MustCompile("(?is)\\b(?:DATABASE|SCHEMA)\\s+(?:IF\\s+EXISTS\\s+)?`?nexus`?\\s*;?\\s*$")
 	lateWord     = regexp.MustCompile(`(?is)^\s*(?:CREATE|ALTER)\s+(?:OR\s+REPLACE\s+)?(?:DEFINER\s*=\s*\S+\s+)?(EVENT|SEQUENCE|PACKAGE)\b`)
@@ -183,7 +190,7 @@ func refuseSchema(c call, current string) *wire.Error {
 		}
 	}
 	if own {
-		return refused("%s is refused: nexus.position, applied, schema_change and address are Nexus's own", c.what.Verb)
+		return refused("%s is refused: nexus.position, applied, schema_change, address and global_variable are Nexus's own", c.what.Verb)
 	}
 	if found := lateWord.FindStringSubmatch(c.text); found != nil && strings.EqualFold(found[1], "EVENT") {
 		return refused("%s is refused: events are not executed on one node only yet", c.what.Verb)

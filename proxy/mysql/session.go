@@ -40,6 +40,8 @@ type session struct {
 	temporary bool        // it may have temporary tables
 	checks    [][4]string // of the maintenance of tables that is being answered
 
+	rowNumber, rowNull bool // what the first value of the row that was read last is
+
 	tx *transaction // nil outside of one
 
 	idle           atomic.Bool // waits for a command
@@ -257,9 +259,13 @@ func (s *session) readRow() ([]string, error) {
 	if !s.deprecateEOF {
 		skip++
 	}
-	for range skip {
-		if _, err := s.backend.ReadPacket(); err != nil {
+	for i := range skip {
+		p, err := s.backend.ReadPacket()
+		if err != nil {
 			return nil, err
+		}
+		if i == 0 {
+			s.rowNumber = wire.IsNumber(p)
 		}
 	}
 	var values []string
@@ -276,10 +282,13 @@ func (s *session) readRow() ([]string, error) {
 			return values, nil
 		}
 		values = values[:0]
-		for range columns {
-			text, _, rest, ok := wire.Text(p)
+		for i := range columns {
+			text, null, rest, ok := wire.Text(p)
 			if !ok {
 				return nil, errors.New("a row of the server ends early")
+			}
+			if i == 0 {
+				s.rowNull = null
 			}
 			values, p = append(values, string(text)), rest
 		}

@@ -11,37 +11,11 @@ import (
 
 // set executes SET. The session's own access mode and autocommit are this node's business too.
 func (s *session) set(c call) (bool, error) {
-	access, dialect := statement.AccessDefault, false
-	for i := range c.what.Assignments {
-		a := &c.what.Assignments[i]
-		if a.User {
-			continue
-		}
-		switch a.Name {
-		case "sql_mode":
-			dialect = true
-		case "autocommit":
-			on, ok := a.Bool()
-			if !ok {
-				s.fail(refused("SET autocommit wants 0 or 1, not %s", a.Value))
-				return true, nil
-			}
-			if on {
-				if err := s.commit(); err != nil {
-					return true, s.failWith(err)
-				}
-			}
-		case "tx_read_only", "transaction_read_only":
-			on, ok := a.Bool()
-			if !ok {
-				s.fail(refused("SET %s wants 0 or 1, not %s", a.Name, a.Value))
-				return true, nil
-			}
-			access = statement.ReadWrite
-			if on {
-				access = statement.ReadOnly
-			}
-		}
+	if ok, failed, err := s.setMixed(c); ok {
+		return failed, err
+	}
+	if failed, err := s.beforeSet(c.what.Assignments); failed || err != nil {
+		return failed, err
 	}
 	if s.tx == nil && strings.ContainsRune(c.text, '(') { // a subquery, maybe
 		if err := s.proveOffice(); err != nil {
@@ -52,18 +26,59 @@ func (s *session) set(c call) (bool, error) {
 	if err != nil || failed {
 		return failed, err
 	}
+	return false, s.afterSet(c.what.Assignments)
+}
+
+// beforeSet refuses what this node cannot follow, and commits where SET does.
+func (s *session) beforeSet(assignments []statement.Assignment) (failed bool, err error) {
+	for i := range assignments {
+		a := &assignments[i]
+		switch {
+		case a.User || a.Name != "autocommit" && a.Name != "tx_read_only" && a.Name != "transaction_read_only":
+			continue
+		}
+		on, ok := a.Bool()
+		if !ok {
+			s.fail(refused("SET %s wants 0 or 1, not %s", a.Name, a.Value))
+			return true, nil
+		}
+		if on && a.Name == "autocommit" {
+			if err := s.commit(); err != nil {
+				return true, s.failWith(err)
+			}
+		}
+	}
+	return false, nil
+}
+
+// afterSet follows what the server was told.
+func (s *session) afterSet(assignments []statement.Assignment) error {
+	access, dialect := statement.AccessDefault, false
+	for i := range assignments {
+		a := &assignments[i]
+		switch {
+		case a.User:
+		case a.Name == "sql_mode":
+			dialect = true
+		case a.Name == "tx_read_only", a.Name == "transaction_read_only":
+			access = statement.ReadWrite
+			if on, _ := a.Bool(); on {
+				access = statement.ReadOnly
+			}
+		}
+	}
 	if access != statement.AccessDefault {
 		s.access = access
 		if err := s.ask(closeSession); err != nil {
-			return true, s.lost(err)
+			return s.lost(err)
 		}
 	}
 	if dialect {
 		if err := s.readDialect(); err != nil {
-			return true, s.lost(err)
+			return s.lost(err)
 		}
 	}
-	return false, s.closeImplicit()
+	return s.closeImplicit()
 }
 
 // setDirectly lets the server execute SET. Another engine is noted: it is that of temporary tables alone.

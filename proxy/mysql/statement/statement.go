@@ -129,8 +129,9 @@ type Filling struct {
 
 // Assignment is one variable that SET changes.
 type Assignment struct {
-	// User is set for @variables, which are of this session alone.
-	User bool
+	// User is set for @variables, which are of this session alone; Global for those of all sessions to come.
+	User   bool
+	Global bool
 	// Name in lower case, without @ and scope.
 	Name string
 	// Value as written: a part of the text.

@@ -59,6 +59,9 @@ func describe(s Statement) string {
 		if a.User {
 			at = "@"
 		}
+		if a.Global {
+			at = "global "
+		}
 		fmt.Fprintf(&b, ", %s%s = %q", at, a.Name, a.Value)
 	}
 	return b.String()
