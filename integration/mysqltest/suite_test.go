@@ -28,7 +28,7 @@ const codeSkipped = 62
 // debugging, a second one that replicates, or the schema that measures.
 var unsuited = regexp.MustCompile(`(?im)restart_mysqld|shutdown_mysqld|start_mysqld|kill_mysqld|shutdown_server|have_debug|have_perfschema|` +
 	`master-slave|have_log_bin|have_binlog|galera|performance_schema|mysqlbinlog|MYSQLD_BOOTSTRAP|mysql_upgrade|MYSQL_UPGRADE|RESET\s+MASTER|` +
-	`SHOW\s+BINLOG|binlog_format|wsrep|have_rocksdb|install\s+soname|install\s+plugin|MYSQLD_LAST_CMD|safe_process`)
+	`SHOW\s+BINLOG|binlog_format|wsrep|have_rocksdb|install\s+soname|install\s+plugin|MYSQLD_LAST_CMD|safe_process|datadir`)
 
 // suits says why a test cannot be run, or "".
 func suits(name string) string {

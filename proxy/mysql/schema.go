@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"regexp"
@@ -113,7 +114,7 @@ func (s *session) schemaReply(reply []byte, undone string) error {
 // prelude makes another session understand a text as this one does. substitute says that the text names an engine that its
 // table does not get.
 func (s *session) prelude(substitute bool) (texts []string, user string, err error) {
-	row, err := s.row("SELECT IFNULL(DATABASE(),''), @@sql_mode, @@character_set_client, @@collation_connection, @@foreign_key_checks," +
+	row, err := s.row("SELECT HEX(CONVERT(DATABASE() USING utf8mb4)), @@sql_mode, @@character_set_client, @@collation_connection, @@foreign_key_checks," +
 		" @@time_zone, @@check_constraint_checks, @@explicit_defaults_for_timestamp, CURRENT_USER(), @@collation_server, @@innodb_strict_mode, @@default_storage_engine")
 	if err != nil {
 		return nil, "", err
@@ -121,8 +122,12 @@ func (s *session) prelude(substitute bool) (texts []string, user string, err err
 	if len(row) != 12 {
 		return nil, "", errors.New("the session's variables were not told")
 	}
-	if row[0] != "" {
-		texts = append(texts, "USE `"+strings.ReplaceAll(row[0], "`", "``")+"`")
+	if row[0] != "" { // it comes before the character set that the client's own text is in
+		database, err := hex.DecodeString(row[0])
+		if err != nil {
+			return nil, "", fmt.Errorf("the session's database: %w", err)
+		}
+		texts = append(texts, "USE "+quoteName(string(database)))
 	}
 	mode, strict := row[1], row[10]
 	if substitute { // the server replaces the engine by itself, with a note
