@@ -79,6 +79,14 @@ func (g *gate) exclude(ctx context.Context) error {
 	return err
 }
 
+// remain is readmit for who goes on inside as one of the others.
+func (g *gate) remain() {
+	g.mu.Lock()
+	g.inside++
+	g.mu.Unlock()
+	g.readmit()
+}
+
 func (g *gate) readmit() {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -165,6 +165,9 @@ func (s *session) reset(payload []byte) error {
 	if err := s.rollback(); err != nil {
 		return s.failWith(err)
 	}
+	if err := s.unlock(true); err != nil {
+		return s.failWith(err)
+	}
 	clear(s.statements)
 	clear(s.named)
 	s.access, s.nextAccess, s.temporary = 0, 0, false

@@ -25,9 +25,11 @@ func (s *session) refuses(what *statement.Statement) *wire.Error {
 	if !s.reader {
 		return nil
 	}
-	denied := false
+	denied := what.Locks
 	switch what.Kind {
-	case statement.Write, statement.DDL, statement.CreateSelect, statement.LockingRead: // CALL too: a procedure may open its session
+	case statement.LockTables:
+		denied = what.Writes || what.Everything
+	case statement.Write, statement.DDL, statement.CreateSelect, statement.LockingRead, statement.Flush: // CALL too: a procedure may open its session
 		denied = true
 	case statement.Begin, statement.SetTransaction:
 		denied = what.Access == statement.ReadWrite || what.Isolation == "SERIALIZABLE"
@@ -39,6 +41,8 @@ func (s *session) refuses(what *statement.Statement) *wire.Error {
 	}
 	verb := what.Verb
 	switch {
+	case what.Locks:
+		verb += " with a lock that has a name"
 	case what.Kind == statement.LockingRead:
 		verb += " that locks rows"
 	case what.Kind == statement.Set && setsGlobal(what.Assignments):

@@ -48,6 +48,11 @@ func (s *session) schemaChange(c call) error {
 
 // behindBarrier calls change while no transaction is open on any connection but this one.
 func (s *session) behindBarrier(change func(context.Context) error) error {
+	if s.locked.excludes() { // it is there already
+		ctx, cancel := s.context(s.server.cfg.SchemaTimeout)
+		defer cancel()
+		return change(ctx)
+	}
 	patience, err := s.barrierPatience()
 	if err != nil {
 		return err
@@ -114,7 +119,8 @@ func (s *session) schemaReply(reply []byte, undone string) error {
 // prelude makes another session understand a text as this one does. substitute says that the text names an engine that its
 // table does not get.
 func (s *session) prelude(substitute bool) (texts []string, user string, err error) {
-	row, err := s.row("SELECT HEX(CONVERT(DATABASE() USING utf8mb4)), @@sql_mode, @@character_set_client, @@collation_connection, @@foreign_key_checks," +
+	// The session's own database is still there for it when it was dropped.
+	row, err := s.row("SELECT (SELECT HEX(CONVERT(schema_name USING utf8mb4)) FROM information_schema.schemata WHERE schema_name=DATABASE()), @@sql_mode, @@character_set_client, @@collation_connection, @@foreign_key_checks," +
 		" @@time_zone, @@check_constraint_checks, @@explicit_defaults_for_timestamp, CURRENT_USER(), @@collation_server, @@innodb_strict_mode, @@default_storage_engine")
 	if err != nil {
 		return nil, "", err

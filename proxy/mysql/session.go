@@ -35,8 +35,9 @@ type session struct {
 	named        map[string]*prepared
 
 	facts     facts
-	affected  uint64      // rows, by the statement that is answered with OK
-	excluding bool        // schema changes are behind the barrier that this session holds
+	affected  uint64 // rows, by the statement that is answered with OK
+	excluding bool   // schema changes are behind the barrier that this session holds
+	locked    tableLock
 	temporary bool        // it may have temporary tables
 	checks    [][4]string // of the maintenance of tables that is being answered
 
@@ -78,14 +79,21 @@ func (s *session) orphaned() bool {
 func (s *session) end() {
 	s.Disconnect()
 	s.abandon()
+	s.letIn()
 }
 
 // run takes commands until the client leaves.
 func (s *session) run() error {
 	for {
+		if err := s.watchLock(); err != nil {
+			return err
+		}
 		s.idle.Store(true)
 		payload, err := s.client.ReadPacket()
 		s.idle.Store(false)
+		if s.locked.excludes() && err == nil {
+			err = s.client.SetReadDeadline(time.Time{})
+		}
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
@@ -133,6 +141,8 @@ func (s *session) command(payload []byte) error {
 		return s.processKill(payload)
 	case wire.ComStmtFetch:
 		return s.pass(payload, s.relayRows)
+	case wire.ComRefresh:
+		return s.refresh(payload)
 	case wire.ComFieldList:
 		return s.pass(payload, s.relayFields)
 	case wire.ComSetOption:

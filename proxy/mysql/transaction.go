@@ -19,6 +19,11 @@ type transaction struct {
 
 // begin is BEGIN and START TRANSACTION, which commit what is open.
 func (s *session) begin(what statement.Statement) error {
+	if s.locked != readLockOfAll {
+		if err := s.unlock(true); err != nil {
+			return err
+		}
+	}
 	if err := s.commit(); err != nil {
 		return err
 	}

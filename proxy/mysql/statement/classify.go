@@ -177,12 +177,26 @@ func (p *parser) classify() Statement {
 	if name := p.calls(forbiddenFunctions...); name != "" {
 		return refuse(verb, name+"() acts on a single backend")
 	}
-	return classify(p, verb)
+	named := p.calls(lockFunctions...)
+	s := classify(p, verb)
+	switch {
+	case named == "" || s.Kind == Refused:
+	case s.Kind == DDL || s.Kind == CreateSelect:
+		if !definesProgram(p.lexer.text, p.lexer.dialect) {
+			return refuse(s.Verb, named+"() would lock on every server; call it from the session")
+		}
+	default:
+		s.Locks = true
+	}
+	return s
 }
+
+// lockFunctions are about locks that are named by clients, on the server of the leader.
+var lockFunctions = []string{"GET_LOCK", "RELEASE_LOCK", "RELEASE_ALL_LOCKS", "IS_FREE_LOCK", "IS_USED_LOCK"}
 
 // forbiddenFunctions act on one server beside the data.
 var forbiddenFunctions = []string{
-	"GET_LOCK", "RELEASE_LOCK", "RELEASE_ALL_LOCKS", "IS_FREE_LOCK", "IS_USED_LOCK", "MASTER_POS_WAIT", "SOURCE_POS_WAIT",
+	"MASTER_POS_WAIT", "SOURCE_POS_WAIT",
 	"MASTER_GTID_WAIT", "WAIT_FOR_EXECUTED_GTID_SET", "WAIT_UNTIL_SQL_THREAD_AFTER_GTIDS", "LOAD_FILE",
 }
 

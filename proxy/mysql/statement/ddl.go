@@ -252,17 +252,3 @@ func (p *parser) maintain(verb string) Statement {
 	}
 	return Statement{Kind: DDL, Verb: verb + " TABLE"}
 }
-
-// flush classifies FLUSH. Only PRIVILEGES is of the cluster.
-func (p *parser) flush(verb string) Statement {
-	if !p.take("LOCAL") {
-		p.take("NO_WRITE_TO_BINLOG")
-	}
-	if p.at("PRIVILEGES") {
-		return Statement{Kind: DDL, Verb: verb + " PRIVILEGES"}
-	}
-	if p.at("STATUS") {
-		return Statement{Kind: Read, Verb: verb + " STATUS"}
-	}
-	return refuse(verb, reasonServer)
-}

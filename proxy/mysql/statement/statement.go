@@ -45,15 +45,20 @@ const (
 	Deallocate
 	// Kill ends the connection or query called Statement.Target.
 	Kill
-	// Unlock is UNLOCK TABLES, which has nothing to do where LOCK TABLES is refused.
+	// LockTables is LOCK TABLES, and FLUSH TABLES WITH READ LOCK: see Statement.Tables, Writes and Everything.
+	LockTables
+	// Unlock is UNLOCK TABLES.
 	Unlock
+	// Flush empties a cache of the server: see Statement.Rewritten.
+	Flush
 )
 
 var kindNames = [...]string{
 	Refused: "refused", Empty: "empty", Read: "read", LockingRead: "locking read", Diagnostics: "diagnostics", Write: "write",
 	Temporary: "temporary", DDL: "ddl", CreateSelect: "create select", Begin: "begin", Commit: "commit", Rollback: "rollback", Savepoint: "savepoint",
 	Set: "set", SetTransaction: "set transaction", Use: "use", Prepare: "prepare", Execute: "execute",
-	Deallocate: "deallocate", Kill: "kill", Unlock: "unlock",
+	Deallocate: "deallocate", Kill: "kill", LockTables: "lock tables", Unlock: "unlock",
+	Flush: "flush",
 }
 
 func (k Kind) String() string { return kindNames[k] }
@@ -102,7 +107,10 @@ type Statement struct {
 	Target    uint64
 	QueryOnly bool // KILL QUERY
 
-	// Tables that DROP TABLE, ALTER TABLE and TRUNCATE name, as written, and where in the text stands what follows the
+	// Of LockTables: some are locked for writing; all tables there are, against everybody's writing.
+	Writes, Everything bool
+
+	// Tables that DROP TABLE, ALTER TABLE, TRUNCATE and LOCK TABLES name, as written, and where in the text stands what follows the
 	// word DROP: a session may have temporary ones of these names.
 	Tables []string
 	Behind int
@@ -114,6 +122,9 @@ type Statement struct {
 	// instead, where there is one.
 	Engine    string
 	Rewritten string
+
+	// Locks is set where a lock with a name is taken, looked at or given back: GET_LOCK and its like.
+	Locks bool
 
 	// LocalFile is set where the client is asked for a file: LOAD DATA LOCAL INFILE.
 	LocalFile bool

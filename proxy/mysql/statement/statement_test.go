@@ -27,7 +27,8 @@ func describe(s Statement) string {
 		set  bool
 	}{
 		{"read only", s.Access == ReadOnly}, {"read write", s.Access == ReadWrite}, {"snapshot", s.Snapshot},
-		{"session", s.Session}, {"chain", s.Chain}, {"release", s.Release}, {"query only", s.QueryOnly}, {"local file", s.LocalFile},
+		{"session", s.Session}, {"chain", s.Chain}, {"release", s.Release}, {"query only", s.QueryOnly}, {"local file", s.LocalFile}, {"locks", s.Locks},
+		{"writes", s.Writes}, {"everything", s.Everything},
 	} {
 		if f.set {
 			b.WriteString(", " + f.name)
@@ -50,6 +51,9 @@ func describe(s Statement) string {
 	}
 	if s.Rewritten != "" {
 		fmt.Fprintf(&b, ", rewritten %q", s.Rewritten)
+	}
+	if len(s.Tables) > 0 && s.Kind != DDL {
+		fmt.Fprintf(&b, ", tables %q", s.Tables)
 	}
 	if s.Target != 0 {
 		fmt.Fprintf(&b, ", target %d", s.Target)

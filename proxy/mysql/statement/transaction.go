@@ -95,13 +95,6 @@ func (p *parser) setTransaction(session bool) Statement {
 	return s
 }
 
-func (p *parser) lock(verb string) Statement {
-	if p.at("INSTANCE") {
-		return refuse(verb, reasonServer)
-	}
-	return refuse(verb, "locks of a single backend protect nothing; use a transaction with SELECT ... FOR UPDATE")
-}
-
 func (p *parser) unlock(verb string) Statement {
 	if !p.at("TABLES", "TABLE") {
 		return refuse(verb, reasonServer)

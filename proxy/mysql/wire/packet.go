@@ -11,6 +11,7 @@ const (
 	ComInitDB           = 0x02
 	ComQuery            = 0x03
 	ComFieldList        = 0x04
+	ComRefresh          = 0x07
 	ComStatistics       = 0x09
 	ComProcessKill      = 0x0c
 	ComPing             = 0x0e
