@@ -198,6 +198,8 @@ type Warning struct {
 // Answer is what a server has said about a statement that it executed.
 type Answer struct {
 	Warnings []Warning
+	// Affected rows.
+	Affected uint64
 	// Checks are the rows of ANALYZE, OPTIMIZE and REPAIR: table, operation, kind of message, message.
 	Checks [][4]string
 }
@@ -205,6 +207,7 @@ type Answer struct {
 // done is the reply to a statement that was executed.
 func done(a Answer) []byte {
 	dst := []byte{byte(Done)}
+	dst = binary.AppendUvarint(dst, a.Affected)
 	dst = binary.AppendUvarint(dst, uint64(len(a.Warnings)))
 	for _, w := range a.Warnings {
 		dst = appendText(dst, w.Level)
@@ -226,6 +229,7 @@ func DecodeAnswer(reply []byte) (Answer, error) {
 		return a, nil
 	}
 	d := decoder{rest: reply[1:]}
+	a.Affected = d.number()
 	for n := d.number(); n > 0 && d.err == nil; n-- {
 		a.Warnings = append(a.Warnings, Warning{Level: d.text(), Code: uint16(d.number()), Message: d.text()})
 	}

@@ -132,7 +132,7 @@ func (b *Backend) trySchema(ctx context.Context, o *operation) ([]byte, error) {
 		}
 	}
 	b.stats.schema.Add(1)
-	return done(Answer{b.warnings(ctx, k, result), checks(result)}), nil
+	return done(Answer{Warnings: b.warnings(ctx, k, result), Affected: result.AffectedRows, Checks: checks(result)}), nil
 }
 
 // checks returns the rows that the maintenance of tables yields.

@@ -106,11 +106,7 @@ func (s *session) dispatch(c call) (failed bool, err error) {
 		}
 		return s.direct(c)
 	case statement.Kill:
-		failed, err := s.direct(c)
-		if !failed && err == nil && !c.what.QueryOnly && c.what.Target != s.id {
-			s.server.hangUp(c.what.Target)
-		}
-		return failed, err
+		return s.kill(c)
 	}
 	// Use and Empty are between the client and its session.
 	return s.direct(c)
@@ -131,6 +127,7 @@ func (s *session) endTransaction(c call) error {
 func (s *session) answer1(c call, err error) (bool, error) {
 	s.rowCountAfter(result{rows: err != nil, affected: s.affected})
 	if err != nil {
+		s.affected = 0
 		return true, s.failWith(err)
 	}
 	if checks := s.checks; checks != nil && c.payload[0] == wire.ComQuery {

@@ -172,6 +172,7 @@ func (s *session) evaluate(expression string) (string, error) {
 	if len(row) != 2 {
 		return "", &wire.Error{Code: 1064, State: "42000", Message: "You have an error in your SQL syntax near '" + expression + "'"}
 	}
+	s.valueRead = row[0]
 	switch {
 	case s.rowNull:
 		return "NULL", nil

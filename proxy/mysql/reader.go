@@ -19,6 +19,9 @@ const codeReadOnlyServer = 1290
 
 // refuses says why a statement may not be executed here, or nil.
 func (s *session) refuses(what *statement.Statement) *wire.Error {
+	if what.Syntax {
+		return syntaxError(what)
+	}
 	if what.Kind == statement.Refused {
 		return refused("%s is refused: %s", what.Verb, what.Reason)
 	}

@@ -14,6 +14,10 @@ type result struct {
 	affected uint64
 }
 
+// insideXA says in other words what the server says of a statement that cannot be executed inside of XA.
+var insideXA = &wire.Error{Code: codeInsideXA, State: "XAE07", Message: "Nexus: the statement was not executed: a procedure or block is one transaction, " +
+	"so it must neither commit or begin one, nor change the schema or accounts; let the client do that"}
+
 // shape says what is changed about a response on its way.
 type shape struct {
 	// more: another statement's response follows in the same one.
@@ -49,6 +53,9 @@ func (s *session) relayResult(f shape) (r result, status uint16, err error) {
 		return r, status, err
 	case wire.HeaderError:
 		r.err = wire.ParseError(p)
+		if r.err.Code == codeInsideXA {
+			p = insideXA.Packet()
+		}
 		return r, 0, s.client.WritePacket(p)
 	case wire.HeaderLocalFile:
 		if err := s.relayFile(p); err != nil {

@@ -112,7 +112,7 @@ func (s *session) schemaReply(reply []byte, undone string) error {
 		return s.final(&wire.Error{Code: codeDeadlock, State: "40001", Message: "Nexus: " + undone + ", because the leadership moved; try again"})
 	}
 	answer, err := appliers.DecodeAnswer(reply)
-	s.facts.warnings, s.checks = answer.Warnings, answer.Checks
+	s.facts.warnings, s.checks, s.affected = answer.Warnings, answer.Checks, answer.Affected
 	return err
 }
 

@@ -41,7 +41,8 @@ type session struct {
 	temporary bool        // it may have temporary tables
 	checks    [][4]string // of the maintenance of tables that is being answered
 
-	rowNumber, rowNull bool // what the first value of the row that was read last is
+	rowNumber, rowNull bool   // what the first value of the row that was read last is
+	valueRead          string // of the expression that was evaluated last
 
 	tx *transaction // nil outside of one
 

@@ -1,7 +1,7 @@
 package mysql
 
 import (
-	"errors"
+	"strconv"
 	"strings"
 
 	appliers "github.com/nexus-replication/nexus/appliers/mysql"
@@ -146,7 +146,7 @@ func (s *session) setTransaction(c call) (bool, error) {
 
 // prepareNamed executes PREPARE, whose text is classified now.
 func (s *session) prepareNamed(c call) (bool, error) {
-	text, err := s.source(&c.what)
+	c, text, err := s.source(c)
 	if err != nil {
 		return true, s.failWith(err)
 	}
@@ -169,25 +169,39 @@ func (s *session) prepareNamed(c call) (bool, error) {
 	return r.err != nil, closed()
 }
 
-// source returns the text that PREPARE or EXECUTE IMMEDIATE is about.
-func (s *session) source(what *statement.Statement) (string, error) {
-	if what.Variable == "" {
-		return what.Text, nil
+// source returns the text that PREPARE or EXECUTE IMMEDIATE is about, and the call with that text in it: an expression may
+// have another value the next time.
+func (s *session) source(c call) (call, string, error) {
+	if c.what.Expression == "" {
+		return c, c.what.Text, nil
 	}
-	row, err := s.row("SELECT @`" + strings.ReplaceAll(what.Variable, "`", "``") + "`")
+	if statement.MentionsWord(c.what.Expression, s.dialect, "SELECT") {
+		return c, "", &wire.Error{Code: 1970, State: "42000", Message: c.what.Verb + " does not support subqueries or stored functions"}
+	}
+	value, err := s.evaluate(c.what.Expression)
 	if err != nil {
-		return "", err
+		return c, "", err
 	}
-	if len(row) != 1 {
-		return "", errors.New("a variable without a value")
+	if value == "NULL" {
+		return c, "", syntaxError(&statement.Statement{Near: "NULL", Line: 1})
 	}
-	return row[0], nil
+	text := s.valueRead
+	if s.dialect.NoBackslashEscapes {
+		value = "'" + strings.ReplaceAll(text, "'", "''") + "'"
+	} else {
+		value = literal(text)
+	}
+	at := c.what.Behind
+	what := c.what
+	c = s.textCall(c.text[:at]+value+c.text[at+len(what.Expression):], c.more)
+	c.what = what
+	return c, text, nil
 }
 
 // executeNamed executes EXECUTE and EXECUTE IMMEDIATE as what was prepared.
 func (s *session) executeNamed(c call) (bool, error) {
 	if c.what.Name == "" {
-		text, err := s.source(&c.what)
+		c, text, err := s.source(c)
 		if err != nil {
 			return true, s.failWith(err)
 		}
@@ -198,4 +212,25 @@ func (s *session) executeNamed(c call) (bool, error) {
 		return s.direct(c) // the server's own words
 	}
 	return s.dispatchPrepared(p, c)
+}
+
+// kill executes KILL. Who is killed may wait for its next command, and would not notice by itself.
+func (s *session) kill(c call) (bool, error) {
+	if c.what.Expression != "" {
+		value, err := s.evaluate(c.what.Expression)
+		if err != nil {
+			return true, s.failWith(err)
+		}
+		target, err := strconv.ParseUint(strings.Trim(value, "'"), 10, 64)
+		if err != nil {
+			target = 0 // nobody
+		}
+		what := c.what
+		c = s.textCall(c.text[:what.Behind]+strconv.FormatUint(target, 10), c.more)
+	}
+	failed, err := s.direct(c)
+	if !failed && err == nil && !c.what.QueryOnly && c.what.Target != 0 && c.what.Target != s.id {
+		s.server.hangUp(c.what.Target)
+	}
+	return failed, err
 }

@@ -20,11 +20,16 @@ func (p *parser) create(verb string) Statement {
 			return refuse(verb, reason)
 		}
 		return Statement{Kind: DDL, Verb: verb, Engine: engine}
-	case "DATABASE", "SCHEMA", "INDEX", "VIEW", "PROCEDURE", "TRIGGER", "EVENT", "PACKAGE", "USER", "ROLE":
+	case "PROCEDURE", "TRIGGER", "EVENT", "PACKAGE":
+	case "DATABASE", "SCHEMA", "INDEX", "VIEW", "USER", "ROLE":
+		return Statement{Kind: DDL, Verb: verb}
 	case "SERVER", "TABLESPACE", "UNDO", "LOGFILE", "RESOURCE", "SPATIAL REFERENCE":
 		return refuse(verb, reasonServer)
 	default:
 		return refuse(verb, "Nexus does not know what it creates")
+	}
+	if p.endsTransaction() {
+		return refuse(verb, refusedVerb("XA"))
 	}
 	return Statement{Kind: DDL, Verb: verb}
 }

@@ -75,7 +75,7 @@ func (p *parser) setStatement() Statement {
 	}
 	s := p.classify()
 	switch s.Kind {
-	case Read, LockingRead, Write, DDL, Refused:
+	case Read, LockingRead, Write, DDL, Temporary, Execute, Refused:
 		return s
 	}
 	return refuse("SET STATEMENT", "it stands before a statement that changes the session")
@@ -199,19 +199,32 @@ func (p *parser) prepare(verb string) Statement {
 
 // source takes the text of a statement to be prepared or executed.
 func (p *parser) source(s Statement) Statement {
-	switch p.tok.kind {
-	case tokenString:
-		s.Text = unquote(p.tok.text)
-	case tokenUser:
-		s.Variable = p.tok.text
-	default:
-		return refuse(s.Verb, "its text is neither a literal nor a user variable")
-	}
-	p.skip()
-	if !p.end() && !p.at("USING") {
-		return refuse(s.Verb, "its text is an expression, which Nexus cannot look into")
+	literal := p.tok.kind == tokenString
+	text := p.tok.text
+	s.Behind = p.tok.start
+	s.Expression = p.upTo("USING")
+	switch {
+	case s.Expression == "" || !p.end() && !p.at("USING"):
+		return refuse(s.Verb, "Nexus does not understand it")
+	case literal && s.Expression == text:
+		s.Text, s.Expression = unquote(text), ""
 	}
 	return s
+}
+
+// upTo takes the text up to a word outside of parentheses, or the end.
+func (p *parser) upTo(word string) string {
+	start, end := p.tok.start, p.tok.start
+	for depth := 0; !p.end() && (depth > 0 || !p.at(word)); p.skip() {
+		switch {
+		case p.tok.punct('('):
+			depth++
+		case p.tok.punct(')'):
+			depth--
+		}
+		end = p.tok.end
+	}
+	return p.lexer.text[start:end]
 }
 
 // execute classifies EXECUTE name, and MariaDB's EXECUTE IMMEDIATE.

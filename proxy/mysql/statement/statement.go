@@ -15,7 +15,7 @@ const (
 	// Diagnostics looks at what the statement before left behind (SHOW WARNINGS, GET DIAGNOSTICS): nothing may be executed
 	// in between.
 	Diagnostics
-	// Write changes rows in a transaction: INSERT, UPDATE, DELETE, REPLACE, LOAD DATA, CALL.
+	// Write changes rows in a transaction: INSERT, UPDATE, DELETE, REPLACE, LOAD DATA, CALL, and blocks of such statements.
 	Write
 	// Temporary creates, alters or drops a table of this session alone.
 	Temporary
@@ -37,9 +37,9 @@ const (
 	SetTransaction
 	// Use chooses the default database, Statement.Name.
 	Use
-	// Prepare makes a prepared statement in SQL text: see Statement.Name, Text and Variable.
+	// Prepare makes a prepared statement in SQL text: see Statement.Name, Text and Expression.
 	Prepare
-	// Execute runs the prepared statement called Statement.Name, or Statement.Text, or what Statement.Variable holds.
+	// Execute runs the prepared statement called Statement.Name, or Statement.Text, or what Statement.Expression says.
 	Execute
 	// Deallocate forgets a prepared statement.
 	Deallocate
@@ -82,6 +82,10 @@ type Statement struct {
 	Verb string
 	// Reason says why a statement is refused, and where there is one, what to do instead.
 	Reason string
+	// Syntax is set where the server would find an error of syntax: it begins at Near, on a line.
+	Syntax bool
+	Near   string
+	Line   int
 
 	// Of Begin and SetTransaction.
 	Access    Access
@@ -97,8 +101,8 @@ type Statement struct {
 	Name string
 	// Text of the statement that is prepared, where it is a literal.
 	Text string
-	// Variable is the user variable, without @, whose value is prepared.
-	Variable string
+	// Expression has it as its value otherwise, from Behind on; or the connection of Kill.
+	Expression string
 
 	// Assignments of Set.
 	Assignments []Assignment
@@ -110,9 +114,10 @@ type Statement struct {
 	// Of LockTables: some are locked for writing; all tables there are, against everybody's writing.
 	Writes, Everything bool
 
-	// Tables that DROP TABLE, ALTER TABLE, TRUNCATE and LOCK TABLES name, as written, and where in the text stands what follows the
-	// word DROP: a session may have temporary ones of these names.
+	// Tables that DROP TABLE, ALTER TABLE, TRUNCATE and LOCK TABLES name, as written: a session may have temporary ones of these
+	// names.
 	Tables []string
+	// Behind is where in the text stands what follows the word DROP, or the Expression.
 	Behind int
 
 	// Filling of CreateSelect.

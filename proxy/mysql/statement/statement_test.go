@@ -43,8 +43,11 @@ func describe(s Statement) string {
 	if s.Text != "" {
 		fmt.Fprintf(&b, ", text %q", s.Text)
 	}
-	if s.Variable != "" {
-		fmt.Fprintf(&b, ", variable %q", s.Variable)
+	if s.Expression != "" {
+		fmt.Fprintf(&b, ", expression %q", s.Expression)
+	}
+	if s.Syntax {
+		fmt.Fprintf(&b, ", near %q on line %d", s.Near, s.Line)
 	}
 	if s.Engine != "" {
 		fmt.Fprintf(&b, ", not engine %s", s.Engine)
