@@ -188,6 +188,11 @@ func (b *Backend) ensure(ctx context.Context) error {
 		return b.fatal
 	}
 	if b.conn != nil {
+		if err := b.captureBroken(); err != nil {
+			// Transactions whose rows were missed are rolled back, because they wait for them in vain.
+			b.log.Warn("the binary log is read on from its end", "err", err)
+			return b.startCapture(ctx)
+		}
 		return nil
 	}
 	if err := b.dialChecked(ctx); err != nil {

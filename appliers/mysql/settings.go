@@ -51,7 +51,8 @@ func (b *Backend) checkServer(ctx context.Context, k *conn) error {
 	}
 	return k.run(ctx,
 		"SET GLOBAL binlog_checksum=NONE",
-		"SET GLOBAL max_allowed_packet=1073741824",
+		// A transaction of the size that a node proposes at most, as text, and no value that the binary log cannot be read with.
+		"SET GLOBAL max_allowed_packet=402653184",
 		"SET GLOBAL max_binlog_size=67108864",
 		"SET GLOBAL log_bin_compress=0",
 		"SET GLOBAL slave_run_triggers_for_rbr=NO",
