@@ -3,7 +3,10 @@ package mysqltest
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -23,6 +26,7 @@ type lab struct {
 	cluster *cluster.Cluster
 	leader  *cluster.Node
 	dir     string
+	beside  string // see writtenBeside
 }
 
 func newLab(t *testing.T, dir string) *lab {
@@ -44,6 +48,7 @@ func newLab(t *testing.T, dir string) *lab {
 	for _, db := range []*sql.DB{l.direct(t), l.through(t)} {
 		check(t, prepare(within(t, 60*time.Second), db))
 	}
+	l.writtenBeside(t)
 	return l
 }
 
@@ -89,8 +94,38 @@ func (l *lab) test(t *testing.T, name string) outcome {
 	}
 	l.leader, err = l.cluster.Leader(within(t, 20*time.Second))
 	check(t, err)
-	check(t, prepare(ctx, l.through(t)))
+	if o.result != skipped {
+		if table := l.writtenBeside(t); table != "" {
+			o = outcome{name, unequal, "something was written beside the log: " + table}
+		}
+	}
+	if err := prepare(ctx, l.through(t)); err != nil {
+		sessions, listErr := column(ctx, l.through(t), "SELECT CONCAT_WS(' ', id, command, time, state, info, trx_state, trx_query) FROM information_schema.processlist LEFT JOIN information_schema.innodb_trx ON id=trx_mysql_thread_id")
+		t.Errorf("%s: clean up: %v; sessions: %q, %v", name, err, sessions, listErr)
+		check(t, prepare(ctx, l.through(t)))
+	}
 	return o
+}
+
+// writtenBeside returns how often nodes have found since the last call that their server was written to beside the log.
+func (l *lab) writtenBeside(t *testing.T) string {
+	t.Helper()
+	total := ""
+	for _, n := range l.cluster.Nodes {
+		resp, err := http.Get("http://" + n.MetricsAddr() + "/metrics")
+		check(t, err)
+		body, err := io.ReadAll(resp.Body)
+		check(t, errors.Join(err, resp.Body.Close()))
+		_, after, _ := strings.Cut(string(body), "\nnexus_mysql_beside_total ")
+		count, _, _ := strings.Cut(after, "\n")
+		total += n.Name + " " + count + " times "
+	}
+	before := l.beside
+	l.beside = total
+	if before == total || before == "" {
+		return ""
+	}
+	return total
 }
 
 // renew starts the server that a test has broken again.

@@ -159,7 +159,7 @@ func (s *session) inside(c call) (bool, error) {
 	if err := s.send(c.payload); err != nil {
 		return true, s.lost(err)
 	}
-	r, err := s.relayResults(shape{more: c.more, variables: showsVariables(&c)})
+	r, err := s.relayResults(shape{more: c.more, cursor: wantsCursor(c.payload), variables: showsVariables(&c)})
 	if err != nil {
 		return true, s.lost(err)
 	}
@@ -222,7 +222,7 @@ func (s *session) relayRead(c call) (bool, error) {
 	if err := s.send(c.payload); err != nil {
 		return true, s.lost(err)
 	}
-	r, err := s.relayResults(shape{more: c.more, variables: showsVariables(&c)})
+	r, err := s.relayResults(shape{more: c.more, cursor: wantsCursor(c.payload), variables: showsVariables(&c)})
 	if err != nil {
 		if !flushed {
 			s.client.Rewind(mark)

@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"context"
+	"fmt"
 	"sync"
 )
 
@@ -85,6 +86,16 @@ func (g *gate) remain() {
 	g.inside++
 	g.mu.Unlock()
 	g.readmit()
+}
+
+// held says what keeps a schema change out.
+func (g *gate) held() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return "another session changed the schema or held table locks"
+	}
+	return fmt.Sprintf("other sessions had transactions open, %d at last,", g.inside)
 }
 
 func (g *gate) readmit() {

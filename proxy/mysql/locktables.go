@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/nexus-replication/nexus/proxy/mysql/statement"
@@ -78,7 +79,8 @@ func (s *session) lockOut(lock tableLock) error {
 	ctx, cancel := s.context(patience)
 	defer cancel()
 	if err := s.server.gate.exclude(ctx); err != nil {
-		return &wire.Error{Code: codeLockTimeout, State: "HY000", Message: "Lock wait timeout exceeded; try restarting transaction (Nexus: other sessions had transactions open)"}
+		return &wire.Error{Code: codeLockTimeout, State: "HY000", Message: fmt.Sprintf("Lock wait timeout exceeded; try restarting transaction "+
+			"(Nexus: %s for %v)", s.server.gate.held(), patience)}
 	}
 	s.locked, s.excluding = lock, true
 	return nil

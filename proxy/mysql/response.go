@@ -24,8 +24,15 @@ type shape struct {
 	more bool
 	// outside: the client is in no transaction, though the statement was executed in one.
 	outside bool
+	// cursor: the client has asked for one. A procedure that has one open says so too.
+	cursor bool
 	// variables: rows are those of SHOW VARIABLES.
 	variables bool
+}
+
+// wantsCursor reports whether a command is COM_STMT_EXECUTE with a cursor.
+func wantsCursor(payload []byte) bool {
+	return len(payload) > 5 && payload[0] == wire.ComStmtExecute && payload[5] != 0
 }
 
 // relayResults passes on the response to COM_QUERY or COM_STMT_EXECUTE, which may be several results.
@@ -82,7 +89,7 @@ func (s *session) relayResult(f shape) (r result, status uint16, err error) {
 			return r, 0, err
 		}
 		s.note(p)
-		if s.status&wire.StatusCursor != 0 { // rows come when they are fetched
+		if f.cursor && s.status&wire.StatusCursor != 0 { // rows come when they are fetched
 			status, err = s.relayEnd(p, f)
 			return r, status, err
 		}

@@ -61,7 +61,7 @@ func (s *session) behindBarrier(change func(context.Context) error) error {
 	defer cancelBarrier()
 	if err := s.server.gate.exclude(barrier); err != nil {
 		return &wire.Error{Code: codeLockTimeout, State: "HY000", Message: fmt.Sprintf("Nexus: the schema was not changed: "+
-			"other sessions had transactions open for %v; end them and try again", patience)}
+			"%s for %v; end them and try again", s.server.gate.held(), patience)}
 	}
 	defer s.server.gate.readmit()
 	ctx, cancel := s.context(s.server.cfg.SchemaTimeout)
