@@ -3,6 +3,7 @@ package mysql
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 // What would act on a single server is refused, and the message says why or what to do instead.
@@ -30,6 +31,9 @@ func TestPolicy(t *testing.T) {
 		{"BEGIN NOT ATOMIC XA COMMIT 'x'; END", "XA"}, {"IF 1 THEN SET GLOBAL wait_timeout=5; END IF", "alone"},
 		{"CREATE PROCEDURE app.p() BEGIN XA COMMIT 'x'; END", "XA"},
 		{"XA RECOVER", "XA"},
+		{"DROP TABLE IF EXISTS mysql.user", "--ignore-database=mysql"}, {"CREATE TABLE `mysql`.`x` (a INT)", "--ignore-database=mysql"},
+		{"ALTER TABLE mysql.proc ENGINE=InnoDB", "--ignore-database=mysql"}, {"DROP DATABASE mysql", "--ignore-database=mysql"},
+		{"DELETE FROM mysql.global_priv WHERE User='x'", "each server's own"}, {"TRUNCATE mysql.time_zone", "each server's own"},
 		{"CREATE TABLE app.m (a INT) ENGINE=MERGE UNION=(app.t)", "does not hold its rows itself"},
 		{"SET enforce_storage_engine=MyISAM", "only InnoDB"},
 		{"ALTER TABLE app.t ADD u CHAR(36) DEFAULT UUID()", "then UPDATE"},
@@ -46,4 +50,32 @@ func TestPolicy(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 	awaitEqual(t, c)
+}
+
+// In the database mysql itself nothing is written either, and no table of it is removed.
+func TestSystemDatabase(t *testing.T) {
+	t.Parallel()
+	c, leader := startCluster(t)
+	conn := oneConn(t, open(t, leader))
+	ctx := within(t, 60*time.Second)
+	for _, text := range []string{"CREATE DATABASE app", "CREATE TABLE app.t (id INT PRIMARY KEY)", "USE mysql"} {
+		_, err := conn.ExecContext(ctx, text)
+		check(t, err)
+	}
+	for _, text := range []string{
+		"INSERT INTO time_zone VALUES (NULL, 'N')", "UPDATE user SET Password=''", "DELETE FROM global_priv", "DROP TABLE IF EXISTS user", "TRUNCATE proc", "CREATE TABLE x (a INT)",
+	} {
+		if _, err := conn.ExecContext(ctx, text); code(err) != 1235 {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	for _, text := range []string{"DROP TABLE app.t", "CREATE TABLE app.t (id INT)", "USE app", "INSERT INTO t VALUES (1)", "CREATE USER small@'%'"} {
+		if _, err := conn.ExecContext(ctx, text); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	awaitEqual(t, c)
+	if got := metric(t, leader, "nexus_mysql_beside_total"); got != "0" {
+		t.Errorf("%s transactions beside the log", got)
+	}
 }

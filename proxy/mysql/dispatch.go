@@ -47,6 +47,10 @@ func (s *session) dispatch(c call) (failed bool, err error) {
 		s.fail(e)
 		return true, nil
 	}
+	if e := s.writesSystem(&c.what); e != nil {
+		s.fail(e)
+		return true, nil
+	}
 	if e := s.writesUnderLock(&c.what); e != nil {
 		s.fail(e)
 		return true, nil
@@ -108,8 +112,10 @@ func (s *session) dispatch(c call) (failed bool, err error) {
 	case statement.Kill:
 		return s.kill(c)
 	}
-	// Use and Empty are between the client and its session.
-	return s.direct(c)
+	if c.what.Kind == statement.Use {
+		return s.use(c)
+	}
+	return s.direct(c) // Empty
 }
 
 // endTransaction executes COMMIT and ROLLBACK.

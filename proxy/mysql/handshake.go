@@ -151,11 +151,11 @@ func (s *session) welcome(ok []byte) error {
 
 // readDialect asks for what the meaning of the client's texts depends on.
 func (s *session) readDialect() error {
-	row, err := s.row("SELECT FIND_IN_SET('NO_BACKSLASH_ESCAPES',@@sql_mode)<>0, FIND_IN_SET('ANSI_QUOTES',@@sql_mode)<>0")
+	row, err := s.row("SELECT FIND_IN_SET('NO_BACKSLASH_ESCAPES',@@sql_mode)<>0, FIND_IN_SET('ANSI_QUOTES',@@sql_mode)<>0, IFNULL(DATABASE()='mysql',0)")
 	if err != nil {
 		return err
 	}
-	s.dialect.NoBackslashEscapes, s.dialect.AnsiQuotes = row[0] == "1", row[1] == "1"
+	s.dialect.NoBackslashEscapes, s.dialect.AnsiQuotes, s.system = row[0] == "1", row[1] == "1", row[2] == "1"
 	return nil
 }
 

@@ -190,6 +190,9 @@ func refuseSchema(c call, current string) *wire.Error {
 	if dropOwn.MatchString(c.text) && strings.HasPrefix(c.what.Verb, "DROP") {
 		return refused("DROP DATABASE nexus is refused: Nexus keeps the position in the log there; drop the tables of yours")
 	}
+	if e := changesSystem(c, current); e != nil {
+		return e
+	}
 	own := ownQualified.MatchString(c.text)
 	if strings.EqualFold(current, "nexus") {
 		verb, _, _ := strings.Cut(c.what.Verb, " ")

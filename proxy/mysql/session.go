@@ -27,6 +27,7 @@ type session struct {
 
 	deprecateEOF bool
 	multi        bool   // several statements in one text
+	system       bool   // the default database is mysql
 	status       uint16 // as the server told last
 	dialect      statement.Dialect
 	access       statement.Access // of the session's transactions
@@ -136,7 +137,9 @@ func (s *session) command(payload []byte) error {
 		return s.send(payload)
 	case wire.ComStmtClose:
 		return s.closeStatement(payload)
-	case wire.ComPing, wire.ComInitDB, wire.ComStmtReset, wire.ComStatistics:
+	case wire.ComInitDB:
+		return s.initDatabase(payload)
+	case wire.ComPing, wire.ComStmtReset, wire.ComStatistics:
 		return s.pass(payload, s.relayOne)
 	case wire.ComProcessKill:
 		return s.processKill(payload)

@@ -170,6 +170,11 @@ func (p *parser) dropTables(verb string, start int) Statement {
 // truncate classifies TRUNCATE [TABLE].
 func (p *parser) truncate(verb string) Statement {
 	p.take("TABLE")
+	if q := *p; isSystem(q.tok) {
+		if q.skip(); q.tok.punct('.') {
+			return refuse(verb, reasonSystem)
+		}
+	}
 	return Statement{Kind: DDL, Verb: verb, Tables: []string{p.table()}}
 }
 
