@@ -92,6 +92,10 @@ func (s *session) setGlobal(a *statement.Assignment) error {
 	if err != nil {
 		return err
 	}
+	if a.Name == "max_allowed_packet" { // scripts ask for more; there is enough
+		s.facts.warnings = []appliers.Warning{{Level: "Note", Code: codeUnknown, Message: "Nexus keeps max_allowed_packet as it is"}}
+		return nil
+	}
 	if reason := s.globalRefusal(a.Name, value); reason != "" {
 		if err := s.nativeRefusal(a.Name); err != nil {
 			return err
@@ -112,7 +116,7 @@ func (s *session) setGlobal(a *statement.Assignment) error {
 
 // globalRefusal says why a variable must not have a value.
 func (s *session) globalRefusal(name, value string) string {
-	if name == "event_scheduler" && isOff(value) {
+	if (name == "event_scheduler" || name == "read_only") && isOff(value) {
 		return "" // as it is
 	}
 	if reason := statement.GlobalRefusal(name); reason != "" {

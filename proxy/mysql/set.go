@@ -37,6 +37,9 @@ func (s *session) beforeSet(assignments []statement.Assignment) (failed bool, er
 		case a.User || a.Name != "autocommit" && a.Name != "tx_read_only" && a.Name != "transaction_read_only":
 			continue
 		}
+		if err := s.settle(a); err != nil {
+			return true, s.failWith(err)
+		}
 		on, ok := a.Bool()
 		if !ok {
 			s.fail(refused("SET %s wants 0 or 1, not %s", a.Name, a.Value))
@@ -49,6 +52,22 @@ func (s *session) beforeSet(assignments []statement.Assignment) (failed bool, er
 		}
 	}
 	return false, nil
+}
+
+// settle puts the value in the place of a variable, and of DEFAULT.
+func (s *session) settle(a *statement.Assignment) error {
+	expression := a.Value
+	switch {
+	case strings.EqualFold(expression, "DEFAULT"):
+		expression = "@@global." + a.Name
+	case !strings.HasPrefix(expression, "@"):
+		return nil
+	}
+	value, err := s.evaluate(expression)
+	if err == nil {
+		a.Value = value
+	}
+	return err
 }
 
 // afterSet follows what the server was told.

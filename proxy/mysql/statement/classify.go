@@ -32,7 +32,7 @@ func badEnd(text string, d Dialect) Statement {
 		case p.tok.kind == tokenEnd:
 			return Statement{}
 		case p.tok.punct(';') && p.lexer.inside && !programs:
-			return refuse("", "a semicolon stands in a comment that is executed")
+			return p.malformed("", "a semicolon stands in a comment that is executed")
 		case ended && !p.tok.punct(';'):
 			return p.malformed("", "it is more than one statement")
 		case p.tok.punct(';') && !programs:

@@ -183,7 +183,7 @@ func (p *parser) value() string {
 func (p *parser) use(verb string) Statement {
 	name := p.name()
 	if name == "" || !p.end() {
-		return refuse(verb, "it names no database")
+		return p.malformed(verb, "it names no database")
 	}
 	return Statement{Kind: Use, Verb: verb, Name: name}
 }

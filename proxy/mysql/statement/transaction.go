@@ -57,6 +57,9 @@ func (p *parser) completion(s Statement) Statement {
 	case p.take("AND", "NO", "CHAIN"):
 	case p.take("AND", "CHAIN"):
 		s.Chain = true
+		if p.at("RELEASE") {
+			return p.malformed(s.Verb, "a connection that is released has no next transaction")
+		}
 	}
 	switch {
 	case p.take("NO", "RELEASE"):
