@@ -71,8 +71,9 @@ func (p *parser) selects() bool {
 		case q.tok.punct('('):
 			depth++
 			if next := q; depth == 1 {
-				next.skip()
-				if next.at("SELECT", "WITH") {
+				for next.takePunct('(') {
+				}
+				if next.at("SELECT", "WITH", "VALUES", "TABLE") {
 					return true
 				}
 			}
