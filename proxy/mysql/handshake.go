@@ -172,7 +172,19 @@ func (s *session) reset(payload []byte) error {
 	clear(s.named)
 	s.access, s.nextAccess, s.temporary = 0, 0, false
 	s.backend.Seq = 0
-	return s.login(payload)
+	err := s.login(payload)
+	var refusal *wire.Error
+	if !errors.As(err, &refusal) {
+		return err
+	}
+	// The server goes on with who was logged in before, and a session that has begun anew.
+	if err := s.ask(closeSession); err != nil {
+		return s.lost(err)
+	}
+	if err := s.readDialect(); err != nil {
+		return s.lost(err)
+	}
+	return nil
 }
 
 func (s *session) setOption(payload []byte) error {
