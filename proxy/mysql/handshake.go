@@ -37,9 +37,10 @@ func (s *session) handshake(ctx context.Context, local bool) error {
 		return errors.Join(err, s.refuseLogin(wire.ParseError(p)))
 	}
 	s.id, s.status = uint64(greeting.ConnectionID), greeting.Status
-	offered := s.server.offeredTo(greeting.Capabilities&^notOffered | wire.CapMultiStatements | wire.CapLongPassword)
+	offered := s.server.offeredTo(greeting.Capabilities&^notOffered | wire.CapMultiStatements)
+	extended := greeting.Extended & wire.CapExtendedMetadata
 	s.client.Seq = 0
-	if err := s.client.WritePacket(greeting.Packet(offered)); err != nil {
+	if err := s.client.WritePacket(greeting.Packet(offered, extended)); err != nil {
 		return err
 	}
 	if err := s.client.Flush(); err != nil {
@@ -53,7 +54,8 @@ func (s *session) handshake(ctx context.Context, local bool) error {
 	if err != nil {
 		return err
 	}
-	caps := binary.LittleEndian.Uint32(response) & offered
+	said := binary.LittleEndian.Uint32(response)
+	caps := said & (offered | wire.CapLongPassword)
 	if caps&wire.CapProtocol41 == 0 {
 		return s.refuseLogin(&wire.Error{Code: 1043, State: "08S01", Message: "Bad handshake: Nexus speaks protocol 4.1 only"})
 	}
@@ -61,7 +63,12 @@ func (s *session) handshake(ctx context.Context, local bool) error {
 	s.multi = caps&wire.CapMultiStatements != 0
 	// Texts are split here, so that each statement is classified by itself.
 	binary.LittleEndian.PutUint32(response, caps&^(wire.CapMultiStatements|wire.CapSSL))
-	clear(response[28:32]) // what only MariaDB has
+	if said&wire.CapLongPassword != 0 {
+		extended = 0 // a client that knows nothing of MariaDB
+	}
+	extended &= binary.LittleEndian.Uint32(response[28:])
+	binary.LittleEndian.PutUint32(response[28:], extended)
+	s.extended = extended&wire.CapExtendedMetadata != 0
 	if err := s.login(response); err != nil {
 		return err
 	}

@@ -27,6 +27,7 @@ type session struct {
 	reader  bool // nothing may be written, nor locked
 
 	deprecateEOF bool
+	extended     bool   // columns tell more about their types
 	multi        bool   // several statements in one text
 	system       bool   // the default database is mysql
 	status       uint16 // as the server told last

@@ -83,7 +83,7 @@ func (p *parser) selects() bool {
 			if !q.at("SYSTEM", "VALIDATION", "PARSER") { // of a table that is versioned, a partition, an index
 				return true
 			}
-		case depth == 0 && q.at("SELECT"):
+		case depth == 0 && q.at("SELECT", "VALUES"):
 			return true
 		case depth == 0 && q.take("AS"):
 			if q.at("SELECT", "WITH", "TABLE", "VALUES") || q.tok.punct('(') {

@@ -39,6 +39,9 @@ const (
 	CapMultiFactor     = 1 << 28
 )
 
+// CapExtendedMetadata of MariaDB tells more about the type of a column: that a text is JSON.
+const CapExtendedMetadata = 1 << 3
+
 // Status flags.
 const (
 	StatusInTransaction = 1 << 0
