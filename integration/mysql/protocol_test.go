@@ -1,7 +1,9 @@
 package mysql
 
 import (
+	"database/sql"
 	"encoding/binary"
+	"fmt"
 	osexec "os/exec"
 	"strings"
 	"testing"
@@ -121,4 +123,31 @@ func TestExtendedMetadata(t *testing.T) {
 			t.Errorf("%v: %s", err, out)
 		}
 	}
+}
+
+// Compression is between a client and the leader, through whatever node.
+func TestCompression(t *testing.T) {
+	t.Parallel()
+	c, leader := startCluster(t)
+	execute(t, open(t, leader), "CREATE DATABASE app", "CREATE TABLE app.t (id INT PRIMARY KEY, v LONGTEXT)")
+	for i, n := range []string{leader.Addr(), other(c, leader).Addr()} {
+		db, err := sql.Open("mysql", "root@tcp("+n+")/app?compress=true&interpolateParams=true")
+		check(t, err)
+		defer db.Close()
+		long := strings.Repeat("compressible ", 2_000_000) // more than one packet
+		_, err = db.ExecContext(within(t, 60*time.Second), "INSERT INTO t VALUES (?, ?)", i, long)
+		check(t, err)
+		var got string
+		check(t, db.QueryRowContext(within(t, 60*time.Second), "SELECT v FROM t WHERE id=?", i).Scan(&got))
+		if got != long {
+			t.Errorf("%d bytes came back of %d", len(got), len(long))
+		}
+		host, port, _ := strings.Cut(n, ":")
+		out, err := osexec.CommandContext(within(t, 30*time.Second), "mariadb", "--no-defaults", "-h"+host, "-P"+port, "-uroot", "-C", "-BN", "-e",
+			"SHOW STATUS LIKE 'Compression'; SELECT REPEAT('a', 1000), LENGTH(v) FROM app.t WHERE id="+fmt.Sprint(i)).CombinedOutput()
+		if err != nil || !strings.HasSuffix(strings.TrimSpace(string(out)), fmt.Sprint(len(long))) {
+			t.Errorf("%v: %.200s", err, out)
+		}
+	}
+	awaitEqual(t, c)
 }

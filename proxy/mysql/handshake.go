@@ -12,7 +12,7 @@ import (
 )
 
 // notOffered are the capabilities that would put something between the commands and this node, or that it does not know.
-const notOffered = wire.CapSSL | wire.CapCompress | wire.CapZstd | wire.CapQueryAttributes | wire.CapMultiFactor
+const notOffered = wire.CapSSL | wire.CapZstd | wire.CapQueryAttributes | wire.CapMultiFactor
 
 // handshake passes the server's own login through, so that accounts, their passwords and the ways of proving them are
 // those of the server. Only the capabilities are cut down.
@@ -62,7 +62,7 @@ func (s *session) handshake(ctx context.Context, local bool) error {
 	s.deprecateEOF = caps&wire.CapDeprecateEOF != 0
 	s.multi = caps&wire.CapMultiStatements != 0
 	// Texts are split here, so that each statement is classified by itself.
-	binary.LittleEndian.PutUint32(response, caps&^(wire.CapMultiStatements|wire.CapSSL))
+	binary.LittleEndian.PutUint32(response, caps&^(wire.CapMultiStatements|wire.CapSSL|wire.CapCompress))
 	if said&wire.CapLongPassword != 0 {
 		extended = 0 // a client that knows nothing of MariaDB
 	}
@@ -71,6 +71,9 @@ func (s *session) handshake(ctx context.Context, local bool) error {
 	s.extended = extended&wire.CapExtendedMetadata != 0
 	if err := s.login(response); err != nil {
 		return err
+	}
+	if caps&wire.CapCompress != 0 { // between the client and this node: the server is on the same machine
+		s.client.Compress()
 	}
 	for _, c := range []*wire.Conn{s.client, s.backend} {
 		if err := c.SetDeadline(time.Time{}); err != nil {
