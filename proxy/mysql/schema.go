@@ -133,7 +133,7 @@ func (s *session) prelude(substitute bool) (texts []string, user string, err err
 		if err != nil {
 			return nil, "", fmt.Errorf("the session's database: %w", err)
 		}
-		texts = append(texts, "USE "+quoteName(string(database)))
+		texts = append(texts, "SET NAMES utf8mb4", "USE "+quoteName(string(database)))
 	}
 	mode, strict := row[1], row[10]
 	if substitute { // the server replaces the engine by itself, with a note
