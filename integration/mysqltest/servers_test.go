@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -131,7 +132,8 @@ func (l *lab) writtenBeside(t *testing.T) string {
 // renew starts the server that a test has broken again.
 func (l *lab) renew(t *testing.T) {
 	t.Helper()
-	_ = l.alone.Kill() // it may have ended by itself
+	_ = l.alone.Kill()                                             // it may have ended by itself
+	check(t, os.RemoveAll(filepath.Join(l.alone.DataDir, "test"))) // a file of the test's own keeps it from being dropped
 	check(t, l.alone.StartReady(within(t, 30*time.Second)))
 	check(t, prepare(within(t, 60*time.Second), l.direct(t)))
 }
