@@ -132,6 +132,11 @@ func (b *Backend) trySchema(ctx context.Context, o *operation) ([]byte, error) {
 		}
 	}
 	b.stats.schema.Add(1)
+	if strings.EqualFold(firstWord(o.text), "REVOKE") { // from PUBLIC, maybe
+		if err := b.conn.run(ctx, grants...); err != nil {
+			return nil, err
+		}
+	}
 	return done(Answer{Warnings: b.warnings(ctx, k, result), Affected: result.AffectedRows, Checks: checks(result)}), nil
 }
 
@@ -172,6 +177,11 @@ func (b *Backend) warnings(ctx context.Context, k *conn, result *gomysql.Result)
 		list = append(list, Warning{Level: row[0], Code: uint16(code), Message: row[2]})
 	}
 	return list
+}
+
+func firstWord(text string) string {
+	word, _, _ := strings.Cut(strings.TrimSpace(text), " ")
+	return word
 }
 
 // firstWords of a statement for messages: what follows may be a password.

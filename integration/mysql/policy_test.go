@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"database/sql"
 	"strings"
 	"testing"
 	"time"
@@ -69,10 +70,20 @@ func TestSystemDatabase(t *testing.T) {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
-	for _, text := range []string{"DROP TABLE app.t", "CREATE TABLE app.t (id INT)", "USE app", "INSERT INTO t VALUES (1)", "CREATE USER small@'%'"} {
+	for _, text := range []string{
+		"DROP TABLE app.t", "CREATE TABLE app.t (id INT)", "USE app", "INSERT INTO t VALUES (1)", "CREATE USER small@'%'",
+		"GRANT SELECT, INSERT ON app.* TO small@'%'", "REVOKE ALL PRIVILEGES, GRANT OPTION FROM PUBLIC",
+	} {
 		if _, err := conn.ExecContext(ctx, text); err != nil {
 			t.Errorf("%s: %v", text, err)
 		}
+	}
+	// Every account may still mark its transactions.
+	small, err := sql.Open("mysql", "small@tcp("+leader.Addr()+")/app")
+	check(t, err)
+	defer small.Close()
+	if _, err := small.ExecContext(ctx, "INSERT INTO t VALUES (2)"); err != nil {
+		t.Error(err)
 	}
 	awaitEqual(t, c)
 	if got := metric(t, leader, "nexus_mysql_beside_total"); got != "0" {

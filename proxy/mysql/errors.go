@@ -24,7 +24,6 @@ const (
 	codeOtherEngine    = 1266
 	codeInsideXA       = 1399
 	codeReadOnly       = 1792
-	codeLostServer     = 2013
 )
 
 // OutcomeUnknown begins the message of an error after which nobody knows whether the transaction was committed.

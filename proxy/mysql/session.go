@@ -363,9 +363,9 @@ func (s *session) failWith(err error) error {
 	return s.lost(err)
 }
 
-// lost answers that the connection to the server is gone, and with it the session.
+// lost ends the session, because its connection to the server is of no use any more. The client sees its own end: codes that
+// mean this are made up by clients, and some take them amiss from a server.
 func (s *session) lost(err error) error {
-	s.fail(&wire.Error{Code: codeLostServer, State: "HY000", Message: "Nexus: lost the connection to the server behind this node"})
 	return fmt.Errorf("%w: %w", errHangUp, err)
 }
 
