@@ -66,7 +66,7 @@ func (s *session) lockTables(c call) error {
 }
 
 func (s *session) probe(table string) error {
-	_, err := s.row("SELECT 1 FROM " + table + " LIMIT 0")
+	_, err := s.tryRow("SELECT 1 FROM " + table + " LIMIT 0")
 	return err
 }
 

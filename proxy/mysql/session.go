@@ -248,11 +248,26 @@ func (s *session) answer() error {
 	return errors.New("rows where none were asked for")
 }
 
-// row executes a statement that yields one row, and returns its values. NULL is the empty text.
+// row executes a statement that yields one row, whatever the client has bounded its own queries to, and returns its values.
+// NULL is the empty text.
 func (s *session) row(text string) ([]string, error) {
-	if strings.Contains(text, "information_schema") { // whatever the client has bounded its own queries to
-		text = "SET STATEMENT sql_big_selects=1, max_statement_time=0 FOR " + text
+	const unbounded = "SET STATEMENT sql_select_limit=18446744073709551615, sql_big_selects=1, max_statement_time=0 FOR "
+	bounded := !strings.Contains(text, "information_schema")
+	if !bounded {
+		text = unbounded + text
 	}
+	values, err := s.tryRow(text)
+	if err == nil && len(values) == 0 && bounded {
+		values, err = s.tryRow(unbounded + text)
+	}
+	if err == nil && len(values) == 0 {
+		return nil, unavailable(fmt.Errorf("the server has no answer to %.60s", text))
+	}
+	return values, err
+}
+
+// tryRow is row, without values where there is no row.
+func (s *session) tryRow(text string) ([]string, error) {
 	if err := s.backend.Query(text); err != nil {
 		return nil, err
 	}
