@@ -85,7 +85,7 @@ func (to target) run(ctx context.Context, dir, name string) (printed, error) {
 	case errors.As(err, &exit) && exit.ExitCode() == codeSkipped:
 		return printed{skipped: true}, nil
 	case errors.As(err, &exit):
-		return printed{err: brokenBy(out.String())}, nil
+		return printed{err: brokenBy(to.neutral(out.String(), dir))}, nil
 	case err != nil:
 		return printed{}, fmt.Errorf("run mariadb-test: %w", err)
 	}
