@@ -135,7 +135,7 @@ func oneLine(s string) string {
 	if len(s) > 200 {
 		s = s[:200]
 	}
-	return s
+	return strings.ToValidUTF8(s, "?")
 }
 
 // compare tells the outcome of a test from what it printed directly and through a node.
