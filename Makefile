@@ -28,7 +28,7 @@ ROUNDS ?= 100
 SEED   ?= $(shell date +%s)
 
 .DEFAULT_GOAL := help
-.PHONY: help build run run-redis run-mysql certs test test-clients test-race test-faults figures simulate lint vulncheck fuzz bench bench-mysql dist dist-all generate clean deps
+.PHONY: help build run run-redis run-mysql certs test test-clients test-mysqltest test-race test-faults figures simulate lint vulncheck fuzz bench bench-mysql dist dist-all generate clean deps
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ test: deps ## Run all tests: unit tests, and integration tests on real servers
 test-clients: ## Run client libraries and applications through a cluster (installs them from Debian and npm)
 	@.ci/deps clients
 	$(GO) test -v -tags clients -timeout 60m ./integration/clients/...
+
+test-mysqltest: deps ## Run part of MariaDB's own test suite through a cluster, about 15 minutes (Debian's package mariadb-test)
+	$(GO) test -v -timeout 60m ./integration/mysqltest -all
 
 test-race: deps ## Run the tests of the concurrent packages under the race detector
 	$(GO) test -race $(CONCURRENT)

@@ -107,6 +107,8 @@ func (b *Backend) applyRun(ctx context.Context, ops []operation) (int, error) {
 		return 1, nil
 	case first.kind == kindSequence:
 		return 1, b.applySequence(ctx, first)
+	case first.kind == kindVariable:
+		return 1, b.applyVariable(ctx, first)
 	case first.kind == kindSchema:
 		return 1, b.applySchema(ctx, first)
 	}

@@ -166,6 +166,10 @@ func (b *Backend) dialChecked(ctx context.Context) error {
 		k.close()
 		return err
 	}
+	if err := b.setVariables(ctx, k); err != nil {
+		k.close()
+		return err
+	}
 	k.close() // max_allowed_packet is taken over when a connection begins
 	b.conn, err = b.connect(ctx)
 	return err
@@ -184,6 +188,11 @@ func (b *Backend) ensure(ctx context.Context) error {
 		return b.fatal
 	}
 	if b.conn != nil {
+		if err := b.captureBroken(); err != nil {
+			// Transactions whose rows were missed are rolled back, because they wait for them in vain.
+			b.log.Warn("the binary log is read on from its end", "err", err)
+			return b.startCapture(ctx)
+		}
 		return nil
 	}
 	if err := b.dialChecked(ctx); err != nil {

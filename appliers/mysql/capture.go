@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -37,6 +38,7 @@ const (
 type capture struct {
 	b      *Backend
 	syncer *replication.BinlogSyncer
+	stream *replication.BinlogStreamer
 	format chan struct{} // closed when description is set
 
 	// Touched by the syncer's goroutine only, but description, which is written before format is closed.
@@ -85,7 +87,7 @@ func (b *Backend) startCapture(ctx context.Context) error {
 		Logger:                  slog.New(slog.NewTextHandler(io.Discard, nil)), // it logs each event's trouble, which Apply reports once
 		SynchronousEventHandler: c,
 	})
-	if _, err := c.syncer.StartSync(gomysql.Position{Name: row[0], Pos: uint32(pos)}); err != nil {
+	if c.stream, err = c.syncer.StartSync(gomysql.Position{Name: row[0], Pos: uint32(pos)}); err != nil {
 		c.syncer.Close()
 		return fmt.Errorf("read the binary log of %s: %w", b.cfg.Addr, err)
 	}
@@ -96,6 +98,20 @@ func (b *Backend) startCapture(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("read the binary log of %s: %w", b.cfg.Addr, context.Cause(ctx))
 	}
+}
+
+// captureBroken returns why nothing comes out of the binary log any more, or nil: an event was larger than the server sends.
+func (b *Backend) captureBroken() error {
+	c := b.capture.Load()
+	if c == nil {
+		return nil
+	}
+	now, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := c.stream.GetEvent(now); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
 }
 
 func (b *Backend) stopCapture() {

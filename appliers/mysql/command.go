@@ -12,6 +12,7 @@ import (
 //	schema  epoch, number of prelude statements, these, the statement
 //	address node, address
 //	sequence epoch, database, name, next value and round as signed varints
+//	variable epoch, name, value
 const commandVersion = 1
 
 type kind byte
@@ -21,6 +22,7 @@ const (
 	kindSchema
 	kindAddress
 	kindSequence
+	kindVariable
 )
 
 // Verdict is the first byte of the reply to a command of an epoch.
@@ -47,6 +49,8 @@ type command struct {
 	text     string
 	node     uint64
 	address  string
+	variable string
+	value    string
 	sequenceState
 }
 
@@ -106,6 +110,9 @@ func decodeCommand(data []byte) (command, error) {
 	case kindSequence:
 		c.epoch = d.number()
 		c.sequenceState = sequenceState{database: d.text(), name: d.text(), next: d.signed(), round: d.signed()}
+	case kindVariable:
+		c.epoch = d.number()
+		c.variable, c.value = d.text(), d.text()
 	default:
 		return command{}, fmt.Errorf("command in the log has kind %d: it was written by a newer version, this program does not know it: start the newer one again, or replace this node", c.kind)
 	}
@@ -191,6 +198,8 @@ type Warning struct {
 // Answer is what a server has said about a statement that it executed.
 type Answer struct {
 	Warnings []Warning
+	// Affected rows.
+	Affected uint64
 	// Checks are the rows of ANALYZE, OPTIMIZE and REPAIR: table, operation, kind of message, message.
 	Checks [][4]string
 }
@@ -198,6 +207,7 @@ type Answer struct {
 // done is the reply to a statement that was executed.
 func done(a Answer) []byte {
 	dst := []byte{byte(Done)}
+	dst = binary.AppendUvarint(dst, a.Affected)
 	dst = binary.AppendUvarint(dst, uint64(len(a.Warnings)))
 	for _, w := range a.Warnings {
 		dst = appendText(dst, w.Level)
@@ -219,6 +229,7 @@ func DecodeAnswer(reply []byte) (Answer, error) {
 		return a, nil
 	}
 	d := decoder{rest: reply[1:]}
+	a.Affected = d.number()
 	for n := d.number(); n > 0 && d.err == nil; n-- {
 		a.Warnings = append(a.Warnings, Warning{Level: d.text(), Code: uint16(d.number()), Message: d.text()})
 	}

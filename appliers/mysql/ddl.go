@@ -109,10 +109,14 @@ func (b *Backend) trySchema(ctx context.Context, o *operation) ([]byte, error) {
 	}
 	defer k.close()
 	k.c.ReadTimeout = 0 // a table may be large
-	prelude := append([]string{
+	prelude := []string{
 		fmt.Sprintf("SET SESSION lock_wait_timeout=%d", max(1, int(b.cfg.DDLPatience.Seconds()))),
 		fmt.Sprintf("SET SESSION timestamp=%d.%03d", o.entry.Stamp/1000, o.entry.Stamp%1000),
-	}, o.prelude...)
+		// Other engines have no transactions that can be prepared.
+		"SET SESSION enforce_storage_engine=InnoDB, default_storage_engine=InnoDB",
+	}
+	setup := len(prelude)
+	prelude = append(prelude, o.prelude...)
 	var result *gomysql.Result
 	for i, text := range append(prelude, "SET SESSION sql_log_bin=1", o.text) {
 		result, err = k.execNamed(ctx, text, firstWords(text))
@@ -121,14 +125,19 @@ func (b *Backend) trySchema(ctx context.Context, o *operation) ([]byte, error) {
 		case err == nil:
 		case code == 0 || machineError(code):
 			return nil, err
-		case i < 2:
+		case i < setup:
 			return nil, err
 		default:
 			return failure(err), nil
 		}
 	}
 	b.stats.schema.Add(1)
-	return done(Answer{b.warnings(ctx, k, result), checks(result)}), nil
+	if strings.EqualFold(firstWord(o.text), "REVOKE") { // from PUBLIC, maybe
+		if err := b.conn.run(ctx, grants...); err != nil {
+			return nil, err
+		}
+	}
+	return done(Answer{Warnings: b.warnings(ctx, k, result), Affected: result.AffectedRows, Checks: checks(result)}), nil
 }
 
 // checks returns the rows that the maintenance of tables yields.
@@ -168,6 +177,11 @@ func (b *Backend) warnings(ctx context.Context, k *conn, result *gomysql.Result)
 		list = append(list, Warning{Level: row[0], Code: uint16(code), Message: row[2]})
 	}
 	return list
+}
+
+func firstWord(text string) string {
+	word, _, _ := strings.Cut(strings.TrimSpace(text), " ")
+	return word
 }
 
 // firstWords of a statement for messages: what follows may be a password.

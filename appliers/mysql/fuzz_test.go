@@ -7,6 +7,7 @@ func FuzzDecodeCommand(f *testing.F) {
 	f.Add(appendRows(nil, 1, 2, []byte("events")))
 	f.Add(EncodeSchema(1, []string{"SET sql_mode = ''"}, "CREATE TABLE t (a int)"))
 	f.Add(EncodeAddress(1, "10.0.0.1:3306"))
+	f.Add(EncodeVariable(1, "max_connections", "500"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c, err := decodeCommand(data)
 		if err != nil {
@@ -20,6 +21,8 @@ func FuzzDecodeCommand(f *testing.F) {
 			again = EncodeSchema(c.epoch, c.prelude, c.text)
 		case kindAddress:
 			again = EncodeAddress(c.node, c.address)
+		case kindVariable:
+			again = EncodeVariable(c.epoch, c.variable, c.value)
 		default:
 			return
 		}

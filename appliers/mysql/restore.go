@@ -65,6 +65,9 @@ func (b *Backend) restore(ctx context.Context, snap *raft.Snapshot) error {
 	if err := b.loadAddresses(ctx); err != nil {
 		return err
 	}
+	if err := b.setVariables(ctx, b.conn); err != nil {
+		return err
+	}
 	b.take(snap.Position)
 	return b.startCapture(ctx)
 }

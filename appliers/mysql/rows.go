@@ -224,7 +224,7 @@ func (b *Backend) unmarked(ctx context.Context, ops []operation) ([]operation, e
 // data: the same statement can succeed later.
 func machineError(code uint16) bool {
 	switch code {
-	case 1021, 1030, 1037, 1038, 1040, 1041, 1053, 1114, 1135, 1159, 1160, 1161, 1180, 1181, 1205, 1206, 1213, 1290, 1317, 1836, 1927, 3169:
+	case 1009, 1010, 1021, 1030, 1037, 1038, 1040, 1041, 1053, 1114, 1135, 1159, 1160, 1161, 1180, 1181, 1205, 1206, 1213, 1290, 1317, 1836, 1927, 3169:
 		return true
 	}
 	return false

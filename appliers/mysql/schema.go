@@ -22,6 +22,7 @@ var bookkeeping = []string{
 	"CREATE TABLE IF NOT EXISTS nexus.schema_change (idx BIGINT UNSIGNED NOT NULL, ordinal INT UNSIGNED NOT NULL," +
 		" file VARCHAR(255) NOT NULL, pos BIGINT UNSIGNED NOT NULL, reply LONGBLOB, PRIMARY KEY (idx, ordinal)) ENGINE=InnoDB",
 	"CREATE TABLE IF NOT EXISTS nexus.address (node BIGINT UNSIGNED PRIMARY KEY, address VARCHAR(255) NOT NULL) ENGINE=InnoDB",
+	variableTable,
 }
 
 // grants let every account mark its transactions, and fix a snapshot by reading something.
@@ -36,7 +37,7 @@ func IsBookkeeping(database, table string) bool {
 		return false
 	}
 	switch table {
-	case "position", "applied", "schema_change", "address":
+	case "position", "applied", "schema_change", "address", "global_variable":
 		return true
 	}
 	return false

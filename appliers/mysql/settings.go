@@ -51,12 +51,13 @@ func (b *Backend) checkServer(ctx context.Context, k *conn) error {
 	}
 	return k.run(ctx,
 		"SET GLOBAL binlog_checksum=NONE",
-		"SET GLOBAL max_allowed_packet=1073741824",
+		// A transaction of the size that a node proposes at most, as text, and no value that the binary log cannot be read with.
+		"SET GLOBAL max_allowed_packet=402653184",
 		"SET GLOBAL max_binlog_size=67108864",
 		"SET GLOBAL log_bin_compress=0",
 		"SET GLOBAL slave_run_triggers_for_rbr=NO",
-		// Rows must be told apart by what a server compares them with, and other engines do not roll back.
-		"SET GLOBAL enforce_storage_engine=InnoDB",
+		// Temporary tables may be of any engine; for others see trySchema.
+		"SET GLOBAL enforce_storage_engine=NULL",
 		// What functions do reaches the log as rows, whatever they declare.
 		"SET GLOBAL log_bin_trust_function_creators=1",
 		"SET GLOBAL read_only=0",

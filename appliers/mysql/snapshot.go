@@ -184,10 +184,11 @@ func (d *dump) beginTables(ctx context.Context) error {
 		if row[2] != "BASE TABLE" {
 			return fmt.Errorf("%s is a %s: snapshots of these are not there yet", t.quoted(), row[2])
 		}
-		if IsBookkeeping(t.Database, t.Name) && t.Name != "address" {
+		own := IsBookkeeping(t.Database, t.Name)
+		if own && t.Name != "address" && t.Name != "global_variable" {
 			continue
 		}
-		if t.Name != "address" || t.Database != "nexus" {
+		if !own {
 			if err := d.define(ctx, "table", t.Database+"."+t.Name, "SHOW CREATE TABLE "+t.quoted(), 1, []string{"USE " + name(t.Database)}); err != nil {
 				return err
 			}

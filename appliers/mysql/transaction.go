@@ -54,7 +54,7 @@ type captured struct {
 }
 
 // ErrTrespassed means that a transaction wrote rows that are Nexus's own, and must be rolled back.
-var ErrTrespassed = errors.New("the tables position, applied, schema_change and address of schema nexus are Nexus's own")
+var ErrTrespassed = errors.New("the tables position, applied, schema_change, address and global_variable of schema nexus are Nexus's own")
 
 // transactions are those that the sessions of this node have open.
 type transactions struct {

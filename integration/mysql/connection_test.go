@@ -163,6 +163,12 @@ func testReset(t *testing.T, n *cluster.Node) {
 	if p := command([]byte("\x11nobody\x00\x00app\x00\x2d\x00mysql_native_password\x00\x00")...); p[0] != 0xff || binary.LittleEndian.Uint16(p[1:]) != 1045 {
 		t.Errorf("somebody else: %q", p)
 	}
+	// Who was logged in before goes on, in a new session that writes through the log as ever.
+	for _, text := range []string{"SELECT @v", "UPDATE app.t SET v=41 WHERE id=1", "BEGIN", "UPDATE app.t SET v=42 WHERE id=1", "COMMIT"} {
+		if _, err := c.Execute(text); err != nil {
+			t.Errorf("after a login that was refused: %s: %v", text, err)
+		}
+	}
 }
 
 // COM_PROCESS_KILL ends also a connection that is idle.

@@ -1,8 +1,10 @@
 package mysql
 
 import (
+	"database/sql"
 	"strings"
 	"testing"
+	"time"
 )
 
 // What would act on a single server is refused, and the message says why or what to do instead.
@@ -18,25 +20,23 @@ func TestPolicy(t *testing.T) {
 		{"LOAD DATA INFILE '/tmp/in' INTO TABLE app.t", "LOAD DATA LOCAL"},
 		{"LOAD XML INFILE '/tmp/in' INTO TABLE app.t", "LOAD DATA LOCAL"},
 		{"SELECT LOAD_FILE('/etc/passwd')", "LOAD_FILE"},
-		{"SET GLOBAL max_connections=10", "the configuration of all of them"},
-		{"SET @@global.max_connections=10", "the configuration of all of them"},
+		{"SET GLOBAL max_connections=10", "-maxConnections"},
+		{"SET @@global.innodb_buffer_pool_size=10000000", "the configuration of all of them"},
 		{"SET a.b=1", "does not know the variable"},
-		{"FLUSH TABLES WITH READ LOCK", "single backend"},
-		{"FLUSH TABLES", "single backend"},
-		{"FLUSH LOGS", "single backend"},
+		{"FLUSH RELAY LOGS", "single backend"}, {"FLUSH TABLES app.t FOR EXPORT", "single backend"},
+		{"CREATE TABLE app.d (a INT DEFAULT GET_LOCK('a', 1))", "on every server"},
 		{"HANDLER app.t OPEN", "use SELECT"},
-		{"LOCK TABLES app.t READ", "FOR UPDATE"},
-		{"DO GET_LOCK('a', 1)", "single backend"},
-		{"SELECT RELEASE_LOCK('a')", "single backend"},
-		{"PREPARE p FROM 'LOCK TABLES app.t READ'", "FOR UPDATE"},
-		{"EXECUTE IMMEDIATE 'SET GLOBAL max_connections=10'", "the configuration of all of them"},
-		{"EXECUTE IMMEDIATE CONCAT('SET GLOBAL ', 'max_connections=10')", "neither a literal nor a user variable"},
-		{"PREPARE p FROM CONCAT('DROP TABLE ', 'app.t')", "neither a literal nor a user variable"},
-		{"BEGIN NOT ATOMIC DROP TABLE app.t; END", "procedure"},
+		{"EXECUTE IMMEDIATE 'SET GLOBAL max_connections=10'", "-maxConnections"},
+		{"EXECUTE IMMEDIATE CONCAT('SET GLOBAL ', 'max_connections=10')", "-maxConnections"},
+		{"PREPARE p FROM CONCAT('XA ', 'RECOVER')", "XA"},
+		{"BEGIN NOT ATOMIC XA COMMIT 'x'; END", "XA"}, {"IF 1 THEN SET GLOBAL wait_timeout=5; END IF", "alone"},
+		{"CREATE PROCEDURE app.p() BEGIN XA COMMIT 'x'; END", "XA"},
 		{"XA RECOVER", "XA"},
-		{"CREATE TABLE app.m (a INT) ENGINE=MEMORY", "only InnoDB"},
-		{"ALTER TABLE app.t ENGINE=Aria", "only InnoDB"},
-		{"SET default_storage_engine=MyISAM", "only InnoDB"},
+		{"DROP TABLE IF EXISTS mysql.user", "--ignore-database=mysql"}, {"CREATE TABLE `mysql`.`x` (a INT)", "--ignore-database=mysql"},
+		{"ALTER TABLE mysql.proc ENGINE=InnoDB", "--ignore-database=mysql"}, {"DROP DATABASE mysql", "--ignore-database=mysql"},
+		{"DELETE FROM mysql.global_priv WHERE User='x'", "each server's own"}, {"TRUNCATE mysql.time_zone", "each server's own"},
+		{"CREATE TABLE app.m (a INT) ENGINE=MERGE UNION=(app.t)", "does not hold its rows itself"},
+		{"SET enforce_storage_engine=MyISAM", "only InnoDB"},
 		{"ALTER TABLE app.t ADD u CHAR(36) DEFAULT UUID()", "then UPDATE"},
 		{"RESET MASTER", "single backend"}, {"SHUTDOWN", "single backend"}, {"INSTALL SONAME 'x'", "single backend"},
 		{"CHANGE MASTER TO master_host='x'", "no replication of its own"}, {"START SLAVE", "no replication of its own"},
@@ -51,4 +51,42 @@ func TestPolicy(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 	awaitEqual(t, c)
+}
+
+// In the database mysql itself nothing is written either, and no table of it is removed.
+func TestSystemDatabase(t *testing.T) {
+	t.Parallel()
+	c, leader := startCluster(t)
+	conn := oneConn(t, open(t, leader))
+	ctx := within(t, 60*time.Second)
+	for _, text := range []string{"CREATE DATABASE app", "CREATE TABLE app.t (id INT PRIMARY KEY)", "USE mysql"} {
+		_, err := conn.ExecContext(ctx, text)
+		check(t, err)
+	}
+	for _, text := range []string{
+		"INSERT INTO time_zone VALUES (NULL, 'N')", "UPDATE user SET Password=''", "DELETE FROM global_priv", "DROP TABLE IF EXISTS user", "TRUNCATE proc", "CREATE TABLE x (a INT)",
+	} {
+		if _, err := conn.ExecContext(ctx, text); code(err) != 1235 {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	for _, text := range []string{
+		"DROP TABLE app.t", "CREATE TABLE app.t (id INT)", "USE app", "INSERT INTO t VALUES (1)", "CREATE USER small@'%'",
+		"GRANT SELECT, INSERT ON app.* TO small@'%'", "REVOKE ALL PRIVILEGES, GRANT OPTION FROM PUBLIC",
+	} {
+		if _, err := conn.ExecContext(ctx, text); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	// Every account may still mark its transactions.
+	small, err := sql.Open("mysql", "small@tcp("+leader.Addr()+")/app")
+	check(t, err)
+	defer small.Close()
+	if _, err := small.ExecContext(ctx, "INSERT INTO t VALUES (2)"); err != nil {
+		t.Error(err)
+	}
+	awaitEqual(t, c)
+	if got := metric(t, leader, "nexus_mysql_beside_total"); got != "0" {
+		t.Errorf("%s transactions beside the log", got)
+	}
 }

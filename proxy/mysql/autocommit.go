@@ -31,7 +31,7 @@ func (s *session) autocommit(c call) (bool, error) {
 	}
 	s.client.Hold = true // the answer is the client's only when the rows are safe
 	mark := s.client.Mark()
-	r, err := s.relayResults(shape{more: c.more, outside: true})
+	r, err := s.relayResults(shape{more: c.more, cursor: wantsCursor(c.payload), outside: true})
 	if err != nil {
 		s.client.Rewind(mark)
 		return true, s.lost(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	appliers "github.com/nexus-replication/nexus/appliers/mysql"
@@ -91,7 +92,7 @@ func (s *session) fill(t *filling) (rows uint64, err error) {
 	if t.Replace {
 		verb = "CREATE OR REPLACE TABLE "
 	}
-	prelude, _, err := s.prelude()
+	prelude, _, err := s.prelude(!strings.Contains(row[1], "ENGINE=InnoDB"))
 	if err != nil {
 		return 0, err
 	}
@@ -99,9 +100,9 @@ func (s *session) fill(t *filling) (rows uint64, err error) {
 		if err := s.proposeSchema(ctx, prelude, verb+t.quoted()+row[1][at:]); err != nil {
 			return err
 		}
-		s.facts.warnings = nil
+		s.facts.warnings = slices.DeleteFunc(s.facts.warnings, func(w appliers.Warning) bool { return w.Code != codeOtherEngine })
 		s.excluding = true
-		defer func() { s.excluding = false }()
+		defer func() { s.excluding = s.locked.excludes() }()
 		failpoint.Hit("mysql.filling")
 		rows, err = s.copyRows(t)
 		if err != nil && !errors.Is(err, errHangUp) {

@@ -47,6 +47,14 @@ func (s *session) dispatch(c call) (failed bool, err error) {
 		s.fail(e)
 		return true, nil
 	}
+	if e := s.writesSystem(&c.what); e != nil {
+		s.fail(e)
+		return true, nil
+	}
+	if e := s.writesUnderLock(&c.what); e != nil {
+		s.fail(e)
+		return true, nil
+	}
 	if c.what.Kind == statement.Diagnostics {
 		if ok, err := s.showWarnings(c); ok {
 			return false, err
@@ -61,10 +69,14 @@ func (s *session) dispatch(c call) (failed bool, err error) {
 	switch c.what.Kind {
 	case statement.Begin:
 		return s.answer1(c, s.begin(c.what))
-	case statement.Commit:
-		return s.answer1(c, s.finish(c.what, s.commit))
-	case statement.Rollback:
-		return s.answer1(c, s.finish(c.what, s.rollback))
+	case statement.Commit, statement.Rollback:
+		return s.answer1(c, s.endTransaction(c))
+	case statement.LockTables:
+		return s.answer1(c, s.lockTables(c))
+	case statement.Unlock:
+		return s.answer1(c, s.unlock(false))
+	case statement.Flush:
+		return s.flush(c)
 	case statement.Temporary:
 		s.temporary = true
 		return s.direct(c)
@@ -98,20 +110,30 @@ func (s *session) dispatch(c call) (failed bool, err error) {
 		}
 		return s.direct(c)
 	case statement.Kill:
-		failed, err := s.direct(c)
-		if !failed && err == nil && !c.what.QueryOnly && c.what.Target != s.id {
-			s.server.hangUp(c.what.Target)
-		}
-		return failed, err
+		return s.kill(c)
 	}
-	// Use, Unlock and Empty are between the client and its session.
-	return s.direct(c)
+	if c.what.Kind == statement.Use {
+		return s.use(c)
+	}
+	return s.direct(c) // Empty
+}
+
+// endTransaction executes COMMIT and ROLLBACK.
+func (s *session) endTransaction(c call) error {
+	if s.endsUnderLock(c) {
+		return nil
+	}
+	if c.what.Kind == statement.Commit {
+		return s.finish(c.what, s.commit)
+	}
+	return s.finish(c.what, s.rollback)
 }
 
 // answer1 answers a statement that this node executed itself.
 func (s *session) answer1(c call, err error) (bool, error) {
 	s.rowCountAfter(result{rows: err != nil, affected: s.affected})
 	if err != nil {
+		s.affected = 0
 		return true, s.failWith(err)
 	}
 	if checks := s.checks; checks != nil && c.payload[0] == wire.ComQuery {
@@ -137,10 +159,13 @@ func (s *session) direct(c call) (bool, error) {
 
 // inside executes a statement in the open transaction.
 func (s *session) inside(c call) (bool, error) {
+	if c.what.Locks {
+		s.client.BeforeFlush = s.proveOffice
+	}
 	if err := s.send(c.payload); err != nil {
 		return true, s.lost(err)
 	}
-	r, err := s.relayResults(shape{more: c.more, variables: showsVariables(&c)})
+	r, err := s.relayResults(shape{more: c.more, cursor: wantsCursor(c.payload), variables: showsVariables(&c)})
 	if err != nil {
 		return true, s.lost(err)
 	}
@@ -194,8 +219,8 @@ func (s *session) relayRead(c call) (bool, error) {
 	mark := s.client.Mark()
 	flushed := false
 	s.client.BeforeFlush = func() (err error) {
-		if s.server.cfg.LeaseReads {
-			err = s.proveOffice() // a process that was paused must not show what it read before
+		if s.server.cfg.LeaseReads || c.what.Locks {
+			err = s.proveOffice() // a process that was paused must not show what it read before, nor a lock it has waited for
 		}
 		flushed = err == nil
 		return err
@@ -203,7 +228,7 @@ func (s *session) relayRead(c call) (bool, error) {
 	if err := s.send(c.payload); err != nil {
 		return true, s.lost(err)
 	}
-	r, err := s.relayResults(shape{more: c.more, variables: showsVariables(&c)})
+	r, err := s.relayResults(shape{more: c.more, cursor: wantsCursor(c.payload), variables: showsVariables(&c)})
 	if err != nil {
 		if !flushed {
 			s.client.Rewind(mark)

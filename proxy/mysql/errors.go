@@ -7,22 +7,25 @@ import (
 	"strings"
 
 	appliers "github.com/nexus-replication/nexus/appliers/mysql"
+	"github.com/nexus-replication/nexus/proxy/mysql/statement"
 	"github.com/nexus-replication/nexus/proxy/mysql/wire"
 	"github.com/nexus-replication/nexus/raft"
 )
 
 // Codes of the server that clients know what to do with.
 const (
-	codeUnknown        = 1105
 	codeTooManyConns   = 1040
 	codeUnknownCommand = 1047
+	codeSyntax         = 1064
+	codeUnknown        = 1105
 	codeDenied         = 1142
 	codeCommitFailed   = 1180
 	codeLockTimeout    = 1205
 	codeDeadlock       = 1213
 	codeNotSupported   = 1235
+	codeOtherEngine    = 1266
+	codeInsideXA       = 1399
 	codeReadOnly       = 1792
-	codeLostServer     = 2013
 )
 
 // OutcomeUnknown begins the message of an error after which nobody knows whether the transaction was committed.
@@ -41,6 +44,16 @@ func reason(err error) string {
 
 func refused(format string, args ...any) *wire.Error {
 	return &wire.Error{Code: codeNotSupported, State: "42000", Message: "Nexus: " + fmt.Sprintf(format, args...)}
+}
+
+// syntaxError is what the server would answer.
+func syntaxError(what *statement.Statement) *wire.Error {
+	near := what.Near
+	if len(near) > 80 {
+		near = near[:77] + "..."
+	}
+	return &wire.Error{Code: codeSyntax, State: "42000", Message: fmt.Sprintf("You have an error in your SQL syntax; check the manual that corresponds to your "+
+		"MariaDB server version for the right syntax to use near '%s' at line %d", near, what.Line)}
 }
 
 func unavailable(err error) *wire.Error {

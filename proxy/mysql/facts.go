@@ -112,7 +112,7 @@ func (s *session) table(more bool, columns []wire.Column, rows [][]string) error
 	if more {
 		status |= wire.StatusMoreResults
 	}
-	for _, p := range wire.Table(columns, rows, status, s.deprecateEOF) {
+	for _, p := range wire.Table(columns, rows, status, s.deprecateEOF, s.extended) {
 		if err := s.client.WritePacket(p); err != nil {
 			return err
 		}

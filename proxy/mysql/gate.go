@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"context"
+	"fmt"
 	"sync"
 )
 
@@ -77,6 +78,24 @@ func (g *gate) exclude(ctx context.Context) error {
 		g.wake()
 	}
 	return err
+}
+
+// remain is readmit for who goes on inside as one of the others.
+func (g *gate) remain() {
+	g.mu.Lock()
+	g.inside++
+	g.mu.Unlock()
+	g.readmit()
+}
+
+// held says what keeps a schema change out.
+func (g *gate) held() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return "another session changed the schema or held table locks"
+	}
+	return fmt.Sprintf("other sessions had transactions open, %d at last,", g.inside)
 }
 
 func (g *gate) readmit() {

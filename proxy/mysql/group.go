@@ -13,6 +13,9 @@ const (
 	groupPatience = 2 * time.Millisecond
 	// groupBytes is enough for a proposal.
 	groupBytes = 256 << 10
+	// vainCommits do not wait after one for which nobody came. Those who are executed may be waiting for it: for a row that it
+	// has locked.
+	vainCommits = 32
 )
 
 // commitGroup gathers the commits of sessions into one proposal: each costs the disks, the network and the processors of all
@@ -24,6 +27,7 @@ type commitGroup struct {
 	mu     sync.Mutex
 	coming int // transactions that are being executed and will be proposed at once
 	open   *gathering
+	vain   int // commits left that do not wait, after one that did so in vain
 }
 
 // gathering is a proposal that is being put together.
@@ -77,7 +81,12 @@ func (g *commitGroup) commit(ctx context.Context, commands [][]byte) ([]raft.Rep
 	j.bytes += size
 	j.members++
 	leads := j.members == 1
-	g.closeIfFull()
+	if leads && g.vain > 0 {
+		g.vain--
+		g.close()
+	} else {
+		g.closeIfFull()
+	}
 	g.mu.Unlock()
 
 	if leads {
@@ -93,9 +102,13 @@ func (g *commitGroup) commit(ctx context.Context, commands [][]byte) ([]raft.Rep
 
 func (g *commitGroup) closeIfFull() {
 	if j := g.open; j != nil && (g.coming == 0 || j.bytes >= groupBytes) {
-		close(j.full)
-		g.open = nil
+		g.close()
 	}
+}
+
+func (g *commitGroup) close() {
+	close(g.open.full)
+	g.open = nil
 }
 
 // lead proposes j when it is full, or has waited for long enough.
@@ -113,6 +126,9 @@ func (g *commitGroup) lead(ctx context.Context, j *gathering) {
 		g.mu.Lock()
 		if g.open == j {
 			g.open = nil
+			if j.members == 1 {
+				g.vain = vainCommits
+			}
 		}
 		g.mu.Unlock()
 	}

@@ -102,6 +102,22 @@ func TestCommitsWaitForNobody(t *testing.T) {
 	}
 }
 
+// After a wait in vain the next commits do not wait for whoever is executed, which may be waiting for one of them.
+func TestCommitsWaitInVainOnce(t *testing.T) {
+	g, _ := newGroup()
+	g.expect() // and waits for a row that each of the others has locked
+	for i := range vainCommits + 1 {
+		g.expect()
+		if err := errors.Join(commitAll(g, [][]byte{[]byte("rows")})...); err != nil {
+			t.Fatal(err)
+		}
+		if want := vainCommits - i; g.vain != want {
+			t.Fatalf("%d commits will not wait, want %d", g.vain, want)
+		}
+	}
+	g.forgo()
+}
+
 // A transaction that is too large fails alone.
 func TestLargeCommitsGoAlone(t *testing.T) {
 	g, e := newGroup()

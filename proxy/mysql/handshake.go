@@ -15,7 +15,7 @@ import (
 const maxLoginPacket = 1 << 16
 
 // notOffered are the capabilities that would put something between the commands and this node, or that it does not know.
-const notOffered = wire.CapSSL | wire.CapCompress | wire.CapZstd | wire.CapQueryAttributes | wire.CapMultiFactor
+const notOffered = wire.CapSSL | wire.CapZstd | wire.CapQueryAttributes | wire.CapMultiFactor
 
 // handshake passes the server's own login through, so that accounts, their passwords and the ways of proving them are
 // those of the server. Only the capabilities are cut down.
@@ -42,9 +42,10 @@ func (s *session) handshake(ctx context.Context, local bool) error {
 		return errors.Join(err, s.refuseLogin(wire.ParseError(p)))
 	}
 	s.id, s.status = uint64(greeting.ConnectionID), greeting.Status
-	offered := s.server.offeredTo(greeting.Capabilities&^notOffered | wire.CapMultiStatements | wire.CapLongPassword)
+	offered := s.server.offeredTo(greeting.Capabilities&^notOffered | wire.CapMultiStatements)
+	extended := greeting.Extended & wire.CapExtendedMetadata
 	s.client.Seq = 0
-	if err := s.client.WritePacket(greeting.Packet(offered)); err != nil {
+	if err := s.client.WritePacket(greeting.Packet(offered, extended)); err != nil {
 		return err
 	}
 	if err := s.client.Flush(); err != nil {
@@ -58,17 +59,26 @@ func (s *session) handshake(ctx context.Context, local bool) error {
 	if err != nil {
 		return err
 	}
-	caps := binary.LittleEndian.Uint32(response) & offered
+	said := binary.LittleEndian.Uint32(response)
+	caps := said & (offered | wire.CapLongPassword)
 	if caps&wire.CapProtocol41 == 0 {
 		return s.refuseLogin(&wire.Error{Code: 1043, State: "08S01", Message: "Bad handshake: Nexus speaks protocol 4.1 only"})
 	}
 	s.deprecateEOF = caps&wire.CapDeprecateEOF != 0
 	s.multi = caps&wire.CapMultiStatements != 0
 	// Texts are split here, so that each statement is classified by itself.
-	binary.LittleEndian.PutUint32(response, caps&^(wire.CapMultiStatements|wire.CapSSL))
-	clear(response[28:32]) // what only MariaDB has
+	binary.LittleEndian.PutUint32(response, caps&^(wire.CapMultiStatements|wire.CapSSL|wire.CapCompress))
+	if said&wire.CapLongPassword != 0 {
+		extended = 0 // a client that knows nothing of MariaDB
+	}
+	extended &= binary.LittleEndian.Uint32(response[28:])
+	binary.LittleEndian.PutUint32(response[28:], extended)
+	s.extended = extended&wire.CapExtendedMetadata != 0
 	if err := s.login(response); err != nil {
 		return err
+	}
+	if caps&wire.CapCompress != 0 { // between the client and this node: the server is on the same machine
+		s.client.Compress()
 	}
 	for _, c := range []*wire.Conn{s.client, s.backend} {
 		if err := c.SetDeadline(time.Time{}); err != nil {
@@ -156,11 +166,11 @@ func (s *session) welcome(ok []byte) error {
 
 // readDialect asks for what the meaning of the client's texts depends on.
 func (s *session) readDialect() error {
-	row, err := s.row("SELECT FIND_IN_SET('NO_BACKSLASH_ESCAPES',@@sql_mode)<>0, FIND_IN_SET('ANSI_QUOTES',@@sql_mode)<>0")
+	row, err := s.row("SELECT FIND_IN_SET('NO_BACKSLASH_ESCAPES',@@sql_mode)<>0, FIND_IN_SET('ANSI_QUOTES',@@sql_mode)<>0, IFNULL(DATABASE()='mysql',0)")
 	if err != nil {
 		return err
 	}
-	s.dialect.NoBackslashEscapes, s.dialect.AnsiQuotes = row[0] == "1", row[1] == "1"
+	s.dialect.NoBackslashEscapes, s.dialect.AnsiQuotes, s.system = row[0] == "1", row[1] == "1", row[2] == "1"
 	return nil
 }
 
@@ -170,11 +180,26 @@ func (s *session) reset(payload []byte) error {
 	if err := s.rollback(); err != nil {
 		return s.failWith(err)
 	}
+	if err := s.unlock(true); err != nil {
+		return s.failWith(err)
+	}
 	clear(s.statements)
 	clear(s.named)
 	s.access, s.nextAccess, s.temporary = 0, 0, false
 	s.backend.Seq = 0
-	return s.login(payload)
+	err := s.login(payload)
+	var refusal *wire.Error
+	if !errors.As(err, &refusal) {
+		return err
+	}
+	// The server goes on with who was logged in before, and a session that has begun anew.
+	if err := s.ask(closeSession); err != nil {
+		return s.lost(err)
+	}
+	if err := s.readDialect(); err != nil {
+		return s.lost(err)
+	}
+	return nil
 }
 
 func (s *session) setOption(payload []byte) error {

@@ -24,7 +24,11 @@ func privilegeFor(verb string) (privilege string, global bool) {
 		}
 	}
 	switch first {
-	case "GRANT", "REVOKE", "SET", "FLUSH":
+	case "LOCK":
+		return "LOCK TABLES", false
+	case "FLUSH":
+		return "RELOAD", true
+	case "GRANT", "REVOKE", "SET":
 		return "CREATE USER", true
 	case "TRUNCATE":
 		return "DROP", false

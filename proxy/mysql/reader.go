@@ -3,6 +3,7 @@ package mysql
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/nexus-replication/nexus/proxy/mysql/statement"
@@ -18,28 +19,37 @@ const codeReadOnlyServer = 1290
 
 // refuses says why a statement may not be executed here, or nil.
 func (s *session) refuses(what *statement.Statement) *wire.Error {
+	if what.Syntax {
+		return syntaxError(what)
+	}
 	if what.Kind == statement.Refused {
 		return refused("%s is refused: %s", what.Verb, what.Reason)
 	}
 	if !s.reader {
 		return nil
 	}
-	denied := false
+	denied := what.Locks
 	switch what.Kind {
-	case statement.Write, statement.DDL, statement.CreateSelect, statement.LockingRead: // CALL too: a procedure may open its session
+	case statement.LockTables:
+		denied = what.Writes || what.Everything
+	case statement.Write, statement.DDL, statement.CreateSelect, statement.LockingRead, statement.Flush: // CALL too: a procedure may open its session
 		denied = true
 	case statement.Begin, statement.SetTransaction:
 		denied = what.Access == statement.ReadWrite || what.Isolation == "SERIALIZABLE"
 	case statement.Set:
-		denied = setsSerializable(what.Assignments)
+		denied = setsSerializable(what.Assignments) || setsGlobal(what.Assignments)
 	}
 	if !denied {
 		return nil
 	}
 	verb := what.Verb
 	switch {
+	case what.Locks:
+		verb += " with a lock that has a name"
 	case what.Kind == statement.LockingRead:
 		verb += " that locks rows"
+	case what.Kind == statement.Set && setsGlobal(what.Assignments):
+		verb = "SET GLOBAL"
 	case what.Kind == statement.Set || what.Isolation == "SERIALIZABLE":
 		verb = "SERIALIZABLE, under which every read locks rows,"
 	}
@@ -60,6 +70,10 @@ func setsSerializable(assignments []statement.Assignment) bool {
 		}
 	}
 	return false
+}
+
+func setsGlobal(assignments []statement.Assignment) bool {
+	return slices.ContainsFunc(assignments, func(a statement.Assignment) bool { return a.Global })
 }
 
 // catchUp returns when the local server holds all that was acknowledged.

@@ -78,7 +78,7 @@ func (r *relay) login(ctx context.Context, local bool) error {
 		return errors.Join(r.tell(p), wire.ParseError(p))
 	}
 	r.client.Seq = 0
-	if err := r.tell(greeting.Packet(r.server.offeredTo(greeting.Capabilities))); err != nil {
+	if err := r.tell(greeting.Packet(r.server.offeredTo(greeting.Capabilities), greeting.Extended)); err != nil {
 		return err
 	}
 	response, err := r.server.readResponse(ctx, r.client, local)

@@ -14,14 +14,25 @@ type result struct {
 	affected uint64
 }
 
+// insideXA says in other words what the server says of a statement that cannot be executed inside of XA.
+var insideXA = &wire.Error{Code: codeInsideXA, State: "XAE07", Message: "Nexus: the statement was not executed: a procedure or block is one transaction, " +
+	"so it must neither commit or begin one, nor change the schema or accounts; let the client do that"}
+
 // shape says what is changed about a response on its way.
 type shape struct {
 	// more: another statement's response follows in the same one.
 	more bool
 	// outside: the client is in no transaction, though the statement was executed in one.
 	outside bool
+	// cursor: the client has asked for one. A procedure that has one open says so too.
+	cursor bool
 	// variables: rows are those of SHOW VARIABLES.
 	variables bool
+}
+
+// wantsCursor reports whether a command is COM_STMT_EXECUTE with a cursor.
+func wantsCursor(payload []byte) bool {
+	return len(payload) > 5 && payload[0] == wire.ComStmtExecute && payload[5] != 0
 }
 
 // relayResults passes on the response to COM_QUERY or COM_STMT_EXECUTE, which may be several results.
@@ -49,6 +60,9 @@ func (s *session) relayResult(f shape) (r result, status uint16, err error) {
 		return r, status, err
 	case wire.HeaderError:
 		r.err = wire.ParseError(p)
+		if r.err.Code == codeInsideXA {
+			p = insideXA.Packet()
+		}
 		return r, 0, s.client.WritePacket(p)
 	case wire.HeaderLocalFile:
 		if err := s.relayFile(p); err != nil {
@@ -75,7 +89,7 @@ func (s *session) relayResult(f shape) (r result, status uint16, err error) {
 			return r, 0, err
 		}
 		s.note(p)
-		if s.status&wire.StatusCursor != 0 { // rows come when they are fetched
+		if f.cursor && s.status&wire.StatusCursor != 0 { // rows come when they are fetched
 			status, err = s.relayEnd(p, f)
 			return r, status, err
 		}

@@ -2,9 +2,11 @@ package mysql
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -32,16 +34,25 @@ func (s *session) schemaChange(c call) error {
 	if err := s.mayChange(c); err != nil {
 		return err
 	}
-	prelude, user, err := s.prelude()
+	prelude, user, err := s.prelude(c.what.Engine != "")
 	if err != nil {
 		return err
 	}
-	text := withDefiner(c.text, user)
+	text := c.text
+	if c.what.Rewritten != "" {
+		text = c.what.Rewritten
+	}
+	text = withDefiner(text, user)
 	return s.behindBarrier(func(ctx context.Context) error { return s.proposeSchema(ctx, prelude, text) })
 }
 
 // behindBarrier calls change while no transaction is open on any connection but this one.
 func (s *session) behindBarrier(change func(context.Context) error) error {
+	if s.locked.excludes() { // it is there already
+		ctx, cancel := s.context(s.server.cfg.SchemaTimeout)
+		defer cancel()
+		return change(ctx)
+	}
 	patience, err := s.barrierPatience()
 	if err != nil {
 		return err
@@ -50,7 +61,7 @@ func (s *session) behindBarrier(change func(context.Context) error) error {
 	defer cancelBarrier()
 	if err := s.server.gate.exclude(barrier); err != nil {
 		return &wire.Error{Code: codeLockTimeout, State: "HY000", Message: fmt.Sprintf("Nexus: the schema was not changed: "+
-			"other sessions had transactions open for %v; end them and try again", patience)}
+			"%s for %v; end them and try again", s.server.gate.held(), patience)}
 	}
 	defer s.server.gate.readmit()
 	ctx, cancel := s.context(s.server.cfg.SchemaTimeout)
@@ -80,7 +91,15 @@ func (s *session) proposeSchema(ctx context.Context, prelude []string, text stri
 		e.Message = strings.ReplaceAll(e.Message, "the transaction", "the schema change")
 		return e
 	}
-	reply := outcome.Replies[len(commands)-1].Data
+	if err := s.schemaReply(outcome.Replies[len(commands)-1].Data, "the schema was not changed"); err != nil {
+		return err
+	}
+	s.server.stats.schema.Add(1)
+	return nil
+}
+
+// schemaReply takes what the server of this node has answered to what was executed on all of them.
+func (s *session) schemaReply(reply []byte, undone string) error {
 	verdict, err := appliers.DecodeReply(reply)
 	var server *appliers.ServerError
 	switch {
@@ -90,32 +109,50 @@ func (s *session) proposeSchema(ctx context.Context, prelude []string, text stri
 	case err != nil:
 		return &wire.Error{Code: codeUnknown, State: "HY000", Message: OutcomeUnknown + ": the answer was lost"}
 	case verdict == appliers.Fenced:
-		return s.final(&wire.Error{Code: codeDeadlock, State: "40001", Message: "Nexus: the schema was not changed, because the leadership moved; try again"})
+		return s.final(&wire.Error{Code: codeDeadlock, State: "40001", Message: "Nexus: " + undone + ", because the leadership moved; try again"})
 	}
-	s.server.stats.schema.Add(1)
 	answer, err := appliers.DecodeAnswer(reply)
-	s.facts.warnings, s.checks = answer.Warnings, answer.Checks
+	s.facts.warnings, s.checks, s.affected = answer.Warnings, answer.Checks, answer.Affected
 	return err
 }
 
-// prelude makes another session understand a text as this one does.
-func (s *session) prelude() (texts []string, user string, err error) {
-	row, err := s.row("SELECT IFNULL(DATABASE(),''), @@sql_mode, @@character_set_client, @@collation_connection, @@foreign_key_checks," +
-		" @@time_zone, @@check_constraint_checks, @@explicit_defaults_for_timestamp, CURRENT_USER(), @@character_set_results, @@lc_time_names")
+// prelude makes another session understand a text as this one does. substitute says that the text names an engine that its
+// table does not get.
+func (s *session) prelude(substitute bool) (texts []string, user string, err error) {
+	// The session's own database is still there for it when it was dropped.
+	row, err := s.row("SELECT (SELECT HEX(CONVERT(schema_name USING utf8mb4)) FROM information_schema.schemata WHERE schema_name=DATABASE()), @@sql_mode, @@character_set_client, @@collation_connection, @@foreign_key_checks," +
+		" @@time_zone, @@check_constraint_checks, @@explicit_defaults_for_timestamp, CURRENT_USER(), @@collation_server, @@innodb_strict_mode, @@default_storage_engine")
 	if err != nil {
 		return nil, "", err
 	}
-	if len(row) != 11 {
+	if len(row) != 12 {
 		return nil, "", errors.New("the session's variables were not told")
 	}
-	if row[0] != "" {
-		texts = append(texts, "USE `"+strings.ReplaceAll(row[0], "`", "``")+"`")
+	if row[0] != "" { // it comes before the character set that the client's own text is in
+		database, err := hex.DecodeString(row[0])
+		if err != nil {
+			return nil, "", fmt.Errorf("the session's database: %w", err)
+		}
+		texts = append(texts, "SET NAMES utf8mb4", "USE "+quoteName(string(database)))
+	}
+	mode, strict := row[1], row[10]
+	if substitute { // the server replaces the engine by itself, with a note
+		mode = without(mode, "NO_ENGINE_SUBSTITUTION")
+	}
+	if substitute || !strings.EqualFold(row[11], "InnoDB") { // and does not mind options that InnoDB does not know
+		strict = "0"
 	}
 	// sql_mode comes last: these texts are written in the default one.
 	return append(texts,
 		fmt.Sprintf("SET SESSION character_set_client=%s, collation_connection=%s, foreign_key_checks=%s, time_zone=%s, check_constraint_checks=%s, explicit_defaults_for_timestamp=%s",
 			row[2], row[3], row[4], literal(row[5]), row[6], row[7]),
-		"SET SESSION sql_mode="+literal(row[1])), row[8], nil
+		fmt.Sprintf("SET SESSION collation_server=%s, innodb_strict_mode=%s", row[9], strict),
+		"SET SESSION sql_mode="+literal(mode)), row[8], nil
+}
+
+// without takes a word out of a list with commas.
+func without(list, word string) string {
+	return strings.Join(slices.DeleteFunc(strings.Split(list, ","), func(w string) bool { return w == word }), ",")
 }
 
 func literal(s string) string {
@@ -127,7 +164,7 @@ var (
 	definable = regexp.MustCompile(`(?is)^(\s*CREATE\s+(?:OR\s+REPLACE\s+)?(?:ALGORITHM\s*=\s*\w+\s+)?)((?:SQL\s+SECURITY\s+\w+\s+)?(?:VIEW|AGGREGATE\s+FUNCTION|FUNCTION|PROCEDURE|TRIGGER)\s)`)
 	// The tables that Nexus keeps for itself: named with their schema; in a list of tables; and behind the word TABLE.
 	ownQualified = regexp.MustCompile("(?i)\\bnexus`?\\s*\\.\\s*`?(?:position|applied|schema_change|address)\\b")
-	ownListed    = regexp.MustCompile(`(?i)\b(?:position|applied|schema_change|address)\b`)
+	ownListed    = regexp.MustCompile(`(?i)\b(?:position|applied|schema_change|address|global_variable)\b`)
 	ownTable     = regexp.MustCompile("(?is)\\b(?:TABLE|ON)\\s+(?:IF\\s+(?:NOT\\s+)?EXISTS\\s+)?`?(?:position|applied|schema_change|address)\\b")
 	dropOwn      = regexp.MustCompile("(?is)\\b(?:DATABASE|SCHEMA)\\s+(?:IF\\s+EXISTS\\s+)?`?nexus`?\\s*;?\\s*$")
 	lateWord     = regexp.MustCompile(`(?is)^\s*(?:CREATE|ALTER)\s+(?:OR\s+REPLACE\s+)?(?:DEFINER\s*=\s*\S+\s+)?(EVENT|SEQUENCE|PACKAGE)\b`)
@@ -153,6 +190,9 @@ func refuseSchema(c call, current string) *wire.Error {
 	if dropOwn.MatchString(c.text) && strings.HasPrefix(c.what.Verb, "DROP") {
 		return refused("DROP DATABASE nexus is refused: Nexus keeps the position in the log there; drop the tables of yours")
 	}
+	if e := changesSystem(c, current); e != nil {
+		return e
+	}
 	own := ownQualified.MatchString(c.text)
 	if strings.EqualFold(current, "nexus") {
 		verb, _, _ := strings.Cut(c.what.Verb, " ")
@@ -164,7 +204,7 @@ func refuseSchema(c call, current string) *wire.Error {
 		}
 	}
 	if own {
-		return refused("%s is refused: nexus.position, applied, schema_change and address are Nexus's own", c.what.Verb)
+		return refused("%s is refused: nexus.position, applied, schema_change, address and global_variable are Nexus's own", c.what.Verb)
 	}
 	if found := lateWord.FindStringSubmatch(c.text); found != nil && strings.EqualFold(found[1], "EVENT") {
 		return refused("%s is refused: events are not executed on one node only yet", c.what.Verb)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,7 +27,9 @@ type session struct {
 	reader  bool // nothing may be written, nor locked
 
 	deprecateEOF bool
+	extended     bool   // columns tell more about their types
 	multi        bool   // several statements in one text
+	system       bool   // the default database is mysql
 	status       uint16 // as the server told last
 	dialect      statement.Dialect
 	access       statement.Access // of the session's transactions
@@ -35,10 +38,14 @@ type session struct {
 	named        map[string]*prepared
 
 	facts     facts
-	affected  uint64      // rows, by the statement that is answered with OK
-	excluding bool        // schema changes are behind the barrier that this session holds
+	affected  uint64 // rows, by the statement that is answered with OK
+	excluding bool   // schema changes are behind the barrier that this session holds
+	locked    tableLock
 	temporary bool        // it may have temporary tables
 	checks    [][4]string // of the maintenance of tables that is being answered
+
+	rowNumber, rowNull bool   // what the first value of the row that was read last is
+	valueRead          string // of the expression that was evaluated last
 
 	tx       *transaction // nil outside of one
 	expected bool         // by the other sessions, to commit
@@ -77,14 +84,21 @@ func (s *session) orphaned() bool {
 func (s *session) end() {
 	s.Disconnect()
 	s.abandon()
+	s.letIn()
 }
 
 // run takes commands until the client leaves.
 func (s *session) run() error {
 	for {
+		if err := s.watchLock(); err != nil {
+			return err
+		}
 		s.idle.Store(true)
 		payload, err := s.client.ReadPacket()
 		s.idle.Store(false)
+		if s.locked.excludes() && err == nil {
+			err = s.client.SetReadDeadline(time.Time{})
+		}
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
@@ -126,12 +140,16 @@ func (s *session) command(payload []byte) error {
 		return s.send(payload)
 	case wire.ComStmtClose:
 		return s.closeStatement(payload)
-	case wire.ComPing, wire.ComInitDB, wire.ComStmtReset, wire.ComStatistics:
+	case wire.ComInitDB:
+		return s.initDatabase(payload)
+	case wire.ComPing, wire.ComStmtReset, wire.ComStatistics:
 		return s.pass(payload, s.relayOne)
 	case wire.ComProcessKill:
 		return s.processKill(payload)
 	case wire.ComStmtFetch:
 		return s.pass(payload, s.relayRows)
+	case wire.ComRefresh:
+		return s.refresh(payload)
 	case wire.ComFieldList:
 		return s.pass(payload, s.relayFields)
 	case wire.ComSetOption:
@@ -231,8 +249,26 @@ func (s *session) answer() error {
 	return errors.New("rows where none were asked for")
 }
 
-// row executes a statement that yields one row, and returns its values. NULL is the empty text.
+// row executes a statement that yields one row, whatever the client has bounded its own queries to, and returns its values.
+// NULL is the empty text.
 func (s *session) row(text string) ([]string, error) {
+	const unbounded = "SET STATEMENT sql_select_limit=18446744073709551615, sql_big_selects=1, max_statement_time=0 FOR "
+	bounded := !strings.Contains(text, "information_schema")
+	if !bounded {
+		text = unbounded + text
+	}
+	values, err := s.tryRow(text)
+	if err == nil && len(values) == 0 && bounded {
+		values, err = s.tryRow(unbounded + text)
+	}
+	if err == nil && len(values) == 0 {
+		return nil, unavailable(fmt.Errorf("the server has no answer to %.60s", text))
+	}
+	return values, err
+}
+
+// tryRow is row, without values where there is no row.
+func (s *session) tryRow(text string) ([]string, error) {
 	if err := s.backend.Query(text); err != nil {
 		return nil, err
 	}
@@ -258,9 +294,13 @@ func (s *session) readRow() ([]string, error) {
 	if !s.deprecateEOF {
 		skip++
 	}
-	for range skip {
-		if _, err := s.backend.ReadPacket(); err != nil {
+	for i := range skip {
+		p, err := s.backend.ReadPacket()
+		if err != nil {
 			return nil, err
+		}
+		if i == 0 {
+			s.rowNumber = wire.IsNumber(p)
 		}
 	}
 	var values []string
@@ -277,10 +317,13 @@ func (s *session) readRow() ([]string, error) {
 			return values, nil
 		}
 		values = values[:0]
-		for range columns {
-			text, _, rest, ok := wire.Text(p)
+		for i := range columns {
+			text, null, rest, ok := wire.Text(p)
 			if !ok {
 				return nil, errors.New("a row of the server ends early")
+			}
+			if i == 0 {
+				s.rowNull = null
 			}
 			values, p = append(values, string(text)), rest
 		}
@@ -336,9 +379,9 @@ func (s *session) failWith(err error) error {
 	return s.lost(err)
 }
 
-// lost answers that the connection to the server is gone, and with it the session.
+// lost ends the session, because its connection to the server is of no use any more. The client sees its own end: codes that
+// mean this are made up by clients, and some take them amiss from a server.
 func (s *session) lost(err error) error {
-	s.fail(&wire.Error{Code: codeLostServer, State: "HY000", Message: "Nexus: lost the connection to the server behind this node"})
 	return fmt.Errorf("%w: %w", errHangUp, err)
 }
 

@@ -1,68 +1,129 @@
 package mysql
 
 import (
-	"errors"
+	"strconv"
 	"strings"
 
+	appliers "github.com/nexus-replication/nexus/appliers/mysql"
 	"github.com/nexus-replication/nexus/proxy/mysql/statement"
 	"github.com/nexus-replication/nexus/proxy/mysql/wire"
 )
 
 // set executes SET. The session's own access mode and autocommit are this node's business too.
 func (s *session) set(c call) (bool, error) {
-	access, dialect := statement.AccessDefault, false
-	for i := range c.what.Assignments {
-		a := &c.what.Assignments[i]
-		if a.User {
-			continue
-		}
-		switch a.Name {
-		case "sql_mode":
-			dialect = true
-		case "autocommit":
-			on, ok := a.Bool()
-			if !ok {
-				s.fail(refused("SET autocommit wants 0 or 1, not %s", a.Value))
-				return true, nil
-			}
-			if on {
-				if err := s.commit(); err != nil {
-					return true, s.failWith(err)
-				}
-			}
-		case "tx_read_only", "transaction_read_only":
-			on, ok := a.Bool()
-			if !ok {
-				s.fail(refused("SET %s wants 0 or 1, not %s", a.Name, a.Value))
-				return true, nil
-			}
-			access = statement.ReadWrite
-			if on {
-				access = statement.ReadOnly
-			}
-		}
+	if ok, failed, err := s.setMixed(c); ok {
+		return failed, err
+	}
+	if failed, err := s.beforeSet(c.what.Assignments); failed || err != nil {
+		return failed, err
 	}
 	if s.tx == nil && strings.ContainsRune(c.text, '(') { // a subquery, maybe
 		if err := s.proveOffice(); err != nil {
 			return true, s.failWith(err)
 		}
 	}
-	failed, err := s.direct(c)
+	failed, err := s.setDirectly(c)
 	if err != nil || failed {
 		return failed, err
+	}
+	return false, s.afterSet(c.what.Assignments)
+}
+
+// beforeSet refuses what this node cannot follow, and commits where SET does.
+func (s *session) beforeSet(assignments []statement.Assignment) (failed bool, err error) {
+	for i := range assignments {
+		a := &assignments[i]
+		switch {
+		case a.User || a.Name != "autocommit" && a.Name != "tx_read_only" && a.Name != "transaction_read_only":
+			continue
+		}
+		if err := s.settle(a); err != nil {
+			return true, s.failWith(err)
+		}
+		on, ok := a.Bool()
+		if !ok {
+			s.fail(refused("SET %s wants 0 or 1, not %s", a.Name, a.Value))
+			return true, nil
+		}
+		if on && a.Name == "autocommit" {
+			if err := s.commit(); err != nil {
+				return true, s.failWith(err)
+			}
+		}
+	}
+	return false, nil
+}
+
+// settle puts the value in the place of a variable, and of DEFAULT.
+func (s *session) settle(a *statement.Assignment) error {
+	expression := a.Value
+	switch {
+	case strings.EqualFold(expression, "DEFAULT"):
+		expression = "@@global." + a.Name
+	case !strings.HasPrefix(expression, "@"):
+		return nil
+	}
+	value, err := s.evaluate(expression)
+	if err == nil {
+		a.Value = value
+	}
+	return err
+}
+
+// afterSet follows what the server was told.
+func (s *session) afterSet(assignments []statement.Assignment) error {
+	access, dialect := statement.AccessDefault, false
+	for i := range assignments {
+		a := &assignments[i]
+		switch {
+		case a.User:
+		case a.Name == "sql_mode":
+			dialect = true
+		case a.Name == "tx_read_only", a.Name == "transaction_read_only":
+			access = statement.ReadWrite
+			if on, _ := a.Bool(); on {
+				access = statement.ReadOnly
+			}
+		}
 	}
 	if access != statement.AccessDefault {
 		s.access = access
 		if err := s.ask(closeSession); err != nil {
-			return true, s.lost(err)
+			return s.lost(err)
 		}
 	}
 	if dialect {
 		if err := s.readDialect(); err != nil {
-			return true, s.lost(err)
+			return s.lost(err)
 		}
 	}
-	return false, s.closeImplicit()
+	return s.closeImplicit()
+}
+
+// setDirectly lets the server execute SET. Another engine is noted: it is that of temporary tables alone.
+func (s *session) setDirectly(c call) (bool, error) {
+	engine := otherEngine(c.what.Assignments)
+	if engine == "" || c.payload[0] != wire.ComQuery {
+		return s.direct(c)
+	}
+	if err := s.ask(c.text); err != nil {
+		return true, s.failWith(err)
+	}
+	s.facts.warnings = []appliers.Warning{{Level: "Note", Code: codeOtherEngine, Message: "Using storage engine InnoDB instead of " + engine + " for all tables but temporary ones"}}
+	return false, s.ok(c.more)
+}
+
+// otherEngine returns the default engine that assignments choose, where that is not InnoDB.
+func otherEngine(assignments []statement.Assignment) string {
+	for i := range assignments {
+		switch a := &assignments[i]; {
+		case a.User || a.Name != "default_storage_engine" && a.Name != "storage_engine":
+		case strings.EqualFold(strings.Trim(a.Value, "'\"`"), "InnoDB"), strings.HasPrefix(a.Value, "@"), strings.EqualFold(a.Value, "DEFAULT"):
+		default:
+			return strings.Trim(a.Value, "'\"`")
+		}
+	}
+	return ""
 }
 
 // closeImplicit ends the transaction that a statement such as SET @a = (SELECT ...) began on the server where autocommit
@@ -104,7 +165,7 @@ func (s *session) setTransaction(c call) (bool, error) {
 
 // prepareNamed executes PREPARE, whose text is classified now.
 func (s *session) prepareNamed(c call) (bool, error) {
-	text, err := s.source(&c.what)
+	c, text, err := s.source(c)
 	if err != nil {
 		return true, s.failWith(err)
 	}
@@ -127,25 +188,39 @@ func (s *session) prepareNamed(c call) (bool, error) {
 	return r.err != nil, closed()
 }
 
-// source returns the text that PREPARE or EXECUTE IMMEDIATE is about.
-func (s *session) source(what *statement.Statement) (string, error) {
-	if what.Variable == "" {
-		return what.Text, nil
+// source returns the text that PREPARE or EXECUTE IMMEDIATE is about, and the call with that text in it: an expression may
+// have another value the next time.
+func (s *session) source(c call) (call, string, error) {
+	if c.what.Expression == "" {
+		return c, c.what.Text, nil
 	}
-	row, err := s.row("SELECT @`" + strings.ReplaceAll(what.Variable, "`", "``") + "`")
+	if statement.MentionsWord(c.what.Expression, s.dialect, "SELECT") {
+		return c, "", &wire.Error{Code: 1970, State: "42000", Message: c.what.Verb + " does not support subqueries or stored functions"}
+	}
+	value, err := s.evaluate(c.what.Expression)
 	if err != nil {
-		return "", err
+		return c, "", err
 	}
-	if len(row) != 1 {
-		return "", errors.New("a variable without a value")
+	if value == "NULL" {
+		return c, "", syntaxError(&statement.Statement{Near: "NULL", Line: 1})
 	}
-	return row[0], nil
+	text := s.valueRead
+	if s.dialect.NoBackslashEscapes {
+		value = "'" + strings.ReplaceAll(text, "'", "''") + "'"
+	} else {
+		value = literal(text)
+	}
+	at := c.what.Behind
+	what := c.what
+	c = s.textCall(c.text[:at]+value+c.text[at+len(what.Expression):], c.more)
+	c.what = what
+	return c, text, nil
 }
 
 // executeNamed executes EXECUTE and EXECUTE IMMEDIATE as what was prepared.
 func (s *session) executeNamed(c call) (bool, error) {
 	if c.what.Name == "" {
-		text, err := s.source(&c.what)
+		c, text, err := s.source(c)
 		if err != nil {
 			return true, s.failWith(err)
 		}
@@ -156,4 +231,25 @@ func (s *session) executeNamed(c call) (bool, error) {
 		return s.direct(c) // the server's own words
 	}
 	return s.dispatchPrepared(p, c)
+}
+
+// kill executes KILL. Who is killed may wait for its next command, and would not notice by itself.
+func (s *session) kill(c call) (bool, error) {
+	if c.what.Expression != "" {
+		value, err := s.evaluate(c.what.Expression)
+		if err != nil {
+			return true, s.failWith(err)
+		}
+		target, err := strconv.ParseUint(strings.Trim(value, "'"), 10, 64)
+		if err != nil {
+			target = 0 // nobody
+		}
+		what := c.what
+		c = s.textCall(c.text[:what.Behind]+strconv.FormatUint(target, 10), c.more)
+	}
+	failed, err := s.direct(c)
+	if !failed && err == nil && !c.what.QueryOnly && c.what.Target != 0 && c.what.Target != s.id {
+		s.server.hangUp(c.what.Target)
+	}
+	return failed, err
 }

@@ -43,6 +43,11 @@ func (s *session) propose(ctx context.Context, commands [][]byte) ([]raft.Reply,
 
 // begin is BEGIN and START TRANSACTION, which commit what is open.
 func (s *session) begin(what statement.Statement) error {
+	if s.locked != readLockOfAll {
+		if err := s.unlock(true); err != nil {
+			return err
+		}
+	}
 	if err := s.commit(); err != nil {
 		return err
 	}

@@ -1,11 +1,14 @@
 package statement
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Classify says what text, one statement, is. A semicolon may stand at its end.
 func Classify(text string, d Dialect) Statement {
-	if bad := badEnd(text, d); bad != "" {
-		return refuse("", bad)
+	if bad := badEnd(text, d); bad.Kind == Refused && bad.Reason != "" {
+		return bad
 	}
 	p := newParser(text, d)
 	for p.takePunct('(') { // (SELECT ...) UNION ...
@@ -17,21 +20,21 @@ func Classify(text string, d Dialect) Statement {
 }
 
 // badEnd says what keeps the text from being exactly one statement.
-func badEnd(text string, d Dialect) string {
+func badEnd(text string, d Dialect) Statement {
 	p := newParser(text, d)
 	programs := definesProgram(text, d)
 	for ended := false; ; p.skip() {
 		switch {
 		case p.tok.kind == tokenBad:
-			return fmt.Sprintf("a quote or comment has no end: %.40s", p.tok.text)
+			return p.malformed("", fmt.Sprintf("a quote or comment has no end: %.40s", p.tok.text))
 		case p.tok.kind == tokenEnd && p.lexer.inside:
-			return "a comment has no end"
+			return p.malformed("", "a comment has no end")
 		case p.tok.kind == tokenEnd:
-			return ""
+			return Statement{}
 		case p.tok.punct(';') && p.lexer.inside && !programs:
-			return "a semicolon stands in a comment that is executed"
+			return p.malformed("", "a semicolon stands in a comment that is executed")
 		case ended && !p.tok.punct(';'):
-			return "it is more than one statement"
+			return p.malformed("", "it is more than one statement")
 		case p.tok.punct(';') && !programs:
 			ended = true
 		}
@@ -62,6 +65,8 @@ func formOf(verb string) form {
 		return (*parser).dml
 	case "LOAD":
 		return (*parser).load
+	case "IF", "CASE", "LOOP", "WHILE", "REPEAT", "FOR":
+		return (*parser).compound
 	}
 	if f := sessionForm(verb); f != nil {
 		return f
@@ -146,8 +151,8 @@ func refusedVerb(verb string) string {
 		return reasonPlugin
 	case "IMPORT":
 		return reasonTablespace
-	case "IF", "CASE", "LOOP", "WHILE", "REPEAT", "FOR", "DECLARE":
-		return reasonCompound // MariaDB executes them outside of stored programs too
+	case "DECLARE":
+		return "a block of statements begins with BEGIN NOT ATOMIC"
 	}
 	return ""
 }
@@ -157,7 +162,6 @@ const (
 	reasonReplication = "Nexus replicates; a backend has no replication of its own"
 	reasonPlugin      = "it loads code into a single backend"
 	reasonTablespace  = "it moves files of a single backend"
-	reasonCompound    = "a block of statements may commit or change the schema half-way; put it into a procedure"
 	reasonFile        = "it reads or writes a file of a single backend"
 )
 
@@ -166,24 +170,49 @@ func (p *parser) classify() Statement {
 		return Statement{Kind: Empty}
 	}
 	if p.tok.kind != tokenWord {
-		return refuse(p.tok.text, "no statement begins so")
+		return p.malformed(p.tok.text, "no statement begins so")
 	}
 	verb := upper(p.tok.text)
 	classify := formOf(verb)
 	if classify == nil {
-		return refuse(verb, "Nexus does not know the statement")
+		if q := *p; q.label() {
+			classify = (*parser).compound
+		} else {
+			return p.malformed(verb, "Nexus does not know the statement")
+		}
 	}
 	p.skip()
 	if name := p.calls(forbiddenFunctions...); name != "" {
 		return refuse(verb, name+"() acts on a single backend")
 	}
-	return classify(p, verb)
+	named := p.calls(lockFunctions...)
+	s := classify(p, verb)
+	switch {
+	case named == "" || s.Kind == Refused:
+	case s.Kind == DDL || s.Kind == CreateSelect:
+		if !definesProgram(p.lexer.text, p.lexer.dialect) {
+			return refuse(s.Verb, named+"() would lock on every server; call it from the session")
+		}
+	default:
+		s.Locks = true
+	}
+	return s
 }
+
+// lockFunctions are about locks that are named by clients, on the server of the leader.
+var lockFunctions = []string{"GET_LOCK", "RELEASE_LOCK", "RELEASE_ALL_LOCKS", "IS_FREE_LOCK", "IS_USED_LOCK"}
 
 // forbiddenFunctions act on one server beside the data.
 var forbiddenFunctions = []string{
-	"GET_LOCK", "RELEASE_LOCK", "RELEASE_ALL_LOCKS", "IS_FREE_LOCK", "IS_USED_LOCK", "MASTER_POS_WAIT", "SOURCE_POS_WAIT",
+	"MASTER_POS_WAIT", "SOURCE_POS_WAIT",
 	"MASTER_GTID_WAIT", "WAIT_FOR_EXECUTED_GTID_SET", "WAIT_UNTIL_SQL_THREAD_AFTER_GTIDS", "LOAD_FILE",
+}
+
+// malformed refuses what the server would not understand either, from the next token on.
+func (p *parser) malformed(verb, reason string) Statement {
+	text := p.lexer.text
+	at := min(p.tok.start, len(text))
+	return Statement{Kind: Refused, Verb: verb, Reason: reason, Syntax: true, Near: text[at:], Line: 1 + strings.Count(text[:at], "\n")}
 }
 
 func refuse(verb, reason string) Statement {

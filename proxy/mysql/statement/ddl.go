@@ -14,23 +14,37 @@ func (p *parser) create(verb string) Statement {
 		if p.has("SONAME") {
 			return refuse(verb, reasonPlugin)
 		}
-	case "DATABASE", "SCHEMA", "INDEX", "VIEW", "PROCEDURE", "TRIGGER", "EVENT", "SEQUENCE", "PACKAGE", "USER", "ROLE":
+	case "SEQUENCE":
+		engine, _, reason := p.tableOptions()
+		if reason != "" {
+			return refuse(verb, reason)
+		}
+		return Statement{Kind: DDL, Verb: verb, Engine: engine}
+	case "PROCEDURE", "TRIGGER", "EVENT", "PACKAGE":
+	case "DATABASE", "SCHEMA", "INDEX", "VIEW", "USER", "ROLE":
+		return Statement{Kind: DDL, Verb: verb}
 	case "SERVER", "TABLESPACE", "UNDO", "LOGFILE", "RESOURCE", "SPATIAL REFERENCE":
 		return refuse(verb, reasonServer)
 	default:
 		return refuse(verb, "Nexus does not know what it creates")
 	}
+	if p.endsTransaction() {
+		return refuse(verb, refusedVerb("XA"))
+	}
 	return Statement{Kind: DDL, Verb: verb}
 }
 
 func (p *parser) createTable(verb string, replace bool) Statement {
-	if reason := p.tableOptions(); reason != "" {
+	engine, rewritten, reason := p.tableOptions()
+	if reason != "" {
 		return refuse(verb, reason)
 	}
+	s := Statement{Kind: DDL, Verb: verb}
 	if p.selects() {
-		return p.createSelect(verb, replace)
+		s = p.createSelect(verb, replace)
 	}
-	return Statement{Kind: DDL, Verb: verb}
+	s.Engine, s.Rewritten = engine, rewritten
+	return s
 }
 
 // createSelect classifies CREATE TABLE ... SELECT, of which the name is next, or IF NOT EXISTS before it.
@@ -49,38 +63,6 @@ func (p *parser) createSelect(verb string, replace bool) Statement {
 	return Statement{Kind: CreateSelect, Verb: verb, Filling: f}
 }
 
-// tableOptions says why the options of a table are refused.
-func (p *parser) tableOptions() string {
-	for q := *p; !q.end(); {
-		switch {
-		case q.take("DATA", "DIRECTORY"), q.take("INDEX", "DIRECTORY"):
-			return reasonFile
-		case q.take("ENGINE"), q.take("TYPE"):
-			if !q.takePunct('=') && q.tok.kind != tokenWord {
-				continue // a column of that name
-			}
-			if q.tok.kind != tokenWord && q.tok.kind != tokenQuoted && q.tok.kind != tokenString {
-				continue
-			}
-			if reason := engineRefusal(unquote(q.tok.text)); reason != "" && !q.at(columnWords...) {
-				return reason
-			}
-		default:
-			q.skip()
-		}
-	}
-	return ""
-}
-
-// columnWords are what may follow ENGINE or TYPE where that is the name of a column or of its part.
-var columnWords = []string{
-	"INT", "INTEGER", "TINYINT", "SMALLINT", "MEDIUMINT", "BIGINT", "DECIMAL", "NUMERIC", "FLOAT", "DOUBLE", "REAL", "BIT",
-	"BOOL", "BOOLEAN", "CHAR", "VARCHAR", "NCHAR", "NVARCHAR", "NATIONAL", "BINARY", "VARBINARY", "TINYTEXT", "TEXT",
-	"MEDIUMTEXT", "LONGTEXT", "LONG", "TINYBLOB", "BLOB", "MEDIUMBLOB", "LONGBLOB", "ENUM", "SET", "JSON", "DATE", "TIME",
-	"DATETIME", "TIMESTAMP", "YEAR", "SERIAL", "UUID", "INET4", "INET6", "GEOMETRY", "POINT", "ASC", "DESC", "IS", "IN", "AND",
-	"OR", "FIRST", "AFTER", "TO",
-}
-
 // selects reports whether a table is filled by a query: SELECT, WITH, VALUES or TABLE after the columns and options.
 func (p *parser) selects() bool {
 	q := *p
@@ -89,8 +71,9 @@ func (p *parser) selects() bool {
 		case q.tok.punct('('):
 			depth++
 			if next := q; depth == 1 {
-				next.skip()
-				if next.at("SELECT", "WITH") {
+				for next.takePunct('(') {
+				}
+				if next.at("SELECT", "WITH", "VALUES", "TABLE") {
 					return true
 				}
 			}
@@ -100,7 +83,7 @@ func (p *parser) selects() bool {
 			if !q.at("SYSTEM", "VALIDATION", "PARSER") { // of a table that is versioned, a partition, an index
 				return true
 			}
-		case depth == 0 && q.at("SELECT"):
+		case depth == 0 && q.at("SELECT", "VALUES"):
 			return true
 		case depth == 0 && q.take("AS"):
 			if q.at("SELECT", "WITH", "TABLE", "VALUES") || q.tok.punct('(') {
@@ -131,7 +114,8 @@ func (p *parser) alter(verb string) Statement {
 
 // alterTable refuses what would give the rows that are there already another value on every node.
 func (p *parser) alterTable(verb string) Statement {
-	if reason := p.tableOptions(); reason != "" {
+	engine, rewritten, reason := p.tableOptions()
+	if reason != "" {
 		return refuse(verb, reason)
 	}
 	for q := *p; !q.end(); q.skip() {
@@ -146,7 +130,7 @@ func (p *parser) alterTable(verb string) Statement {
 		return refuse(verb, "rows that are there already would get another "+name+"() on every node; add the column without it, then UPDATE")
 	}
 	p.take("IF", "EXISTS")
-	return Statement{Kind: DDL, Verb: verb, Tables: []string{p.table()}}
+	return Statement{Kind: DDL, Verb: verb, Tables: []string{p.table()}, Engine: engine, Rewritten: rewritten}
 }
 
 // chanceFunctions answer differently on every server or at every call.
@@ -187,6 +171,11 @@ func (p *parser) dropTables(verb string, start int) Statement {
 // truncate classifies TRUNCATE [TABLE].
 func (p *parser) truncate(verb string) Statement {
 	p.take("TABLE")
+	if q := *p; isSystem(q.tok) {
+		if q.skip(); q.tok.punct('.') {
+			return refuse(verb, reasonSystem)
+		}
+	}
 	return Statement{Kind: DDL, Verb: verb, Tables: []string{p.table()}}
 }
 
@@ -273,18 +262,4 @@ func (p *parser) maintain(verb string) Statement {
 		return Statement{Kind: Read, Verb: verb + " TABLE"}
 	}
 	return Statement{Kind: DDL, Verb: verb + " TABLE"}
-}
-
-// flush classifies FLUSH. Only PRIVILEGES is of the cluster.
-func (p *parser) flush(verb string) Statement {
-	if !p.take("LOCAL") {
-		p.take("NO_WRITE_TO_BINLOG")
-	}
-	if p.at("PRIVILEGES") {
-		return Statement{Kind: DDL, Verb: verb + " PRIVILEGES"}
-	}
-	if p.at("STATUS") {
-		return Statement{Kind: Read, Verb: verb + " STATUS"}
-	}
-	return refuse(verb, reasonServer)
 }

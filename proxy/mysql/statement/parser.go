@@ -4,8 +4,9 @@ import "strings"
 
 // parser looks at the tokens of one statement, one ahead.
 type parser struct {
-	lexer lexer
-	tok   token
+	lexer  lexer
+	tok    token
+	global bool // the scope of SET that was said last
 }
 
 func newParser(text string, d Dialect) *parser {

@@ -22,7 +22,7 @@ func (p *parser) set(verb string) Statement {
 		}
 	}
 	if q := *p; q.take("GLOBAL") && q.at("TRANSACTION") {
-		return refuse("SET GLOBAL", reasonGlobal)
+		return q.setGlobalTransaction()
 	}
 	s := Statement{Kind: Set, Verb: verb}
 	for {
@@ -38,7 +38,18 @@ func (p *parser) set(verb string) Statement {
 	}
 }
 
-const reasonGlobal = "it would change a single backend; set it in the configuration of all of them"
+// setGlobalTransaction classifies SET GLOBAL TRANSACTION, of which the word TRANSACTION is next.
+func (p *parser) setGlobalTransaction() Statement {
+	s := p.setTransaction(true)
+	switch {
+	case s.Kind == Refused:
+		return s
+	case s.Access != AccessDefault:
+		return refuse("SET GLOBAL", "the access mode decides how Nexus executes a statement; set it for the session")
+	}
+	value := "'" + strings.ReplaceAll(s.Isolation, " ", "-") + "'"
+	return Statement{Kind: Set, Verb: "SET", Assignments: []Assignment{{Global: true, Name: "tx_isolation", Value: value}}}
+}
 
 // setStatement classifies SET STATEMENT a=1, b=2 FOR statement, which MariaDB has.
 func (p *parser) setStatement() Statement {
@@ -50,6 +61,10 @@ func (p *parser) setStatement() Statement {
 		switch last := vars.Assignments[len(vars.Assignments)-1]; last.Name {
 		case "tx_read_only", "transaction_read_only", "autocommit":
 			return refuse("SET STATEMENT", last.Name+" decides how Nexus executes a statement; set it for the session")
+		default:
+			if last.Global {
+				return refuse("SET STATEMENT", last.Name+" would be set for all sessions")
+			}
 		}
 		if p.take("FOR") {
 			break
@@ -60,7 +75,7 @@ func (p *parser) setStatement() Statement {
 	}
 	s := p.classify()
 	switch s.Kind {
-	case Read, LockingRead, Write, DDL, Refused:
+	case Read, LockingRead, Write, DDL, Temporary, Execute, Refused:
 		return s
 	}
 	return refuse("SET STATEMENT", "it stands before a statement that changes the session")
@@ -85,15 +100,18 @@ func (p *parser) assignment(s *Statement) string {
 		s.Assignments = append(s.Assignments, Assignment{User: true, Name: name, Value: p.value()})
 		return ""
 	}
-	name, reason := p.systemVariable()
+	a, reason := p.systemVariable()
 	if reason != "" {
 		return reason
 	}
 	if !p.takeAssign() {
 		return "Nexus does not understand its assignments"
 	}
-	a := Assignment{Name: name, Value: p.value()}
+	a.Value = p.value()
 	s.Assignments = append(s.Assignments, a)
+	if a.Global {
+		return "" // see GlobalRefusal
+	}
 	return variableRefusal(a)
 }
 
@@ -111,28 +129,38 @@ func (p *parser) takeAssign() bool {
 	return p.takePunct('=')
 }
 
-// systemVariable takes the name of a variable of the session, in lower case.
-func (p *parser) systemVariable() (name, reason string) {
+// systemVariable takes the name of a variable and its scope. GLOBAL as a word of its own is also that of the variables behind
+// it that say nothing else.
+func (p *parser) systemVariable() (a Assignment, reason string) {
+	const unknown = "Nexus does not understand its assignments"
 	system := p.tok.kind == tokenSystem
 	word := strings.ToLower(p.tok.text)
 	if p.tok.kind != tokenWord && p.tok.kind != tokenQuoted && !system {
-		return "", "Nexus does not understand its assignments"
+		return a, unknown
 	}
+	a.Global = p.global && !system
 	p.skip()
 	switch word {
-	case "global", "persist", "persist_only":
-		return "", reasonGlobal
-	case "session", "local":
+	case "persist", "persist_only":
+		return a, "it is written into a file of a single backend; use SET GLOBAL"
+	case "global", "session", "local":
 		if system && !p.takePunct('.') {
-			return "", "Nexus does not understand its assignments"
+			return a, unknown
 		}
-		return strings.ToLower(p.name()), ""
+		a.Global = word == "global"
+		if !system {
+			p.global = a.Global
+		}
+		word = strings.ToLower(p.name())
 	}
-	name = unquote(word)
+	a.Name = unquote(word)
+	if a.Name == "" {
+		return a, unknown
+	}
 	if p.takePunct('.') { // a structured variable, or one of a stored program
-		return "", "Nexus does not know the variable " + name
+		return a, "Nexus does not know the variable " + a.Name
 	}
-	return name, ""
+	return a, ""
 }
 
 // value takes the text up to the comma, FOR of SET STATEMENT, or the end.
@@ -155,7 +183,7 @@ func (p *parser) value() string {
 func (p *parser) use(verb string) Statement {
 	name := p.name()
 	if name == "" || !p.end() {
-		return refuse(verb, "it names no database")
+		return p.malformed(verb, "it names no database")
 	}
 	return Statement{Kind: Use, Verb: verb, Name: name}
 }
@@ -171,19 +199,32 @@ func (p *parser) prepare(verb string) Statement {
 
 // source takes the text of a statement to be prepared or executed.
 func (p *parser) source(s Statement) Statement {
-	switch p.tok.kind {
-	case tokenString:
-		s.Text = unquote(p.tok.text)
-	case tokenUser:
-		s.Variable = p.tok.text
-	default:
-		return refuse(s.Verb, "its text is neither a literal nor a user variable")
-	}
-	p.skip()
-	if !p.end() && !p.at("USING") {
-		return refuse(s.Verb, "its text is an expression, which Nexus cannot look into")
+	literal := p.tok.kind == tokenString
+	text := p.tok.text
+	s.Behind = p.tok.start
+	s.Expression = p.upTo("USING")
+	switch {
+	case s.Expression == "" || !p.end() && !p.at("USING"):
+		return refuse(s.Verb, "Nexus does not understand it")
+	case literal && s.Expression == text:
+		s.Text, s.Expression = unquote(text), ""
 	}
 	return s
+}
+
+// upTo takes the text up to a word outside of parentheses, or the end.
+func (p *parser) upTo(word string) string {
+	start, end := p.tok.start, p.tok.start
+	for depth := 0; !p.end() && (depth > 0 || !p.at(word)); p.skip() {
+		switch {
+		case p.tok.punct('('):
+			depth++
+		case p.tok.punct(')'):
+			depth--
+		}
+		end = p.tok.end
+	}
+	return p.lexer.text[start:end]
 }
 
 // execute classifies EXECUTE name, and MariaDB's EXECUTE IMMEDIATE.

@@ -35,8 +35,8 @@ func Split(text string, d Dialect) []string {
 func definesProgram(text string, d Dialect) bool {
 	p := newParser(text, d)
 	switch {
-	case p.take("BEGIN"):
-		return p.at("NOT")
+	case p.startsBlock():
+		return true
 	case p.take("CREATE"), p.take("ALTER"):
 		for range 20 { // OR REPLACE, DEFINER = ..., AGGREGATE, IF NOT EXISTS
 			for _, what := range programs {
@@ -48,6 +48,16 @@ func definesProgram(text string, d Dialect) bool {
 				return false
 			}
 			p.skip()
+		}
+	}
+	return false
+}
+
+// MentionsWord reports whether a word, in upper case, stands in a part of a statement.
+func MentionsWord(text string, d Dialect, word string) bool {
+	for p := newParser(text, d); p.tok.kind != tokenEnd && p.tok.kind != tokenBad; p.skip() {
+		if p.tok.is(word) {
+			return true
 		}
 	}
 	return false

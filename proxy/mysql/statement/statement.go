@@ -15,7 +15,7 @@ const (
 	// Diagnostics looks at what the statement before left behind (SHOW WARNINGS, GET DIAGNOSTICS): nothing may be executed
 	// in between.
 	Diagnostics
-	// Write changes rows in a transaction: INSERT, UPDATE, DELETE, REPLACE, LOAD DATA, CALL.
+	// Write changes rows in a transaction: INSERT, UPDATE, DELETE, REPLACE, LOAD DATA, CALL, and blocks of such statements.
 	Write
 	// Temporary creates, alters or drops a table of this session alone.
 	Temporary
@@ -37,23 +37,28 @@ const (
 	SetTransaction
 	// Use chooses the default database, Statement.Name.
 	Use
-	// Prepare makes a prepared statement in SQL text: see Statement.Name, Text and Variable.
+	// Prepare makes a prepared statement in SQL text: see Statement.Name, Text and Expression.
 	Prepare
-	// Execute runs the prepared statement called Statement.Name, or Statement.Text, or what Statement.Variable holds.
+	// Execute runs the prepared statement called Statement.Name, or Statement.Text, or what Statement.Expression says.
 	Execute
 	// Deallocate forgets a prepared statement.
 	Deallocate
 	// Kill ends the connection or query called Statement.Target.
 	Kill
-	// Unlock is UNLOCK TABLES, which has nothing to do where LOCK TABLES is refused.
+	// LockTables is LOCK TABLES, and FLUSH TABLES WITH READ LOCK: see Statement.Tables, Writes and Everything.
+	LockTables
+	// Unlock is UNLOCK TABLES.
 	Unlock
+	// Flush empties a cache of the server: see Statement.Rewritten.
+	Flush
 )
 
 var kindNames = [...]string{
 	Refused: "refused", Empty: "empty", Read: "read", LockingRead: "locking read", Diagnostics: "diagnostics", Write: "write",
 	Temporary: "temporary", DDL: "ddl", CreateSelect: "create select", Begin: "begin", Commit: "commit", Rollback: "rollback", Savepoint: "savepoint",
 	Set: "set", SetTransaction: "set transaction", Use: "use", Prepare: "prepare", Execute: "execute",
-	Deallocate: "deallocate", Kill: "kill", Unlock: "unlock",
+	Deallocate: "deallocate", Kill: "kill", LockTables: "lock tables", Unlock: "unlock",
+	Flush: "flush",
 }
 
 func (k Kind) String() string { return kindNames[k] }
@@ -86,6 +91,10 @@ type Statement struct {
 	Verb string
 	// Reason says why a statement is refused, and where there is one, what to do instead.
 	Reason string
+	// Syntax is set where the server would find an error of syntax: it begins at Near, on a line.
+	Syntax bool
+	Near   string
+	Line   int
 
 	// Of Begin and SetTransaction.
 	Access    Access
@@ -101,8 +110,8 @@ type Statement struct {
 	Name string
 	// Text of the statement that is prepared, where it is a literal.
 	Text string
-	// Variable is the user variable, without @, whose value is prepared.
-	Variable string
+	// Expression has it as its value otherwise, from Behind on; or the connection of Kill.
+	Expression string
 
 	// Assignments of Set.
 	Assignments []Assignment
@@ -111,13 +120,25 @@ type Statement struct {
 	Target    uint64
 	QueryOnly bool // KILL QUERY
 
-	// Tables that DROP TABLE, ALTER TABLE and TRUNCATE name, as written, and where in the text stands what follows the
-	// word DROP: a session may have temporary ones of these names.
+	// Of LockTables: some are locked for writing; all tables there are, against everybody's writing.
+	Writes, Everything bool
+
+	// Tables that DROP TABLE, ALTER TABLE, TRUNCATE and LOCK TABLES name, as written: a session may have temporary ones of these
+	// names.
 	Tables []string
+	// Behind is where in the text stands what follows the word DROP, or the Expression.
 	Behind int
 
 	// Filling of CreateSelect.
 	Filling *Filling
+
+	// Engine is one that a table names and does not get: it becomes one of InnoDB. Rewritten is the statement to be executed
+	// instead, where there is one.
+	Engine    string
+	Rewritten string
+
+	// Locks is set where a lock with a name is taken, looked at or given back: GET_LOCK and its like.
+	Locks bool
 
 	// LocalFile is set where the client is asked for a file: LOAD DATA LOCAL INFILE.
 	LocalFile bool
@@ -133,8 +154,9 @@ type Filling struct {
 
 // Assignment is one variable that SET changes.
 type Assignment struct {
-	// User is set for @variables, which are of this session alone.
-	User bool
+	// User is set for @variables, which are of this session alone; Global for those of all sessions to come.
+	User   bool
+	Global bool
 	// Name in lower case, without @ and scope.
 	Name string
 	// Value as written: a part of the text.

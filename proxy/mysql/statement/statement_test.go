@@ -27,7 +27,8 @@ func describe(s Statement) string {
 		set  bool
 	}{
 		{"read only", s.Access == ReadOnly}, {"read write", s.Access == ReadWrite}, {"snapshot", s.Snapshot},
-		{"session", s.Session}, {"chain", s.Chain}, {"release", s.Release}, {"query only", s.QueryOnly}, {"local file", s.LocalFile},
+		{"session", s.Session}, {"chain", s.Chain}, {"release", s.Release}, {"query only", s.QueryOnly}, {"local file", s.LocalFile}, {"locks", s.Locks},
+		{"writes", s.Writes}, {"everything", s.Everything},
 	} {
 		if f.set {
 			b.WriteString(", " + f.name)
@@ -42,8 +43,20 @@ func describe(s Statement) string {
 	if s.Text != "" {
 		fmt.Fprintf(&b, ", text %q", s.Text)
 	}
-	if s.Variable != "" {
-		fmt.Fprintf(&b, ", variable %q", s.Variable)
+	if s.Expression != "" {
+		fmt.Fprintf(&b, ", expression %q", s.Expression)
+	}
+	if s.Syntax {
+		fmt.Fprintf(&b, ", near %q on line %d", s.Near, s.Line)
+	}
+	if s.Engine != "" {
+		fmt.Fprintf(&b, ", not engine %s", s.Engine)
+	}
+	if s.Rewritten != "" {
+		fmt.Fprintf(&b, ", rewritten %q", s.Rewritten)
+	}
+	if len(s.Tables) > 0 && s.Kind != DDL {
+		fmt.Fprintf(&b, ", tables %q", s.Tables)
 	}
 	if s.Target != 0 {
 		fmt.Fprintf(&b, ", target %d", s.Target)
@@ -52,6 +65,9 @@ func describe(s Statement) string {
 		at := ""
 		if a.User {
 			at = "@"
+		}
+		if a.Global {
+			at = "global "
 		}
 		fmt.Fprintf(&b, ", %s%s = %q", at, a.Name, a.Value)
 	}

@@ -3,8 +3,8 @@ package statement
 import "strconv"
 
 func (p *parser) begin(verb string) Statement {
-	if p.take("NOT") {
-		return refuse(verb, reasonCompound)
+	if p.at("NOT") {
+		return p.compound(verb)
 	}
 	p.take("WORK")
 	if !p.end() {
@@ -57,6 +57,9 @@ func (p *parser) completion(s Statement) Statement {
 	case p.take("AND", "NO", "CHAIN"):
 	case p.take("AND", "CHAIN"):
 		s.Chain = true
+		if p.at("RELEASE") {
+			return p.malformed(s.Verb, "a connection that is released has no next transaction")
+		}
 	}
 	switch {
 	case p.take("NO", "RELEASE"):
@@ -95,13 +98,6 @@ func (p *parser) setTransaction(session bool) Statement {
 	return s
 }
 
-func (p *parser) lock(verb string) Statement {
-	if p.at("INSTANCE") {
-		return refuse(verb, reasonServer)
-	}
-	return refuse(verb, "locks of a single backend protect nothing; use a transaction with SELECT ... FOR UPDATE")
-}
-
 func (p *parser) unlock(verb string) Statement {
 	if !p.at("TABLES", "TABLE") {
 		return refuse(verb, reasonServer)
@@ -109,22 +105,26 @@ func (p *parser) unlock(verb string) Statement {
 	return Statement{Kind: Unlock, Verb: verb}
 }
 
-// kill classifies KILL [HARD|SOFT] [CONNECTION|QUERY] id.
+// kill classifies KILL [HARD|SOFT] [CONNECTION|QUERY [ID]] id, and KILL USER.
 func (p *parser) kill(verb string) Statement {
 	if !p.take("HARD") {
 		p.take("SOFT")
 	}
 	s := Statement{Kind: Kill, Verb: verb}
-	switch {
-	case p.take("QUERY"):
-		s.QueryOnly = true
-	default:
-		p.take("CONNECTION")
+	if !p.take("CONNECTION") {
+		s.QueryOnly = p.take("QUERY")
 	}
-	id, err := strconv.ParseUint(p.rest(), 10, 64)
-	if err != nil {
-		return refuse(verb, "only the number of one connection can be killed")
+	if p.at("USER", "ID") {
+		return s // the server knows which
 	}
-	s.Target = id
+	s.Behind = p.tok.start
+	text := p.rest()
+	if id, err := strconv.ParseUint(text, 10, 64); err == nil {
+		s.Target = id
+		return s
+	}
+	if s.Expression = text; text == "" {
+		return refuse(verb, "it names no connection")
+	}
 	return s
 }

@@ -11,8 +11,10 @@ func variableRefusal(a Assignment) string {
 		"binlog_row_value_options", "binlog_rows_query_log_events", "binlog_row_metadata", "server_id", "skip_replication",
 		"skip_parallel_replication", "binlog_alter_two_phase", "log_bin_compress", "sql_log_off":
 		return "Nexus takes the rows from the binary log: " + a.Name + " cannot be changed"
-	case "default_storage_engine", "storage_engine", "default_tmp_storage_engine", "enforce_storage_engine":
-		return engineRefusal(unquote(a.Value))
+	case "enforce_storage_engine":
+		if v := upper(unquote(a.Value)); v != "INNODB" && v != "DEFAULT" && v != "NULL" {
+			return "only InnoDB is replicated, and tables of other engines become its own"
+		}
 	case "character_set_client":
 		return charsetRefusal(a.Value)
 	case "completion_type":
@@ -26,15 +28,6 @@ func variableRefusal(a Assignment) string {
 		}
 	}
 	return ""
-}
-
-// engineRefusal says why tables of an engine cannot be replicated.
-func engineRefusal(engine string) string {
-	switch upper(engine) {
-	case "INNODB", "DEFAULT", "NULL", "":
-		return ""
-	}
-	return "the engine " + engine + " has no transactions that can be prepared: only InnoDB is replicated"
 }
 
 // charsetRefusal says why a client cannot speak in a character set. In those below, a byte of a longer character may look

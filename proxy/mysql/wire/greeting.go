@@ -14,6 +14,7 @@ type Greeting struct {
 	Version      string
 	ConnectionID uint32
 	Capabilities uint32
+	Extended     uint32 // capabilities that only MariaDB has
 	Status       uint16
 }
 
@@ -37,16 +38,23 @@ func ParseGreeting(p []byte) (*Greeting, error) {
 	}
 	g.ConnectionID = binary.LittleEndian.Uint32(p[at:])
 	g.Capabilities = uint32(binary.LittleEndian.Uint16(p[g.capsLow:])) | uint32(binary.LittleEndian.Uint16(p[g.capsHigh:]))<<16
+	if g.Capabilities&CapLongPassword == 0 { // which MariaDB has given another meaning
+		g.Extended = binary.LittleEndian.Uint32(p[g.capsHigh+9:])
+	}
 	g.Status = binary.LittleEndian.Uint16(p[g.capsLow+3:])
 	return g, nil
 }
 
-// Packet returns the greeting with capabilities, and without those that only MariaDB has.
-func (g *Greeting) Packet(capabilities uint32) []byte {
+// Packet returns the greeting with other capabilities. A server that has none of those that only MariaDB has says so.
+func (g *Greeting) Packet(capabilities, extended uint32) []byte {
+	capabilities &^= CapLongPassword
+	if extended == 0 {
+		capabilities |= CapLongPassword
+	}
 	p := append([]byte(nil), g.packet...)
 	binary.LittleEndian.PutUint16(p[g.capsLow:], uint16(capabilities))
 	binary.LittleEndian.PutUint16(p[g.capsHigh:], uint16(capabilities>>16))
 	reserved := p[g.capsHigh+3 : g.capsHigh+13]
-	clear(reserved[6:])
+	binary.LittleEndian.PutUint32(reserved[6:], extended)
 	return p
 }

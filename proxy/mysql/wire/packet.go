@@ -11,6 +11,7 @@ const (
 	ComInitDB           = 0x02
 	ComQuery            = 0x03
 	ComFieldList        = 0x04
+	ComRefresh          = 0x07
 	ComStatistics       = 0x09
 	ComProcessKill      = 0x0c
 	ComPing             = 0x0e
@@ -37,6 +38,9 @@ const (
 	CapQueryAttributes = 1 << 27
 	CapMultiFactor     = 1 << 28
 )
+
+// CapExtendedMetadata of MariaDB tells more about the type of a column: that a text is JSON.
+const CapExtendedMetadata = 1 << 3
 
 // Status flags.
 const (

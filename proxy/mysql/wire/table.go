@@ -16,12 +16,12 @@ const (
 	flagNotNull   = 1
 )
 
-// Table returns the packets of a result of text rows.
-func Table(columns []Column, rows [][]string, status uint16, deprecateEOF bool) [][]byte {
+// Table returns the packets of a result of text rows. With extended, columns have a place for more about their types.
+func Table(columns []Column, rows [][]string, status uint16, deprecateEOF, extended bool) [][]byte {
 	eof := []byte{HeaderEOF, 0, 0, byte(status), byte(status >> 8)}
 	packets := [][]byte{{byte(len(columns))}}
 	for _, c := range columns {
-		packets = append(packets, c.packet())
+		packets = append(packets, c.packet(extended))
 	}
 	if !deprecateEOF {
 		packets = append(packets, eof)
@@ -40,10 +40,13 @@ func Table(columns []Column, rows [][]string, status uint16, deprecateEOF bool) 
 	return append(packets, eof)
 }
 
-func (c *Column) packet() []byte {
+func (c *Column) packet(extended bool) []byte {
 	p := appendText(nil, "def")
 	for _, text := range []string{"", "", "", c.Name, ""} { // database, table, its own name, name, its own name
 		p = appendText(p, text)
+	}
+	if extended {
+		p = append(p, 0)
 	}
 	kind, charset, size, flags := byte(typeVarString), uint16(charsetUTF8), uint32(2048), uint16(flagNotNull)
 	if c.Number {
@@ -73,4 +76,17 @@ func appendLenenc(dst []byte, n uint64) []byte {
 		return append(dst, 0xfd, byte(n), byte(n>>8), byte(n>>16))
 	}
 	return binary.LittleEndian.AppendUint64(append(dst, 0xfe), n)
+}
+
+// IsNumber reports whether the definition of a column is that of numbers.
+func IsNumber(definition []byte) bool {
+	const behind = 6 // type, flags, decimals and two bytes more are last, whatever comes before
+	if len(definition) < behind {
+		return false
+	}
+	switch definition[len(definition)-behind] {
+	case 0, 1, 2, 3, 4, 5, 8, 9, 246: // DECIMAL, TINY, SHORT, LONG, FLOAT, DOUBLE, LONGLONG, INT24, NEWDECIMAL
+		return true
+	}
+	return false
 }

@@ -94,7 +94,7 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(_ *testing.T, p []byte) {
 		_ = ParseError(p)
 		if g, err := ParseGreeting(p); err == nil {
-			_ = g.Packet(g.Capabilities)
+			_ = g.Packet(g.Capabilities, g.Extended)
 		}
 		for _, eof := range []bool{false, true} {
 			_ = StatusAt(p, eof)

@@ -1,0 +1,53 @@
+package mysql
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// A transaction that is larger than one may be is rolled back, all of it, with an error; the session and all others go on.
+func TestTooLargeTransaction(t *testing.T) {
+	t.Parallel()
+	c, leader := startCluster(t)
+	db := open(t, leader)
+	conn := oneConn(t, db)
+	ctx := within(t, 120*time.Second)
+	execute(t, db, "CREATE DATABASE app", "CREATE TABLE app.t (id INT PRIMARY KEY AUTO_INCREMENT, v LONGBLOB)")
+	for _, text := range []string{
+		"INSERT INTO app.t (v) VALUES (REPEAT('x', 270*1024*1024))",
+		"BEGIN", "INSERT INTO app.t (v) VALUES ('small')", "INSERT INTO app.t (v) VALUES (REPEAT('x', 140*1024*1024))", "INSERT INTO app.t (v) VALUES (REPEAT('y', 140*1024*1024))", "COMMIT",
+	} {
+		_, err := conn.ExecContext(ctx, text)
+		switch large := strings.Contains(text, "270") || text == "COMMIT"; {
+		case large && (code(err) != 1180 || !strings.Contains(err.Error(), "rolled back")):
+			t.Errorf("%s: %v, want 1180", text, err)
+		case !large && err != nil:
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	if got := mustQuery(t, conn, "SELECT COUNT(*) FROM app.t"); got != "0" {
+		t.Errorf("%s rows are left", got)
+	}
+	_, err := conn.ExecContext(ctx, "INSERT INTO app.t (v) VALUES ('after')")
+	check(t, err)
+	awaitEqual(t, c)
+}
+
+// A server that breaks off the reading of its binary log is read on: here because the log was removed, else because of an event
+// of more than 1 GB.
+func TestCaptureGoesOn(t *testing.T) {
+	t.Parallel()
+	c, leader := startCluster(t)
+	db := open(t, leader)
+	execute(t, db, "CREATE DATABASE app", "CREATE TABLE app.t (id INT PRIMARY KEY AUTO_INCREMENT, v INT)", "INSERT INTO app.t (v) VALUES (1)")
+	server, err := leader.MariaDB.Client()
+	check(t, err)
+	defer server.Close()
+	execute(t, server, "RESET MASTER")
+	eventually(t, 60*time.Second, func() error {
+		_, err := db.ExecContext(within(t, 20*time.Second), "INSERT INTO app.t (v) VALUES (2)")
+		return err
+	})
+	awaitEqual(t, c)
+}

@@ -1,0 +1,187 @@
+package mysql
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	appliers "github.com/nexus-replication/nexus/appliers/mysql"
+	"github.com/nexus-replication/nexus/proxy/mysql/statement"
+	"github.com/nexus-replication/nexus/proxy/mysql/wire"
+)
+
+// Global variables go through the log, so that all servers have them, after a change of leader and after a restart too. See
+// statement.GlobalRefusal for those that may be set.
+
+// spareConnections are for the node itself, and for administrators, beside those of clients.
+const spareConnections = 20
+
+// setMixed executes SET of which a part is about global variables. ok is false where none is.
+func (s *session) setMixed(c call) (ok, failed bool, err error) {
+	var own []statement.Assignment
+	globals := 0
+	for _, a := range c.what.Assignments {
+		if a.Global {
+			globals++
+			continue
+		}
+		own = append(own, a)
+	}
+	if globals == 0 {
+		return false, false, nil
+	}
+	if failed, err := s.beforeSet(own); failed || err != nil {
+		return true, failed, err
+	}
+	if err := s.maySetGlobal(); err != nil {
+		return true, true, s.failWith(err)
+	}
+	var warnings []appliers.Warning
+	for i := range c.what.Assignments {
+		a := &c.what.Assignments[i]
+		if !a.Global {
+			err = s.ask("SET " + assignment(a))
+		} else {
+			err = s.setGlobal(a)
+			warnings = append(warnings, s.facts.warnings...)
+		}
+		if err != nil {
+			return true, true, s.failWith(err)
+		}
+	}
+	s.facts.warnings = warnings
+	if len(own) == 0 {
+		return true, false, s.ok(c.more)
+	}
+	return true, false, errors.Join(s.afterSet(own), s.ok(c.more))
+}
+
+// assignment is an assignment of the session, as SET takes it.
+func assignment(a *statement.Assignment) string {
+	switch {
+	case a.User:
+		return "@" + quoteName(a.Name) + "=" + a.Value
+	case a.Name == "names":
+		return "NAMES " + a.Value
+	case a.Name == "charset":
+		return "CHARACTER SET " + a.Value
+	case a.Name == "role":
+		return "ROLE " + a.Value
+	}
+	return "SESSION " + quoteName(a.Name) + "=" + a.Value
+}
+
+// maySetGlobal refuses an account without the privilege.
+func (s *session) maySetGlobal() error {
+	row, err := s.row("SELECT COUNT(*) FROM information_schema.user_privileges WHERE privilege_type='SUPER'" +
+		" AND grantee=CONCAT('''',SUBSTRING_INDEX(CURRENT_USER(),'@',1),'''@''',SUBSTRING_INDEX(CURRENT_USER(),'@',-1),'''')")
+	if err != nil {
+		return err
+	}
+	if row[0] == "0" {
+		return &wire.Error{Code: 1227, State: "42000", Message: "Access denied; you need (at least one of) the SUPER privilege(s) for this operation"}
+	}
+	return nil
+}
+
+// setGlobal sets one variable on all servers.
+func (s *session) setGlobal(a *statement.Assignment) error {
+	value, err := s.globalValue(a.Value)
+	if err != nil {
+		return err
+	}
+	if a.Name == "max_allowed_packet" { // scripts ask for more; there is enough
+		s.facts.warnings = []appliers.Warning{{Level: "Note", Code: codeUnknown, Message: "Nexus keeps max_allowed_packet as it is"}}
+		return nil
+	}
+	if reason := s.globalRefusal(a.Name, value); reason != "" {
+		if err := s.nativeRefusal(a.Name); err != nil {
+			return err
+		}
+		return refused("SET GLOBAL %s is refused: %s", a.Name, reason)
+	}
+	ctx, cancel := s.context(s.server.cfg.Timeout)
+	defer cancel()
+	outcome, err := s.server.node.Propose(ctx, [][]byte{appliers.EncodeVariable(s.epoch, a.Name, value)})
+	if err != nil {
+		e := commitError(err)
+		e.Message = strings.ReplaceAll(e.Message, "the transaction", "the variable")
+		return e
+	}
+	s.facts.warnings = nil
+	return s.schemaReply(outcome.Replies[0].Data, "the variable was not set")
+}
+
+// globalRefusal says why a variable must not have a value.
+func (s *session) globalRefusal(name, value string) string {
+	if (name == "event_scheduler" || name == "read_only") && isOff(value) {
+		return "" // as it is
+	}
+	if reason := statement.GlobalRefusal(name); reason != "" {
+		return reason
+	}
+	switch name {
+	case "max_connections":
+		if n, err := strconv.ParseUint(value, 10, 64); err == nil && n < uint64(s.server.cfg.MaxConnections+spareConnections) {
+			return fmt.Sprintf("this node serves %d clients (-maxConnections) and needs %d more connections itself", s.server.cfg.MaxConnections, spareConnections)
+		}
+	case "tx_isolation", "transaction_isolation":
+		if strings.Contains(strings.ToUpper(value), "SERIALIZABLE") {
+			return "sessions of -readOnlyPort would lock rows; set it for the session"
+		}
+	}
+	return ""
+}
+
+func isOff(value string) bool {
+	on, ok := (&statement.Assignment{Value: value}).Bool()
+	return ok && !on
+}
+
+// nativeRefusal is what the server itself would answer who wants to set the variable; nil if it would take it.
+func (s *session) nativeRefusal(name string) error {
+	row, err := s.row("SELECT MAX(read_only='YES'), MAX(variable_scope='SESSION ONLY'), COUNT(*) FROM information_schema.system_variables WHERE variable_name=" + literal(name))
+	switch {
+	case err != nil:
+		return err
+	case row[2] == "0":
+		return &wire.Error{Code: 1193, State: "HY000", Message: "Unknown system variable '" + name + "'"}
+	case row[0] == "1":
+		return &wire.Error{Code: 1238, State: "HY000", Message: "Variable '" + name + "' is a read only variable"}
+	case row[1] == "1":
+		return &wire.Error{Code: 1228, State: "HY000", Message: "Variable '" + name + "' is a SESSION variable and can't be used with SET GLOBAL"}
+	}
+	return nil
+}
+
+// plainValue is one that means the same in every session.
+var plainValue = regexp.MustCompile(`^(?:[A-Za-z_][A-Za-z0-9_]*|-?[0-9]+(?:\.[0-9]+)?)$`)
+
+// globalValue is the value of an expression, as a literal.
+func (s *session) globalValue(expression string) (string, error) {
+	if plainValue.MatchString(expression) {
+		return expression, nil
+	}
+	return s.evaluate(expression)
+}
+
+// evaluate asks for the value of an expression, and returns it as a literal in the default sql_mode.
+func (s *session) evaluate(expression string) (string, error) {
+	row, err := s.row("SELECT " + expression + ", NULL")
+	if err != nil {
+		return "", err
+	}
+	if len(row) != 2 {
+		return "", &wire.Error{Code: 1064, State: "42000", Message: "You have an error in your SQL syntax near '" + expression + "'"}
+	}
+	s.valueRead = row[0]
+	switch {
+	case s.rowNull:
+		return "NULL", nil
+	case s.rowNumber:
+		return row[0], nil
+	}
+	return literal(row[0]), nil
+}

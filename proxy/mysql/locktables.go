@@ -1,0 +1,192 @@
+package mysql
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nexus-replication/nexus/proxy/mysql/statement"
+	"github.com/nexus-replication/nexus/proxy/mysql/wire"
+)
+
+// Locks of tables. The server's own would keep the transactions from being prepared, so that sessions hold these:
+//
+// A session that locks for reading alone reads from one consistent snapshot, which nobody can tell from tables that do not
+// change: it must not write meanwhile. One that locks for writing keeps all others from writing anything, as a schema change
+// does, and its own statements are transactions as ever.
+
+// tableLock is what LOCK TABLES has got for a session.
+type tableLock uint8
+
+const (
+	noLock        tableLock = iota
+	readLock                // LOCK TABLES ... READ: its transaction is the snapshot
+	writeLock               // LOCK TABLES ... WRITE: it is behind the barrier of schema changes
+	readLockOfAll           // FLUSH TABLES WITH READ LOCK: the same, and it writes nothing itself
+)
+
+// excludes reports whether the lock keeps others from writing.
+func (l tableLock) excludes() bool { return l >= writeLock }
+
+// codeReadLocked is for who writes in spite of FLUSH TABLES WITH READ LOCK of its own.
+const codeReadLocked = 1223
+
+// lockTables executes LOCK TABLES, which gives back what was locked before.
+func (s *session) lockTables(c call) error {
+	if err := s.unlock(true); err != nil {
+		return err
+	}
+	if err := s.commit(); err != nil {
+		return err
+	}
+	if err := s.mayChange(c); err != nil {
+		return err
+	}
+	if err := s.proveOffice(); err != nil {
+		return err
+	}
+	var err error
+	switch {
+	case c.what.Everything:
+		err = s.lockOut(readLockOfAll)
+	case c.what.Writes:
+		err = s.lockOut(writeLock)
+	default:
+		err = s.lockSnapshot()
+	}
+	if err != nil {
+		return err
+	}
+	for _, table := range c.what.Tables { // the server says whether it is there, and may be read
+		if err := s.probe(table); err != nil {
+			return errors.Join(err, s.unlock(true))
+		}
+	}
+	return nil
+}
+
+func (s *session) probe(table string) error {
+	_, err := s.tryRow("SELECT 1 FROM " + table + " LIMIT 0")
+	return err
+}
+
+// lockOut keeps all other sessions from writing.
+func (s *session) lockOut(lock tableLock) error {
+	patience, err := s.barrierPatience()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := s.context(patience)
+	defer cancel()
+	if err := s.server.gate.exclude(ctx); err != nil {
+		return &wire.Error{Code: codeLockTimeout, State: "HY000", Message: fmt.Sprintf("Lock wait timeout exceeded; try restarting transaction "+
+			"(Nexus: %s for %v)", s.server.gate.held(), patience)}
+	}
+	s.locked, s.excluding = lock, true
+	return nil
+}
+
+// lockSnapshot lets the session read what is there now.
+func (s *session) lockSnapshot() error {
+	if err := s.ask("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"); err != nil {
+		return err
+	}
+	if err := s.startReading(statement.Statement{Snapshot: true}); err != nil {
+		return err
+	}
+	s.locked = readLock
+	return nil
+}
+
+// unlock gives back what LOCK TABLES has got, and commits what is open then; after FLUSH TABLES WITH READ LOCK, only if all is
+// set, it stays open.
+func (s *session) unlock(all bool) error {
+	lock := s.locked
+	switch {
+	case lock == noLock:
+		return nil
+	case all || lock != readLockOfAll:
+		if err := s.commit(); err != nil {
+			return err
+		}
+	}
+	s.letIn()
+	return nil
+}
+
+// letIn lets the others write again, if this session keeps them from it. A transaction that is still open goes on as one of
+// them.
+func (s *session) letIn() {
+	lock := s.locked
+	s.locked = noLock
+	if !lock.excludes() {
+		return
+	}
+	s.excluding = false
+	if s.tx != nil {
+		s.server.gate.remain()
+		return
+	}
+	s.server.gate.readmit()
+}
+
+// endsUnderLock executes COMMIT and ROLLBACK of a session that has locked for reading, which end nothing.
+func (s *session) endsUnderLock(c call) bool {
+	return s.locked == readLock && !c.what.Release && !c.what.Chain
+}
+
+// writesUnderLock refuses what a session must not do that has locked all tables for reading.
+func (s *session) writesUnderLock(what *statement.Statement) *wire.Error {
+	if s.locked != readLockOfAll {
+		return nil
+	}
+	switch what.Kind {
+	case statement.Write, statement.DDL, statement.CreateSelect, statement.LockingRead:
+		return &wire.Error{Code: codeReadLocked, State: "HY000", Message: "Can't execute the query because you have a conflicting read lock"}
+	}
+	return nil
+}
+
+// watchLock bounds how long a session may do nothing while it keeps all others from writing.
+func (s *session) watchLock() error {
+	if !s.locked.excludes() {
+		return nil
+	}
+	return s.client.SetReadDeadline(time.Now().Add(s.server.cfg.GateTimeout))
+}
+
+// refreshed are the statements that the bits of COM_REFRESH stand for.
+var refreshed = []string{"FLUSH PRIVILEGES", "FLUSH LOGS", "FLUSH TABLES", "FLUSH HOSTS", "FLUSH STATUS"}
+
+// refresh is FLUSH as a command.
+func (s *session) refresh(payload []byte) error {
+	if len(payload) < 2 || payload[1] == 0 || payload[1]>>len(refreshed) != 0 {
+		s.fail(refused("COM_REFRESH is refused: it is for one server that replicates"))
+		return nil
+	}
+	for flags, i := payload[1], 0; flags != 0; flags, i = flags>>1, i+1 {
+		if flags&1 == 0 {
+			continue
+		}
+		mark := s.client.Mark()
+		failed, err := s.dispatch(s.textCall(refreshed[i], false))
+		if failed || err != nil {
+			return err
+		}
+		if flags > 1 {
+			s.client.Rewind(mark) // there is one answer for all
+		}
+	}
+	return nil
+}
+
+// flush lets the server empty a cache, which commits.
+func (s *session) flush(c call) (bool, error) {
+	if s.locked != readLock {
+		if err := s.commit(); err != nil {
+			return true, s.failWith(err)
+		}
+	}
+	c = s.textCall(c.what.Rewritten, c.more)
+	return s.relayRead(c)
+}

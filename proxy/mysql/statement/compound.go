@@ -1,0 +1,87 @@
+package statement
+
+// Blocks of statements, BEGIN NOT ATOMIC ... END, IF, FOR and so on, are one statement to MariaDB outside of stored programs
+// too. Here they are one transaction, as CALL is.
+
+// compound classifies a block.
+func (p *parser) compound(verb string) Statement {
+	s := Statement{Kind: Write, Verb: verb}
+	if reason := p.programRefusal(); reason != "" {
+		return refuse(verb, reason)
+	}
+	for q := *p; q.tok.kind != tokenEnd && q.tok.kind != tokenBad && !s.Locks; {
+		s.Locks = q.calls(lockFunctions...) != "" // up to a semicolon
+		for !q.end() {
+			q.skip()
+		}
+		q.skip()
+	}
+	return s
+}
+
+// label takes a label with its colon.
+func (p *parser) label() bool {
+	if p.tok.kind != tokenWord && p.tok.kind != tokenQuoted {
+		return false
+	}
+	p.skip()
+	return p.takePunct(':')
+}
+
+// programRefusal looks through the statements of a block for those that would act beside the transaction that it is executed
+// in. What the server itself refuses inside of XA is left to it: COMMIT, and what changes the schema.
+func (p *parser) programRefusal() string {
+	var before token
+	for q := *p; q.tok.kind != tokenEnd && q.tok.kind != tokenBad; {
+		assigned := before.is("SET") || before.punct(',')
+		before = q.tok
+		switch {
+		case q.xa():
+			return refusedVerb("XA")
+		case q.take("SET", "GLOBAL"), assigned && q.tok.kind == tokenSystem && q.assignsGlobal():
+			return "SET GLOBAL in a program would change the leader's server alone; call it from the session"
+		case q.at("SQL_LOG_BIN"), q.tok.kind == tokenSystem && upper(q.tok.text) == "SQL_LOG_BIN":
+			return "Nexus takes the rows from the binary log: sql_log_bin cannot be changed"
+		default:
+			q.skip()
+		}
+	}
+	return ""
+}
+
+// xa reports whether a statement of XA begins here.
+func (p *parser) xa() bool {
+	q := *p
+	return q.take("XA") && q.at("START", "BEGIN", "END", "PREPARE", "COMMIT", "ROLLBACK", "RECOVER")
+}
+
+// endsTransaction reports whether a program has statements of XA, which could end the transaction that it is called in.
+func (p *parser) endsTransaction() bool {
+	for q := *p; q.tok.kind != tokenEnd && q.tok.kind != tokenBad; q.skip() {
+		if q.xa() {
+			return true
+		}
+	}
+	return false
+}
+
+// assignsGlobal reports whether @@global.name = stands here, at the beginning of what SET assigns.
+func (p *parser) assignsGlobal() bool {
+	q := *p
+	if upper(q.tok.text) != "GLOBAL" {
+		return false
+	}
+	q.skip()
+	return q.takePunct('.') && q.name() != "" && q.takeAssign()
+}
+
+// startsBlock reports whether a block begins here.
+func (p *parser) startsBlock() bool {
+	if q := *p; q.label() {
+		return q.at("BEGIN", "LOOP", "WHILE", "REPEAT", "FOR")
+	}
+	if q := *p; q.take("BEGIN") {
+		return q.at("NOT")
+	}
+	return p.at("IF", "CASE", "LOOP", "WHILE", "REPEAT", "FOR")
+}

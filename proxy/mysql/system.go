@@ -1,0 +1,76 @@
+package mysql
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/nexus-replication/nexus/proxy/mysql/statement"
+	"github.com/nexus-replication/nexus/proxy/mysql/wire"
+)
+
+// Tables of the database mysql have no transactions: rows that a client wrote there would be in those of one server alone.
+
+// initDatabase answers COM_INIT_DB.
+func (s *session) initDatabase(payload []byte) error {
+	name := string(payload[1:])
+	if err := s.send(payload); err != nil {
+		return s.lost(err)
+	}
+	p, err := s.backend.ReadPacket()
+	if err != nil {
+		return s.lost(err)
+	}
+	if len(p) > 0 && p[0] == wire.HeaderOK {
+		s.system = isSystem(name)
+	}
+	return s.client.WritePacket(p)
+}
+
+// use executes USE.
+func (s *session) use(c call) (bool, error) {
+	failed, err := s.direct(c)
+	if !failed && err == nil {
+		s.system = isSystem(c.what.Name)
+	}
+	return failed, err
+}
+
+func isSystem(database string) bool { return strings.EqualFold(database, "mysql") }
+
+var (
+	systemTable = regexp.MustCompile("(?is)\\b(?:TABLES?|TO|ON)\\s+(?:IF\\s+(?:NOT\\s+)?EXISTS\\s+)?`?mysql`?\\s*\\.")
+	dropSystem  = regexp.MustCompile("(?is)\\b(?:DATABASE|SCHEMA)\\s+(?:IF\\s+EXISTS\\s+)?`?mysql`?\\s*;?\\s*$")
+)
+
+// changesSystem refuses what makes, changes or removes tables of the database mysql, as a dump of all databases does.
+func changesSystem(c call, current string) *wire.Error {
+	switch c.what.Verb {
+	case "CREATE TABLE", "DROP TABLE", "DROP TABLES", "ALTER TABLE", "RENAME", "TRUNCATE", "CREATE INDEX", "DROP INDEX":
+		if !systemTable.MatchString(c.text) && (!isSystem(current) || ownQualifier.MatchString(c.text)) {
+			return nil
+		}
+	case "DROP DATABASE", "DROP SCHEMA":
+		if !dropSystem.MatchString(c.text) {
+			return nil
+		}
+	default:
+		return nil
+	}
+	return refused("%s is refused for the database mysql, whose tables are each server's own: leave it out of a dump (--ignore-database=mysql)", c.what.Verb)
+}
+
+// ownQualifier matches a table that is named with its database.
+var ownQualifier = regexp.MustCompile("(?is)\\b(?:TABLES?|ON)\\s+(?:IF\\s+(?:NOT\\s+)?EXISTS\\s+)?(?:`(?:[^`]|``)+`|\\w+)\\s*\\.")
+
+// writesSystem refuses what may write a table of the database mysql that is not named with it.
+func (s *session) writesSystem(what *statement.Statement) *wire.Error {
+	if !s.system {
+		return nil
+	}
+	switch what.Verb {
+	case "INSERT", "REPLACE", "UPDATE", "DELETE", "LOAD", "TRUNCATE":
+		return refused("%s is refused in the database mysql, whose tables are each server's own: use another database, and CREATE USER, GRANT, SET PASSWORD "+
+			"and the like", what.Verb)
+	}
+	return nil
+}
