@@ -104,11 +104,11 @@ func TestFoldMessages(t *testing.T) {
 			for i := range 2 * foldMessages {
 				log.Info(fmt.Sprint("message ", i))
 			}
-			if n := len(log.Handler().(*fold).state.messages); n != foldMessages {
+			if n := followed(log); n != foldMessages {
 				t.Errorf("%d messages are followed", n)
 			}
 			time.Sleep(foldEvery + 1)
-			if n := len(log.Handler().(*fold).state.messages); n != 0 {
+			if n := followed(log); n != 0 {
 				t.Errorf("%d messages are not forgotten", n)
 			}
 		})
@@ -116,4 +116,11 @@ func TestFoldMessages(t *testing.T) {
 			t.Errorf("%d lines are written", len(got))
 		}
 	})
+}
+
+func followed(log *slog.Logger) int {
+	s := log.Handler().(*fold).state
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.messages)
 }
