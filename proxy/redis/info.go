@@ -22,9 +22,14 @@ func (s *Server) ask(args ...string) ([]byte, error) { return s.askAs(backend.RE
 
 // askAs is ask with the reply in a protocol.
 func (s *Server) askAs(p backend.Protocol, args ...string) ([]byte, error) {
+	return s.askIn(p, 0, args...)
+}
+
+// askIn is askAs in a database.
+func (s *Server) askIn(p backend.Protocol, db int, args ...string) ([]byte, error) {
 	ctx, cancel := context.WithTimeoutCause(s.ctx, s.cfg.Timeout, &raft.NoAnswerError{After: s.cfg.Timeout})
 	defer cancel()
-	reply, done, err := s.backend.ReadAs(ctx, p, 0, appendRequest(nil, args...), 1)
+	reply, done, err := s.backend.ReadAs(ctx, p, db, appendRequest(nil, args...), 1)
 	if err != nil {
 		return nil, err
 	}

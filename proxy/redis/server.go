@@ -87,7 +87,11 @@ type Server struct {
 	usersMu sync.Mutex // held while they are replaced
 	aclLog  aclLog
 
-	// attention is set while monitors or a pause make commands more than their own business.
+	// running are scripts that keep the backend busy; tries says which scripts are tried as reads.
+	running  running
+	tries    *tries
+	settings *nodeSettings
+	// attention is set while monitors, a pause or a busy backend make commands more than their own business.
 	attention   atomic.Bool
 	attentionMu sync.Mutex
 	monitors    monitors
@@ -133,6 +137,8 @@ func New(cfg Config, rep Replicator, b Backend) (*Server, error) {
 		tasks:         newTasks(),
 		scripts:       newScriptHost(rep, b, cfg.Databases, cfg.ReservedDB),
 		slow:          newSlowLog(),
+		tries:         newTries(table),
+		settings:      newNodeSettings(),
 		acl:           acl.NewTable(),
 		drained:       make(chan struct{}),
 		sessions:      make(map[*session]struct{}),
@@ -226,7 +232,8 @@ func (s *Server) awaitTasks(ctx context.Context) error {
 func (s *Server) attend() {
 	s.attentionMu.Lock()
 	defer s.attentionMu.Unlock()
-	s.attention.Store(s.monitors.any() || s.pause.active())
+	s.attention.Store(s.monitors.any() || s.pause.active() ||
+		s.running.current() != nil || s.settings.lacksReplicas())
 }
 
 // Addr returns the address listened on, or nil before Serve.
