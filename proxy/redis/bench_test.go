@@ -61,6 +61,8 @@ func (b *instantBackend) StreamAs(context.Context, backend.Protocol, int, []byte
 
 func (b *instantBackend) MemoryLimit() int64 { return 0 }
 
+func (b *instantBackend) MarkerWrites() uint64 { return 0 }
+
 func (b *instantBackend) NewWatcher() *backend.Watcher { return nil }
 
 func startBench(b *testing.B) string {

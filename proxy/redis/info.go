@@ -135,6 +135,10 @@ func (s *Server) appendInfoLine(out, line []byte) []byte {
 		if n, ok := s.cachedScripts(); ok {
 			return fmt.Appendf(out, "number_of_cached_scripts:%d\r\n", n)
 		}
+	case "rdb_changes_since_last_save":
+		if n, ok := parseInt(value); ok {
+			return fmt.Appendf(out, "rdb_changes_since_last_save:%d\r\n", s.changes.ofClients(n, int64(s.backend.MarkerWrites())))
+		}
 	case "maxmemory":
 		return fmt.Appendf(out, "maxmemory:%d\r\n", s.backend.MemoryLimit())
 	case "maxclients":

@@ -1,6 +1,10 @@
 package redis
 
-import "testing"
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
 
 // Settings about replicas are told back; min-replicas-to-write refuses writes, as it does in a Redis without replicas.
 func TestSettingsAboutReplicas(t *testing.T) {
@@ -40,4 +44,25 @@ func TestPauseLetsReadOnlyScriptsThrough(t *testing.T) {
 	c.do("EVAL", body, "0")
 	want(t, c.cmd("EXEC"), "*1\r\n:1\r\n")
 	want(t, c.cmd("CLIENT UNPAUSE"), "+OK\r\n")
+}
+
+// INFO counts the changes of clients only.
+func TestChangesWithoutThePosition(t *testing.T) {
+	c := dial(t, startProxy(t).addr)
+	changes := func() (n int) {
+		t.Helper()
+		info := c.cmd("INFO persistence")
+		_, rest, _ := strings.Cut(info, "\r\nrdb_changes_since_last_save:")
+		if _, err := fmt.Sscanf(rest, "%d", &n); err != nil {
+			t.Fatalf("%v in %q", err, info)
+		}
+		return n
+	}
+	before := changes()
+	c.cmd("SETBIT k 0 0")
+	c.cmd("SETBIT k 0 0")
+	c.cmd("MSET a 1 b 2")
+	if n := changes() - before; n != 3 {
+		t.Errorf("%d changes, want 3", n)
+	}
 }

@@ -60,6 +60,8 @@ type Backend interface {
 	StreamAs(ctx context.Context, p backend.Protocol, db int, request []byte, w io.Writer) error
 	// MemoryLimit returns what CONFIG SET maxmemory has set, 0 for no limit. It is the proxy that keeps it.
 	MemoryLimit() int64
+	// MarkerWrites returns how many changes of the backend were those of its position.
+	MarkerWrites() uint64
 	NewWatcher() *backend.Watcher
 	// Subscriber makes a connection for one client that subscribes, which speaks the protocol. It ends when what was
 	// heard on it may come again, or be left out.
@@ -97,6 +99,7 @@ type Server struct {
 	monitors    monitors
 	pause       pause
 	blocked     atomic.Int64 // clients that wait
+	changes     changes
 	memory      memoryUse
 	tasks       *tasks // goroutines that send to clients beside their sessions
 
