@@ -35,7 +35,7 @@ func (l *instantLog) Propose(_ context.Context, cmds [][]byte) (raft.Outcome, er
 	return out, nil
 }
 
-func (l *instantLog) Wait(ctx context.Context, cmd []byte, _ func()) (raft.Outcome, error) {
+func (l *instantLog) Wait(ctx context.Context, cmd []byte, _, _ func()) (raft.Outcome, error) {
 	return l.Propose(ctx, [][]byte{cmd})
 }
 

@@ -31,7 +31,7 @@ type Replicator interface {
 	// Wait is Propose for one command that may have to wait for others. It returns when cmd was served, or with
 	// raft.ErrWaitEnded when ctx ended before that and cmd was not and will not be executed. parked is called, by this
 	// goroutine, when cmd has to wait.
-	Wait(ctx context.Context, cmd []byte, parked func()) (raft.Outcome, error)
+	Wait(ctx context.Context, cmd []byte, queued, parked func()) (raft.Outcome, error)
 	// Read calls fn when the local backend holds everything that was committed when Read was called. It may call fn
 	// again, and returns nil only if what the last call read is linearizable.
 	Read(ctx context.Context, fn func(context.Context) error) error
@@ -93,6 +93,7 @@ type Server struct {
 	running  running
 	tries    *tries
 	settings *nodeSettings
+	entrance entrance
 	// attention is set while monitors, a pause or a busy backend make commands more than their own business.
 	attention   atomic.Bool
 	attentionMu sync.Mutex
