@@ -58,7 +58,9 @@ func (r *Replicator) forwardQueue() {
 	}
 	// Those who may have to wait need a link by which the leader knows that they still do.
 	aside := r.withoutLink(leader, url)
-	for len(r.queue) > 0 && r.forwarding < maxForwards {
+	// Requests may overtake each other. What came behind one that may have to wait must not: it would not wake it as one
+	// that waits already.
+	for len(r.queue) > 0 && r.forwarding < maxForwards && r.forwardingWaits == 0 {
 		r.forwardBatch(url, r.term.Load())
 	}
 	r.queue = append(r.queue, aside...)
@@ -86,15 +88,16 @@ func (r *Replicator) forwardBatch(url string, term uint64) {
 	}
 	body := appendGroups(make([]byte, 0, r.entrySize(groups)), groups)
 	r.forwarding++
-	link := r.link
+	link, waits := r.link, 0
 	for _, p := range batch {
 		if p.wait != nil {
-			p.wait.link = link
+			p.wait.link, waits = link, 1
 		}
 	}
+	r.forwardingWaits += waits
 	r.spawn(func(ctx context.Context) {
 		verdicts, err := r.postProposals(ctx, url, term, link, body, len(batch))
-		r.mail.call(func() { r.forwarding-- })
+		r.mail.call(func() { r.forwarding, r.forwardingWaits = r.forwarding-1, r.forwardingWaits-waits })
 		if err != nil && !errors.Is(err, errRefused) {
 			// Unknown: settled by the log, or given up by the waiting calls.
 			r.log.Debug("forward to the leader", "leader", url, "err", err)

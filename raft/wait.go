@@ -55,20 +55,22 @@ var errWaitLost = errors.New("the wait was lost")
 // Wait replicates cmd, which may have to wait for other commands, and returns when it was served: when an attempt of it
 // was committed and applied to this node's backend, and Config.Sequencer, a Waiting, says that the reply answers it. The
 // outcome has that answer. Those who wait for one topic, on whatever members, are served in the order in which they came
-// to the leader. parked is called once, before Wait returns, if cmd has to wait.
+// to the leader. queued is called once, unless cmd is refused at once: what is proposed after that on this node stands behind cmd.
+// parked is called once, before Wait returns, if cmd has to wait.
 //
 // Config.Timeout bounds the time until it is known whether cmd has to wait; after that only ctx does. When ctx ends, the
 // wait is ended through the log: Wait returns either the outcome, or ErrWaitEnded, and then cmd never was nor will be
 // executed. Otherwise it is as Propose.
 //
 // When the leader is lost, the next one is asked. The order among those who waited may be another then.
-func (r *Replicator) Wait(ctx context.Context, cmd []byte, parked func()) (Outcome, error) {
+func (r *Replicator) Wait(ctx context.Context, cmd []byte, queued, parked func()) (Outcome, error) {
 	if r.waits.rules == nil {
 		return Outcome{}, fmt.Errorf("%w: the Sequencer of this node does not know of commands that wait", ErrNotDone)
 	}
 	cmd = bytes.Clone(cmd) // the leader may keep it for longer than the caller does
 	for {
-		outcome, err := r.waitOnce(ctx, cmd, &parked)
+		outcome, err := r.waitOnce(ctx, cmd, queued, &parked)
+		queued = func() {}
 		if !errors.Is(err, errWaitLost) {
 			return outcome, err
 		}
@@ -76,7 +78,7 @@ func (r *Replicator) Wait(ctx context.Context, cmd []byte, parked func()) (Outco
 	}
 }
 
-func (r *Replicator) waitOnce(ctx context.Context, cmd []byte, parked *func()) (Outcome, error) {
+func (r *Replicator) waitOnce(ctx context.Context, cmd []byte, queued func(), parked *func()) (Outcome, error) {
 	if err := r.refusal(); err != nil {
 		return Outcome{}, fmt.Errorf("%w: %w", ErrNotDone, err)
 	}
@@ -91,6 +93,7 @@ func (r *Replicator) waitOnce(ctx context.Context, cmd []byte, parked *func()) (
 	defer r.pendingBytes.Add(-int64(p.bytes))
 
 	r.mail.propose(p)
+	queued()
 	timer := time.NewTimer(r.cfg.Timeout)
 	defer timer.Stop()
 	known := p.wait.parked

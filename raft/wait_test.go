@@ -70,7 +70,7 @@ func (c *testCluster) wait(i int, cmd string) *waiting {
 	node := c.nodes[i]
 	go func() {
 		defer close(w.done)
-		out, err := node.Wait(ctx, []byte(cmd), func() { close(w.parked) })
+		out, err := node.Wait(ctx, []byte(cmd), func() {}, func() { close(w.parked) })
 		w.err = err
 		if err == nil {
 			w.answer, w.err = string(out.Replies[0].Data), out.Replies[0].Err
@@ -195,7 +195,7 @@ func testWaitLosesNothing(t *testing.T, c *testCluster, disturb func()) {
 				default:
 				}
 				ctx, cancel := context.WithTimeout(context.Background(), time.Duration(1+n%7)*10*time.Millisecond)
-				out, err := node.Wait(ctx, []byte(keys), nil)
+				out, err := node.Wait(ctx, []byte(keys), func() {}, nil)
 				cancel()
 				mu.Lock()
 				switch {

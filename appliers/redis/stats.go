@@ -36,6 +36,10 @@ func (b *Backend) Stats() Stats {
 	}
 }
 
+// MarkerWrites returns how often the position was written since the start of the process, which the server counts among its
+// changes.
+func (b *Backend) MarkerWrites() uint64 { return b.stats.execs.Load() }
+
 // Collector returns the metrics of the backend.
 func (b *Backend) Collector() prometheus.Collector { return collector{b} }
 

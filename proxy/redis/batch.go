@@ -102,9 +102,9 @@ func (s *session) runData(cmd redcon.Command, d policy.Decision) {
 	}
 }
 
-// attendTo waits for the end of a pause and tells the monitors. It reports false if the command must not run any more.
+// attendTo waits for the end of a pause, tells the monitors, and answers what cannot run at all. It reports false if the command must not run any more.
 func (s *session) attendTo(cmd redcon.Command, d policy.Decision) bool {
-	if !s.awaitPause(d) {
+	if s.refuseBusy(d.Spec) || s.refuseWithoutReplicas(d, cmd.Args) || !s.awaitPause(d, cmd.Args) {
 		return false
 	}
 	switch {

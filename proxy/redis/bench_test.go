@@ -35,7 +35,7 @@ func (l *instantLog) Propose(_ context.Context, cmds [][]byte) (raft.Outcome, er
 	return out, nil
 }
 
-func (l *instantLog) Wait(ctx context.Context, cmd []byte, _ func()) (raft.Outcome, error) {
+func (l *instantLog) Wait(ctx context.Context, cmd []byte, _, _ func()) (raft.Outcome, error) {
 	return l.Propose(ctx, [][]byte{cmd})
 }
 
@@ -60,6 +60,8 @@ func (b *instantBackend) StreamAs(context.Context, backend.Protocol, int, []byte
 }
 
 func (b *instantBackend) MemoryLimit() int64 { return 0 }
+
+func (b *instantBackend) MarkerWrites() uint64 { return 0 }
 
 func (b *instantBackend) NewWatcher() *backend.Watcher { return nil }
 

@@ -45,25 +45,32 @@ func (s *session) runBlocking(cmd redcon.Command, d policy.Decision, b policy.Bl
 		s.out = appendError(s.out, errTextEarlier)
 		return
 	}
-	if s.flush(); s.ended {
-		return
-	}
-	w := s.beginBlock(b.Timeout)
-	defer w.end()
 	if b.Kind == policy.KindStream {
+		if s.flush(); s.ended {
+			return
+		}
+		w := s.beginBlock(b.Timeout)
+		defer w.end()
 		s.readBlocking(w, cmd, d, b)
 	} else {
-		s.writeBlocking(w, cmd, d, b)
+		place := s.srv.entrance.begin()
+		defer place.end()
+		if s.flush(); s.ended {
+			return
+		}
+		w := s.beginBlock(b.Timeout)
+		defer w.end()
+		s.writeBlocking(w, place, cmd, d, b)
 	}
 	s.flushLarge()
 }
 
-func (s *session) writeBlocking(w *block, cmd redcon.Command, d policy.Decision, b policy.Blocking) {
+func (s *session) writeBlocking(w *block, place *place, cmd redcon.Command, d policy.Decision, b policy.Blocking) {
 	item := backend.Item{DB: s.db, Cmd: cmd.Raw, Flags: s.writeFlags(d)}
 	if b.Kind == policy.KindGroup {
 		item.Cmd = appendRequest(nil, policy.WithoutBlock(cmd.Args)...)
 	}
-	outcome, err := s.srv.rep.Wait(w.ctx, backend.AppendOp(nil, item), w.park)
+	outcome, err := s.srv.rep.Wait(w.ctx, backend.AppendOp(nil, item), place.end, w.park)
 	switch {
 	case errors.Is(err, raft.ErrWaitEnded):
 		w.giveUp()

@@ -99,8 +99,12 @@ func (s *session) cmdClientUnpause(dst []byte, _ [][]byte) []byte {
 }
 
 // awaitPause waits until a command may run. It reports false if the client left meanwhile.
-func (s *session) awaitPause(d policy.Decision) bool {
-	writes := d.Policy.Writes() || d.Spec.Name == "exec" && s.multi != nil && s.multi.writes()
+func (s *session) awaitPause(d policy.Decision, args [][]byte) bool {
+	if !s.srv.pause.active() {
+		s.srv.attend()
+		return true
+	}
+	writes := s.writesNow(d, args)
 	left, changed := s.srv.pause.left(writes, time.Now())
 	if left == 0 {
 		s.srv.attend()
@@ -141,9 +145,9 @@ func sleep(ctx context.Context, d time.Duration, changed <-chan struct{}) bool {
 }
 
 // writes reports whether the transaction has a command that writes.
-func (t *transaction) writes() bool {
+func (t *transaction) writes(s *session) bool {
 	for i := range t.cmds {
-		if t.cmds[i].d.Policy.Writes() {
+		if s.writesNow(t.cmds[i].d, t.cmds[i].cmd.Args) {
 			return true
 		}
 	}

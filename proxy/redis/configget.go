@@ -20,11 +20,11 @@ func (s *session) cmdConfigGet(dst []byte, args [][]byte) []byte {
 	kept := pairs[:0]
 	for i := 0; i < len(pairs); i += 2 {
 		name, value := string(pairs[i]), pairs[i+1]
-		if hiddenSetting(name) {
-			continue
-		}
-		if own, ok := s.srv.nodeSetting(name); ok {
+		own, ok := s.srv.nodeSetting(name)
+		if ok {
 			value = []byte(own)
+		} else if hiddenSetting(name) {
+			continue
 		}
 		kept = append(kept, pairs[i], value)
 	}

@@ -46,8 +46,13 @@ func (s *session) cmdConfigSet(dst []byte, args [][]byte) []byte {
 		}
 	}
 	for _, set := range settings {
+		if set.Name == "busy-reply-threshold" || set.Name == "lua-time-limit" {
+			s.srv.running.after.Store(0)
+		}
 		if set.Scope == policy.ScopeNode {
 			s.srv.slow.configure(set.Name, set.Value)
+			s.srv.settings.set(set.Name, set.Value)
+			s.srv.attend()
 		}
 	}
 	return append(dst, replyOK...)
@@ -159,5 +164,5 @@ func (s *Server) nodeSetting(name string) (value string, ok bool) {
 	case "slowlog-log-slower-than", "slowlog-max-len":
 		return fmt.Sprint(s.slow.setting(name)), true
 	}
-	return "", false
+	return s.settings.get(policy.SettingName(name))
 }

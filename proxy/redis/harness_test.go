@@ -158,7 +158,7 @@ func (l *fakeLog) propose(cmds [][]byte) (raft.Outcome, error) {
 }
 
 // Wait is for tests that do not wait: what finds nothing is over.
-func (l *fakeLog) Wait(ctx context.Context, cmd []byte, _ func()) (raft.Outcome, error) {
+func (l *fakeLog) Wait(ctx context.Context, cmd []byte, _, _ func()) (raft.Outcome, error) {
 	out, err := l.Propose(ctx, [][]byte{cmd})
 	if err == nil && isNothing(out.Replies[0].Data) {
 		return raft.Outcome{}, fmt.Errorf("%w: nobody waits in this test", raft.ErrWaitEnded)

@@ -22,9 +22,14 @@ func (s *Server) ask(args ...string) ([]byte, error) { return s.askAs(backend.RE
 
 // askAs is ask with the reply in a protocol.
 func (s *Server) askAs(p backend.Protocol, args ...string) ([]byte, error) {
+	return s.askIn(p, 0, args...)
+}
+
+// askIn is askAs in a database.
+func (s *Server) askIn(p backend.Protocol, db int, args ...string) ([]byte, error) {
 	ctx, cancel := context.WithTimeoutCause(s.ctx, s.cfg.Timeout, &raft.NoAnswerError{After: s.cfg.Timeout})
 	defer cancel()
-	reply, done, err := s.backend.ReadAs(ctx, p, 0, appendRequest(nil, args...), 1)
+	reply, done, err := s.backend.ReadAs(ctx, p, db, appendRequest(nil, args...), 1)
 	if err != nil {
 		return nil, err
 	}
@@ -129,6 +134,10 @@ func (s *Server) appendInfoLine(out, line []byte) []byte {
 	case "number_of_cached_scripts":
 		if n, ok := s.cachedScripts(); ok {
 			return fmt.Appendf(out, "number_of_cached_scripts:%d\r\n", n)
+		}
+	case "rdb_changes_since_last_save":
+		if n, ok := parseInt(value); ok {
+			return fmt.Appendf(out, "rdb_changes_since_last_save:%d\r\n", s.changes.ofClients(n, int64(s.backend.MarkerWrites())))
 		}
 	case "maxmemory":
 		return fmt.Appendf(out, "maxmemory:%d\r\n", s.backend.MemoryLimit())

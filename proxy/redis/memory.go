@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"sync"
 	"time"
-
-	"github.com/nexus-replication/nexus/proxy/redis/script"
 )
 
 // errTextFull is what Redis answers to a command that may need memory when there is none left below its maxmemory.
@@ -60,29 +58,27 @@ func (t *transaction) grows() bool {
 	return false
 }
 
-// whileFull returns the form of a script in which it may run while there is no memory left: as a read, unless it says that
-// it may take more. errText is the reply to one that may not run at all.
-func whileFull(name string, args [][]byte) (form string, reads bool, errText string) {
+// asRead returns the form of a script in which it may run while nothing may be written, for a reason: as a read. errText is
+// the reply to one that may not run at all.
+func asRead(name string, args [][]byte, why string) (form string, reads bool, errText string) {
 	switch {
-	case name == "eval" && script.AllowsOOM(args[1]):
-		return name, false, ""
 	case name == "eval" && bytes.HasPrefix(args[1], []byte("#!")):
-		return name, false, errTextFull
+		return name, false, why
 	case name == "eval" || name == "evalsha" || name == "fcall":
 		return name + "_ro", true, ""
 	}
 	return name, false, ""
 }
 
-// fullReply is the reply to a script that whileFull has made a read.
-func fullReply(raw []byte) []byte {
+// deniedReply is the reply to a script that asRead has made a read.
+func deniedReply(raw []byte, why string) []byte {
 	const isWrite = "-ERR Write commands are not allowed from read-only scripts."
 	const toWrite = "-ERR Can not execute a script with write flag using *_ro command."
 	if rest, ok := bytes.CutPrefix(raw, []byte(isWrite)); ok {
-		return append([]byte("-"+errTextFull), rest...)
+		return append([]byte("-"+why), rest...)
 	}
 	if bytes.HasPrefix(raw, []byte(toWrite)) {
-		return appendError(nil, errTextFull)
+		return appendError(nil, why)
 	}
 	return raw
 }

@@ -26,9 +26,11 @@ type read struct {
 	spec     *policy.Spec
 	// convert is set for ReadTime commands and for scripts.
 	convert bool
-	// call is set for scripts, full for those that only must not write because there is no memory left.
+	// call is set for scripts, deny for those that only must not write, for that reason.
 	call *script.Call
-	full bool
+	deny string
+	// try is set for a script that goes to the log if it comes to a write.
+	try bool
 }
 
 // readPhase collects the reads that share a barrier.
@@ -47,6 +49,7 @@ type readPhase struct {
 	patient bool
 	due     bool // a key met is due; nothing was read
 	large   bool // cmds[done] has a reply that must be streamed
+	tried   bool // cmds[done] has to go to the log
 	// window bounds a request in commands. What a backend answers beyond its budget is thrown away, so after a large
 	// reply the next request is a small one, and from there they double.
 	window int
@@ -104,6 +107,10 @@ func (s *session) runReads() {
 			s.runLarge(r.cmds[r.done])
 			r.done++
 			r.window = 1
+		}
+		if r.tried && !s.ended {
+			s.runTried(r.cmds[r.done])
+			r.done++
 		}
 		s.flushLarge()
 	}
@@ -173,13 +180,13 @@ func (s *session) readRound() error {
 func (s *session) readOnce(ctx context.Context) error {
 	r := &s.reads
 	s.out = s.out[:r.mark]
-	r.done, r.due, r.large = r.from, false, false
+	r.done, r.due, r.large, r.tried = r.from, false, false, false
 	now := failpoint.Now().UnixMilli()
 	if r.patient && s.meetsDue(now) {
 		r.due = true
 		return nil
 	}
-	for r.done < len(r.cmds) && !r.large && len(s.out)-r.mark < flushBytes {
+	for r.done < len(r.cmds) && !r.large && !r.tried && len(s.out)-r.mark < flushBytes {
 		if err := s.readRun(ctx, now); err != nil {
 			return err
 		}
@@ -194,6 +201,9 @@ func (s *session) readRun(ctx context.Context, now int64) error {
 	convert := r.cmds[first].convert
 	for end < len(r.cmds) && end-first < r.window && r.cmds[end].db == r.cmds[first].db &&
 		r.cmds[end].protocol == r.cmds[first].protocol {
+		if r.cmds[end].call != nil && r.cmds[first].call == nil {
+			break // it begins a request, so that its time is known
+		}
 		convert = convert || r.cmds[end].convert
 		end++
 	}
@@ -205,7 +215,12 @@ func (s *session) readRun(ctx context.Context, now int64) error {
 		}
 		r.request = request
 	}
+	var running *runningScript
+	if call := r.cmds[first].call; call != nil {
+		running = s.beginScript(call.IsFunction(), r.cmds[first].args)
+	}
 	replies, done, err := s.srv.backend.ReadAs(ctx, r.cmds[first].protocol, r.cmds[first].db, request, end-first)
+	s.endScript(running)
 	if err != nil {
 		return err
 	}
@@ -221,15 +236,20 @@ func (s *session) readRun(ctx context.Context, now int64) error {
 
 // appendConverted appends the replies of cmds with those to TTL and its kind converted.
 func (s *session) appendConverted(replies []byte, cmds []read, now int64) error {
+	r := &s.reads
 	for i := range cmds {
 		n, err := replyLen(replies)
 		if err != nil {
 			return err
 		}
-		if cmds[i].full {
-			s.out = append(s.out, fullReply(replies[:n])...)
+		if cmds[i].deny != "" {
+			s.out = append(s.out, deniedReply(replies[:n], cmds[i].deny)...)
+		} else if cmds[i].try && script.Wanted(replies[:n]) {
+			// What was read behind it is read again.
+			r.done, r.large, r.tried = r.done-len(cmds)+i, false, true
+			return nil
 		} else if cmds[i].call != nil {
-			if s.out, err = s.appendScript(s.out, cmds[i].call, replies[:n]); err != nil {
+			if s.out, err = s.appendScript(s.out, cmds[i].call, killedReply(replies[:n])); err != nil {
 				return err
 			}
 		} else if cmds[i].convert {

@@ -99,7 +99,7 @@ func (h *scriptHost) keep(ctx context.Context, call *script.Call, db int) error 
 	if kept {
 		return nil
 	}
-	_, err := h.propose(ctx, scriptItem(h.lib.LoadScript(call.Body, db), db))
+	_, err := h.propose(ctx, scriptItem(h.lib.PassScript(call.Body, db), db))
 	if errors.Is(err, errScriptReply) {
 		return nil
 	}
@@ -175,12 +175,15 @@ func (s *session) addScript(cmd redcon.Command, d policy.Decision) {
 	if !reads && h.readOnly(name, cmd.Args) {
 		name, reads = name+"_ro", true
 	}
-	full, errText := false, ""
-	if !reads && s.srv.full() {
-		if name != "fcall" || !s.allowsOOM(cmd.Args[1]) {
-			name, reads, errText = whileFull(name, cmd.Args)
-			full = reads
+	deny, errText := "", ""
+	if !reads && isScriptCall(name) {
+		if deny = s.deniesWrites(name, cmd.Args); deny != "" {
+			name, reads, errText = asRead(name, cmd.Args, deny)
 		}
+	}
+	try := !reads && s.srv.tries.worth(name, cmd.Args)
+	if try {
+		name, reads = name+"_try", true
 	}
 	var call *script.Call
 	if errText == "" {
@@ -196,16 +199,61 @@ func (s *session) addScript(cmd redcon.Command, d policy.Decision) {
 	}
 	if reads {
 		raw := call.Stamped(failpoint.Now().UnixMilli(), rand.Int32())
-		s.collectRead(read{db: s.db, protocol: s.scriptProtocol(call), raw: raw, args: cmd.Args, spec: d.Spec, convert: true, call: call, full: full})
+		s.collectRead(read{db: s.db, protocol: s.scriptProtocol(call), raw: raw, args: cmd.Args, spec: d.Spec, convert: true, call: call, deny: deny, try: try})
 		return
+	}
+	if changesFunctions(name) {
+		s.srv.tries.forgetFunctions()
 	}
 	if s.addItem(d.Spec, s.scriptItem(call)) {
 		s.writes.calls = append(s.writes.calls, writeCall{at: len(s.writes.ops) - 1, call: call})
 	}
 }
 
-// allowsOOM reports whether a function may take memory beyond the limit, as far as this node knows.
-func (s *session) allowsOOM(function []byte) bool {
+// runTried runs a script from the log that was tried as a read and came to a write.
+func (s *session) runTried(rd read) {
+	name := rd.spec.Name
+	s.srv.tries.failed(name, rd.args)
+	call, errText := s.srv.scripts.lib.Build(name, rd.args, s.caller())
+	if errText != "" {
+		s.out = appendError(s.out, errText)
+		return
+	}
+	outcome, errText := s.propose([][]byte{backend.AppendOp(nil, s.scriptItem(call))})
+	if errText != "" {
+		s.out = appendError(s.out, errText)
+		return
+	}
+	s.convertScript(call, &outcome.Replies[0])
+	s.appendReply(&outcome.Replies[0])
+}
+
+func changesFunctions(name string) bool {
+	switch name {
+	case "function|load", "function|delete", "function|flush", "function|restore":
+		return true
+	}
+	return false
+}
+
+// deniesWrites returns why a script must not write, or "".
+func (s *session) deniesWrites(name string, args [][]byte) string {
+	switch {
+	case s.srv.settings.lacksReplicas():
+		return errTextFewReplicas
+	case !s.srv.full(), name == "eval" && script.AllowsOOM(args[1]), name == "fcall" && s.hasFlag(args[1], "allow-oom"):
+		return ""
+	}
+	return errTextFull
+}
+
+// readsOnly reports whether a command runs a script or function that says of itself that it does not write.
+func (s *session) readsOnly(name string, args [][]byte) bool {
+	return s.srv.scripts.readOnly(name, args) || name == "fcall" && s.hasFlag(args[1], "no-writes")
+}
+
+// hasFlag reports whether a function has a flag, as far as this node knows.
+func (s *session) hasFlag(function []byte, flag string) bool {
 	call, errText := s.srv.scripts.lib.Build("function|list", [][]byte{[]byte("FUNCTION"), []byte("LIST")}, script.Caller{DB: s.db})
 	if errText != "" || s.prepareCall(call, true) != "" {
 		return false
@@ -214,7 +262,7 @@ func (s *session) allowsOOM(function []byte) bool {
 	defer cancel()
 	raw := call.Stamped(failpoint.Now().UnixMilli(), rand.Int32())
 	reply, done, err := s.srv.backend.ReadAs(ctx, backend.RESP2, s.db, raw, 1)
-	return err == nil && done == 1 && script.FunctionAllowsOOM(reply, function)
+	return err == nil && done == 1 && script.FunctionHasFlag(reply, function, flag)
 }
 
 // prepareCall makes sure that the backends can run a call.
@@ -272,10 +320,4 @@ func (s *session) appendScript(dst []byte, call *script.Call, raw []byte) ([]byt
 		s.srv.scripts.forget(call.SHA)
 	}
 	return call.Reply(dst, raw, s.protocol == backend.RESP3)
-}
-
-// cmdKill answers SCRIPT KILL and FUNCTION KILL. A script from the log must not be killed on one replica alone, so all
-// scripts end by themselves instead: see the step of the library.
-func (s *session) cmdKill(dst []byte, _ [][]byte) []byte {
-	return appendError(dst, "NOTBUSY No scripts in execution right now.")
 }

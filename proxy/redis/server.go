@@ -31,7 +31,7 @@ type Replicator interface {
 	// Wait is Propose for one command that may have to wait for others. It returns when cmd was served, or with
 	// raft.ErrWaitEnded when ctx ended before that and cmd was not and will not be executed. parked is called, by this
 	// goroutine, when cmd has to wait.
-	Wait(ctx context.Context, cmd []byte, parked func()) (raft.Outcome, error)
+	Wait(ctx context.Context, cmd []byte, queued, parked func()) (raft.Outcome, error)
 	// Read calls fn when the local backend holds everything that was committed when Read was called. It may call fn
 	// again, and returns nil only if what the last call read is linearizable.
 	Read(ctx context.Context, fn func(context.Context) error) error
@@ -60,6 +60,8 @@ type Backend interface {
 	StreamAs(ctx context.Context, p backend.Protocol, db int, request []byte, w io.Writer) error
 	// MemoryLimit returns what CONFIG SET maxmemory has set, 0 for no limit. It is the proxy that keeps it.
 	MemoryLimit() int64
+	// MarkerWrites returns how many changes of the backend were those of its position.
+	MarkerWrites() uint64
 	NewWatcher() *backend.Watcher
 	// Subscriber makes a connection for one client that subscribes, which speaks the protocol. It ends when what was
 	// heard on it may come again, or be left out.
@@ -87,12 +89,18 @@ type Server struct {
 	usersMu sync.Mutex // held while they are replaced
 	aclLog  aclLog
 
-	// attention is set while monitors or a pause make commands more than their own business.
+	// running are scripts that keep the backend busy; tries says which scripts are tried as reads.
+	running  running
+	tries    *tries
+	settings *nodeSettings
+	entrance entrance
+	// attention is set while monitors, a pause or a busy backend make commands more than their own business.
 	attention   atomic.Bool
 	attentionMu sync.Mutex
 	monitors    monitors
 	pause       pause
 	blocked     atomic.Int64 // clients that wait
+	changes     changes
 	memory      memoryUse
 	tasks       *tasks // goroutines that send to clients beside their sessions
 
@@ -133,6 +141,8 @@ func New(cfg Config, rep Replicator, b Backend) (*Server, error) {
 		tasks:         newTasks(),
 		scripts:       newScriptHost(rep, b, cfg.Databases, cfg.ReservedDB),
 		slow:          newSlowLog(),
+		tries:         newTries(table),
+		settings:      newNodeSettings(),
 		acl:           acl.NewTable(),
 		drained:       make(chan struct{}),
 		sessions:      make(map[*session]struct{}),
@@ -235,7 +245,8 @@ func (s *Server) awaitTasks(ctx context.Context) error {
 func (s *Server) attend() {
 	s.attentionMu.Lock()
 	defer s.attentionMu.Unlock()
-	s.attention.Store(s.monitors.any() || s.pause.active())
+	s.attention.Store(s.monitors.any() || s.pause.active() ||
+		s.running.current() != nil || s.settings.lacksReplicas())
 }
 
 // Addr returns the address listened on, or nil before Serve.

@@ -106,6 +106,9 @@ func (l *slowLog) configure(name, value string) {
 		l.threshold.Store(n)
 		return
 	}
+	if name != "slowlog-max-len" {
+		return
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.max = n

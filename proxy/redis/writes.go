@@ -194,6 +194,7 @@ func (s *session) propose(ops [][]byte) (raft.Outcome, string) {
 		s.ended = true
 		return raft.Outcome{}, wordNotDone + "the connection was closed"
 	}
+	s.srv.entrance.letPass()
 	outcome, err := s.srv.rep.Propose(s.phaseContext(), ops)
 	s.clock.stop()
 	if err != nil {

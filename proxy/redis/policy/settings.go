@@ -40,6 +40,11 @@ type settingRule struct {
 
 // settingAliases are the former names of parameters.
 var settingAliases = map[string]string{
+	"min-slaves-max-lag":       "min-replicas-max-lag",
+	"min-slaves-to-write":      "min-replicas-to-write",
+	"repl-ping-slave-period":   "repl-ping-replica-period",
+	"slave-read-only":          "replica-read-only",
+	"slave-serve-stale-data":   "replica-serve-stale-data",
 	"hash-max-ziplist-entries": "hash-max-listpack-entries",
 	"hash-max-ziplist-value":   "hash-max-listpack-value",
 	"list-max-ziplist-size":    "list-max-listpack-size",
@@ -67,13 +72,23 @@ var settingRules = map[string]settingRule{
 	"slowlog-log-slower-than": {ScopeNode, number(-1, math.MaxInt64)},
 	"slowlog-max-len":         {ScopeNode, number(0, math.MaxInt64)},
 
+	// About replicas, of which a node has none.
+	"masterauth":               {ScopeNode, anything},
+	"masteruser":               {ScopeNode, anything},
+	"min-replicas-max-lag":     {ScopeNode, number(0, math.MaxInt32)},
+	"min-replicas-to-write":    {ScopeNode, number(0, math.MaxInt32)},
+	"repl-backlog-size":        {ScopeNode, memory},
+	"repl-ping-replica-period": {ScopeNode, number(1, math.MaxInt32)},
+	"repl-timeout":             {ScopeNode, number(1, math.MaxInt32)},
+	"replica-read-only":        {ScopeNode, oneOf("yes", "no")},
+	"replica-serve-stale-data": {ScopeNode, oneOf("yes", "no")},
+
 	"appendonly": {ScopeFixed, only("no")},
 	// Larger than what a node passes on, and than what is in the log already.
-	"proto-max-bulk-len":    {ScopeFixed, only("536870912", "512mb")},
-	"maxmemory-clients":     {ScopeFixed, only("0")},
-	"min-replicas-to-write": {ScopeFixed, only("0")},
-	"save":                  {ScopeFixed, only("")},
-	"timeout":               {ScopeFixed, only("0")},
+	"proto-max-bulk-len": {ScopeFixed, only("536870912", "512mb")},
+	"maxmemory-clients":  {ScopeFixed, only("0")},
+	"save":               {ScopeFixed, only("")},
+	"timeout":            {ScopeFixed, only("0")},
 }
 
 // backendSettings are parameters of ScopeBackend. The backend itself checks
@@ -106,7 +121,7 @@ func ParseConfigSet(args [][]byte, known func(name string) bool) (settings []Set
 	}
 	for i := 2; i < len(args); i += 2 {
 		given := quoted(args[i], maxQuoted)
-		s := Setting{Name: settingName(args[i]), Value: string(args[i+1])}
+		s := Setting{Name: SettingName(args[i]), Value: string(args[i+1])}
 		rule, ok := settingRules[s.Name]
 		switch {
 		case ok:
@@ -129,7 +144,7 @@ func ParseConfigSet(args [][]byte, known func(name string) bool) (settings []Set
 func checkSettingNames(args [][]byte, known func(name string) bool) (errText string) {
 	seen := make(map[string]bool)
 	for i := 2; i < len(args); i += 2 {
-		given, name := quoted(args[i], maxQuoted), settingName(args[i])
+		given, name := quoted(args[i], maxQuoted), SettingName(args[i])
 		_, settable := settingRules[name]
 		switch {
 		case slices.Contains(immutableSettings, name):
@@ -144,10 +159,10 @@ func checkSettingNames(args [][]byte, known func(name string) bool) (errText str
 	return ""
 }
 
-// settingName is the name of a parameter that may have been given by a former
+// SettingName is the name of a parameter that may have been given by a former
 // one.
-func settingName(arg []byte) string {
-	name := strings.ToLower(string(arg))
+func SettingName[T string | []byte](given T) string {
+	name := strings.ToLower(string(given))
 	if alias, ok := settingAliases[name]; ok {
 		return alias
 	}
@@ -201,6 +216,8 @@ func only(values ...string) func(string) (string, string) {
 		return values[0], ""
 	}
 }
+
+func anything(value string) (string, string) { return value, "" }
 
 func eventClasses(value string) (string, string) {
 	if strings.Trim(value, "KEg$lshzxetmdnA") != "" {

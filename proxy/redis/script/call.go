@@ -30,7 +30,8 @@ type Call struct {
 	Body []byte
 	SHA  string
 
-	reply replyKind
+	reply    replyKind
+	function bool
 	// list is what FUNCTION LIST was asked for.
 	list listOptions
 }
@@ -39,6 +40,9 @@ type Call struct {
 func (c *Call) Writes() bool {
 	return bytes.Contains(c.Cmd[:min(len(c.Cmd), 24)], []byte("\r\nFCALL\r\n"))
 }
+
+// IsFunction reports whether the call runs a function of a library, and not a script.
+func (c *Call) IsFunction() bool { return c.function }
 
 // Caller is whose call it is.
 type Caller struct {
@@ -62,11 +66,11 @@ func (c Caller) where() []byte {
 func (l *Library) Build(name string, args [][]byte, caller Caller) (c *Call, errText string) {
 	db := caller.DB
 	switch name {
-	case "eval", "eval_ro":
+	case "eval", "eval_ro", "eval_try":
 		return l.eval(name, args, caller)
-	case "evalsha", "evalsha_ro":
+	case "evalsha", "evalsha_ro", "evalsha_try":
 		return l.evalsha(name, args, caller)
-	case "fcall", "fcall_ro":
+	case "fcall", "fcall_ro", "fcall_try":
 		return l.fcall(name, args, caller)
 	case "script|load":
 		return l.LoadScript(args[2], db), ""
@@ -114,10 +118,17 @@ func (l *Library) Once(body []byte, db int, readOnly bool) *Call {
 	return &Call{Cmd: l.call(verb, [][]byte{[]byte("0")}, body, Caller{DB: db}), reply: replyScript}
 }
 
+// PassScript makes a script known that a client has run, for as long as there is room.
+func (l *Library) PassScript(body []byte, db int) *Call {
+	c := l.manage("script_pass", db, body)
+	c.Body, c.SHA, c.Stores = body, SHA(body), true
+	return c
+}
+
 // LoadScript is SCRIPT LOAD.
 func (l *Library) LoadScript(body []byte, db int) *Call {
 	c := l.manage("script_load", db, body)
-	c.Body, c.SHA, c.Stores = body, sha(body), true
+	c.Body, c.SHA, c.Stores = body, SHA(body), true
 	return c
 }
 
@@ -125,7 +136,7 @@ func (l *Library) eval(verb string, args [][]byte, caller Caller) (*Call, string
 	if errText := checkKeys(args, errNotInt); errText != "" {
 		return nil, errText
 	}
-	digest := sha(args[1])
+	digest := SHA(args[1])
 	return &Call{
 		Cmd: l.call(verb, args[2:], args[1], caller), reply: replyScript,
 		Body: args[1], SHA: digest, Stores: verb == "eval",
@@ -149,7 +160,7 @@ func (l *Library) fcall(verb string, args [][]byte, caller Caller) (*Call, strin
 	if errText := checkKeys(args, errBadKeys); errText != "" {
 		return nil, errText
 	}
-	return &Call{Cmd: l.call(verb, args[2:], args[1], caller), reply: replyScript}, ""
+	return &Call{Cmd: l.call(verb, args[2:], args[1], caller), reply: replyScript, function: true}, ""
 }
 
 // checkKeys checks the number of keys at position 2.
@@ -180,7 +191,7 @@ func (l *Library) call(verb string, rest [][]byte, what []byte, caller Caller) [
 
 func isReadOnly(verb string) bool {
 	switch verb {
-	case "eval_ro", "evalsha_ro", "once_ro", "fcall_ro", "script_exists", "function_list":
+	case "eval_ro", "evalsha_ro", "once_ro", "fcall_ro", "script_exists", "function_list", "eval_try", "evalsha_try", "fcall_try":
 		return true
 	}
 	return false
@@ -191,7 +202,8 @@ func (l *Library) manage(verb string, db int, what []byte, args ...[]byte) *Call
 	return &Call{Cmd: l.call(verb, append([][]byte{[]byte("0")}, args...), what, Caller{DB: db}), reply: replyScript}
 }
 
-func sha(body []byte) string {
+// SHA is the SHA1 by which clients call a script.
+func SHA(body []byte) string {
 	sum := sha1.Sum(body)
 	return hex.EncodeToString(sum[:])
 }

@@ -114,9 +114,9 @@ func parseLibraries(raw []byte) ([]libraryInfo, error) {
 	return list, nil
 }
 
-// FunctionAllowsOOM reports whether a function says of itself that it may take memory beyond the limit. raw is the reply to
-// FUNCTION LIST, as Build makes it.
-func FunctionAllowsOOM(raw, name []byte) bool {
+// FunctionHasFlag reports whether a function was registered with a flag. raw is the reply to FUNCTION LIST, as Build makes
+// it.
+func FunctionHasFlag(raw, name []byte, flag string) bool {
 	list, err := parseLibraries(raw)
 	if err != nil {
 		return false
@@ -126,7 +126,7 @@ func FunctionAllowsOOM(raw, name []byte) bool {
 			if !bytes.EqualFold(f.name, name) {
 				continue
 			}
-			return slices.ContainsFunc(f.flags, func(flag []byte) bool { return string(flag) == "allow-oom" })
+			return slices.ContainsFunc(f.flags, func(f []byte) bool { return string(f) == flag })
 		}
 	}
 	return false

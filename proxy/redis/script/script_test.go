@@ -46,6 +46,27 @@ func TestIsReadOnly(t *testing.T) {
 	}
 }
 
+func TestNamesWrite(t *testing.T) {
+	writes := func(name string) bool { return name == "set" || name == "zremrangebyrank" }
+	for body, want := range map[string]bool{
+		"":                           false,
+		"return 1":                   false,
+		`return redis.call("get")`:   false,
+		`return redis.call("set",1)`: true,
+		`redis.call('SeT')`:          true,
+		`local set = "x"`:            false,
+		`-- don't; redis.call('set'`: true,
+		`"zremrangebyrank"`:          true,
+		`"set`:                       false,
+		`'set"`:                      false,
+		`'abcdefghijklmnopqrstuvwxyzabcdefghijklmnop'`: false,
+	} {
+		if got := NamesWrite([]byte(body), writes); got != want {
+			t.Errorf("%q: %v", body, got)
+		}
+	}
+}
+
 func TestDump(t *testing.T) {
 	var codes [][]byte
 	for _, n := range []int{0, 1, 63, 64, 16383, 16384, 100000} {

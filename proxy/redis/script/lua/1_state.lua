@@ -11,6 +11,8 @@ local seeded   -- math.random follows the seed
 local db       -- the database selected
 local logged   -- runs from the log, on every replica; otherwise it only reads, here
 local nowrites -- the script declared that it does not write
+local trying   -- runs to find out whether it writes: then it has to run from the log instead
+local wants    -- it does
 local steps    -- taken so far
 local limit    -- of steps, and what is said at its end
 local verdict

@@ -19,6 +19,11 @@ local function exec(...)
     if why then return fail(why) end
   end
   if nowrites and writing[name] then return fail('Write commands are not allowed from read-only scripts.') end
+  if trying and (writing[name] or not class[name] and how ~= native) then
+    wants = true
+    allow(0, 'nexus: the script writes')
+    return fail(verdict)
+  end
   steps = steps + 10
   local r = how(...)
   if logged and type(r) == 'table' and r.err then
@@ -31,12 +36,27 @@ end
 -- Lua. A coroutine that is called as a function is one. It ends with the error that it raises, hence a new one for the
 -- next call, which is what the table around it is for.
 local callmeta, thread = {}, nil
+local allow
+
+-- A coroutine takes some 7990 arguments. A script that may have more calls it through a function, which takes more itself.
+local many, wide, serving = 7900, false, nil
+
+local front = [[local exec, many, serving = ...
+local select, type, error = select, type, error
+return function(self, ...)
+  if select('#', ...) < many then return serving()(self, ...) end
+  local r = exec(...)
+  if type(r) == 'table' and r.err then error(r) end
+  return r
+end]]
 
 local prepared
 
 local function answer(r)
   if type(r) == 'table' and r.err then
-    callmeta.__call = prepared()
+    local through = callmeta.__call == wide
+    prepared()
+    callmeta.__call = through and wide or serving
     error(r)
   end
   return r
@@ -51,29 +71,38 @@ function prepared()
   end
   local w = coroutine.wrap(loop)
   w()
-  return w
+  serving = w
 end
 
-local function renewed()
-  if not thread or status(thread) ~= 'suspended' then callmeta.__call = prepared() end
+-- Makes redis.call ready for a run; with many arguments if large is set.
+local function renewed(large)
+  if wide == false then
+    wide = loadstring(front, '@nexus')(exec, many, function() return serving end)
+  end
+  if not thread or status(thread) ~= 'suspended' then prepared() end
+  callmeta.__call = large and wide or serving
 end
 
 local hidden = {} -- globals of the server that are nobody's business
 local redismeta = {}
 local registered -- functions of the library that is being loaded
+local loading    -- what redis is then: see a_libraries.lua
+
+-- Names that the server offers to libraries and to scripts.
+local offered, offeredscripts = {}, {KEYS = true, ARGV = true}
 
 local order = {[counted] = 1, KEYS = 2, ARGV = 3}
 
 -- Compiles code behind the names that it uses. Returns what run needs, or nil and the error. With inner, the code becomes
 -- a function that has arguments of its own.
 local function compile(code, chunk, inner)
+  local library = chunk == '@user_function'
   local text, names = nil, nil
-  if byte(code, 1) ~= 27 then text, names = instrument(code) end
+  if byte(code, 1) ~= 27 then text, names = instrument(code, library, library and offered or offeredscripts) end
   if not text or names[counted] then
     local _, err = loadstring(code, chunk)
     return nil, err or 'nexus: the code cannot be read'
   end
-  local library = chunk == '@user_function'
   local list, values, n = {counted, 'KEYS', 'ARGV'}, {}, 0
   if library then list = {counted} end
   for name in next, names do
@@ -98,8 +127,9 @@ local function compile(code, chunk, inner)
     local _, plain = loadstring(code, chunk)
     return nil, plain or err
   end
-  if library then return {call = function() return f(step, unpack(values, 1, n)) end} end
-  return {call = function(keys, args) return f(step, keys, args, unpack(values, 1, n)) end}
+  local large = names.unpack or names.loadstring or names.load or names._G
+  if library then return {large = large, call = function() return f(step, unpack(values, 1, n)) end} end
+  return {large = large, call = function(keys, args) return f(step, keys, args, unpack(values, 1, n)) end}
 end
 
 -- loadstring.
@@ -190,6 +220,8 @@ local function globals()
     end
   end
   for k, v in next, api do g[k] = v end
+  for k in next, g do offered[k], offeredscripts[k] = true, true end
+  offered._G, offeredscripts._G = true, true
   local meta = {}
   meta.__index = function(_, k)
     if k == 'KEYS' or k == 'ARGV' then return api[k] end
@@ -200,6 +232,13 @@ local function globals()
   api._G = shared(g, meta)
   globalmeta = shared({})
   g._G = api._G
+end
+
+-- What the reader of scripts has put into them: see instrument.
+local function guards()
+  api[fixed] = function() error('Attempt to modify a readonly table', 2) end
+  api[absent] = function(name) error("Script attempted to access nonexistent global variable '" .. name .. "'", 2) end
+  api[registrar] = shared({}, {__index = loading})
 end
 
 -- redis.acl_check_cmd, which the server answers for the user of the node.
@@ -223,14 +262,15 @@ local function prepare()
   classify()
   offer()
   globals()
+  guards()
   ready = true
 end
 
--- Takes what belongs to the run off the end of the arguments: what to run, the database, the time and the seed.
 -- How many steps a run may take from here on.
-local function allow(n, message) limit, verdict = steps + n, message end
+function allow(n, message) limit, verdict = steps + n, message end
 
-local function begin(args, log)
+-- Takes what belongs to the run off the end of the arguments: what to run, the database, the time and the seed.
+local function begin(args, log, try)
   if not ready then prepare() end
   local n = #args
   local what = args[n - 3]
@@ -244,6 +284,9 @@ local function begin(args, log)
   redismeta.fields.acl_check_cmd = rights and mayuser or redis.acl_check_cmd
   args[n], args[n - 1], args[n - 2], args[n - 3] = nil, nil, nil, nil
   logged, nowrites, seeded, steps, machine = log, false, false, 0, nil
+  trying, wants = try, false
+  -- The server kills no script that has written, and one from the log must not be killed on one replica alone.
+  if log then native('hdel', '\0nexus', '') end
   ran, running = true, false
   allow($steps, 'nexus: the script was stopped, it has run for too long')
   if ntouched ~= 0 then touched, ntouched = {}, 0 end
@@ -252,7 +295,6 @@ local function begin(args, log)
   redismeta.__index = redismeta.fields
   cjsonmeta.__index = cjsonfields
   cleanup()
-  renewed()
   return what
 end
 
@@ -293,11 +335,13 @@ local function explain(e)
   return {err = message}
 end
 
-local function run(f, keys, args, name, chunk)
+local function run(f, large, keys, args, name, chunk)
+  renewed(large)
   api.KEYS, api.ARGV = keys, args
   current, currentkeys, currentargs, currentname, currentchunk = f, keys, args, name, chunk
   running = true
   local _, result = xpcall(invoke, explain)
   running = false
+  if wants then return {ok = 'NEXUSWRITES'} end
   return result
 end

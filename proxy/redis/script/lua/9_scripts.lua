@@ -98,21 +98,21 @@ local readonly = 'Can not execute a script with write flag using *_ro command.'
 
 local function start(entry, keys, args)
   nowrites = entry.nowrites
-  if entry.writes and not logged then return fail(readonly) end
-  return run(entry.call, keys, args, entry.sha, 'user_script')
+  if entry.writes and not logged and not trying then return fail(readonly) end
+  return run(entry.call, entry.large, keys, args, entry.sha, 'user_script')
 end
 
-local function eval(log, keep)
+local function eval(log, keep, try)
   return function(keys, args)
-    local entry, err = script(begin(args, log), keep)
+    local entry, err = script(begin(args, log, try), keep)
     if not entry then return err end
     return start(entry, keys, args)
   end
 end
 
-local function evalsha(log)
+local function evalsha(log, try)
   return function(keys, args)
-    local entry, err = known(begin(args, log))
+    local entry, err = known(begin(args, log, try))
     if not entry then return err end
     return start(entry, keys, args)
   end
@@ -129,10 +129,12 @@ local function once(log)
   end
 end
 
-local function scriptload(keys, args)
-  local body = begin(args, true)
-  local entry, err = script(body, 'staying')
-  return entry and redis.sha1hex(body) or err
+local function scriptload(keep)
+  return function(keys, args)
+    local body = begin(args, true)
+    local entry, err = script(body, keep)
+    return entry and redis.sha1hex(body) or err
+  end
 end
 
 local function scriptexists(keys, args)

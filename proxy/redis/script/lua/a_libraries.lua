@@ -54,6 +54,7 @@ local function registration(...)
 end
 
 local function register(...)
+  if not registered then error(fail('redis.register_function can only be called on FUNCTION LOAD command')) end
   local f, err = registration(...)
   if not f then error(fail(err)) end
   if not named(f.name) then
@@ -64,7 +65,7 @@ local function register(...)
 end
 
 -- What redis offers while a library is loaded.
-local function loading(_, k)
+function loading(_, k)
   if k == 'register_function' then return register end
   local fields = redismeta.fields
   if k == 'log' or find(k, '^LOG_') or find(k, '^REDIS_VERSION') then return fields[k] end
@@ -241,9 +242,9 @@ local function functionlist(keys, args)
   return out
 end
 
-local function fcall(log)
+local function fcall(log, try)
   return function(keys, args)
-    local name = begin(args, log)
+    local name = begin(args, log, try)
     name = lower(name)
     readlibraries()
     local lib = all.owners[name]
@@ -252,9 +253,9 @@ local function fcall(log)
     if not functions then return err end
     for k, f in next, functions do
       if lower(k) == name then
-        if not log and not f.flags['no-writes'] then return fail(readonly) end
+        if not log and not try and not f.flags['no-writes'] then return fail(readonly) end
         nowrites = f.flags['no-writes']
-        return run(f.callback, keys, args, f.name, 'user_function')
+        return run(f.callback, lib.entry.large, keys, args, f.name, 'user_function')
       end
     end
     return fail('Function not found')
@@ -287,7 +288,8 @@ redis.register_function('$prefix_eval', eval(true, 'passing'))
 redis.register_function('$prefix_evalsha', evalsha(true))
 redis.register_function('$prefix_once', once(true))
 redis.register_function('$prefix_fcall', fcall(true))
-redis.register_function('$prefix_script_load', scriptload)
+redis.register_function('$prefix_script_load', scriptload('staying'))
+redis.register_function('$prefix_script_pass', scriptload('passing'))
 redis.register_function('$prefix_script_flush', scriptflush)
 redis.register_function('$prefix_function_load', functionload)
 redis.register_function('$prefix_function_delete', functiondelete)
@@ -300,6 +302,9 @@ end
 
 reading('eval_ro', eval(false, nil))
 reading('evalsha_ro', evalsha(false))
+reading('eval_try', eval(false, nil, true))
+reading('evalsha_try', evalsha(false, true))
+reading('fcall_try', fcall(false, true))
 reading('once_ro', once(false))
 reading('fcall_ro', fcall(false))
 reading('script_exists', scriptexists)

@@ -1,0 +1,202 @@
+package redis
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	backend "github.com/nexus-replication/nexus/appliers/redis"
+	"github.com/nexus-replication/nexus/proxy/redis/policy"
+)
+
+// running knows the scripts that run as reads on the backend for so long that Redis answers BUSY, so that clients of this
+// node get that answer, and can kill them. Those of the log are not here: they end at the same step on every replica, and
+// the library of scripts sees to it that nobody can kill them.
+type running struct {
+	// after is how long that is, in milliseconds; 0 while it is not known.
+	after atomic.Int64
+
+	mu   sync.Mutex
+	busy []*runningScript // oldest first
+}
+
+// runningScript is a request to the backend with a script in it.
+type runningScript struct {
+	of       *running
+	function bool
+	args     [][]byte // of the first command
+	since    time.Time
+	over     bool // with of.mu
+	timer    *time.Timer
+}
+
+const (
+	errTextBusyScript   = "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."
+	errTextBusyFunction = "BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE."
+	errTextNotBusy      = "NOTBUSY No scripts in execution right now."
+	killedText          = "ERR Script killed by user with "
+)
+
+// begin starts the clock of a script. attend is called whenever busyError may have changed.
+func (r *running) begin(function bool, args [][]byte, attend func()) *runningScript {
+	after := r.after.Load()
+	if after <= 0 {
+		return nil
+	}
+	script := &runningScript{of: r, function: function, args: args, since: time.Now()}
+	script.timer = time.AfterFunc(time.Duration(after)*time.Millisecond, func() {
+		if r.isLate(script) {
+			attend()
+		}
+	})
+	return script
+}
+
+func (r *running) isLate(script *runningScript) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if script.over {
+		return false
+	}
+	r.busy = append(r.busy, script)
+	return true
+}
+
+// end is called when the backend has answered. It reports whether the backend was busy with the script.
+func (script *runningScript) end() bool {
+	if script == nil || script.timer.Stop() {
+		return false
+	}
+	r := script.of
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	script.over = true
+	at := slices.Index(r.busy, script)
+	if at < 0 {
+		return false
+	}
+	r.busy = slices.Delete(r.busy, at, at+1)
+	return true
+}
+
+// current returns the script that the backend is busy with, which is the oldest.
+func (r *running) current() *runningScript {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.busy) == 0 {
+		return nil
+	}
+	return r.busy[0]
+}
+
+func (script *runningScript) busyError() string {
+	if script.function {
+		return errTextBusyFunction
+	}
+	return errTextBusyScript
+}
+
+// whileBusy are the commands that Redis executes while it is busy.
+var whileBusy = map[string]bool{
+	"auth": true, "discard": true, "function|kill": true, "hello": true, "multi": true, "quit": true,
+	"reset": true, "script|kill": true, "unwatch": true, "watch": true, "shutdown": true, "replconf": true,
+}
+
+// refuseBusy answers a command that has to wait for a script, and reports whether it did.
+func (s *session) refuseBusy(spec *policy.Spec) bool {
+	script := s.srv.running.current()
+	if script == nil || whileBusy[spec.Name] {
+		return false
+	}
+	s.endPhase()
+	if spec.Name == "function|stats" && script.function && s.multi == nil {
+		s.out = s.appendBusyStats(s.out, script)
+		return true
+	}
+	s.abort()
+	text := script.busyError()
+	if spec.Name == "exec" {
+		s.endMulti()
+		text = "EXECABORT Transaction discarded because of: " + text
+	}
+	s.out = appendError(s.out, text)
+	return true
+}
+
+// appendBusyStats is FUNCTION STATS while a function runs. How many there are, the backend does not tell then.
+func (s *session) appendBusyStats(dst []byte, script *runningScript) []byte {
+	dst = appendBulk(s.appendMap(dst, 2), "running_script")
+	dst = appendBulk(appendBulk(s.appendMap(dst, 3), "name"), script.args[1])
+	dst = appendArray(appendBulk(dst, "command"), len(script.args))
+	for _, arg := range script.args {
+		dst = appendBulk(dst, arg)
+	}
+	dst = appendInt(appendBulk(dst, "duration_ms"), time.Since(script.since).Milliseconds())
+	dst = s.appendMap(appendBulk(dst, "engines"), 1)
+	return s.appendMap(appendBulk(dst, "LUA"), 0)
+}
+
+// beginScript is called before scripts run as reads. The caller must call endScript afterwards.
+func (s *session) beginScript(function bool, args [][]byte) *runningScript {
+	srv := s.srv
+	if srv.running.after.Load() == 0 {
+		srv.prepareKill()
+	}
+	return srv.running.begin(function, args, srv.attend)
+}
+
+func (s *session) endScript(script *runningScript) {
+	if script.end() {
+		s.srv.attend()
+	}
+}
+
+// prepareKill asks the backend when it is busy. It does so over the connection that kills scripts, as none can be made while
+// a script runs, and other connections wait for their own scripts.
+func (s *Server) prepareKill() {
+	reply, err := s.askKiller("CONFIG", "GET", "busy-reply-threshold")
+	if err != nil {
+		return // before the next script
+	}
+	after := int64(-1)
+	if pair, ok := replyBulks(reply); ok && len(pair) == 2 {
+		if n, err := strconv.ParseInt(string(pair[1]), 10, 64); err == nil && n > 0 {
+			after = n
+		}
+	}
+	s.running.after.Store(after)
+}
+
+// askKiller asks the local backend over a connection on which no scripts run.
+func (s *Server) askKiller(args ...string) ([]byte, error) {
+	return s.askIn(backend.RESP2, s.cfg.ReservedDB, args...)
+}
+
+// cmdKill answers SCRIPT KILL and FUNCTION KILL. What runs from the log is not for them.
+func (s *session) cmdKill(dst []byte, args [][]byte) []byte {
+	function := isWord(args[0], "function")
+	script := s.srv.running.current()
+	switch {
+	case script == nil:
+		return appendError(dst, errTextNotBusy)
+	case script.function != function:
+		return appendError(dst, script.busyError())
+	}
+	// To the backend, all scripts are functions of the library.
+	reply, err := s.srv.askKiller("FUNCTION", "KILL")
+	if err != nil {
+		return appendError(dst, readErrorText(err))
+	}
+	return append(dst, reply...)
+}
+
+// killedReply is the reply to a script that was killed, as Redis gives it.
+func killedReply(raw []byte) []byte {
+	if len(raw) == 0 || raw[0] != '-' || !strings.HasPrefix(string(raw[1:]), killedText) {
+		return raw
+	}
+	return appendError(nil, killedText+"SCRIPT KILL.")
+}
