@@ -133,7 +133,7 @@ func TestCompression(t *testing.T) {
 	for i, n := range []string{leader.Addr(), other(c, leader).Addr()} {
 		db, err := sql.Open("mysql", "root@tcp("+n+")/app?compress=true&interpolateParams=true")
 		check(t, err)
-		defer db.Close()
+		t.Cleanup(func() { db.Close() })
 		long := strings.Repeat("compressible ", 2_000_000) // more than one packet
 		_, err = db.ExecContext(within(t, 60*time.Second), "INSERT INTO t VALUES (?, ?)", i, long)
 		check(t, err)

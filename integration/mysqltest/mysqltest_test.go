@@ -11,7 +11,7 @@ import (
 // sample is what every run does.
 var sample = []string{"bool", "case", "count_distinct", "having", "insert_select", "null", "order_by_zerolength-4285", "replace", "truncate", "union"}
 
-// TestSuite fails where the outcome of a test is not what the golden file says.
+// TestSuite fails where the outcome of a test is worse than what the golden file says, or servers do not hold the same.
 func TestSuite(t *testing.T) {
 	if _, err := exec.LookPath("mariadb-test"); err != nil {
 		t.Skip("mariadb-test is not installed: on Debian, apt-get install mariadb-test")
@@ -41,8 +41,12 @@ func TestSuite(t *testing.T) {
 	}
 	for _, o := range got {
 		at := slices.IndexFunc(expected, func(e outcome) bool { return e.name == o.name })
-		if at >= 0 && expected[at].result != o.result {
-			t.Errorf("%s: %s, want %s: %s. If that is meant, run it with -update", o.name, o.result, expected[at].result, o.reason)
+		switch {
+		case at < 0 || expected[at].result == o.result:
+		case expected[at].result == same:
+			t.Errorf("%s: %s, want %s: %s. If that is meant, run it with -update", o.name, o.result, same, o.reason)
+		default:
+			t.Logf("%s: %s, was %s: run it with -update", o.name, o.result, expected[at].result)
 		}
 	}
 }

@@ -82,7 +82,7 @@ func (l *lab) test(t *testing.T, name string) outcome {
 	direct, err := target{"direct", l.alone.Port}.run(ctx, filepath.Join(l.dir, name), name)
 	check(t, err)
 	if err := prepare(ctx, l.direct(t)); err != nil {
-		l.renew(t)
+		l.renew(t, err)
 	}
 	if direct.skipped || direct.err != "" {
 		return compare(name, direct, printed{})
@@ -129,11 +129,13 @@ func (l *lab) writtenBeside(t *testing.T) string {
 	return total
 }
 
-// renew starts the server that a test has broken again.
-func (l *lab) renew(t *testing.T) {
+// renew starts the server that a test has broken again: cause says how.
+func (l *lab) renew(t *testing.T, cause error) {
 	t.Helper()
-	_ = l.alone.Kill()                                             // it may have ended by itself
-	check(t, os.RemoveAll(filepath.Join(l.alone.DataDir, "test"))) // a file of the test's own keeps it from being dropped
+	_ = l.alone.Kill()                           // it may have ended by itself
+	if strings.Contains(cause.Error(), "1010") { // a file of the test's own keeps its database from being dropped
+		check(t, os.RemoveAll(filepath.Join(l.alone.DataDir, "test")))
+	}
 	check(t, l.alone.StartReady(within(t, 30*time.Second)))
 	check(t, prepare(within(t, 60*time.Second), l.direct(t)))
 }

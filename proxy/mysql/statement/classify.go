@@ -182,10 +182,13 @@ func (p *parser) classify() Statement {
 		}
 	}
 	p.skip()
-	if name := p.calls(forbiddenFunctions...); name != "" {
-		return refuse(verb, name+"() acts on a single backend")
+	named := p.calls(watchedFunctions...) // most statements call none, and are looked through once
+	if named != "" {
+		named = p.calls(lockFunctions...)
+		if name := p.calls(forbiddenFunctions...); name != "" {
+			return refuse(verb, name+"() acts on a single backend")
+		}
 	}
-	named := p.calls(lockFunctions...)
 	s := classify(p, verb)
 	switch {
 	case named == "" || s.Kind == Refused:
@@ -207,6 +210,8 @@ var forbiddenFunctions = []string{
 	"MASTER_POS_WAIT", "SOURCE_POS_WAIT",
 	"MASTER_GTID_WAIT", "WAIT_FOR_EXECUTED_GTID_SET", "WAIT_UNTIL_SQL_THREAD_AFTER_GTIDS", "LOAD_FILE",
 }
+
+var watchedFunctions = append(append([]string{}, lockFunctions...), forbiddenFunctions...)
 
 // malformed refuses what the server would not understand either, from the next token on.
 func (p *parser) malformed(verb, reason string) Statement {
