@@ -132,5 +132,6 @@ func (g *commitGroup) lead(ctx context.Context, j *gathering) {
 		}
 		g.mu.Unlock()
 	}
+	j.err = raft.ErrOutcomeUnknown // should the session of this one come to an end in there
 	j.outcome, j.err = g.propose(ctx, j.commands)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -135,8 +136,17 @@ func (s *Server) acceptAll(lis net.Listener, reader bool) error {
 		s.stats.connections.Add(1)
 		s.tasks.Go(func() {
 			defer s.remove(conn)
+			defer s.survive(conn)
 			s.serve(conn)
 		})
+	}
+}
+
+// survive ends one session where a client made it panic, instead of every client's. What it had open is given up by then as
+// that of a client who left.
+func (s *Server) survive(c *connection) {
+	if p := recover(); p != nil {
+		s.cfg.Logger.Error("bug: a session panicked and is ended", "client", c.client.RemoteAddr(), "panic", p, "stack", string(debug.Stack()))
 	}
 }
 
