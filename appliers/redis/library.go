@@ -12,9 +12,23 @@ import (
 // which says what became of the deadlines of the keys that it touched, declared or not: database, key and the reply to
 // PEXPIRETIME, by turns. It answers with an error if the call before was not executed here as it is elsewhere: refused by
 // the server, killed, or in part refused for a reason of the server. The backend is not equal to others any more then.
+//
+// A version that begins with UnkillableVersion has a deadlines_unkillable to be called instead, which writes, so that the
+// server does not end it at a SCRIPT KILL that was meant for a read. Older libraries, whose calls may stand in the log, have
+// not.
 const LibraryPrefix = "nexus_"
 
-const deadlinesSuffix = "_deadlines"
+// UnkillableVersion is how the versions of libraries begin that have a deadlines_unkillable.
+const UnkillableVersion = "k"
+
+const (
+	deadlinesSuffix  = "_deadlines"
+	unkillableSuffix = "_deadlines_unkillable"
+)
+
+func isUnkillable(library []byte) bool {
+	return bytes.HasPrefix(library, []byte(LibraryPrefix+UnkillableVersion))
+}
 
 // libraryOf returns the name of the library that a command calls a function of, as a copy.
 func libraryOf(args [][]byte) (library []byte, ok bool) {

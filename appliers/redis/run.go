@@ -200,7 +200,11 @@ func (r *run) probe(it *Item) {
 		return
 	}
 	if library, ok := libraryOf(r.args); ok {
-		r.out = AppendCommand(r.out, []byte("FCALL_RO"), append(library, deadlinesSuffix...), []byte("0"))
+		verb, suffix := "FCALL_RO", deadlinesSuffix
+		if isUnkillable(library) {
+			verb, suffix = "FCALL", unkillableSuffix
+		}
+		r.out = AppendCommand(r.out, []byte(verb), append(library, suffix...), []byte("0"))
 		r.slots = append(r.slots, slot{kind: slotDeadlines, db: it.DB, want: -1})
 		return
 	}
@@ -356,7 +360,7 @@ func (r *run) name(s *slot) string {
 	case slotHello:
 		return "HELLO"
 	case slotDeadlines:
-		return "FCALL_RO of deadlines"
+		return "the deadlines of a script"
 	case slotFlush:
 		return "FLUSHDB"
 	case slotMarker:

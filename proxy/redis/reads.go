@@ -125,6 +125,10 @@ func (r *readPhase) clear() {
 
 // runLarge answers a command whose reply was too large for readRound.
 func (s *session) runLarge(cmd read) {
+	if cmd.try {
+		s.runTried(cmd) // it may come to a write the second time
+		return
+	}
 	if cmd.convert && (cmd.call == nil || !cmd.call.AsIs()) {
 		s.out = appendError(s.out, "ERR nexus: the reply is too large to be converted; ask for less, with COUNT or a range")
 		return

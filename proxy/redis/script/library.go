@@ -45,7 +45,7 @@ func NewLibrary(databases, reserved, steps int) *Library {
 		"$functions", librariesKey,
 	).Replace(text)
 	sum := sha256.Sum256([]byte(text))
-	name := backend.LibraryPrefix + hex.EncodeToString(sum[:4])
+	name := backend.LibraryPrefix + backend.UnkillableVersion + hex.EncodeToString(sum[:4])
 	return &Library{
 		Name: name,
 		Code: "#!lua name=" + name + "\n" + strings.ReplaceAll(text, "$prefix", name),

@@ -103,6 +103,7 @@ local function instrument(code, library, known)
     if find(c, '[%a_]') then
       word = sub(code, at, to)
       names[word] = true
+      if word == fixed or word == absent or word == registrar then names[counted] = true end -- which no script may name
       local assigned = find(code, '^%s*=[^=]', to + 1)
       if not isname(word) or not known[word] then
         assigned = nil

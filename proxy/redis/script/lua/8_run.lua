@@ -19,7 +19,8 @@ local function exec(...)
     if why then return fail(why) end
   end
   if nowrites and writing[name] then return fail('Write commands are not allowed from read-only scripts.') end
-  if trying and (writing[name] or not class[name] and how ~= native) then
+  -- The time is the leader's.
+  if trying and (writing[name] or how == class.time or not class[name] and how ~= native) then
     wants = true
     allow(0, 'nexus: the script writes')
     return fail(verdict)
@@ -269,8 +270,13 @@ end
 -- How many steps a run may take from here on.
 function allow(n, message) limit, verdict = steps + n, message end
 
+-- The server kills no script that has written. What comes from the log must not be killed on one replica alone, so this is
+-- the first that it does: the server looks for a kill only every some thousand steps.
+local function unkillable() redis.pcall('hdel', '\0nexus', '') end
+
 -- Takes what belongs to the run off the end of the arguments: what to run, the database, the time and the seed.
 local function begin(args, log, try)
+  if log then unkillable() end
   if not ready then prepare() end
   local n = #args
   local what = args[n - 3]
@@ -285,8 +291,6 @@ local function begin(args, log, try)
   args[n], args[n - 1], args[n - 2], args[n - 3] = nil, nil, nil, nil
   logged, nowrites, seeded, steps, machine = log, false, false, 0, nil
   trying, wants = try, false
-  -- The server kills no script that has written, and one from the log must not be killed on one replica alone.
-  if log then native('hdel', '\0nexus', '') end
   ran, running = true, false
   allow($steps, 'nexus: the script was stopped, it has run for too long')
   if ntouched ~= 0 then touched, ntouched = {}, 0 end

@@ -134,6 +134,8 @@ local function readlibraries()
     if lib then link(fresh, lib) end
   end
   all = fresh
+  -- Whether a server had compiled them already must make no difference to the run.
+  steps, seeded, numbers, count, original = 0, false, {}, 0, {}
 end
 
 -- Adds a library to a set of them, or returns the error.
@@ -265,6 +267,7 @@ end
 -- The deadlines of the keys that the last run touched: database, key and what PEXPIRETIME says, by turns. It is asked
 -- after every run from the log, and tells of those that did not go here as they go elsewhere.
 local function deadlines()
+  unkillable()
   if not ran then return fail('nexus: the server has not run a script') end
   ran = false
   if running then return fail('nexus: the server was told to kill a script') end
@@ -284,20 +287,38 @@ local function deadlines()
   return out
 end
 
-redis.register_function('$prefix_eval', eval(true, 'passing'))
-redis.register_function('$prefix_evalsha', evalsha(true))
-redis.register_function('$prefix_once', once(true))
-redis.register_function('$prefix_fcall', fcall(true))
-redis.register_function('$prefix_script_load', scriptload('staying'))
-redis.register_function('$prefix_script_pass', scriptload('passing'))
-redis.register_function('$prefix_script_flush', scriptflush)
-redis.register_function('$prefix_function_load', functionload)
-redis.register_function('$prefix_function_delete', functiondelete)
-redis.register_function('$prefix_function_flush', functionflush)
-redis.register_function('$prefix_function_restore', functionrestore)
+-- A run that the server has cut off may have left anything half done, on this replica alone. It is all made anew from what
+-- the database holds.
+local underway
+
+local function whole(run)
+  return function(keys, args)
+    if underway then thread, all, scripts, held, registered = nil, nil, {}, 0, nil end
+    underway = true
+    local result = run(keys, args)
+    underway = false
+    return result
+  end
+end
+
+local function replicated(name, callback)
+  redis.register_function('$prefix_' .. name, whole(callback))
+end
+
+replicated('eval', eval(true, 'passing'))
+replicated('evalsha', evalsha(true))
+replicated('once', once(true))
+replicated('fcall', fcall(true))
+replicated('script_load', scriptload('staying'))
+replicated('script_pass', scriptload('passing'))
+replicated('script_flush', scriptflush)
+replicated('function_load', functionload)
+replicated('function_delete', functiondelete)
+replicated('function_flush', functionflush)
+replicated('function_restore', functionrestore)
 
 local function reading(name, callback)
-  redis.register_function({function_name = '$prefix_' .. name, callback = callback, flags = {'no-writes'}})
+  redis.register_function({function_name = '$prefix_' .. name, callback = whole(callback), flags = {'no-writes'}})
 end
 
 reading('eval_ro', eval(false, nil))
@@ -309,5 +330,7 @@ reading('once_ro', once(false))
 reading('fcall_ro', fcall(false))
 reading('script_exists', scriptexists)
 reading('function_list', functionlist)
-reading('deadlines', deadlines)
 reading('ready', function() return 1 end)
+redis.register_function({function_name = '$prefix_deadlines_unkillable', callback = deadlines, flags = {'allow-oom'}})
+-- For nodes of older versions, which ask so.
+redis.register_function({function_name = '$prefix_deadlines', callback = deadlines, flags = {'no-writes'}})
