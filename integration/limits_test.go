@@ -109,6 +109,113 @@ func TestLimits(t *testing.T) {
 	})
 }
 
+// TestRateLimit: a client that sends more commands a second than it may is held up, told nothing and refused nothing.
+// Others go on meanwhile, and what it was answered is there after a crash.
+func TestRateLimit(t *testing.T) {
+	t.Parallel()
+	const perSecond, sent = 100, 600
+	c := newCluster(t, cluster.Options{Size: 1, Flags: []string{"-maxClientRate", fmt.Sprint(perSecond)}})
+	check(t, c.StartReady(within(t, 30*time.Second)))
+	n := c.Nodes[0]
+	flood := func(key string) *lineClient {
+		r := dialLines(t, n)
+		r.send(t, strings.TrimSuffix(strings.Repeat("INCR "+key+"\r\n", sent), "\r\n"))
+		return r
+	}
+	acknowledged := func(r *lineClient, from, to int) {
+		t.Helper()
+		for i := from; i <= to; i++ {
+			if got, want := r.line(t), fmt.Sprint(":", i); got != want {
+				t.Fatalf("command %d is answered %q, want %q", i, got, want)
+			}
+		}
+	}
+
+	began := time.Now()
+	greedy := flood("whole")
+	acknowledged(greedy, 1, perSecond+1) // from here on it waits
+	modest := dialLines(t, n)
+	modest.send(t, strings.Repeat("SET other x\r\n", perSecond-2)+"GET whole")
+	for range perSecond - 2 {
+		if got := modest.line(t); got != "+OK" {
+			t.Fatalf("another client is answered %q", got)
+		}
+	}
+	modest.line(t) // the length
+	if got := modest.line(t); got == fmt.Sprint(sent) {
+		t.Error("another client had to wait until the one that sends too much was done")
+	}
+	acknowledged(greedy, perSecond+2, sent)
+	if took, least := time.Since(began), (sent-perSecond)*time.Second/perSecond; took < least {
+		t.Errorf("%d commands took %v, want %v at least", sent, took, least)
+	}
+	if got := metricOf(t, n, "nexus_redis_clients_slowed_total"); got == "0" {
+		t.Error("the metric does not say that a client was slowed down")
+	}
+
+	// A transaction is held up in its midst, and is one all the same.
+	tx := dialLines(t, n)
+	tx.send(t, "MULTI\r\n"+strings.Repeat("INCR tx\r\n", 2*perSecond)+"EXEC")
+	for i := range 1 + 2*perSecond {
+		if got := tx.line(t); got != "+OK" && got != "+QUEUED" {
+			t.Fatalf("line %d of a transaction is %q", i, got)
+		}
+		if i == perSecond+1 { // it waits
+			if got := must(raw(n, "EXISTS", "tx"))(t); got != ":0" {
+				t.Errorf("half a transaction was carried out: %q", got)
+			}
+		}
+	}
+	if got, want := tx.line(t), fmt.Sprint("*", 2*perSecond); got != want {
+		t.Errorf("EXEC is answered %q, want %q", got, want)
+	}
+	acknowledged(tx, 1, 2*perSecond)
+
+	// Who leaves while it has to wait is not kept, nor is what it has not been let do.
+	before := clients(t, n)
+	gone := flood("left")
+	acknowledged(gone, 1, perSecond+1)
+	gone.conn.Close()
+	eventually(t, 10*time.Second, func() error {
+		if got := clients(t, n); got > before {
+			return fmt.Errorf("%d clients are connected, want %d", got, before)
+		}
+		return nil
+	})
+	if got := counter(t, n, "left"); got <= perSecond || got >= sent {
+		t.Errorf("%d commands of a client were carried out that left after %d answers", got, perSecond+1)
+	}
+
+	crashed := flood("crash")
+	acknowledged(crashed, 1, perSecond+perSecond/2)
+	check(t, n.Kill())
+	answered := perSecond + perSecond/2
+	for {
+		line, err := crashed.r.ReadString('\n')
+		if err != nil || !strings.HasSuffix(line, "\r\n") {
+			break
+		}
+		answered++
+	}
+	check(t, n.Start())
+	check(t, n.AwaitReady(within(t, 30*time.Second)))
+	if got := counter(t, n, "crash"); got < answered || got > sent {
+		t.Errorf("%d commands were answered before the crash, %d are there after it", answered, got)
+	}
+}
+
+// counter returns the number a key holds.
+func counter(t *testing.T, n *cluster.Node, key string) (value int) {
+	t.Helper()
+	r := dialLines(t, n)
+	defer r.conn.Close()
+	r.send(t, "GET "+key)
+	r.line(t) // its length
+	_, err := fmt.Sscan(r.line(t), &value)
+	check(t, err)
+	return value
+}
+
 // TestHandshakeLimits: who connects and does not say who it is, with TLS or without, is closed; who does is not.
 func TestHandshakeLimits(t *testing.T) {
 	t.Parallel()

@@ -1,10 +1,12 @@
 package integration
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -95,6 +97,71 @@ func TestSecurity(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestCertificateIsReadAgain: a certificate that was replaced on disk is shown to whoever connects from then on, and who is
+// connected notices nothing. While certificate and key do not fit each other, nobody can connect.
+func TestCertificateIsReadAgain(t *testing.T) {
+	t.Parallel()
+	certs, later := t.TempDir(), t.TempDir()
+	for _, dir := range []string{certs, later} {
+		check(t, cluster.WriteCertificates(dir, "127.0.0.1"))
+	}
+	old, renewed := clientTLS(t, certs, ""), clientTLS(t, later, "")
+	pem := func(dir, name string) string { return filepath.Join(dir, name+".pem") }
+	c := newCluster(t, cluster.Options{Size: 1, Flags: []string{"-proxyCert", pem(certs, "node"), "-proxyKey", pem(certs, "node-key")}})
+	n := c.Nodes[0]
+	check(t, n.Backend.StartReady(within(t, 10*time.Second)))
+	check(t, n.Start())
+	eventually(t, 30*time.Second, func() error { return readyz(n) })
+
+	connected, subscriber := must(dialTLS(t, n, old))(t), must(dialTLS(t, n, old))(t)
+	subscriber.send(t, "SUBSCRIBE news")
+	for range 6 {
+		subscriber.line(t)
+	}
+	replaced := func(file string) {
+		t.Helper()
+		check(t, os.WriteFile(pem(certs, file), must(os.ReadFile(pem(later, file)))(t), 0o600))
+	}
+	replaced("node-key")
+	if _, err := dialTLS(t, n, old); err == nil {
+		t.Error("a certificate is shown whose key was replaced")
+	}
+	replaced("node")
+	if _, err := dialTLS(t, n, renewed); err != nil {
+		t.Errorf("the new certificate is not shown: %v", err)
+	}
+	if _, err := dialTLS(t, n, old); err == nil {
+		t.Error("the old certificate is shown")
+	}
+	connected.send(t, "SET k v", "PUBLISH news x")
+	for _, want := range []string{"+OK", ":1"} {
+		if got := connected.line(t); got != want {
+			t.Errorf("who was connected before is answered %q, want %q", got, want)
+		}
+	}
+	if got := subscriber.line(t); got != "*3" {
+		t.Errorf("a subscriber of before got %q", got)
+	}
+}
+
+// dialTLS returns a client that has been answered over TLS.
+func dialTLS(t *testing.T, n *cluster.Node, cfg *tls.Config) (*lineClient, error) {
+	t.Helper()
+	dialer := &net.Dialer{Timeout: 10 * time.Second}
+	conn, err := tls.DialWithDialer(dialer, "tcp", n.Addr(), cfg)
+	if err != nil {
+		return nil, err
+	}
+	t.Cleanup(func() { conn.Close() })
+	check(t, conn.SetDeadline(time.Now().Add(60*time.Second)))
+	c := &lineClient{conn, bufio.NewReader(conn)}
+	c.send(t, "PING")
+	if got := c.line(t); got != "+PONG" {
+		return nil, fmt.Errorf("PING is answered %q", got)
+	}
+	return c, nil
 }
 
 func readyz(n *cluster.Node) error {

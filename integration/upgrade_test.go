@@ -11,43 +11,13 @@ import (
 	"time"
 
 	"github.com/nexus-replication/nexus/integration/cluster"
+	"github.com/nexus-replication/nexus/integration/cluster/clustertest"
 )
-
-// earlier is the commit that stands for the previous version as long as none is tagged.
-const earlier = "28cb7be"
-
-// previousVersion builds the node of the newest tag before this commit, or else of the commit earlier.
-func previousVersion(t *testing.T) string {
-	t.Helper()
-	git := func(args ...string) (string, error) {
-		out, err := exec.CommandContext(within(t, 30*time.Second), "git", append([]string{"-C", ".."}, args...)...).Output()
-		return strings.TrimSpace(string(out)), err
-	}
-	version := earlier
-	if tags, err := git("tag", "--merged", "HEAD^", "--sort=-version:refname", "--list", "v*"); err == nil && tags != "" {
-		version, _, _ = strings.Cut(tags, "\n")
-	}
-	if _, err := git("rev-parse", "--verify", "--quiet", version+"^{commit}"); err != nil {
-		t.Skipf("NOT TESTED: an upgrade. Commit %s is not here: this needs git and the whole history (git fetch --unshallow)", version)
-	}
-	dir := t.TempDir()
-	archive := filepath.Join(dir, "source.tar")
-	_ = must(git("archive", "--output", archive, version))(t)
-	source := filepath.Join(dir, "source")
-	check(t, os.Mkdir(source, 0o755))
-	for _, args := range [][]string{{"tar", "-C", source, "-xf", archive}, {"go", "build", "-C", source, "-trimpath", "-o", filepath.Join(dir, "redis_repl"), "./cmd/redis_repl"}} {
-		if out, err := exec.CommandContext(within(t, 3*time.Minute), args[0], args[1:]...).CombinedOutput(); err != nil {
-			t.Fatalf("%v: %v\n%s", args, err, out)
-		}
-	}
-	t.Logf("the previous version is %s", version)
-	return filepath.Join(dir, "redis_repl")
-}
 
 // TestRollingUpgrade replaces the nodes of a cluster of the previous version one by one, under load.
 func TestRollingUpgrade(t *testing.T) {
 	t.Parallel()
-	old := previousVersion(t)
+	old := clustertest.PreviousVersion(t, "redis_repl")
 	c := newCluster(t, cluster.Options{Binary: old, Flags: []string{"-nexus-snapshot-count", "500"}})
 	check(t, c.StartReady(within(t, 30*time.Second)))
 	l := startLoad(t, c.Nodes, 4)

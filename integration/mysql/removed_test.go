@@ -25,12 +25,7 @@ func TestRemovedMachineComesBack(t *testing.T) {
 		t.Errorf("with its old data: %v", err)
 	}
 	check(t, gone.Kill())
-	check(t, gone.MariaDB.Kill())
-	dir := filepath.Dir(gone.MariaDB.DataDir)
-	check(t, os.RemoveAll(dir))
-	gone.MariaDB, err = cluster.NewMariaDB(gone.MariaDB.Name, dir, gone.MariaDB.Port)
-	check(t, err)
-	check(t, gone.MariaDB.StartReady(within(t, 30*time.Second)))
+	emptyServer(t, gone)
 
 	gone.Args = append(gone.Args, "-nexus-wipe-removed")
 	check(t, gone.Start())
@@ -40,4 +35,16 @@ func TestRemovedMachineComesBack(t *testing.T) {
 	check(t, gone.AwaitReady(within(t, 30*time.Second)))
 	awaitEqual(t, c)
 	l.audit(t, open(t, gone))
+}
+
+// emptyServer has the server of a node start again with nothing.
+func emptyServer(t *testing.T, n *cluster.Node) {
+	t.Helper()
+	check(t, n.MariaDB.Kill())
+	dir := filepath.Dir(n.MariaDB.DataDir)
+	check(t, os.RemoveAll(dir))
+	fresh, err := cluster.NewMariaDB(n.MariaDB.Name, dir, n.MariaDB.Port)
+	check(t, err)
+	n.MariaDB = fresh
+	check(t, n.MariaDB.StartReady(within(t, 30*time.Second)))
 }

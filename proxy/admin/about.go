@@ -57,7 +57,7 @@ func (s *service) Cluster(ctx context.Context, _ *nexuspb.ClusterRequest) (*nexu
 		m := r.Member
 		node := &nexuspb.NodeReport{
 			Member:  &nexuspb.Member{Id: m.ID, Url: m.URL, Learner: m.Learner, Leader: leader != 0 && m.ID == leader},
-			Problem: r.Problem,
+			Problem: sendable(r.Problem),
 		}
 		if r.Problem == "" {
 			a := aboutOf(&r)

@@ -78,7 +78,7 @@ func invalid(text string) error {
 
 func newStatus(code codes.Code, reason, text string) error {
 	text = strings.ReplaceAll(text, context.DeadlineExceeded.Error(), "no answer in time")
-	text = strings.ToValidUTF8(strings.Join(strings.Fields(text), " "), "?")
+	text = sendable(strings.Join(strings.Fields(text), " "))
 	st := status.New(code, text)
 	detailed, err := st.WithDetails(&errdetails.ErrorInfo{Reason: reason, Domain: ErrorDomain})
 	if err != nil {

@@ -220,10 +220,13 @@ func membersOf(members []raft.Member, leader uint64) []*nexuspb.Member {
 	return list
 }
 
+// sendable returns text as a message can carry it. A backend may have said it, in any bytes.
+func sendable(text string) string { return strings.ToValidUTF8(text, "?") }
+
 // problem is why a node does not serve. It is never empty then.
 func problem(st raft.Status) string {
 	if st.Serving || st.Problem != "" {
-		return st.Problem
+		return sendable(st.Problem)
 	}
 	return "the node is " + st.Role
 }

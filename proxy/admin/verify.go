@@ -16,9 +16,9 @@ func (s *service) Verify(ctx context.Context, _ *nexuspb.VerifyRequest) (*nexusp
 	}
 	resp := &nexuspb.VerifyResponse{Index: report.Index, Equal: report.Equal()}
 	for _, m := range report.Members {
-		member := &nexuspb.VerifiedMember{Id: m.ID, Url: m.URL, Items: m.Items, Problem: m.Problem}
+		member := &nexuspb.VerifiedMember{Id: m.ID, Url: m.URL, Items: m.Items, Problem: sendable(m.Problem)}
 		for _, d := range m.Differences {
-			member.Differences = append(member.Differences, &nexuspb.PartDifference{Part: d.Part, Items: d.Items, AtLeast: d.AtLeast})
+			member.Differences = append(member.Differences, &nexuspb.PartDifference{Part: sendable(d.Part), Items: d.Items, AtLeast: d.AtLeast})
 		}
 		resp.Members = append(resp.Members, member)
 	}
