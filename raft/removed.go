@@ -43,6 +43,22 @@ func saveRemovedNote(dir string, id uint64) error {
 	return nil
 }
 
+// dropRemovedNote durably forgets a note that does not count any more.
+func dropRemovedNote(cfg *Config) error {
+	err := os.Remove(filepath.Join(cfg.DataDir, removedFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = syncDir(cfg.DataDir)
+	}
+	if err != nil {
+		return fmt.Errorf("drop the note that the node was removed: %w", err)
+	}
+	cfg.Logger.Warn("this node had been told that it was removed from its cluster: what the others have written since is not in it")
+	return nil
+}
+
 // removedID returns which member of the data directory was removed, or 0.
 func removedID(dir string) (uint64, error) {
 	path := filepath.Join(dir, removedFile)

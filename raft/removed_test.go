@@ -168,3 +168,29 @@ func TestRemovedMemberStarts(t *testing.T) {
 		t.Errorf("started in what is left of a removed member: %v", err)
 	}
 }
+
+// A survivor that was told of its removal, and is the cluster from now on, starts and is not wiped.
+func TestForceSingleMemberThatWasRemoved(t *testing.T) {
+	c := newTestCluster(t, 3, nil)
+	c.count(5)
+	c.converged()
+	gone, id := c.removeOne(true)
+	for i := range 3 {
+		c.stop(i)
+	}
+	for range 2 { // the second is for one that was cut off
+		if _, err := ForceSingleMember(c.config(gone)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if wiped, err := WipeRemoved(c.config(gone)); wiped != 0 || err != nil {
+		t.Fatalf("wiped %x, %v", wiped, err)
+	}
+	c.start(gone)
+	if got := c.propose(gone, "n+"); got != "6" {
+		t.Errorf("counter is %s, want 6", got)
+	}
+	if got := c.nodes[gone].identity.ID; got != id {
+		t.Errorf("it is node %x, was %x", got, id)
+	}
+}
