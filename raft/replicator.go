@@ -203,7 +203,7 @@ func (r *Replicator) isRunning() bool {
 func (r *Replicator) watchTransport(ctx context.Context) {
 	select {
 	case err := <-r.transport.errors:
-		r.fail(fmt.Errorf("%w: %w", ErrRemoved, err))
+		r.fail(fmt.Errorf("%w: %w", ErrRemoved, r.confirmRemoval(ctx, err)))
 		<-ctx.Done()
 	case <-ctx.Done():
 	}
