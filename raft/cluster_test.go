@@ -238,11 +238,18 @@ func (c *testCluster) config(i int) Config {
 
 func (c *testCluster) start(i int) {
 	c.t.Helper()
+	c.startWith(i, func(*Replicator) {})
+}
+
+// startWith starts a node of which something was changed before.
+func (c *testCluster) startWith(i int, change func(*Replicator)) {
+	c.t.Helper()
 	r, err := New(c.config(i))
 	if err != nil {
 		c.t.Error(err)
 		return
 	}
+	change(r)
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	if err := r.Start(ctx); err != nil {

@@ -26,7 +26,9 @@ type ForcedCluster struct {
 // could still form a majority of the old cluster, and take writes that this one never sees.
 //
 // Writes that were acknowledged are kept if this node had them, which those of the last moments may not be the case of:
-// choose the survivor with the longest log.
+// choose the survivor with the longest log. One that notes that the others have removed it may be the only one: the note
+// goes, or nobody could start what may be the last copy, and WipeRemoved would delete it. What the log itself says of this
+// node stays: who was removed by it is refused.
 func ForceSingleMember(cfg Config) (ForcedCluster, error) {
 	if err := cfg.Validate(); err != nil {
 		return ForcedCluster{}, err
@@ -51,7 +53,10 @@ func ForceSingleMember(cfg Config) (ForcedCluster, error) {
 		return ForcedCluster{}, err
 	}
 	forced, err := forceSingle(l, id)
-	return forced, errors.Join(err, l.close())
+	if err := errors.Join(err, l.close()); err != nil {
+		return forced, err
+	}
+	return forced, dropRemovedNote(&cfg)
 }
 
 // forceSingle commits all that is in the log, and the removal of everybody else behind it.

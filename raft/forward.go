@@ -29,6 +29,14 @@ const (
 // errRefused means that certainly no command of a forwarded request was put into a log.
 var errRefused = errors.New("refused by the peer")
 
+// forwards counts the requests that are under way to the leader of a term. Those to an earlier leader, which may hang,
+// hold up nothing: what became of them the log tells.
+type forwards struct {
+	term     uint64
+	requests int
+	waits    int // of the requests, those with proposals that may have to wait
+}
+
 // forwardQueue hands the queue of a node that does not lead to the leader of the term, if there is one.
 //
 // A request names the term. The peer puts its proposals into its log in that term or never, so that when a request or
@@ -58,10 +66,14 @@ func (r *Replicator) forwardQueue() {
 	}
 	// Those who may have to wait need a link by which the leader knows that they still do.
 	aside := r.withoutLink(leader, url)
+	term := r.term.Load()
+	if r.forwards.term != term {
+		r.forwards = &forwards{term: term}
+	}
 	// Requests may overtake each other. What came behind one that may have to wait must not: it would not wake it as one
 	// that waits already.
-	for len(r.queue) > 0 && r.forwarding < maxForwards && r.forwardingWaits == 0 {
-		r.forwardBatch(url, r.term.Load())
+	for len(r.queue) > 0 && r.forwards.requests < maxForwards && r.forwards.waits == 0 {
+		r.forwardBatch(url, term)
 	}
 	r.queue = append(r.queue, aside...)
 }
@@ -87,17 +99,18 @@ func (r *Replicator) forwardBatch(url string, term uint64) {
 		return
 	}
 	body := appendGroups(make([]byte, 0, r.entrySize(groups)), groups)
-	r.forwarding++
 	link, waits := r.link, 0
 	for _, p := range batch {
 		if p.wait != nil {
 			p.wait.link, waits = link, 1
 		}
 	}
-	r.forwardingWaits += waits
+	under := r.forwards // the answer may come in another term
+	under.requests++
+	under.waits += waits
 	r.spawn(func(ctx context.Context) {
 		verdicts, err := r.postProposals(ctx, url, term, link, body, len(batch))
-		r.mail.call(func() { r.forwarding, r.forwardingWaits = r.forwarding-1, r.forwardingWaits-waits })
+		r.mail.call(func() { under.requests, under.waits = under.requests-1, under.waits-waits })
 		if err != nil && !errors.Is(err, errRefused) {
 			// Unknown: settled by the log, or given up by the waiting calls.
 			r.log.Debug("forward to the leader", "leader", url, "err", err)

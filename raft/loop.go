@@ -130,10 +130,13 @@ func (r *Replicator) observe() {
 // fail stops the node because going on could lose or corrupt data, or because it was removed.
 func (r *Replicator) fail(err error) {
 	r.failOnce.Do(func() {
-		if errors.Is(err, ErrRemoved) {
+		switch {
+		case errors.Is(err, errUnconfirmed):
+			r.log.Warn("this node was told that it was removed from the cluster, not serving any more", "err", err)
+		case errors.Is(err, ErrRemoved):
 			r.log.Warn("this node was removed from the cluster, not serving any more")
 			r.noteRemoved()
-		} else {
+		default:
 			r.log.Error("node stops", "err", err)
 		}
 		r.cancel(fmt.Errorf("%w: %w", ErrStopped, err))

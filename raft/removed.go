@@ -1,6 +1,7 @@
 package raft
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,6 +25,26 @@ type removedNote struct {
 // ownFiles are what a node makes in its data directory, but for the lock and the note of its removal.
 var ownFiles = []string{walDir, snapshotDir, quarantineFile, restoringFile, identityFile}
 
+// errUnconfirmed means that whoever answers at the URL of a member says that this node was removed, which need not be that
+// member. The node stops, but finds out anew when it is started.
+var errUnconfirmed = errors.New("no member of the cluster confirms it; if it was not removed, see who answers at the node URLs, and start it again")
+
+// confirmRemoval returns told, with errUnconfirmed unless a member of this cluster has this one among those removed.
+func (r *Replicator) confirmRemoval(ctx context.Context, told error) error {
+	asked := map[string]bool{r.cfg.NodeURL: true}
+	for _, m := range slices.Concat(r.membership.list(), r.identity.Contacts, r.identity.Bootstrap) {
+		if asked[m.URL] {
+			continue
+		}
+		asked[m.URL] = true
+		peer, err := r.introduce(ctx, m.URL)
+		if err == nil && peer.Cluster == r.identity.Cluster && slices.Contains(peer.Removed, r.identity.ID) {
+			return told
+		}
+	}
+	return fmt.Errorf("%w: %w", told, errUnconfirmed)
+}
+
 // noteRemoved makes durable that this member was removed.
 func (r *Replicator) noteRemoved() {
 	err := saveRemovedNote(r.cfg.DataDir, r.identity.ID)
@@ -40,6 +61,22 @@ func saveRemovedNote(dir string, id uint64) error {
 	if err != nil {
 		return fmt.Errorf("note that the node was removed: %w", err)
 	}
+	return nil
+}
+
+// dropRemovedNote durably forgets a note that does not count any more.
+func dropRemovedNote(cfg *Config) error {
+	err := os.Remove(filepath.Join(cfg.DataDir, removedFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = syncDir(cfg.DataDir)
+	}
+	if err != nil {
+		return fmt.Errorf("drop the note that the node was removed: %w", err)
+	}
+	cfg.Logger.Warn("this node had been told that it was removed from its cluster: what the others have written since is not in it")
 	return nil
 }
 

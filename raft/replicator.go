@@ -112,22 +112,20 @@ type Replicator struct {
 	batch         []*proposal
 	groups        []group
 	cmds          []Command
-	forwarding    int
-	// forwardingWaits are those requests of them that have proposals in them that may have to wait.
-	forwardingWaits int
-	held            bool   // an entry of the sequencer's own was proposed and has to be applied first
-	holdIndex       uint64 // its index
-	waits           *waitQueue
-	links           map[string]*waitLink     // of the nodes whose clients wait here, by token
-	link            *waitLink                // to the leader on which this node's clients wait
-	orphaned        bool                     // some of them wait on a link that broke
-	heard           map[uint64]time.Duration // on leaseClock, when a member was heard last
-	round           *readRound
-	readID          uint64
-	changes         map[uint64]chan struct{}
-	resends         map[uint64]resend // of snapshots, by member
-	view            *logView          // nil unless the Sequencer is a LogReader
-	uncommitted     uncommitted       // of a leader
+	forwards      *forwards
+	held          bool   // an entry of the sequencer's own was proposed and has to be applied first
+	holdIndex     uint64 // its index
+	waits         *waitQueue
+	links         map[string]*waitLink     // of the nodes whose clients wait here, by token
+	link          *waitLink                // to the leader on which this node's clients wait
+	orphaned      bool                     // some of them wait on a link that broke
+	heard         map[uint64]time.Duration // on leaseClock, when a member was heard last
+	round         *readRound
+	readID        uint64
+	changes       map[uint64]chan struct{}
+	resends       map[uint64]resend // of snapshots, by member
+	view          *logView          // nil unless the Sequencer is a LogReader
+	uncommitted   uncommitted       // of a leader
 }
 
 // New checks cfg. Nothing is opened before Start.
@@ -156,6 +154,7 @@ func New(cfg Config) (*Replicator, error) {
 		pending:    pendingSet{byID: make(map[uint64]*proposal)},
 		committed:  newWatermark(),
 		noAnswer:   &NoAnswerError{After: cfg.Timeout},
+		forwards:   new(forwards),
 		changes:    make(map[uint64]chan struct{}),
 		resends:    make(map[uint64]resend),
 		links:      make(map[string]*waitLink),
@@ -204,7 +203,7 @@ func (r *Replicator) isRunning() bool {
 func (r *Replicator) watchTransport(ctx context.Context) {
 	select {
 	case err := <-r.transport.errors:
-		r.fail(fmt.Errorf("%w: %w", ErrRemoved, err))
+		r.fail(fmt.Errorf("%w: %w", ErrRemoved, r.confirmRemoval(ctx, err)))
 		<-ctx.Done()
 	case <-ctx.Done():
 	}
