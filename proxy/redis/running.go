@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"bytes"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,10 +28,15 @@ type running struct {
 type runningScript struct {
 	of       *running
 	function bool
-	args     [][]byte // of the first command
 	since    time.Time
-	over     bool // with of.mu
-	timer    *time.Timer
+
+	// With of.mu. The arguments are those of the first command. They are the session's, which uses their memory again
+	// when it is over, until kept is set.
+	args [][]byte
+	kept bool
+	over bool
+
+	timer *time.Timer
 }
 
 const (
@@ -61,8 +67,23 @@ func (r *running) isLate(script *runningScript) bool {
 	if script.over {
 		return false
 	}
+	script.keepArgs()
 	r.busy = append(r.busy, script)
 	return true
+}
+
+// keepArgs makes the arguments the script's own: other sessions may still look at them when its session has gone on. It
+// is called with of.mu held, before the script is over.
+func (script *runningScript) keepArgs() {
+	if script.kept {
+		return
+	}
+	script.kept = true
+	args := make([][]byte, len(script.args))
+	for i, arg := range script.args {
+		args[i] = bytes.Clone(arg)
+	}
+	script.args = args
 }
 
 // end is called when the backend has answered. It reports whether the backend was busy with the script.
@@ -82,7 +103,7 @@ func (script *runningScript) end() bool {
 	return true
 }
 
-// current returns the script that the backend is busy with, which is the oldest.
+// current returns the script that the backend is busy with, which is the oldest. Its arguments do not change any more.
 func (r *running) current() *runningScript {
 	r.mu.Lock()
 	defer r.mu.Unlock()
