@@ -86,6 +86,13 @@ func (script *runningScript) keepArgs() {
 	script.args = args
 }
 
+// leave is called before the session of a script goes on without its answer.
+func (script *runningScript) leave() {
+	script.of.mu.Lock()
+	defer script.of.mu.Unlock()
+	script.keepArgs()
+}
+
 // end is called when the backend has answered. It reports whether the backend was busy with the script.
 func (script *runningScript) end() bool {
 	if script == nil || script.timer.Stop() {
@@ -169,10 +176,36 @@ func (s *session) beginScript(function bool, args [][]byte) *runningScript {
 	return srv.running.begin(function, args, srv.attend)
 }
 
-func (s *session) endScript(script *runningScript) {
+// endScript is called when the session does not wait for the script any more; left, because it gave up before the backend
+// has answered.
+func (s *session) endScript(script *runningScript, left bool) {
+	if script == nil || left && s.srv.outlive(script) {
+		return
+	}
 	if script.end() {
 		s.srv.attend()
 	}
+}
+
+// outlive keeps a script that its session has left until the backend does not run it any more, so that it can still be
+// killed. It reports false if the server closes.
+func (s *Server) outlive(script *runningScript) bool {
+	if !s.tasks.start() {
+		return false
+	}
+	script.leave()
+	go func() {
+		defer s.tasks.end()
+		// This has no answer while scripts run. An error says that the backend is gone or hangs, which is another matter.
+		_, _, err := s.backend.ReadAs(s.ctx, backend.RESP2, s.cfg.ReservedDB, appendRequest(nil, "PING"), 1)
+		if err != nil && s.ctx.Err() == nil {
+			s.log.Warn("a script that nobody waits for may still run", "error", err)
+		}
+		if script.end() {
+			s.attend()
+		}
+	}()
+	return true
 }
 
 // prepareKill asks the backend when it is busy. It does so over the connection that kills scripts, as none can be made while
