@@ -45,19 +45,17 @@ func (s *session) runBlocking(cmd redcon.Command, d policy.Decision, b policy.Bl
 		s.out = appendError(s.out, errTextEarlier)
 		return
 	}
+	// Before the entrance: a client that does not read must not keep others there.
+	if s.flush(); s.ended {
+		return
+	}
 	if b.Kind == policy.KindStream {
-		if s.flush(); s.ended {
-			return
-		}
 		w := s.beginBlock(b.Timeout)
 		defer w.end()
 		s.readBlocking(w, cmd, d, b)
 	} else {
 		place := s.srv.entrance.begin()
 		defer place.end()
-		if s.flush(); s.ended {
-			return
-		}
 		w := s.beginBlock(b.Timeout)
 		defer w.end()
 		s.writeBlocking(w, place, cmd, d, b)

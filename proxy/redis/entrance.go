@@ -2,6 +2,8 @@ package redis
 
 import (
 	"runtime"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -12,15 +14,23 @@ import (
 // loads while nobody is there.
 type entrance struct {
 	begun, done atomic.Uint64
+
+	mu     sync.Mutex
+	places []*place // those not ended, in order
 }
 
-// entrancePatience bounds how long one lets others pass: they may have stopped for a reason of their own.
+// entrancePatience bounds how long one lets others pass: they may have stopped for a reason of their own. A place that is
+// older lapses, so that whoever stopped costs others this once, not at every command.
 const entrancePatience = time.Millisecond
 
 // begin takes a place behind those who are there, and waits for them. The caller must call end on it.
 func (e *entrance) begin() *place {
-	p := &place{of: e, number: e.begun.Add(1)}
-	e.pass(p.number - 1)
+	p := &place{of: e, since: time.Now()}
+	e.mu.Lock()
+	number := e.begun.Add(1)
+	e.places = append(e.places, p)
+	e.mu.Unlock()
+	e.pass(number - 1)
 	return p
 }
 
@@ -39,24 +49,47 @@ func (e *entrance) pass(number uint64) {
 	if e.done.Load() >= number {
 		return
 	}
-	for begin := time.Now(); e.done.Load() < number && time.Since(begin) < entrancePatience; {
+	begin := time.Now()
+	e.lapse(begin)
+	for e.done.Load() < number {
 		runtime.Gosched()
+		if now := time.Now(); now.Sub(begin) >= entrancePatience {
+			e.lapse(now)
+			return
+		}
 	}
+}
+
+// lapse ends the places for which nobody needs to have patience any more.
+func (e *entrance) lapse(now time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for len(e.places) > 0 && now.Sub(e.places[0].since) >= entrancePatience {
+		e.endLocked(e.places[0])
+	}
+}
+
+// endLocked ends a place that has not ended. The caller holds mu.
+func (e *entrance) endLocked(p *place) {
+	p.ended = true
+	at := slices.Index(e.places, p)
+	e.places = slices.Delete(e.places, at, at+1)
+	// In order, but for those that had no patience.
+	e.done.Add(1)
 }
 
 // place is a command at the entrance.
 type place struct {
-	of     *entrance
-	number uint64
-	ended  bool
+	of    *entrance
+	since time.Time
+	ended bool // with of.mu
 }
 
-// end lets the others go on. Only the first call counts.
+// end lets the others go on. Only the first call counts, and none if the place has lapsed.
 func (p *place) end() {
-	if p.ended {
-		return
+	p.of.mu.Lock()
+	defer p.of.mu.Unlock()
+	if !p.ended {
+		p.of.endLocked(p)
 	}
-	p.ended = true
-	// In order, but for those that had no patience.
-	p.of.done.Add(1)
 }

@@ -224,7 +224,7 @@ func (s *session) readRun(ctx context.Context, now int64) error {
 		running = s.beginScript(call.IsFunction(), r.cmds[first].args)
 	}
 	replies, done, err := s.srv.backend.ReadAs(ctx, r.cmds[first].protocol, r.cmds[first].db, request, end-first)
-	s.endScript(running)
+	s.endScript(running, err != nil && ctx.Err() != nil)
 	if err != nil {
 		return err
 	}

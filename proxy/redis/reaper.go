@@ -34,6 +34,9 @@ func (s *Server) overdue(now time.Time) (list []*session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.sessions {
+		if c.state.Load() != stateIdle {
+			continue // its clock starts again when it ends
+		}
 		stranger, idle := c.strangerFor(now), c.idleFor(now)
 		if stranger > s.cfg.HandshakeTimeout || s.cfg.IdleTimeout > 0 && idle > s.cfg.IdleTimeout {
 			list = append(list, c)
@@ -51,7 +54,7 @@ func (s *session) strangerFor(now time.Time) time.Duration {
 	return now.Sub(time.Unix(0, since))
 }
 
-// idleFor returns for how long the client has asked for nothing. One that listens is never idle.
+// idleFor returns for how long the client, which is idle, has asked for nothing since its last reply. One that listens is never idle.
 func (s *session) idleFor(now time.Time) time.Duration {
 	s.shown.Lock()
 	listens := s.shown.sub != nil || s.shown.monitor

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"bytes"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,10 +28,15 @@ type running struct {
 type runningScript struct {
 	of       *running
 	function bool
-	args     [][]byte // of the first command
 	since    time.Time
-	over     bool // with of.mu
-	timer    *time.Timer
+
+	// With of.mu. The arguments are those of the first command. They are the session's, which uses their memory again
+	// when it is over, until kept is set.
+	args [][]byte
+	kept bool
+	over bool
+
+	timer *time.Timer
 }
 
 const (
@@ -61,8 +67,30 @@ func (r *running) isLate(script *runningScript) bool {
 	if script.over {
 		return false
 	}
+	script.keepArgs()
 	r.busy = append(r.busy, script)
 	return true
+}
+
+// keepArgs makes the arguments the script's own: other sessions may still look at them when its session has gone on. It
+// is called with of.mu held, before the script is over.
+func (script *runningScript) keepArgs() {
+	if script.kept {
+		return
+	}
+	script.kept = true
+	args := make([][]byte, len(script.args))
+	for i, arg := range script.args {
+		args[i] = bytes.Clone(arg)
+	}
+	script.args = args
+}
+
+// leave is called before the session of a script goes on without its answer.
+func (script *runningScript) leave() {
+	script.of.mu.Lock()
+	defer script.of.mu.Unlock()
+	script.keepArgs()
 }
 
 // end is called when the backend has answered. It reports whether the backend was busy with the script.
@@ -82,7 +110,7 @@ func (script *runningScript) end() bool {
 	return true
 }
 
-// current returns the script that the backend is busy with, which is the oldest.
+// current returns the script that the backend is busy with, which is the oldest. Its arguments do not change any more.
 func (r *running) current() *runningScript {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -148,10 +176,36 @@ func (s *session) beginScript(function bool, args [][]byte) *runningScript {
 	return srv.running.begin(function, args, srv.attend)
 }
 
-func (s *session) endScript(script *runningScript) {
+// endScript is called when the session does not wait for the script any more; left, because it gave up before the backend
+// has answered.
+func (s *session) endScript(script *runningScript, left bool) {
+	if script == nil || left && s.srv.outlive(script) {
+		return
+	}
 	if script.end() {
 		s.srv.attend()
 	}
+}
+
+// outlive keeps a script that its session has left until the backend does not run it any more, so that it can still be
+// killed. It reports false if the server closes.
+func (s *Server) outlive(script *runningScript) bool {
+	if !s.tasks.start() {
+		return false
+	}
+	script.leave()
+	go func() {
+		defer s.tasks.end()
+		// This has no answer while scripts run. An error says that the backend is gone or hangs, which is another matter.
+		_, _, err := s.backend.ReadAs(s.ctx, backend.RESP2, s.cfg.ReservedDB, appendRequest(nil, "PING"), 1)
+		if err != nil && s.ctx.Err() == nil {
+			s.log.Warn("a script that nobody waits for may still run", "error", err)
+		}
+		if script.end() {
+			s.attend()
+		}
+	}()
+	return true
 }
 
 // prepareKill asks the backend when it is busy. It does so over the connection that kills scripts, as none can be made while

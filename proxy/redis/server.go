@@ -102,7 +102,7 @@ type Server struct {
 	blocked     atomic.Int64 // clients that wait
 	changes     changes
 	memory      memoryUse
-	tasks       *tasks // goroutines that send to clients beside their sessions
+	tasks       *tasks // goroutines that send to clients beside their sessions, or wait for scripts
 
 	// ctx ends when running requests are to be given up.
 	ctx    context.Context
@@ -218,6 +218,7 @@ func (s *Server) Close(ctx context.Context) error {
 			c.closeIdle()
 		}
 		if len(list) == 0 {
+			s.cancel()
 			return errors.Join(err, s.awaitTasks(ctx))
 		}
 		select {
@@ -231,7 +232,7 @@ func (s *Server) Close(ctx context.Context) error {
 	}
 }
 
-// awaitTasks waits for what was sending to clients, all of which are gone.
+// awaitTasks waits for what was sending to clients, all of which are gone, or waits for scripts that they have left.
 func (s *Server) awaitTasks(ctx context.Context) error {
 	select {
 	case <-s.tasks.close():

@@ -82,7 +82,8 @@ type session struct {
 		sync.Mutex
 		clientFacts
 	}
-	lastActive atomic.Int64 // nanoseconds since the epoch
+	// lastActive is when a batch has last begun or ended, in nanoseconds since the epoch.
+	lastActive atomic.Int64
 	// strangerSince is since when the client would have to log in, in nanoseconds since the epoch; 0 if it need not.
 	strangerSince atomic.Int64
 	lastCommand   atomic.Pointer[policy.Spec]
@@ -158,6 +159,8 @@ func (s *session) finish(conn redcon.Conn) {
 		_ = conn.Close()
 		return
 	}
+	// Idle since now, however long the batch has taken.
+	s.lastActive.Store(time.Now().UnixNano())
 	s.state.Store(stateIdle)
 	if s.srv.draining.Load() {
 		s.closeIdle()

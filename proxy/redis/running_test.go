@@ -1,0 +1,82 @@
+package redis
+
+import (
+	"bytes"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	backend "github.com/nexus-replication/nexus/appliers/redis"
+)
+
+// What others are told about a script stays as it was, although its session goes on and reads into the same memory.
+func TestBusyStatsAreTheScripts(t *testing.T) {
+	var r running
+	r.after.Store(1)
+	buffer := []byte("FCALLname0")
+	script := r.begin(true, [][]byte{buffer[:5], buffer[5:9], buffer[9:]}, func() {})
+	awaitCurrent(t, &r)
+	seen := r.current()
+	if !script.end() || r.current() != nil {
+		t.Error("the script was not busy, or is still")
+	}
+	copy(buffer, bytes.Repeat([]byte("x"), len(buffer)))
+	s := &session{protocol: backend.RESP2}
+	got := string(s.appendBusyStats(nil, seen))
+	want := "$14\r\nrunning_script\r\n*6\r\n$4\r\nname\r\n$4\r\nname\r\n$7\r\ncommand\r\n*3\r\n$5\r\nFCALL\r\n$4\r\nname\r\n$1\r\n0\r\n"
+	if !strings.Contains(got, want) {
+		t.Errorf("%q", got)
+	}
+}
+
+// A script can be killed while the backend runs it, also when its client has been told that there was no answer in time.
+func TestKillOfAScriptThatWasLeft(t *testing.T) {
+	p := startProxy(t, func(c *Config) { c.Timeout = time.Second })
+	c1, c2 := dial(t, p.addr), dial(t, p.addr)
+	want(t, c1.cmd("CONFIG SET busy-reply-threshold 1500"), "+OK\r\n")
+	c2.runSlowScript()
+	awaitCurrent(t, &p.server.running)
+	want(t, c1.cmd("SCRIPT KILL"), "+OK\r\n")
+	deadline := time.Now().Add(15 * time.Second)
+	for p.server.running.current() != nil {
+		if time.Now().After(deadline) {
+			t.Fatal("the script is killed and still counts as running")
+		}
+		runtime.Gosched()
+	}
+	want(t, c2.cmd("LLEN l"), ":500\r\n")
+	want(t, c2.cmd("SCRIPT KILL"), "-NOTBUSY No scripts in execution right now.\r\n")
+}
+
+// Nobody waits for such a script when the server closes.
+func TestCloseLeavesScripts(t *testing.T) {
+	p := startProxy(t, func(c *Config) { c.Timeout = time.Second })
+	c := dial(t, p.addr)
+	want(t, c.cmd("CONFIG SET busy-reply-threshold 1"), "+OK\r\n")
+	c.runSlowScript()
+	if p.server.running.current() == nil {
+		t.Error("the script is not known any more")
+	}
+}
+
+// runSlowScript runs a read for longer than the Timeout of the proxy, of 1 s. What it calls makes it slow, so that it does
+// not end by itself before a minute; but not so slow that the server is seldom asked whether it is to go on.
+func (c *client) runSlowScript() {
+	c.tb.Helper()
+	push := append([]string{"RPUSH", "l"}, strings.Fields(strings.Repeat("x ", 500))...)
+	want(c.tb, c.do(push...), ":500\r\n")
+	got := c.do("EVAL", "while true do redis.call('lrange', 'l', 0, -1) end", "0")
+	want(c.tb, got, "-TRYAGAIN nexus: not executed: no answer within 1s\r\n")
+}
+
+func awaitCurrent(tb testing.TB, r *running) {
+	tb.Helper()
+	deadline := time.Now().Add(15 * time.Second)
+	for r.current() == nil {
+		if time.Now().After(deadline) {
+			tb.Fatal("no script is busy")
+		}
+		runtime.Gosched()
+	}
+}
