@@ -19,18 +19,17 @@ type entrance struct {
 	places []*place // those not ended, in order
 }
 
-// entrancePatience bounds how long one lets others pass: they may have stopped for a reason of their own. A place that is
-// older lapses, so that whoever stopped costs others this once, not at every command.
+// entrancePatience bounds how long one lets others pass: they may have stopped for a reason of their own. A place for which
+// somebody has waited so long lapses: whoever stopped costs others this once, not at every command.
 const entrancePatience = time.Millisecond
 
 // begin takes a place behind those who are there, and waits for them. The caller must call end on it.
 func (e *entrance) begin() *place {
-	p := &place{of: e, since: time.Now()}
 	e.mu.Lock()
-	number := e.begun.Add(1)
+	p := &place{of: e, number: e.begun.Add(1)}
 	e.places = append(e.places, p)
 	e.mu.Unlock()
-	e.pass(number - 1)
+	e.pass(p.number - 1)
 	return p
 }
 
@@ -49,22 +48,19 @@ func (e *entrance) pass(number uint64) {
 	if e.done.Load() >= number {
 		return
 	}
-	begin := time.Now()
-	e.lapse(begin)
-	for e.done.Load() < number {
-		runtime.Gosched()
-		if now := time.Now(); now.Sub(begin) >= entrancePatience {
-			e.lapse(now)
+	for begin := time.Now(); e.done.Load() < number; runtime.Gosched() {
+		if time.Since(begin) >= entrancePatience {
+			e.lapse(number)
 			return
 		}
 	}
 }
 
-// lapse ends the places for which nobody needs to have patience any more.
-func (e *entrance) lapse(now time.Time) {
+// lapse ends the places up to number.
+func (e *entrance) lapse(number uint64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for len(e.places) > 0 && now.Sub(e.places[0].since) >= entrancePatience {
+	for len(e.places) > 0 && e.places[0].number <= number {
 		e.endLocked(e.places[0])
 	}
 }
@@ -80,9 +76,9 @@ func (e *entrance) endLocked(p *place) {
 
 // place is a command at the entrance.
 type place struct {
-	of    *entrance
-	since time.Time
-	ended bool // with of.mu
+	of     *entrance
+	number uint64
+	ended  bool // with of.mu
 }
 
 // end lets the others go on. Only the first call counts, and none if the place has lapsed.

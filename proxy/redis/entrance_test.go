@@ -41,7 +41,13 @@ func TestEntranceKeepsOrder(t *testing.T) {
 	if e.begun.Load() != 3 || e.done.Load() != 2 || len(e.places) != 1 {
 		t.Errorf("begun %d, done %d, %d places", e.begun.Load(), e.done.Load(), len(e.places))
 	}
+	// One that waits at the entrance has its own place all the same.
+	fourth := e.begin()
+	if e.done.Load() != 3 || len(e.places) != 1 || e.places[0] != fourth {
+		t.Errorf("done %d, %d places", e.done.Load(), len(e.places))
+	}
 	third.end()
+	fourth.end()
 	e.letPass()
 }
 
