@@ -35,6 +35,7 @@ type mapStore struct {
 	asked       int           // for snapshots
 	digesting   chan struct{} // Digest says nothing until it is closed
 	hung        chan struct{} // Apply says nothing until it is closed
+	held        chan struct{} // what Snapshot returns says nothing until it is closed
 	restores    []Position
 	applied     []string
 	lists       bool // commands are those of listRules
@@ -105,7 +106,21 @@ func (s *mapStore) Snapshot(context.Context) (io.ReadCloser, error) {
 		return nil, err
 	}
 	data, err := json.Marshal(s.data)
+	if s.held != nil {
+		return io.NopCloser(heldReader{s.held, bytes.NewReader(data)}), err
+	}
 	return io.NopCloser(bytes.NewReader(data)), err
+}
+
+// heldReader says nothing until held is closed.
+type heldReader struct {
+	held chan struct{}
+	r    io.Reader
+}
+
+func (h heldReader) Read(p []byte) (int, error) {
+	<-h.held
+	return h.r.Read(p)
 }
 
 func (s *mapStore) Restore(_ context.Context, id Identity, snap *Snapshot) error {

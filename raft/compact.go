@@ -44,12 +44,16 @@ type snapshotTurn struct {
 	pause   time.Duration // from then on
 	busy    error         // why the backend could not begin it, since
 	busyAt  time.Time
+	hurry   func() // ends the rests of the one that runs, if it takes any
 }
 
 // begin takes the turn, if it is free and a snapshot is due or asked for. It returns who is to be told of the outcome.
 func (t *snapshotTurn) begin(due bool) (asked []chan error, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if due {
+		t.hurryUp()
+	}
 	if !t.failed.IsZero() {
 		due = time.Since(t.failed) >= t.pause
 	}
@@ -58,6 +62,26 @@ func (t *snapshotTurn) begin(due bool) (asked []chan error, ok bool) {
 	}
 	asked, t.asked, t.running = t.asked, nil, true
 	return asked, true
+}
+
+// rests returns a context that ends when the one that runs must not rest any more: when the next is due, as the log grows
+// meanwhile, in memory too, and when somebody waits, for this one or the next.
+func (t *snapshotTurn) rests(ctx context.Context, asked []chan error) context.Context {
+	ctx, cancel := context.WithCancel(ctx)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.hurry = cancel
+	if len(asked)+len(t.asked) > 0 {
+		t.hurryUp()
+	}
+	return ctx
+}
+
+// hurryUp is called with mu held.
+func (t *snapshotTurn) hurryUp() {
+	if t.hurry != nil {
+		t.hurry()
+	}
 }
 
 // postpone gives the turn back: who asked goes on waiting. It reports whether this is the first time.
@@ -73,7 +97,8 @@ func (t *snapshotTurn) postpone(asked []chan error, why error) (first bool) {
 func (t *snapshotTurn) end(asked []chan error, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.running, t.failed, t.busy = false, time.Time{}, nil
+	t.hurryUp()
+	t.running, t.failed, t.busy, t.hurry = false, time.Time{}, nil, nil
 	if err != nil {
 		t.failed = time.Now()
 		t.pause = min(max(2*t.pause, minSnapshotPause), maxSnapshotPause)
@@ -90,6 +115,7 @@ func (t *snapshotTurn) ask() <-chan error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.asked = append(t.asked, done)
+	t.hurryUp()
 	return done
 }
 
@@ -101,10 +127,11 @@ func (t *snapshotTurn) giveUp(done <-chan error) error {
 	return t.busy
 }
 
-// isRunning reports whether one is being taken or written.
-func (t *snapshotTurn) isRunning() bool {
+// awaitEnd reports whether one is being taken or written, to who waits until there is none.
+func (t *snapshotTurn) awaitEnd() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.hurryUp()
 	return t.running
 }
 
@@ -114,6 +141,7 @@ func (t *snapshotTurn) want() {
 	defer t.mu.Unlock()
 	if len(t.asked) == 0 {
 		t.asked = append(t.asked, make(chan error, 1))
+		t.hurryUp()
 	}
 }
 
@@ -180,7 +208,7 @@ func (a *applyLoop) beginSnapshot(asked []chan error, then func(context.Context,
 	r.spawn(func(ctx context.Context) {
 		from := io.Reader(contextReader{ctx, stream})
 		if then != nil {
-			from = &pacedReader{ctx: ctx, r: from, pace: newPace()}
+			from = &pacedReader{ctx: r.snapshotTurn.rests(ctx, asked), r: from, pace: newPace()}
 		}
 		size, err := r.writeSnapshot(ctx, position, stream, from)
 		if err != nil {

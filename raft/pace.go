@@ -45,7 +45,7 @@ func (p *pace) pause(ctx context.Context, rest time.Duration) {
 
 // pacedReader reads at a pace what goes to the disk in pieces of bodyFlushBytes.
 type pacedReader struct {
-	ctx   context.Context
+	ctx   context.Context // there are no rests after it
 	r     io.Reader
 	pace  *pace
 	piece int // read of this piece

@@ -92,7 +92,7 @@ func (r *Replicator) unpin() {
 // repair restores the newest snapshot, which came from another member, whatever the backend holds.
 func (a *applyLoop) repair(ctx context.Context, _ uint64) error {
 	r := a.r
-	if r.snapshotTurn.isRunning() {
+	if r.snapshotTurn.awaitEnd() {
 		// It is of the backend as it was, and would be the newest afterwards.
 		select {
 		case <-time.After(minApplyPause):
