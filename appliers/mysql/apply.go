@@ -180,7 +180,7 @@ func (b *Backend) settle(ctx context.Context, tx *Transaction, o *operation) err
 	if err != nil {
 		return err
 	}
-	if listed[transactionID{tx.epoch, tx.sequence}] {
+	if listed[transactionID{tx.epoch, tx.sequence}] != "" {
 		_, err := b.conn.exec(ctx, "XA COMMIT "+tx.XID())
 		return err
 	}

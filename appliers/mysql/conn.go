@@ -45,7 +45,7 @@ func (b *Backend) connect(ctx context.Context) (*conn, error) {
 const ownSession = "SET SESSION sql_log_bin=0, time_zone='+00:00', sql_mode='', foreign_key_checks=1, unique_checks=1, check_constraint_checks=1," +
 	" tx_isolation='READ-COMMITTED', wait_timeout=28800, interactive_timeout=28800, net_read_timeout=60, net_write_timeout=60, max_statement_time=0," +
 	" lock_wait_timeout=86400, innodb_lock_wait_timeout=50, sql_select_limit=18446744073709551615, sql_big_selects=1, sql_safe_updates=0, sql_auto_is_null=0," +
-	" sql_quote_show_create=1, sql_notes=1, max_error_count=64, group_concat_max_len=1048576"
+	" innodb_strict_mode=0, sql_quote_show_create=1, sql_notes=1, max_error_count=64, group_concat_max_len=1048576"
 
 // exec executes one statement. The connection is of no use any more after an error that is no *ServerError, and when ctx
 // has ended.

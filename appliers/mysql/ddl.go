@@ -3,6 +3,7 @@ package mysql
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -12,6 +13,9 @@ import (
 )
 
 const codeLockTimeout = 1205
+
+// namesPublic finds statements that may take rights from PUBLIC that clients need for the markers of their transactions.
+var namesPublic = regexp.MustCompile(`(?i)\bpublic\b`)
 
 // applySchema executes a schema change, once whatever crash comes in between.
 func (b *Backend) applySchema(ctx context.Context, o *operation) error {
@@ -132,7 +136,7 @@ func (b *Backend) trySchema(ctx context.Context, o *operation) ([]byte, error) {
 		}
 	}
 	b.stats.schema.Add(1)
-	if strings.EqualFold(firstWord(o.text), "REVOKE") { // from PUBLIC, maybe
+	if namesPublic.MatchString(o.text) { // as REVOKE ... FROM PUBLIC
 		if err := b.conn.run(ctx, grants...); err != nil {
 			return nil, err
 		}
@@ -177,11 +181,6 @@ func (b *Backend) warnings(ctx context.Context, k *conn, result *gomysql.Result)
 		list = append(list, Warning{Level: row[0], Code: uint16(code), Message: row[2]})
 	}
 	return list
-}
-
-func firstWord(text string) string {
-	word, _, _ := strings.Cut(strings.TrimSpace(text), " ")
-	return word
 }
 
 // firstWords of a statement for messages: what follows may be a password.

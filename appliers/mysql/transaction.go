@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -38,6 +39,7 @@ type Transaction struct {
 	b        *Backend
 	epoch    uint64
 	sequence uint64
+	secret   string // a part of its name that no client can guess
 	session  Session
 	captured chan captured
 
@@ -85,23 +87,34 @@ func (b *Backend) Begin(epoch uint64, session Session) (*Transaction, error) {
 		return nil, ErrFenced
 	}
 	t.next++
-	tx := &Transaction{b: b, epoch: epoch, sequence: t.next, session: session, captured: make(chan captured, 1)}
+	tx := &Transaction{b: b, epoch: epoch, sequence: t.next, secret: newSecret(), session: session, captured: make(chan captured, 1)}
 	t.byID[transactionID{tx.epoch, tx.sequence}] = tx
 	return tx, nil
 }
 
-// XID is the transaction's name, as XA START takes it.
+// XID is the transaction's name, as XA START takes it. A client that knew it could end the transaction beside Nexus, in a
+// text that a program of its own makes up.
 func (t *Transaction) XID() string {
-	return "'" + xidText(t.epoch, t.sequence) + "'"
+	return "'" + t.name() + "'"
 }
 
-func xidText(epoch, sequence uint64) string {
-	return "nexus-" + strconv.FormatUint(epoch, 10) + "-" + strconv.FormatUint(sequence, 10)
+// name has at most 64 bytes, as XA takes.
+func (t *Transaction) name() string {
+	return "nexus-" + strconv.FormatUint(t.epoch, 10) + "-" + strconv.FormatUint(t.sequence, 10) + "-" + t.secret
 }
 
+func newSecret() string {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}
+
+// parseXID reads a name. That of an older version has no secret.
 func parseXID(text string) (id transactionID, ok bool) {
-	epoch, sequence, found := strings.Cut(strings.TrimPrefix(text, "nexus-"), "-")
-	if !found || !strings.HasPrefix(text, "nexus-") {
+	rest, ok := strings.CutPrefix(text, "nexus-")
+	epoch, rest, found := strings.Cut(rest, "-")
+	sequence, secret, _ := strings.Cut(rest, "-")
+	if _, err := hex.DecodeString(secret); !ok || !found || err != nil {
 		return id, false
 	}
 	var err error
@@ -195,7 +208,7 @@ func (t *transactions) deliver(xid string, c captured) {
 	t.mu.Lock()
 	tx := t.byID[id]
 	t.mu.Unlock()
-	if tx == nil {
+	if tx == nil || tx.name() != xid {
 		return
 	}
 	select {
@@ -282,12 +295,12 @@ func (b *Backend) rollBackPrepared(ctx context.Context, which func(epoch, sequen
 	if err != nil {
 		return err
 	}
-	for id := range listed {
+	for id, name := range listed {
 		if !which(id.epoch, id.sequence) {
 			continue
 		}
 		b.log.Info("rolling back a prepared transaction", "epoch", id.epoch, "sequence", id.sequence)
-		if _, err := b.conn.exec(ctx, "XA ROLLBACK '"+xidText(id.epoch, id.sequence)+"'"); err != nil && serverCode(err) != codeNoXID {
+		if _, err := b.conn.exec(ctx, "XA ROLLBACK '"+name+"'"); err != nil && serverCode(err) != codeNoXID {
 			return err
 		}
 	}
@@ -297,20 +310,20 @@ func (b *Backend) rollBackPrepared(ctx context.Context, which func(epoch, sequen
 // codeNoXID is XAER_NOTA: no such transaction, or its connection still lives.
 const codeNoXID = 1397
 
-// recover lists the prepared transactions of Nexus.
-func (b *Backend) recover(ctx context.Context) (map[transactionID]bool, error) {
+// recover lists the names of the prepared transactions of Nexus.
+func (b *Backend) recover(ctx context.Context) (map[transactionID]string, error) {
 	rows, err := b.conn.rows(ctx, "XA RECOVER FORMAT='RAW'")
 	if err != nil {
 		return nil, err
 	}
-	list := make(map[transactionID]bool)
+	list := make(map[transactionID]string)
 	for _, row := range rows {
 		text := row[len(row)-1]
 		if raw, err := hex.DecodeString(strings.TrimPrefix(text, "0x")); err == nil && strings.HasPrefix(text, "0x") {
 			text = string(raw)
 		}
 		if id, ok := parseXID(text); ok {
-			list[id] = true
+			list[id] = text
 		}
 	}
 	return list, nil

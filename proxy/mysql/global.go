@@ -124,16 +124,22 @@ func (s *session) globalRefusal(name, value string) string {
 	}
 	switch name {
 	case "max_connections":
-		if n, err := strconv.ParseUint(value, 10, 64); err == nil && n < uint64(s.server.cfg.MaxConnections+spareConnections) {
+		if strings.HasPrefix(value, "'") {
+			break // which the server refuses in its own words
+		}
+		if n, err := strconv.ParseUint(value, 10, 64); err != nil || n < uint64(s.server.cfg.MaxConnections+spareConnections) {
 			return fmt.Sprintf("this node serves %d clients (-maxConnections) and needs %d more connections itself", s.server.cfg.MaxConnections, spareConnections)
 		}
 	case "tx_isolation", "transaction_isolation":
-		if strings.Contains(strings.ToUpper(value), "SERIALIZABLE") {
+		if !isolation[strings.ToUpper(value)] {
 			return "sessions of -readOnlyPort would lock rows; set it for the session"
 		}
 	}
 	return ""
 }
+
+// isolation are the levels, as literals, that may be everybody's: at SERIALIZABLE, readers lock what they read.
+var isolation = map[string]bool{"'READ-UNCOMMITTED'": true, "'READ-COMMITTED'": true, "'REPEATABLE-READ'": true}
 
 func isOff(value string) bool {
 	on, ok := (&statement.Assignment{Value: value}).Bool()
@@ -169,7 +175,13 @@ func (s *session) globalValue(expression string) (string, error) {
 
 // evaluate asks for the value of an expression, and returns it as a literal in the default sql_mode.
 func (s *session) evaluate(expression string) (string, error) {
-	row, err := s.row("SELECT " + expression + ", NULL")
+	text := "SELECT " + expression + ", NULL"
+	if what := statement.Classify(text, s.dialect); what.Kind == statement.Refused {
+		return "", refused("%s", what.Reason)
+	} else if what.Kind != statement.Read {
+		return "", refused("it is no expression")
+	}
+	row, err := s.row(text)
 	if err != nil {
 		return "", err
 	}

@@ -132,7 +132,8 @@ func (s *session) letIn() {
 
 // endsUnderLock executes COMMIT and ROLLBACK of a session that has locked for reading, which end nothing.
 func (s *session) endsUnderLock(c call) bool {
-	return s.locked == readLock && !c.what.Release && !c.what.Chain
+	// What came since may have ended the snapshot, as SET autocommit=1 does.
+	return s.locked == readLock && s.tx != nil && s.tx.xa == nil && !c.what.Release && !c.what.Chain
 }
 
 // writesUnderLock refuses what a session must not do that has locked all tables for reading.

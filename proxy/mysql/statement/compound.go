@@ -40,13 +40,28 @@ func (p *parser) programRefusal() string {
 			return refusedVerb("XA")
 		case q.take("SET", "GLOBAL"), assigned && q.tok.kind == tokenSystem && q.assignsGlobal():
 			return "SET GLOBAL in a program would change the leader's server alone; call it from the session"
-		case q.at("SQL_LOG_BIN"), q.tok.kind == tokenSystem && upper(q.tok.text) == "SQL_LOG_BIN":
+		case q.variable("SQL_LOG_BIN"):
 			return "Nexus takes the rows from the binary log: sql_log_bin cannot be changed"
+		case q.variable("CHARACTER_SET_CLIENT"), assigned && q.at("NAMES", "CHARSET", "CHARACTER"):
+			return "a program would change how the session's next texts are read; say SET NAMES in the session"
+		case q.at("EXECUTE", "PREPARE"):
+			return "a program sent as a statement cannot execute a text; call a procedure"
 		default:
 			q.skip()
 		}
 	}
 	return ""
+}
+
+// variable reports whether the name of a system variable stands here.
+func (p *parser) variable(name string) bool {
+	switch p.tok.kind {
+	case tokenWord, tokenSystem:
+		return upper(p.tok.text) == name
+	case tokenQuoted:
+		return upper(unquote(p.tok.text)) == name
+	}
+	return false
 }
 
 // xa reports whether a statement of XA begins here.

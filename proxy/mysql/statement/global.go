@@ -23,7 +23,7 @@ func GlobalRefusal(name string) string {
 	}
 	for _, prefix := range []string{"optimizer_", "log_slow_", "query_cache_", "key_cache_", "myisam_", "innodb_stats_", "innodb_ft_", "innodb_compression_", "innodb_monitor_",
 		"innodb_adaptive_", "innodb_change_buffer", "innodb_old_blocks_", "innodb_purge_", "innodb_defragment", "innodb_status_output", "innodb_io_capacity", "innodb_max_dirty_",
-		"innodb_max_purge_", "innodb_flush", "innodb_cmp_", "system_versioning_", "session_track_", "column_compression_", "deadlock_", "tcp_keepalive_", "aria_sort_", "aria_page"} {
+		"innodb_flush", "innodb_cmp_", "system_versioning_", "session_track_", "column_compression_", "deadlock_", "tcp_keepalive_", "aria_sort_", "aria_page"} {
 		if strings.HasPrefix(name, prefix) && !strings.HasSuffix(name, "_file") {
 			return ""
 		}
@@ -38,7 +38,7 @@ var globals = set(
 	"default_tmp_storage_engine storage_engine default_week_format delay_key_write delayed_insert_limit delayed_insert_timeout delayed_queue_size disconnect_on_expired_password",
 	"div_precision_increment eq_range_index_dive_limit expensive_subquery_limit explicit_defaults_for_timestamp flush flush_time foreign_key_checks ft_boolean_syntax",
 	"general_log group_concat_max_len histogram_size histogram_type host_cache_size in_predicate_conversion_threshold interactive_timeout join_buffer_size",
-	"join_buffer_space_limit join_cache_level keep_files_on_create key_buffer_size lc_messages lc_time_names local_infile lock_wait_timeout log_output",
+	"join_buffer_space_limit join_cache_level keep_files_on_create innodb_max_purge_lag innodb_max_purge_lag_delay lc_messages lc_time_names local_infile lock_wait_timeout log_output",
 	"log_queries_not_using_indexes log_warnings long_query_time low_priority_updates max_connect_errors max_connections max_delayed_threads max_error_count",
 	"max_heap_table_size max_insert_delayed_threads max_join_size max_length_for_sort_data max_password_errors max_prepared_stmt_count max_recursive_iterations",
 	"max_rowid_filter_size max_seeks_for_key max_sort_length max_sp_recursion_depth max_statement_time max_tmp_tables max_user_connections max_write_lock_count",

@@ -75,8 +75,10 @@ func (p *parser) setStatement() Statement {
 	}
 	s := p.classify()
 	switch s.Kind {
-	case Read, LockingRead, Write, DDL, Temporary, Execute, Refused:
+	case Read, LockingRead, Write, DDL, Temporary, Refused:
 		return s
+	case Execute:
+		return refuse("SET STATEMENT", "the text would be read with other settings than it was looked at with")
 	}
 	return refuse("SET STATEMENT", "it stands before a statement that changes the session")
 }

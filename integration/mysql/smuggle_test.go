@@ -1,0 +1,65 @@
+package mysql
+
+import (
+	"context"
+	"database/sql"
+	"testing"
+	"time"
+)
+
+// An account with rights on its own database alone tries to write on the leader's server beside the log, and to make a
+// COMMIT that commits nothing. Whatever it is answered, the servers stay equal.
+func TestNobodyWritesBesideTheLog(t *testing.T) {
+	t.Parallel()
+	c, leader := startCluster(t)
+	db := open(t, leader)
+	execute(t, db, "CREATE DATABASE app", "CREATE TABLE app.t (id INT PRIMARY KEY)", "CREATE USER u@'%'", "GRANT ALL ON app.* TO u@'%'",
+		"CREATE FUNCTION app.f(x INT) RETURNS INT BEGIN INSERT INTO app.t VALUES (x); RETURN x; END")
+	for _, attack := range []struct {
+		name  string
+		texts []string
+	}{
+		{"a block that changes how texts are read", []string{"BEGIN NOT ATOMIC SET NAMES gbk; END", "BEGIN NOT ATOMIC SET `character_set_client`=gbk; END",
+			"SET @a='\xbf\\', SESSION tx_read_only=0 -- '", "SELECT f(50)"}},
+		{"a text that is read otherwise than it was looked at", []string{
+			`SET STATEMENT sql_mode='NO_BACKSLASH_ESCAPES' FOR EXECUTE IMMEDIATE 'SET @a=''\\'', SESSION tx_read_only=0 -- '''`, "SELECT f(60)"}},
+		{"a block that guesses the name of its transaction", []string{`BEGIN NOT ATOMIC DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END; INSERT INTO t VALUES (70);
+FOR e IN 1..8 DO FOR i IN 1..100 DO EXECUTE IMMEDIATE CONCAT('X','A END ''nexus-',e,'-',i,''''); EXECUTE IMMEDIATE CONCAT('X','A PREPARE ''nexus-',e,'-',i,'''');
+EXECUTE IMMEDIATE CONCAT('X','A COMMIT ''nexus-',e,'-',i,''''); END FOR; END FOR; END`}},
+		{"a procedure that does", []string{`CREATE PROCEDURE p() BEGIN DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END; INSERT INTO t VALUES (80);
+FOR e IN 1..8 DO FOR i IN 1..100 DO EXECUTE IMMEDIATE CONCAT('X','A END ''nexus-',e,'-',i,''''); EXECUTE IMMEDIATE CONCAT('X','A PREPARE ''nexus-',e,'-',i,'''');
+EXECUTE IMMEDIATE CONCAT('X','A COMMIT ''nexus-',e,'-',i,''''); END FOR; END FOR; END`, "CALL p()"}},
+		{"an expression that is more", []string{"EXECUTE IMMEDIATE 1 INTO OUTFILE '/tmp/nexus-smuggled' FROM t ORDER BY 1"}},
+	} {
+		u, err := sql.Open("mysql", "u@tcp("+leader.Addr()+")/app")
+		check(t, err)
+		for _, text := range attack.texts {
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			got, err := query(ctx, u, text)
+			cancel()
+			t.Logf("%s: %.60q: %q, %v", attack.name, text, got, err)
+		}
+		check(t, u.Close())
+		awaitEqual(t, c)
+		if n := metric(t, leader, "nexus_mysql_beside_total"); n != "0" {
+			t.Errorf("%s: %v transactions beside the log", attack.name, n)
+		}
+	}
+}
+
+// What ends the snapshot of LOCK TABLES ... READ makes COMMIT mean what it says again.
+func TestCommitAfterALockThatEnded(t *testing.T) {
+	t.Parallel()
+	_, leader := startCluster(t)
+	db := open(t, leader)
+	execute(t, db, "CREATE DATABASE app", "CREATE TABLE app.t (id INT PRIMARY KEY)")
+	k := oneConn(t, db)
+	for _, text := range []string{"SET autocommit=0", "LOCK TABLES app.t READ", "SET autocommit=1", "SET autocommit=0", "INSERT INTO app.t VALUES (1)", "COMMIT"} {
+		_, err := k.ExecContext(within(t, 10*time.Second), text)
+		check(t, err)
+	}
+	check(t, k.Close())
+	if got := mustQuery(t, open(t, leader), "SELECT id FROM app.t"); got != "1" {
+		t.Errorf("after COMMIT: %q", got)
+	}
+}
