@@ -78,7 +78,12 @@ func (p *parser) setStatement() Statement {
 	case Read, LockingRead, Write, DDL, Temporary, Refused:
 		return s
 	case Execute:
-		return refuse("SET STATEMENT", "the text would be read with other settings than it was looked at with")
+		for _, a := range vars.Assignments {
+			if a.Name == "sql_mode" || a.Name == "names" || a.Name == "charset" || strings.HasPrefix(a.Name, "character_set_") || strings.HasPrefix(a.Name, "collation_") {
+				return refuse("SET STATEMENT", "the text would be read with other settings than it was looked at with")
+			}
+		}
+		return s
 	}
 	return refuse("SET STATEMENT", "it stands before a statement that changes the session")
 }
