@@ -57,19 +57,6 @@ func startPipeliner(t *testing.T, n *cluster.Node, key string, tasks *sync.WaitG
 	return p
 }
 
-// signalled waits until a process has ended by itself after a signal, and returns how long that took.
-func signalled(t *testing.T, n *cluster.Node, s syscall.Signal) time.Duration {
-	t.Helper()
-	begin := time.Now()
-	check(t, syscall.Kill(n.Pid(), s))
-	select {
-	case <-n.Exited():
-	case <-time.After(30 * time.Second):
-		t.Fatalf("%s does not end after %v:\n%s", n.Name, s, n.Output())
-	}
-	return time.Since(begin)
-}
-
 // TestGracefulStop stops a node whose clients are busy: with pipelines, a transaction, waiting, subscribed. Nothing that
 // was acknowledged is lost, the leadership is handed over, and the process ends.
 func TestGracefulStop(t *testing.T) {

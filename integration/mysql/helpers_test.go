@@ -16,6 +16,7 @@ import (
 // The words of these tests.
 var (
 	within     = clustertest.Within
+	signalled  = clustertest.Signalled
 	check      = clustertest.Check
 	eventually = clustertest.Eventually
 	metric     = clustertest.Metric

@@ -14,19 +14,6 @@ import (
 	"github.com/nexus-replication/nexus/integration/cluster"
 )
 
-// signalled waits until a process has ended by itself after a signal, and returns how long that took.
-func signalled(t *testing.T, n *cluster.Node, s syscall.Signal) time.Duration {
-	t.Helper()
-	begin := time.Now()
-	check(t, syscall.Kill(n.Pid(), s))
-	select {
-	case <-n.Exited():
-	case <-time.After(30 * time.Second):
-		t.Fatalf("%s does not end after %v:\n%s", n.Name, s, n.Output())
-	}
-	return time.Since(begin)
-}
-
 // connect returns one connection of a pool that does not try again elsewhere.
 func connect(t *testing.T, n *cluster.Node) *sql.Conn {
 	t.Helper()

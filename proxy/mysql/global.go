@@ -131,15 +131,12 @@ func (s *session) globalRefusal(name, value string) string {
 			return fmt.Sprintf("this node serves %d clients (-maxConnections) and needs %d more connections itself", s.server.cfg.MaxConnections, spareConnections)
 		}
 	case "tx_isolation", "transaction_isolation":
-		if !isolation[strings.ToUpper(value)] {
+		if !strings.HasPrefix(value, "'") || setsSerializable([]statement.Assignment{{Name: name, Value: value}}) {
 			return "sessions of -readOnlyPort would lock rows; set it for the session"
 		}
 	}
 	return ""
 }
-
-// isolation are the levels, as literals, that may be everybody's: at SERIALIZABLE, readers lock what they read.
-var isolation = map[string]bool{"'READ-UNCOMMITTED'": true, "'READ-COMMITTED'": true, "'REPEATABLE-READ'": true}
 
 func isOff(value string) bool {
 	on, ok := (&statement.Assignment{Value: value}).Bool()
