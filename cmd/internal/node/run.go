@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -58,8 +59,9 @@ type Node struct {
 	http  *admin.HTTPServer
 }
 
-// run runs the node until ctx ends, which is no error, or until it cannot go on.
-func run(ctx context.Context, opts *Options, d Definition, log *slog.Logger, events *admin.Events) error {
+// run runs the node until ctx ends, which is no error, or until it cannot go on. Whoever looks at stderr sees how far
+// long work is.
+func run(ctx context.Context, opts *Options, d Definition, log *slog.Logger, events *admin.Events, stderr io.Writer) error {
 	if opts.ForceNewCluster {
 		return forceNewCluster(opts, d, log)
 	}
@@ -73,7 +75,7 @@ func run(ctx context.Context, opts *Options, d Definition, log *slog.Logger, eve
 	if err := wipeRemoved(opts, d, log); err != nil {
 		return err
 	}
-	if err := restoreBackup(opts, d, log); err != nil {
+	if err := restoreBackup(opts, d, log, stderr); err != nil {
 		return err
 	}
 	open, err := listen(opts)
