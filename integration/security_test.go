@@ -100,7 +100,7 @@ func TestSecurity(t *testing.T) {
 }
 
 // TestCertificateIsReadAgain: a certificate that was replaced on disk is shown to whoever connects from then on, and who is
-// connected notices nothing. While certificate and key do not fit each other, nobody can connect.
+// connected notices nothing. While certificate and key do not fit each other, the last pair that did is shown.
 func TestCertificateIsReadAgain(t *testing.T) {
 	t.Parallel()
 	certs, later := t.TempDir(), t.TempDir()
@@ -124,11 +124,21 @@ func TestCertificateIsReadAgain(t *testing.T) {
 		t.Helper()
 		check(t, os.WriteFile(pem(certs, file), must(os.ReadFile(pem(later, file)))(t), 0o600))
 	}
+	const unusable = `nexus_certificate_unusable{port="proxy"}`
 	replaced("node-key")
-	if _, err := dialTLS(t, n, old); err == nil {
-		t.Error("a certificate is shown whose key was replaced")
+	if _, err := dialTLS(t, n, old); err != nil {
+		t.Errorf("the old certificate is not shown while only the key was replaced: %v", err)
+	}
+	if got := metricOf(t, n, unusable); got != "1" {
+		t.Errorf("%s is %s while only the key was replaced", unusable, got)
+	}
+	if !strings.Contains(n.Output(), "the files of the certificate cannot be used") {
+		t.Error("the log does not tell of it")
 	}
 	replaced("node")
+	if got := metricOf(t, n, unusable); got != "0" {
+		t.Errorf("%s is %s when both were replaced", unusable, got)
+	}
 	if _, err := dialTLS(t, n, renewed); err != nil {
 		t.Errorf("the new certificate is not shown: %v", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/nexus-replication/nexus/cmd/internal/node"
 	proxy "github.com/nexus-replication/nexus/proxy/mysql"
 	"github.com/nexus-replication/nexus/raft"
+	"github.com/nexus-replication/nexus/raft/certificate"
 )
 
 // maxTransactionBytes bounds the rows of one transaction.
@@ -41,7 +42,8 @@ func (o *options) Build(log *slog.Logger) (*node.Node, error) {
 	proxyCfg.WriteTimeout, proxyCfg.HandshakeTimeout = o.patience, o.handshake
 	proxyCfg.TLSOptional = o.tlsOptional
 	proxyCfg.Logger = log.With("part", "proxy")
-	if err := o.protectClients(&proxyCfg); err != nil {
+	toClients, err := o.protectClients(&proxyCfg)
+	if err != nil {
 		return nil, err
 	}
 
@@ -54,25 +56,27 @@ func (o *options) Build(log *slog.Logger) (*node.Node, error) {
 		return nil, err
 	}
 	return &node.Node{
-		Replicator: replicator,
-		Proxy:      clients,
-		Read:       clients.ServeReading,
-		Datastore:  proxy.NewStatements(clients, o.backend.User, o.backend.Passwd, o.backend.DBName),
-		Collectors: []prometheus.Collector{proxy.NewCollector(clients, backend)},
-		Backend:    o.backend.Addr,
+		Replicator:   replicator,
+		Proxy:        clients,
+		Read:         clients.ServeReading,
+		Datastore:    proxy.NewStatements(clients, o.backend.User, o.backend.Passwd, o.backend.DBName),
+		Collectors:   []prometheus.Collector{proxy.NewCollector(clients, backend)},
+		Certificates: []*certificate.Source{toClients},
+		Backend:      o.backend.Addr,
 	}, nil
 }
 
-// protectClients puts TLS before clients, and between a follower that hands one over and the leader.
-func (o *options) protectClients(cfg *proxy.Config) (err error) {
-	if cfg.TLS, err = o.Security.Proxy.Server(); err != nil {
-		return err
+// protectClients puts TLS before clients, and between a follower that hands one over and the leader. It returns the
+// certificate that clients are shown, if there is one; that for other nodes is raft's.
+func (o *options) protectClients(cfg *proxy.Config) (toClients *certificate.Source, err error) {
+	if cfg.TLS, toClients, err = o.Security.Proxy.Server("proxy", cfg.Logger); err != nil {
+		return nil, err
 	}
-	if cfg.PeerServer, err = o.Security.Peers.Server(); err != nil {
-		return err
+	if cfg.PeerServer, _, err = o.Security.Peers.Server("peers", cfg.Logger); err != nil {
+		return nil, err
 	}
-	cfg.PeerClient, err = o.Security.Peers.Client()
-	return err
+	cfg.PeerClient, _, err = o.Security.Peers.Client("peers", cfg.Logger)
+	return toClients, err
 }
 
 func (o *options) newBackend(log *slog.Logger) (*appliers.Backend, error) {

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-var metricName = regexp.MustCompile(`nexus_(?:raft|redis|mysql|backend|serving|quarantined|verified|build)[a-z_]*`)
+var metricName = regexp.MustCompile(`nexus_(?:raft|redis|mysql|backend|serving|quarantined|verified|build|certificate)[a-z_]*`)
 
 // registered are the names of metrics in the source of the programs.
 func registered(t *testing.T) map[string]bool {
@@ -151,6 +151,27 @@ func checkLabels(t *testing.T, panel, expr, legend string, labels map[string][]s
 	for _, label := range used {
 		if !slices.Contains(there, label) {
 			t.Errorf("panel %q: no metric of %q has the label %s", panel, expr, label)
+		}
+	}
+}
+
+// Each alert is documented and has a test in which it fires, and nothing else is called one.
+func TestAlertsAreDocumentedAndTested(t *testing.T) {
+	tests, guide := read(t, "../../deploy/prometheus/nexus.rules.test.yaml"), read(t, "../../docs/operations.md")
+	name := regexp.MustCompile(`\bNexus[A-Z][A-Za-z]+`)
+	alerts := make(map[string]bool)
+	for _, m := range regexp.MustCompile(`- alert: (\w+)`).FindAllStringSubmatch(read(t, "../../deploy/prometheus/nexus.rules.yaml"), -1) {
+		alerts[m[1]] = true
+		if !regexp.MustCompile(`alertname: ` + m[1] + `\n +exp_alerts:\n +- `).MatchString(tests) {
+			t.Errorf("no test has %s fire", m[1])
+		}
+		if !strings.Contains(guide, "`"+m[1]+"`") {
+			t.Errorf("%s is not in docs/operations.md", m[1])
+		}
+	}
+	for _, called := range name.FindAllString(tests+guide, -1) {
+		if !alerts[called] {
+			t.Errorf("there is no alert %s", called)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"strings"
 
@@ -11,6 +12,7 @@ import (
 
 	"github.com/nexus-replication/nexus/cmd/internal/settings"
 	"github.com/nexus-replication/nexus/raft"
+	"github.com/nexus-replication/nexus/raft/certificate"
 )
 
 // Options are the settings.
@@ -26,7 +28,7 @@ type Options struct {
 
 // Files are PEM files.
 type Files struct {
-	// Cert and Key are read anew for each connection.
+	// Cert and Key are read anew for each connection; while they do not fit, the last pair that did is shown.
 	Cert, Key string
 	// CA has signed the certificates that the other side must show. Empty: none is asked for.
 	CA string
@@ -132,32 +134,46 @@ func (o *Options) PeerFiles() *raft.TLSFiles {
 	return &raft.TLSFiles{Cert: o.Peers.Cert, Key: o.Peers.Key, CA: o.Peers.CA}
 }
 
-// Server returns the configuration of a listener, or nil where no certificate is given.
-func (f *Files) Server() (*tls.Config, error) {
+// Server returns the configuration of a listener, and the certificate that it shows; both nil where none is given. Name
+// is what the certificate is called in messages and metrics.
+func (f *Files) Server(name string, log *slog.Logger) (*tls.Config, *certificate.Source, error) {
 	if f.Cert == "" {
-		return nil, nil
+		return nil, nil, nil
 	}
 	info := transport.TLSInfo{CertFile: f.Cert, KeyFile: f.Key, TrustedCAFile: f.CA, ClientCertAuth: f.CA != ""}
 	cfg, err := info.ServerConfig()
 	if err != nil {
-		return nil, fmt.Errorf("load certificate %s: %w", f.Cert, err)
+		return nil, nil, fmt.Errorf("load certificate %s: %w", f.Cert, err)
 	}
-	return cfg, nil
+	source, err := certificate.Open(name, f.Cert, f.Key, log)
+	if err != nil {
+		return nil, nil, fmt.Errorf("load certificate: %w", err)
+	}
+	source.Use(cfg)
+	return cfg, source, nil
 }
 
-// Client returns the configuration of a client that trusts CA, and shows Cert if there is one; nil where no file is
-// given.
-func (f *Files) Client() (*tls.Config, error) {
+// Client returns the configuration of a client that trusts CA, and shows Cert if there is one, as Server does; nil where
+// no file is given.
+func (f *Files) Client(name string, log *slog.Logger) (*tls.Config, *certificate.Source, error) {
 	if *f == (Files{}) {
-		return nil, nil
+		return nil, nil, nil
 	}
 	if (f.Cert == "") != (f.Key == "") {
-		return nil, errors.New("a certificate and its key go together")
+		return nil, nil, errors.New("a certificate and its key go together")
 	}
 	info := transport.TLSInfo{CertFile: f.Cert, KeyFile: f.Key, TrustedCAFile: f.CA}
 	cfg, err := info.ClientConfig()
 	if err != nil {
-		return nil, fmt.Errorf("load certificates: %w", err)
+		return nil, nil, fmt.Errorf("load certificates: %w", err)
 	}
-	return cfg, nil
+	if f.Cert == "" {
+		return cfg, nil, nil
+	}
+	source, err := certificate.Open(name, f.Cert, f.Key, log)
+	if err != nil {
+		return nil, nil, fmt.Errorf("load certificate: %w", err)
+	}
+	source.Use(cfg)
+	return cfg, source, nil
 }
