@@ -18,6 +18,7 @@ import (
 	"github.com/go-redis/redis/v8"
 
 	"github.com/nexus-replication/nexus/integration/cluster"
+	"github.com/nexus-replication/nexus/integration/cluster/clustertest"
 )
 
 // TestSecurity runs a cluster in which everything is protected: TLS between nodes, for clients and for operators, with
@@ -39,7 +40,7 @@ func TestSecurity(t *testing.T) {
 	}
 	for i, n := range c.Nodes {
 		n.Args = append(n.Args, "-nexus-cluster-url", strings.Join(urls, ","), "-nexus-node-url", urls[i])
-		n.Env = []string{"NEXUS_PROXY_PASSWORD=secret", "NEXUS_GRPC_TOKEN=admin-token", "NEXUS_GRPC_READ_TOKEN=read-token"}
+		n.Env = []string{"NEXUS_PROXY_PASSWORD=secret", "NEXUS_GRPC_TOKEN=admin-token", "NEXUS_GRPC_READ_TOKEN=read-token", "NEXUS_METRICS_TOKEN=metrics-token"}
 		check(t, n.Backend.StartReady(within(t, 10*time.Second)))
 		check(t, n.Start())
 	}
@@ -90,8 +91,9 @@ func TestSecurity(t *testing.T) {
 	if out := replWith(t, n, []string{"NEXUS_GRPC_TOKEN=admin-token"}, "status"); !strings.HasPrefix(out, "repl: ") {
 		t.Errorf("without TLS: %q", out)
 	}
+	clustertest.CheckMetricsToken(t, n, "metrics-token")
 	for _, n := range c.Nodes {
-		for _, secret := range []string{"secret", "admin-token", "read-token"} {
+		for _, secret := range []string{"secret", "admin-token", "read-token", "metrics-token"} {
 			if strings.Contains(n.Output(), secret) {
 				t.Errorf("%s has written %q to its log", n.Name, secret)
 			}

@@ -27,7 +27,7 @@ func TestSecurity(t *testing.T) {
 	certs := t.TempDir()
 	check(t, cluster.WriteCertificates(certs, "127.0.0.1"))
 	pem := func(name string) string { return filepath.Join(certs, name+".pem") }
-	c := startSecure(t, []string{"NEXUS_GRPC_TOKEN=admin-token", "NEXUS_GRPC_READ_TOKEN=read-token"},
+	c := startSecure(t, []string{"NEXUS_GRPC_TOKEN=admin-token", "NEXUS_GRPC_READ_TOKEN=read-token", "NEXUS_METRICS_TOKEN=metrics-token"},
 		"-nexus-peer-cert", pem("node"), "-nexus-peer-key", pem("node-key"), "-nexus-peer-ca", pem("ca"),
 		"-proxyCert", pem("node"), "-proxyKey", pem("node-key"), "-grpcCert", pem("node"), "-grpcKey", pem("node-key"),
 		"-bind", "0.0.0.0")
@@ -73,8 +73,9 @@ func TestSecurity(t *testing.T) {
 		}
 	}
 	awaitEqual(t, c)
+	clustertest.CheckMetricsToken(t, n, "metrics-token")
 	for _, n := range c.Nodes {
-		for _, secret := range []string{"root-password", "app-password", "admin-token", "read-token"} {
+		for _, secret := range []string{"root-password", "app-password", "admin-token", "read-token", "metrics-token"} {
 			if strings.Contains(n.Output(), secret) {
 				t.Errorf("%s has written %q to its log", n.Name, secret)
 			}

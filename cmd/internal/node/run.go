@@ -150,6 +150,7 @@ func (n *Node) assemble(opts *Options, log *slog.Logger, events *admin.Events) (
 		Node:       n.Replicator,
 		Build:      admin.Build{Version: p.Version, Commit: p.Commit, Date: p.Date},
 		Collectors: collectors,
+		Token:      opts.Security.MetricsToken,
 		Events:     events,
 		Logger:     cfg.Logger,
 	})

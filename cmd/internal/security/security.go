@@ -24,6 +24,8 @@ type Options struct {
 
 	// AdminToken lets its bearer do anything over gRPC, ReadToken only look.
 	AdminToken, ReadToken string
+	// MetricsToken lets its bearer see more over HTTP than whether the node lives and is ready.
+	MetricsToken string
 }
 
 // Files are PEM files.
@@ -53,6 +55,8 @@ func (o *Options) Declare(s *settings.Set) {
 			Usage: "Token that lets its bearer do anything over gRPC; without one, whoever reaches the port may."},
 		settings.Setting{Name: "grpcReadToken", Value: settings.String(&o.ReadToken), Secret: true,
 			Usage: "Token that lets its bearer look, but change nothing; needs -grpcToken."},
+		settings.Setting{Name: "metricsToken", Value: settings.String(&o.MetricsToken), Secret: true,
+			Usage: "Token that is asked of whoever wants more over HTTP than /livez and /readyz: as a bearer token, or as the password of any user."},
 		settings.Setting{Name: "insecure", Value: settings.Bool(&o.Insecure),
 			Usage: "Open ports beyond this machine also where anybody who reaches them may come in."},
 	)
@@ -63,6 +67,8 @@ type Listening struct {
 	Bind string
 	// Proxy is false where no clients are served. ClientsKnown is true where they must give a password.
 	Proxy, ClientsKnown bool
+	// Metrics is false where nothing is served over HTTP.
+	Metrics bool
 }
 
 // Error names the setting that is wrong.
@@ -100,6 +106,8 @@ func (o *Options) Check(l Listening) error {
 		return &Error{"bind", open + "the port of -proxyPort", "passwords or certificates for its clients" + consent}
 	case o.AdminToken == "" && o.GRPC.CA == "":
 		return &Error{"bind", open + "the port of -grpcPort", "-grpcToken, or -grpcCA for certificates of operators" + consent}
+	case l.Metrics && o.MetricsToken == "":
+		return &Error{"bind", open + "the port of -metricsPort", "-metricsToken, or -metricsPort 0 for none" + consent}
 	}
 	return nil
 }

@@ -12,7 +12,7 @@ import (
 
 func TestCheck(t *testing.T) {
 	files := Files{Cert: "c", Key: "k", CA: "a"}
-	everywhere := Listening{Bind: "0.0.0.0", Proxy: true}
+	everywhere := Listening{Bind: "0.0.0.0", Proxy: true, Metrics: true}
 	for _, tc := range []struct {
 		name   string
 		opts   Options
@@ -25,8 +25,10 @@ func TestCheck(t *testing.T) {
 		{"beyond it, nodes must know each other", Options{}, everywhere, "-nexus-peer-cert, -nexus-peer-key and -nexus-peer-ca"},
 		{"and clients", Options{Peers: files}, everywhere, "passwords or certificates for its clients"},
 		{"and operators", Options{Peers: files, Proxy: files}, everywhere, "-grpcToken, or -grpcCA"},
-		{"all known", Options{Peers: files, Proxy: files, GRPC: files}, everywhere, ""},
-		{"by token", Options{Peers: files, Proxy: files, AdminToken: "t"}, everywhere, ""},
+		{"and monitoring", Options{Peers: files, Proxy: files, GRPC: files}, everywhere, "-metricsToken, or -metricsPort 0"},
+		{"all known", Options{Peers: files, Proxy: files, GRPC: files, MetricsToken: "m"}, everywhere, ""},
+		{"by token", Options{Peers: files, Proxy: files, AdminToken: "t", MetricsToken: "m"}, everywhere, ""},
+		{"no port for monitoring", Options{Peers: files, Proxy: files, GRPC: files}, Listening{Bind: "0.0.0.0", Proxy: true}, ""},
 		{"by password", Options{Peers: files, AdminToken: "t"}, Listening{Bind: "10.0.0.1", Proxy: true, ClientsKnown: true}, ""},
 		{"no port for clients", Options{Peers: files, AdminToken: "t"}, Listening{Bind: "10.0.0.1"}, ""},
 		{"consent", Options{Insecure: true}, everywhere, ""},
