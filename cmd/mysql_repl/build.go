@@ -39,6 +39,7 @@ func (o *options) Build(log *slog.Logger) (*node.Node, error) {
 	proxyCfg.LeaseReads = o.LeaseReads
 	proxyCfg.Timeout, proxyCfg.LogSlower = o.Timeout, o.LogSlower
 	proxyCfg.MaxConnections, proxyCfg.MaxPacket = o.maxConnections, o.maxRequest
+	proxyCfg.MaxClientRate = o.maxClientRate
 	proxyCfg.WriteTimeout, proxyCfg.HandshakeTimeout = o.patience, o.handshake
 	proxyCfg.TLSOptional = o.tlsOptional
 	proxyCfg.Logger = log.With("part", "proxy")

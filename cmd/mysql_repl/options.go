@@ -20,6 +20,7 @@ type options struct {
 
 	maxConnections int
 	maxRequest     int // bytes
+	maxClientRate  int // statements a second
 	patience       time.Duration
 	handshake      time.Duration
 	tlsOptional    bool
@@ -53,6 +54,8 @@ func (o *options) Settings() *settings.Set {
 			Usage: "Number of clients served at a time. Each has a connection of its own to the mariadbd, whose max_connections must be greater."},
 		{Name: "maxRequest", Value: settings.Int(&o.maxRequest, 1<<16, 1<<30),
 			Usage: "Bytes of one statement or parameter of a MySQL client; a longer one is an error and its connection is closed."},
+		{Name: "maxClientRate", Value: settings.Int(&o.maxClientRate, 0, 100_000_000),
+			Usage: "Statements, and other commands, a second that one MySQL client may send; what is more waits. A second's worth may come at once. 0 for any number."},
 		{Name: "slowClientTimeout", Value: settings.Duration(&o.patience, 100*time.Millisecond, time.Hour),
 			Usage: "Time for which a MySQL client may take nothing of what is sent to it before it is closed. Meanwhile no more is read from the mariadbd for it."},
 		{Name: "handshakeTimeout", Value: settings.Duration(&o.handshake, 100*time.Millisecond, time.Hour),

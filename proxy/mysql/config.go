@@ -54,7 +54,9 @@ type Config struct {
 	// MaxConnections is how many clients are served at a time, and MaxPacket bounds what one may send at once.
 	MaxConnections int
 	MaxPacket      int
-	Logger         *slog.Logger
+	// MaxClientRate is how many commands and statements a second one client may send; what is more waits. 0: any number.
+	MaxClientRate int
+	Logger        *slog.Logger
 
 	// TLS is for clients, who must use it then unless TLSOptional is set; nil for none.
 	TLS         *tls.Config
@@ -99,6 +101,8 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("config: MaxConnections is %d, want at least 1", c.MaxConnections)
 	case c.MaxPacket < maxLoginPacket:
 		return fmt.Errorf("config: MaxPacket is %d, want at least %d", c.MaxPacket, maxLoginPacket)
+	case c.MaxClientRate < 0:
+		return fmt.Errorf("config: MaxClientRate is %d, want 0 or more", c.MaxClientRate)
 	case c.Logger == nil:
 		return errors.New("config: Logger is nil")
 	case (c.PeerServer == nil) != (c.PeerClient == nil):
