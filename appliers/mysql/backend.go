@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -88,6 +89,14 @@ func New(cfg Config) (*Backend, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
+	if cfg.TLS != nil && cfg.TLS.ServerName == "" {
+		host, _, err := net.SplitHostPort(cfg.Addr)
+		if err != nil {
+			return nil, err
+		}
+		cfg.TLS = cfg.TLS.Clone()
+		cfg.TLS.ServerName = host
+	}
 	b := &Backend{cfg: cfg, log: cfg.Logger}
 	b.transactions.init()
 	return b, nil
@@ -103,6 +112,9 @@ func (b *Backend) Version() string {
 	}
 	return ""
 }
+
+// TLS is what a connection of Dial is to be protected with before somebody logs in; nil for nothing.
+func (b *Backend) TLS() *tls.Config { return b.cfg.TLS }
 
 // Dial returns a connection to the server on which nothing was said yet.
 func (b *Backend) Dial(ctx context.Context) (net.Conn, error) {

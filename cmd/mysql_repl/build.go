@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/tls"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -20,7 +22,7 @@ var _ node.Definition = (*options)(nil)
 
 // Offline implements node.Definition.
 func (o *options) Offline(log *slog.Logger) (raft.Config, error) {
-	backend, err := o.newBackend(log)
+	backend, _, err := o.newBackend(log)
 	if err != nil {
 		return raft.Config{}, err
 	}
@@ -29,7 +31,7 @@ func (o *options) Offline(log *slog.Logger) (raft.Config, error) {
 
 // Build implements node.Definition.
 func (o *options) Build(log *slog.Logger) (*node.Node, error) {
-	backend, err := o.newBackend(log)
+	backend, toBackend, err := o.newBackend(log)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +64,7 @@ func (o *options) Build(log *slog.Logger) (*node.Node, error) {
 		Read:         clients.ServeReading,
 		Datastore:    proxy.NewStatements(clients, o.backend.User, o.backend.Passwd, o.backend.DBName),
 		Collectors:   []prometheus.Collector{proxy.NewCollector(clients, backend)},
-		Certificates: []*certificate.Source{toClients},
+		Certificates: []*certificate.Source{toClients, toBackend},
 		Backend:      o.backend.Addr,
 	}, nil
 }
@@ -80,12 +82,22 @@ func (o *options) protectClients(cfg *proxy.Config) (toClients *certificate.Sour
 	return toClients, err
 }
 
-func (o *options) newBackend(log *slog.Logger) (*appliers.Backend, error) {
+// newBackend also returns the certificate that the backend is shown, if there is one.
+func (o *options) newBackend(log *slog.Logger) (backend *appliers.Backend, shown *certificate.Source, err error) {
 	cfg := appliers.NewConfig()
-	cfg.Addr = o.backend.Addr
+	cfg.Addr, cfg.Socket = o.backend.Addr, o.mysqlSocket
 	cfg.User, cfg.Password = o.backend.User, o.backend.Passwd
 	cfg.Logger = log.With("part", "backend")
-	return appliers.New(cfg)
+	if o.mysqlTLS {
+		if cfg.TLS, shown, err = o.mysqlFiles.Client("backend", cfg.Logger); err != nil {
+			return nil, nil, fmt.Errorf("TLS for the backend: %w", err)
+		}
+		if cfg.TLS == nil {
+			cfg.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+		}
+	}
+	backend, err = appliers.New(cfg)
+	return backend, shown, err
 }
 
 func (o *options) raftConfig(backend raft.Store, log *slog.Logger) raft.Config {

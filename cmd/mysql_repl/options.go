@@ -10,6 +10,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/nexus-replication/nexus/cmd/internal/node"
+	"github.com/nexus-replication/nexus/cmd/internal/security"
 	"github.com/nexus-replication/nexus/cmd/internal/settings"
 	proxy "github.com/nexus-replication/nexus/proxy/mysql"
 )
@@ -25,8 +26,11 @@ type options struct {
 	handshake      time.Duration
 	tlsOptional    bool
 
-	connURL string
-	backend *mysql.Config // connURL, parsed
+	connURL     string
+	backend     *mysql.Config // connURL, parsed
+	mysqlSocket string
+	mysqlTLS    bool
+	mysqlFiles  security.Files
 }
 
 func newOptions() *options {
@@ -67,6 +71,15 @@ func (o *options) Settings() *settings.Set {
 		s.Group("The mariadbd behind this node, which nobody else may write to",
 			settings.Setting{Name: "mysqlConnUrl", Alias: "mysql-conn-url", Value: settings.Text(&o.connURL, "DSN", node.NotEmpty), Secret: true,
 				Usage: "Where it is and as whom, as USER:PASSWORD@tcp(HOST:PORT)/DATABASE. The account needs all privileges, and is not replicated. Parameters behind a ? are ignored."},
+			settings.Setting{Name: "mysqlSocket", Value: settings.String(&o.mysqlSocket),
+				Usage: "Its unix socket, for what the node itself does; the account may be unix_socket's then, and have no password. The sessions of clients go to HOST:PORT all the same."},
+			settings.Setting{Name: "mysqlTLS", Value: settings.Bool(&o.mysqlTLS),
+				Usage: "Connect to HOST:PORT with TLS; its certificate must be for that HOST."},
+			settings.Setting{Name: "mysqlCA", Value: settings.String(&o.mysqlFiles.CA),
+				Usage: "Certificate of the authority that has signed its certificate; those of the system if empty."},
+			settings.Setting{Name: "mysqlCert", Value: settings.String(&o.mysqlFiles.Cert),
+				Usage: "Certificate to show to it, also for clients: an account that REQUIREs one takes it for theirs."},
+			settings.Setting{Name: "mysqlKey", Value: settings.String(&o.mysqlFiles.Key), Usage: "Key of that certificate."},
 		)
 	})
 }
@@ -79,6 +92,12 @@ func (o *options) Complete() error {
 	}
 	if err := o.parseConnURL(); err != nil {
 		return err
+	}
+	switch {
+	case !o.mysqlTLS && o.mysqlFiles != (security.Files{}):
+		return o.UsageError("mysqlTLS", "is not set, but files for it are given", "want both or neither")
+	case (o.mysqlFiles.Cert == "") != (o.mysqlFiles.Key == ""):
+		return o.UsageError("mysqlCert", "and -mysqlKey go together", "want both or neither")
 	}
 	return o.checkSecurity(at)
 }
@@ -109,6 +128,10 @@ func (o *options) parseConnURL() error {
 	cfg, err := mysql.ParseDSN(dsn)
 	if err != nil {
 		return o.UsageError("mysqlConnUrl", "cannot be read: "+err.Error(), want) // without its value, which holds a password
+	}
+	if cfg.Net == "unix" {
+		return o.UsageError("mysqlConnUrl", "is a unix socket, which would take clients for the user of this process",
+			"want USER:PASSWORD@tcp(HOST:PORT)/DATABASE for their sessions, and the socket as -mysqlSocket for the node's own")
 	}
 	if cfg.Net != "tcp" || cfg.User == "" {
 		return o.UsageError("mysqlConnUrl", "names no user, or no address of TCP", want)

@@ -24,6 +24,8 @@ type Node interface {
 // Backend is the local server, as an applier has it.
 type Backend interface {
 	Dial(ctx context.Context) (net.Conn, error)
+	// TLS protects a connection before somebody logs in; nil where nothing does.
+	TLS() *tls.Config
 	Begin(epoch uint64, session appliers.Session) (*appliers.Transaction, error)
 	// Sequences go before the command of a transaction or schema change of the same epoch.
 	Sequences(epoch uint64) [][]byte
