@@ -19,7 +19,7 @@ type trusting struct {
 	answers [][]byte
 }
 
-func (t *trusting) TLS() *tls.Config { return nil }
+func (b *trusting) TLS() *tls.Config { return nil }
 
 // greetingPacket is that of a MariaDB, with all capabilities.
 func greetingPacket() []byte {
