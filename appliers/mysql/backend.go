@@ -69,13 +69,15 @@ type Stats struct {
 	Beside uint64
 	// Open counts transactions of sessions.
 	Open int
+	// Up is false while the server cannot be used, as far as was noticed.
+	Up bool
 }
 
 // Stats returns the counts of now.
 func (b *Backend) Stats() Stats {
 	return Stats{
 		Committed: b.stats.committed.Load(), Applied: b.stats.applied.Load(), SchemaChanges: b.stats.schema.Load(),
-		Beside: b.stats.beside.Load(), Open: b.transactions.count(),
+		Beside: b.stats.beside.Load(), Open: b.transactions.count(), Up: b.Healthy() == nil,
 	}
 }
 

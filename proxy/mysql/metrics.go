@@ -29,6 +29,12 @@ func NewCollector(server *Server, backend Counted) prometheus.Collector {
 		c.metrics = append(c.metrics, metric{prometheus.NewDesc(name, help, nil, nil), kind, value})
 	}
 	count, gauge := prometheus.CounterValue, prometheus.GaugeValue
+	add(gauge, "nexus_backend_up", "1 while the mariadbd can be used, as far as was noticed.", func(_ Stats, b appliers.Stats) float64 {
+		if b.Up {
+			return 1
+		}
+		return 0
+	})
 	add(gauge, "nexus_mysql_clients", "Clients that are connected, served here or relayed to the leader.", func(p Stats, _ appliers.Stats) float64 { return float64(p.Clients) })
 	add(count, "nexus_mysql_connections_total", "Clients that have connected.", func(p Stats, _ appliers.Stats) float64 { return float64(p.Connections) })
 	add(count, "nexus_mysql_reads_total", "Reads outside of transactions.", func(p Stats, _ appliers.Stats) float64 { return float64(p.Reads) })
