@@ -47,8 +47,9 @@ type session struct {
 	rowNumber, rowNull bool   // what the first value of the row that was read last is
 	valueRead          string // of the expression that was evaluated last
 
-	tx       *transaction // nil outside of one
-	expected bool         // by the other sessions, to commit
+	tx        *transaction // nil outside of one
+	expected  bool         // by the other sessions, to commit
+	announced announcement // to them
 
 	idle           atomic.Bool // waits for a command
 	disconnectOnce sync.Once
