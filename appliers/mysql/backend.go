@@ -314,7 +314,7 @@ func (b *Backend) kill(ctx context.Context, ids []uint64) error {
 		if b.isOwn(id) {
 			continue // the server was restarted, and has given the number away again
 		}
-		if _, err := b.conn.exec(ctx, fmt.Sprintf("KILL CONNECTION %d", id)); err != nil && serverCode(err) != 1094 {
+		if _, err := b.conn.exec(ctx, fmt.Sprintf("KILL CONNECTION %d", id)); err != nil && serverCode(err) != codeNoThread {
 			return err
 		}
 		list += fmt.Sprintf(",%d", id)
@@ -331,6 +331,24 @@ func (b *Backend) kill(ctx context.Context, ids []uint64) error {
 		case <-time.After(2 * time.Millisecond):
 		case <-ctx.Done():
 			return fmt.Errorf("wait for connections to end: %w", context.Cause(ctx))
+		}
+	}
+	return nil
+}
+
+// codeNoThread is for a connection that has ended by itself.
+const codeNoThread = 1094
+
+// Interrupt ends the statements that are being executed on connections of clients, which live on.
+func (b *Backend) Interrupt(ctx context.Context, connections []uint64) error {
+	k, err := b.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer k.close()
+	for _, id := range connections {
+		if _, err := k.exec(ctx, fmt.Sprintf("KILL QUERY %d", id)); err != nil && serverCode(err) != codeNoThread {
+			return err
 		}
 	}
 	return nil
