@@ -67,11 +67,18 @@ func (b *Backend) createBookkeeping(ctx context.Context, k *conn, at raft.Positi
 	if err := k.run(ctx, bookkeeping...); err != nil {
 		return err
 	}
-	if err := k.run(ctx, grants...); err != nil {
-		return fmt.Errorf("let every account mark its transactions: %w", err)
+	if err := b.grant(ctx, k); err != nil {
+		return err
 	}
 	return k.run(ctx, fmt.Sprintf("INSERT INTO nexus.position VALUES (1, %d, %d, %d, %d, %d)",
 		schemaVersion, b.id.Cluster, b.id.Node, at.Term, at.Index))
+}
+
+func (b *Backend) grant(ctx context.Context, k *conn) error {
+	if err := k.run(ctx, grants...); err != nil {
+		return fmt.Errorf("let every account mark its transactions: %w", err)
+	}
+	return nil
 }
 
 // marker returns the row of nexus.position, nil if there is none.

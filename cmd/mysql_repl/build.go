@@ -36,6 +36,7 @@ func (o *options) Build(log *slog.Logger) (*node.Node, error) {
 	proxyCfg.Timeout, proxyCfg.LogSlower = o.Timeout, o.LogSlower
 	proxyCfg.MaxConnections, proxyCfg.MaxPacket = o.maxConnections, o.maxRequest
 	proxyCfg.WriteTimeout, proxyCfg.HandshakeTimeout = o.patience, o.handshake
+	proxyCfg.LockTimeout = o.tableLock
 	proxyCfg.TLSOptional = o.tlsOptional
 	proxyCfg.Logger = log.With("part", "proxy")
 	if err := o.protectClients(&proxyCfg); err != nil {

@@ -24,6 +24,7 @@ type options struct {
 	maxTransaction int // bytes
 	patience       time.Duration
 	handshake      time.Duration
+	tableLock      time.Duration
 	tlsOptional    bool
 
 	connURL string
@@ -43,6 +44,7 @@ func newOptions() *options {
 		maxTransaction: appliers.NewConfig().MaxTransactionBytes,
 		patience:       limits.WriteTimeout,
 		handshake:      limits.HandshakeTimeout,
+		tableLock:      limits.LockTimeout,
 		connURL:        "root@tcp(127.0.0.1:3306)/nexus",
 	}
 }
@@ -62,6 +64,8 @@ func (o *options) Settings() *settings.Set {
 			Usage: "Time for which a MySQL client may take nothing of what is sent to it before it is closed. Meanwhile no more is read from the mariadbd for it."},
 		{Name: "handshakeTimeout", Value: settings.Duration(&o.handshake, 100*time.Millisecond, time.Hour),
 			Usage: "Time that a MySQL client may take to log in, with TLS or without. How long it may be idle is the server's wait_timeout."},
+		{Name: "tableLockTimeout", Value: settings.Duration(&o.tableLock, time.Second, 24*time.Hour),
+			Usage: "Time for which a MySQL client may keep all others from writing by LOCK TABLES ... WRITE or FLUSH TABLES WITH READ LOCK, before its connection is closed."},
 		{Name: "proxyTLSOptional", Value: settings.Bool(&o.tlsOptional),
 			Usage: "Let database clients choose whether they use TLS, where -proxyCert is given."},
 	}

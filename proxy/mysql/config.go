@@ -27,6 +27,8 @@ type Backend interface {
 	Begin(epoch uint64, session appliers.Session) (*appliers.Transaction, error)
 	// Sequences go before the command of a transaction or schema change of the same epoch.
 	Sequences(epoch uint64) [][]byte
+	// Interrupt ends the statements that are being executed on connections to the server.
+	Interrupt(ctx context.Context, connections []uint64) error
 	// Address is where the clients of a node are served; "" if that is not known.
 	Address(node uint64) string
 	Version() string
@@ -47,6 +49,8 @@ type Config struct {
 	BarrierTimeout time.Duration
 	// GateTimeout is how long a transaction waits for a schema change to end.
 	GateTimeout time.Duration
+	// LockTimeout is how long a session may keep all others from writing by LOCK TABLES ... WRITE.
+	LockTimeout time.Duration
 	// HandshakeTimeout bounds the time up to the end of the login.
 	HandshakeTimeout time.Duration
 	// WriteTimeout is how long a client may take nothing of what is sent to it.
@@ -71,6 +75,7 @@ func NewConfig() Config {
 		SchemaTimeout:    time.Hour,
 		BarrierTimeout:   10 * time.Second,
 		GateTimeout:      50 * time.Second, // as innodb_lock_wait_timeout
+		LockTimeout:      10 * time.Minute,
 		HandshakeTimeout: 10 * time.Second,
 		WriteTimeout:     30 * time.Second,
 		MaxConnections:   400,
@@ -86,7 +91,7 @@ func (c *Config) Validate() error {
 		value time.Duration
 	}{
 		{"Timeout", c.Timeout}, {"SchemaTimeout", c.SchemaTimeout}, {"BarrierTimeout", c.BarrierTimeout}, {"GateTimeout", c.GateTimeout},
-		{"HandshakeTimeout", c.HandshakeTimeout}, {"WriteTimeout", c.WriteTimeout},
+		{"LockTimeout", c.LockTimeout}, {"HandshakeTimeout", c.HandshakeTimeout}, {"WriteTimeout", c.WriteTimeout},
 	} {
 		if d.value < time.Millisecond {
 			return fmt.Errorf("config: %s is %v, want at least 1ms", d.name, d.value)

@@ -28,8 +28,8 @@ func (p *parser) create(verb string) Statement {
 	default:
 		return refuse(verb, "Nexus does not know what it creates")
 	}
-	if p.endsTransaction() {
-		return refuse(verb, refusedVerb("XA"))
+	if reason := p.besideTransaction(); reason != "" {
+		return refuse(verb, reason)
 	}
 	return Statement{Kind: DDL, Verb: verb}
 }

@@ -80,16 +80,17 @@ func (p *parser) find(words ...string) bool {
 	return false
 }
 
-// calls returns the first of functions, in upper case, that the rest of the statement calls: the word, with a
+// calls returns the first of functions, in upper case, that the rest of the statement calls: the word, quoted or not, with a
 // parenthesis behind it and no dot before it. It looks at a copy: p stays where it is.
 func (p *parser) calls(functions ...string) string {
 	q := *p
 	for qualified := false; !q.end(); {
 		t := q.tok
 		q.skip()
-		if t.kind == tokenWord && !qualified && q.tok.punct('(') {
+		if (t.kind == tokenWord || t.kind == tokenQuoted) && !qualified && q.tok.punct('(') {
+			called := unquote(t.text)
 			for _, f := range functions {
-				if strings.EqualFold(t.text, f) {
+				if strings.EqualFold(called, f) {
 					return f
 				}
 			}
