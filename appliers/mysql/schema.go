@@ -25,10 +25,11 @@ var bookkeeping = []string{
 	variableTable,
 }
 
-// grants let every account mark its transactions, and fix a snapshot by reading something.
+// grants let every account mark its transactions, fix a snapshot by reading something, and rehearse schema changes under a lock.
 var grants = []string{
 	"GRANT INSERT ON nexus.applied TO PUBLIC",
 	"GRANT SELECT ON nexus.address TO PUBLIC",
+	"GRANT LOCK TABLES ON nexus.* TO PUBLIC",
 }
 
 // IsBookkeeping reports whether a table is one of Nexus's own.

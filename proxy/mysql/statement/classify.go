@@ -124,8 +124,10 @@ func schemaForm(verb string) form {
 		return (*parser).drop
 	case "TRUNCATE":
 		return (*parser).truncate
-	case "RENAME", "GRANT", "REVOKE":
+	case "RENAME":
 		return kind(DDL)
+	case "GRANT", "REVOKE":
+		return (*parser).grant
 	case "OPTIMIZE", "REPAIR", "CHECK":
 		return (*parser).maintain
 	case "FLUSH":

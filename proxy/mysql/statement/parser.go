@@ -7,6 +7,8 @@ type parser struct {
 	lexer  lexer
 	tok    token
 	global bool // the scope of SET that was said last
+
+	definedBy string // what DEFINER = says
 }
 
 func newParser(text string, d Dialect) *parser {
