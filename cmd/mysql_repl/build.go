@@ -15,9 +15,6 @@ import (
 	"github.com/nexus-replication/nexus/raft/certificate"
 )
 
-// maxTransactionBytes bounds the rows of one transaction.
-const maxTransactionBytes = 256 << 20
-
 var _ node.Definition = (*options)(nil)
 
 // Offline implements node.Definition.
@@ -43,6 +40,7 @@ func (o *options) Build(log *slog.Logger) (*node.Node, error) {
 	proxyCfg.MaxConnections, proxyCfg.MaxPacket = o.maxConnections, o.maxRequest
 	proxyCfg.MaxClientRate = o.maxClientRate
 	proxyCfg.WriteTimeout, proxyCfg.HandshakeTimeout = o.patience, o.handshake
+	proxyCfg.LockTimeout = o.tableLock
 	proxyCfg.TLSOptional = o.tlsOptional
 	proxyCfg.Logger = log.With("part", "proxy")
 	toClients, err := o.protectClients(&proxyCfg)
@@ -87,6 +85,7 @@ func (o *options) newBackend(log *slog.Logger) (backend *appliers.Backend, shown
 	cfg := appliers.NewConfig()
 	cfg.Addr, cfg.Socket = o.backend.Addr, o.mysqlSocket
 	cfg.User, cfg.Password = o.backend.User, o.backend.Passwd
+	cfg.MaxTransactionBytes = o.maxTransaction
 	cfg.Logger = log.With("part", "backend")
 	if o.mysqlTLS {
 		if cfg.TLS, shown, err = o.mysqlFiles.Client("backend", cfg.Logger); err != nil {
@@ -104,6 +103,6 @@ func (o *options) raftConfig(backend raft.Store, log *slog.Logger) raft.Config {
 	cfg := o.RaftConfig(backend, log)
 	// The proxy bounds each of its calls; a schema change may take longer than any of them.
 	cfg.Timeout = time.Hour
-	cfg.MaxProposalBytes = maxTransactionBytes
+	cfg.MaxProposalBytes = o.maxTransaction + 1<<20 // with what sequences and others that commit at the same time add
 	return cfg
 }
