@@ -1,0 +1,8 @@
+package main
+
+import (
+	"context"
+	"errors"
+)
+
+func (o *options) profileOne(context.Context, []group) error { return errors.New("later") }
