@@ -43,7 +43,8 @@ func (r *runner) machine(dir string) (report.Machine, error) {
 		Time: time.Now().UTC().Truncate(time.Second), CPUs: runtime.NumCPU(), CPU: cpuModel(),
 		System: firstLine("uname", "-sr"), Version: firstLine("git", "describe", "--always", "--dirty"),
 		Network: r.network, Slice: r.slice.Seconds(), Rounds: r.rounds,
-		Programs: map[string]string{"go": runtime.Version(), "redis": firstLine("redis-server", "--version"), "mariadb": firstLine("mariadbd", "--version")},
+		Programs: map[string]string{"go": runtime.Version(), "redis": firstLine("redis-server", "--version"), "mariadb": firstLine("mariadbd", "--version"),
+			"nexus": firstLine(filepath.Join(r.bin, "redis_repl"), "-version")},
 	}
 	took, err := fdatasync(dir)
 	m.Fdatasync = took.Seconds() * 1e3
