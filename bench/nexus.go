@@ -125,6 +125,8 @@ var counted = map[string]string{
 	"nexus_backend_execs_total":      "backend transactions",
 	"go_gc_duration_seconds_count":   "GC cycles",
 	"nexus_raft_read_rounds_total":   "read rounds",
+	"go_memstats_mallocs_total":      "allocations",
+	"go_memstats_alloc_bytes_total":  "allocated bytes",
 }
 
 func nexusCounters(ctx context.Context, c *cluster.Cluster) (map[string]float64, error) {

@@ -24,7 +24,7 @@ func (r *Run) Print(w io.Writer) error {
 	if _, err := fmt.Fprintf(w, "%s\n\n", r.about()); err != nil {
 		return err
 	}
-	return printTable(w, rows, 2)
+	return Table(w, rows, 2)
 }
 
 func (r *Run) about() string {
@@ -78,8 +78,9 @@ func digits(v float64, most int) string {
 	return fmt.Sprintf("%.*f", behind, v)
 }
 
-// printTable aligns columns: the first left ones to the left, the others to the right.
-func printTable(w io.Writer, rows [][]string, left int) error {
+// Table writes rows, of which the first has the titles, as Markdown: the first left columns aligned to the left, the others
+// to the right.
+func Table(w io.Writer, rows [][]string, left int) error {
 	widths := make([]int, len(rows[0]))
 	for _, row := range rows {
 		for i, cell := range row {

@@ -65,7 +65,7 @@ func PrintTargets(w io.Writer, dir string) error {
 			rows = append(rows, t.judge(r))
 		}
 	}
-	return printTable(w, rows, 2)
+	return Table(w, rows, 2)
 }
 
 // judge returns the row of a target.
