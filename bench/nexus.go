@@ -77,7 +77,8 @@ func startNexus(ctx context.Context, e *env, program string, o cluster.Options) 
 			}
 			return addrOf(find(ctx))
 		},
-		counters: func(ctx context.Context) (map[string]float64, error) { return nexusCounters(ctx, c) },
+		counters: func(ctx context.Context) (map[string]float64, error) { return nexusCounters(ctx, c, counted) },
+		caughtUp: func(ctx context.Context) error { return nexusCaughtUp(ctx, c) },
 	}
 	for _, n := range c.Nodes {
 		s.processes = append(s.processes, process{report.Node, &n.Process}, process{report.Backend, n.BackendProcess()})
@@ -129,36 +130,71 @@ var counted = map[string]string{
 	"go_memstats_alloc_bytes_total":  "allocated bytes",
 }
 
-func nexusCounters(ctx context.Context, c *cluster.Cluster) (map[string]float64, error) {
+// nexusCounters adds up metrics of all nodes; as says which, and what they are called here.
+func nexusCounters(ctx context.Context, c *cluster.Cluster, as map[string]string) (map[string]float64, error) {
 	sum := make(map[string]float64)
 	for _, n := range c.Nodes {
-		if err := addCounters(ctx, sum, n.MetricsAddr()); err != nil {
-			return nil, fmt.Errorf("metrics of %s: %w", n.Name, err)
+		if err := addMetrics(ctx, sum, n, as); err != nil {
+			return nil, err
 		}
 	}
 	return sum, nil
 }
 
-func addCounters(ctx context.Context, sum map[string]float64, addr string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/metrics", nil)
+func addMetrics(ctx context.Context, sum map[string]float64, n *cluster.Node, as map[string]string) error {
+	fail := func(err error) error { return fmt.Errorf("metrics of %s: %w", n.Name, err) }
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+n.MetricsAddr()+"/metrics", nil)
 	if err != nil {
-		return err
+		return fail(err)
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return err
+		return fail(err)
 	}
 	defer resp.Body.Close()
 	lines := bufio.NewScanner(resp.Body)
 	for lines.Scan() {
 		name, value, _ := strings.Cut(lines.Text(), " ")
-		if as := counted[name]; as != "" {
-			v, err := strconv.ParseFloat(value, 64)
-			if err != nil {
-				return fmt.Errorf("%s: %w", name, err)
-			}
-			sum[as] += v
+		if as[name] == "" {
+			continue
+		}
+		v, err := strconv.ParseFloat(value, 64)
+		if err != nil {
+			return fail(fmt.Errorf("%s: %w", name, err))
+		}
+		sum[as[name]] += v
+	}
+	if err := lines.Err(); err != nil {
+		return fail(err)
+	}
+	return nil
+}
+
+// progress of a node in the log.
+var progress = map[string]string{"nexus_raft_commit_index": "committed", "nexus_raft_applied_index": "applied"}
+
+func nexusCaughtUp(ctx context.Context, c *cluster.Cluster) error {
+	committed := 0.0 // by what the nodes know now
+	applied := make([]float64, len(c.Nodes))
+	look := func(i int) error {
+		at := make(map[string]float64)
+		err := addMetrics(ctx, at, c.Nodes[i], progress)
+		applied[i] = at["applied"]
+		committed = max(committed, at["committed"])
+		return err
+	}
+	for i := range c.Nodes {
+		if err := look(i); err != nil {
+			return err
 		}
 	}
-	return lines.Err()
+	goal := committed
+	for i := range c.Nodes {
+		for applied[i] < goal {
+			if err := look(i); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

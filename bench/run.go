@@ -156,7 +156,14 @@ func (r *runner) sample(ctx context.Context, e *env, l workload, s *started, rol
 	if err != nil {
 		return fail(err)
 	}
-	sample := report.Sample{Ops: result.Ops, Errors: result.Errors, Error: result.First, Seconds: result.Elapsed.Seconds(),
+	var behind time.Duration
+	if s.caughtUp != nil {
+		if err := s.caughtUp(limit); err != nil {
+			return fail(err)
+		}
+		behind = time.Since(after.at)
+	}
+	sample := report.Sample{Behind: behind.Seconds(), Ops: result.Ops, Errors: result.Errors, Error: result.First, Seconds: result.Elapsed.Seconds(),
 		CPU: make(map[string]float64), Memory: make(map[string]uint64), Disk: make(map[string]uint64)}
 	fill(&sample, before, after, child)
 	if r.network {

@@ -18,6 +18,8 @@ type system struct {
 	at func(ctx context.Context, role string) (string, error)
 	// counters of all nodes together, that only grow; nil where there are none.
 	counters func(ctx context.Context) (map[string]float64, error)
+	// caughtUp waits until all nodes have applied what was committed before; nil as well.
+	caughtUp func(ctx context.Context) error
 	stop     func() error
 	etcd     bool // spoken there, instead of Redis's or MySQL's protocol
 }

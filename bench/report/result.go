@@ -66,6 +66,8 @@ type Sample struct {
 	Network  uint64             `json:"network_bytes,omitempty"` // all that went over loopback: clients, members and backends
 	Disk     map[string]uint64  `json:"disk_bytes"`              // by kind
 	Counters map[string]float64 `json:"counters,omitempty"`      // of all nodes together
+	// Behind is how long it took, when the load had ended, until all nodes had applied all of it, in seconds.
+	Behind float64 `json:"behind_seconds,omitempty"`
 	// Others is the part of the machine's CPU time that went to what is not the system and its load.
 	Others float64 `json:"others"`
 }
@@ -82,7 +84,8 @@ type Summary struct {
 	Max     float64 `json:"max_ms"`
 	Errors  uint64  `json:"errors,omitempty"`
 	Others  float64 `json:"others"`
-	Memory  float64 `json:"memory_mb"` // of the system, at the end
+	Behind  float64 `json:"behind_seconds,omitempty"` // the longest
+	Memory  float64 `json:"memory_mb"`                // of the system, at the end
 	Network float64 `json:"network_bytes_per_op,omitempty"`
 	Disk    float64 `json:"disk_bytes_per_op"`
 	// CPU is microseconds for each operation, by kind of process, and "all".
@@ -119,6 +122,7 @@ func (s *System) summarize() {
 		network += float64(p.Network)
 		sum.Errors += p.Errors
 		sum.Others = max(sum.Others, p.Others)
+		sum.Behind = max(sum.Behind, p.Behind)
 		for kind, used := range p.CPU {
 			sum.CPU[kind] += used * 1e6
 			sum.CPU[All] += used * 1e6

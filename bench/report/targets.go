@@ -65,7 +65,27 @@ func PrintTargets(w io.Writer, dir string) error {
 			rows = append(rows, t.judge(r))
 		}
 	}
+	rows = append(rows, behind(runs))
 	return Table(w, rows, 2)
+}
+
+// mostBehind is how many seconds a node may be behind at full load.
+const mostBehind = 1
+
+// behind judges how far followers were behind in any case.
+func behind(runs map[string]*Run) []string {
+	longest := 0.0
+	for _, r := range runs {
+		if r == nil {
+			continue
+		}
+		for _, c := range r.Cases {
+			for _, s := range c.Systems {
+				longest = max(longest, s.Summary.Behind)
+			}
+		}
+	}
+	return []string{"all of these groups", fmt.Sprintf("followers at most %d s behind", mostBehind), fmt.Sprintf("%.2f s", longest), verdict(longest <= mostBehind)}
 }
 
 // judge returns the row of a target.
