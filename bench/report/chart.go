@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"math"
+	"strings"
 )
 
 // Sizes in a chart, in pixels.
@@ -18,17 +19,25 @@ const (
 	chartTop   = 56
 )
 
-var colors = []string{"#7f8c8d", "#b2babb", "#2471a3", "#5dade2", "#117a65", "#45b39d", "#b9770e", "#f0b27a"}
+// Colors of Nexus, and of what it is compared with.
+var ours, theirs = []string{"#1f618d", "#5dade2", "#117a65", "#45b39d"}, []string{"#7f8c8d", "#b2babb", "#b9770e", "#e59866"}
 
 // chart draws a bar for each system in each case: its rate, with the spread, as a part of the best in the case.
 func (r *Run) chart() []byte {
 	height := chartTop
-	order := make(map[string]int) // a system has one color in all cases
+	colors := make(map[string]string) // a system has one in all cases
+	var our, their int
 	for _, c := range r.Cases {
 		height += caseGap + rowHeight*len(c.Systems)
 		for _, s := range c.Systems {
-			if _, known := order[s.Name]; !known {
-				order[s.Name] = len(order)
+			switch {
+			case colors[s.Name] != "":
+			case strings.HasPrefix(s.Name, "nexus"):
+				colors[s.Name] = ours[our%len(ours)]
+				our++
+			default:
+				colors[s.Name] = theirs[their%len(theirs)]
+				their++
 			}
 		}
 	}
@@ -41,7 +50,7 @@ func (r *Run) chart() []byte {
 		r.Machine.Rounds, r.Machine.CPUs))
 	y := chartTop
 	for _, c := range r.Cases {
-		y = d.bars(c, order, y)
+		y = d.bars(c, colors, y)
 	}
 	d.printf("</svg>\n")
 	return d.Bytes()
@@ -58,7 +67,7 @@ func (d *drawing) text(x, y int, attributes, text string) {
 }
 
 // bars draws a case from y on, and returns where it ends.
-func (d *drawing) bars(c *Case, order map[string]int, y int) int {
+func (d *drawing) bars(c *Case, colors map[string]string, y int) int {
 	y += caseGap
 	d.text(12, y-8, `font-weight="bold"`, c.Name)
 	best := 0.0
@@ -74,7 +83,7 @@ func (d *drawing) bars(c *Case, order map[string]int, y int) int {
 		middle := y + rowHeight/2
 		d.text(labelWidth-8, middle+4, `text-anchor="end"`, s.Name)
 		d.printf(`<rect x="%d" y="%d" width="%d" height="%d" fill="%s"/>`+"\n",
-			labelWidth, y+(rowHeight-barHeight)/2, max(1, scale(u.Rate)), barHeight, colors[order[s.Name]%len(colors)])
+			labelWidth, y+(rowHeight-barHeight)/2, max(1, scale(u.Rate)), barHeight, colors[s.Name])
 		d.printf(`<path d="M%d %dH%dM%d %dv8M%d %dv8" stroke="#222222"/>`+"\n",
 			labelWidth+scale(u.Least), middle, labelWidth+scale(u.Most), labelWidth+scale(u.Least), middle-4, labelWidth+scale(u.Most), middle-4)
 		note := fmt.Sprintf("%s/s, %s µs", thousands(u.Rate), microseconds(u.CPU[All]))
