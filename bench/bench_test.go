@@ -174,3 +174,10 @@ Latency histogram (values are in milliseconds)
 		}
 	}
 }
+
+func TestPerfCounts(t *testing.T) {
+	got := perfCounts("# started on x\n\n1200;;raw_syscalls:sys_enter;1000;100.00;;\n<not counted>;;context-switches;0;100.00;;\n")
+	if len(got) != 1 || got["raw_syscalls:sys_enter"] != 1200 {
+		t.Errorf("%v", got)
+	}
+}
