@@ -116,7 +116,7 @@ func mixed(name string, reads float64, size int, zipf bool, systems ...entrant) 
 }
 
 func plan() []group {
-	groups := []group{redisGroup(), clientsGroup(), sizesGroup(), mixedGroup(), nodesGroup(), etcdGroup(), soakGroup()}
+	groups := []group{redisGroup(), clientsGroup(), sizesGroup(), keysGroup(), mixedGroup(), nodesGroup(), etcdGroup(), soakGroup()}
 	for _, threads := range []int{1, 16, 64} {
 		groups = append(groups, mysqlGroup(threads))
 	}
@@ -156,6 +156,20 @@ func sizesGroup() group {
 	for _, reads := range []float64{set, get} {
 		for _, size := range []int{32, 1 << 10, 64 << 10} {
 			g.cases = append(g.cases, kvCase(reads, 50, 1, size, redis, redisAOF, lease))
+		}
+	}
+	return g
+}
+
+func keysGroup() group {
+	g := group{name: "keys", about: "How cost changes with the number of keys."}
+	for _, keys := range []int{1000, 1_000_000} {
+		for _, reads := range []float64{set, get} {
+			c := kvCase(reads, 50, 1, 32, redis, lease)
+			l := simple(reads, 50, 1, 32)
+			l.Keys = keys
+			c.name, c.load = fmt.Sprintf("%s, %d keys", c.name, keys), l
+			g.cases = append(g.cases, c)
 		}
 	}
 	return g

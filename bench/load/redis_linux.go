@@ -29,6 +29,9 @@ func Redis(ctx context.Context, addr string, s Spec, d time.Duration) (result *R
 	return &e.result, nil
 }
 
+// fillLimit is how long filling may take.
+const fillLimit = time.Minute
+
 // FillRedis stores each key once.
 func FillRedis(ctx context.Context, addr string, keys, size int) (err error) {
 	s := Spec{Clients: min(8, keys), Pipeline: max(1, min(64, 1<<20/size)), Keys: keys, Size: size}
@@ -49,11 +52,14 @@ func FillRedis(ctx context.Context, addr string, keys, size int) (err error) {
 		}
 		return dst, n
 	}
-	if err := e.drive(ctx, time.Minute, each); err != nil {
+	if err := e.drive(ctx, fillLimit, each); err != nil {
 		return fmt.Errorf("fill %s: %w", addr, err)
 	}
 	if e.result.Errors > 0 {
 		return fmt.Errorf("fill %s: %s", addr, e.result.First)
+	}
+	if next < keys {
+		return fmt.Errorf("fill %s: %d of %d keys in %v", addr, next, keys, fillLimit)
 	}
 	return nil
 }
