@@ -45,7 +45,11 @@ func (r *Replicator) runLoop(ctx context.Context) {
 func (r *Replicator) turn(m *mail) error {
 	r.mail.take(m, r.round == nil)
 	r.step(m)
-	return r.ready()
+	if err := r.ready(); err != nil {
+		return err
+	}
+	r.send(nil) // what was withheld, if nothing goes with it
+	return nil
 }
 
 func (r *Replicator) tick() {
