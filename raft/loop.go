@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 
 	etcdraft "go.etcd.io/etcd/raft/v3"
@@ -24,6 +25,7 @@ func (r *Replicator) runLoop(ctx context.Context) {
 			case <-ticker.C:
 				r.tick()
 			case <-r.mail.signal:
+				runtime.Gosched()
 			}
 		}
 		// While there is always something ready the ticks must not starve.
