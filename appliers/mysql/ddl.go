@@ -209,6 +209,9 @@ func (b *Backend) endReaders(ctx context.Context, busy bool) error {
 	if b.applier != nil {
 		own = append(own, strconv.FormatUint(uint64(b.applier.c.GetConnectionID()), 10))
 	}
+	for _, id := range b.steered.list() {
+		own = append(own, strconv.FormatUint(id, 10))
+	}
 	condition := "id NOT IN (" + strings.Join(own, ",") + ") AND command NOT IN ('Daemon','Binlog Dump')"
 	if busy {
 		condition += " AND (command<>'Sleep' OR id IN (SELECT trx_mysql_thread_id FROM information_schema.innodb_trx))"

@@ -23,12 +23,14 @@ var bookkeeping = []string{
 		" file VARCHAR(255) NOT NULL, pos BIGINT UNSIGNED NOT NULL, reply LONGBLOB, PRIMARY KEY (idx, ordinal)) ENGINE=InnoDB",
 	"CREATE TABLE IF NOT EXISTS nexus.address (node BIGINT UNSIGNED PRIMARY KEY, address VARCHAR(255) NOT NULL) ENGINE=InnoDB",
 	variableTable,
+	answerTable,
 }
 
-// grants let every account mark its transactions, and fix a snapshot by reading something.
+// grants let every account mark its transactions, fix a snapshot by reading something, and be told what its programs wait for.
 var grants = []string{
 	"GRANT INSERT ON nexus.applied TO PUBLIC",
 	"GRANT SELECT ON nexus.address TO PUBLIC",
+	"GRANT SELECT ON nexus.program_answer TO PUBLIC",
 }
 
 // IsBookkeeping reports whether a table is one of Nexus's own.
@@ -37,7 +39,7 @@ func IsBookkeeping(database, table string) bool {
 		return false
 	}
 	switch table {
-	case "position", "applied", "schema_change", "address", "global_variable":
+	case "position", "applied", "schema_change", "address", "global_variable", "program_answer":
 		return true
 	}
 	return false

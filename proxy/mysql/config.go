@@ -29,6 +29,10 @@ type Backend interface {
 	Sequences(epoch uint64) [][]byte
 	// Interrupt ends the statements that are being executed on connections to the server.
 	Interrupt(ctx context.Context, connections []uint64) error
+	// Steer leads a program on a connection to the server from one transaction to the next.
+	Steer(ctx context.Context, connection uint64) (*appliers.Steering, error)
+	// SchemaChanges counts those that this node has applied.
+	SchemaChanges() uint64
 	// Address is where the clients of a node are served; "" if that is not known.
 	Address(node uint64) string
 	Version() string

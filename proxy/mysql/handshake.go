@@ -185,6 +185,7 @@ func (s *session) reset(payload []byte) error {
 	}
 	clear(s.statements)
 	clear(s.named)
+	clear(s.plain)
 	s.access, s.nextAccess, s.temporary = 0, 0, false
 	s.backend.Seq = 0
 	err := s.login(payload)

@@ -48,14 +48,19 @@ func (s *session) schemaChange(c call) error {
 
 // behindBarrier calls change while no transaction is open on any connection but this one.
 func (s *session) behindBarrier(change func(context.Context) error) error {
+	patience, err := s.barrierPatience()
+	if err != nil {
+		return err
+	}
+	return s.behindBarrierFor(patience, change)
+}
+
+// behindBarrierFor is behindBarrier, for a session that cannot be asked how long it waits.
+func (s *session) behindBarrierFor(patience time.Duration, change func(context.Context) error) error {
 	if s.locked.excludes() { // it is there already
 		ctx, cancel := s.context(s.server.cfg.SchemaTimeout)
 		defer cancel()
 		return change(ctx)
-	}
-	patience, err := s.barrierPatience()
-	if err != nil {
-		return err
 	}
 	barrier, cancelBarrier := s.context(patience)
 	defer cancelBarrier()
@@ -119,12 +124,18 @@ func (s *session) schemaReply(reply []byte, undone string) error {
 // prelude makes another session understand a text as this one does. substitute says that the text names an engine that its
 // table does not get.
 func (s *session) prelude(substitute bool) (texts []string, user string, err error) {
-	// The session's own database is still there for it when it was dropped.
-	row, err := s.row("SELECT (SELECT HEX(CONVERT(schema_name USING utf8mb4)) FROM information_schema.schemata WHERE schema_name=DATABASE()), @@sql_mode, @@character_set_client, @@collation_connection, @@foreign_key_checks," +
-		" @@time_zone, @@check_constraint_checks, @@explicit_defaults_for_timestamp, CURRENT_USER(), @@collation_server, @@innodb_strict_mode, @@default_storage_engine")
+	row, err := s.row("SELECT " + preludeColumns)
 	if err != nil {
 		return nil, "", err
 	}
+	return preludeOf(row, substitute)
+}
+
+// preludeColumns are what a prelude is made of. The session's own database is still there for it when it was dropped.
+const preludeColumns = "(SELECT HEX(CONVERT(schema_name USING utf8mb4)) FROM information_schema.schemata WHERE schema_name=DATABASE()), @@sql_mode, @@character_set_client, @@collation_connection, @@foreign_key_checks," +
+	" @@time_zone, @@check_constraint_checks, @@explicit_defaults_for_timestamp, CURRENT_USER(), @@collation_server, @@innodb_strict_mode, @@default_storage_engine"
+
+func preludeOf(row []string, substitute bool) (texts []string, user string, err error) {
 	if len(row) != 12 {
 		return nil, "", errors.New("the session's variables were not told")
 	}
@@ -163,9 +174,9 @@ var (
 	// definable matches the beginning of what has a definer, with what stands before the place for it.
 	definable = regexp.MustCompile(`(?is)^(\s*CREATE\s+(?:OR\s+REPLACE\s+)?(?:ALGORITHM\s*=\s*\w+\s+)?)((?:SQL\s+SECURITY\s+\w+\s+)?(?:VIEW|AGGREGATE\s+FUNCTION|FUNCTION|PROCEDURE|TRIGGER)\s)`)
 	// The tables that Nexus keeps for itself: named with their schema; in a list of tables; and behind the word TABLE.
-	ownQualified = regexp.MustCompile("(?i)\\bnexus`?\\s*\\.\\s*`?(?:position|applied|schema_change|address)\\b")
-	ownListed    = regexp.MustCompile(`(?i)\b(?:position|applied|schema_change|address|global_variable)\b`)
-	ownTable     = regexp.MustCompile("(?is)\\b(?:TABLE|ON)\\s+(?:IF\\s+(?:NOT\\s+)?EXISTS\\s+)?`?(?:position|applied|schema_change|address)\\b")
+	ownQualified = regexp.MustCompile("(?i)\\bnexus`?\\s*\\.\\s*`?(?:position|applied|schema_change|address|global_variable|program_answer)\\b")
+	ownListed    = regexp.MustCompile(`(?i)\b(?:position|applied|schema_change|address|global_variable|program_answer)\b`)
+	ownTable     = regexp.MustCompile("(?is)\\b(?:TABLE|ON)\\s+(?:IF\\s+(?:NOT\\s+)?EXISTS\\s+)?`?(?:position|applied|schema_change|address|global_variable|program_answer)\\b")
 	dropOwn      = regexp.MustCompile("(?is)\\b(?:DATABASE|SCHEMA)\\s+(?:IF\\s+EXISTS\\s+)?`?nexus`?\\s*;?\\s*$")
 	lateWord     = regexp.MustCompile(`(?is)^\s*(?:CREATE|ALTER)\s+(?:OR\s+REPLACE\s+)?(?:DEFINER\s*=\s*\S+\s+)?(EVENT|SEQUENCE|PACKAGE)\b`)
 )
@@ -204,7 +215,7 @@ func refuseSchema(c call, current string) *wire.Error {
 		}
 	}
 	if own {
-		return refused("%s is refused: nexus.position, applied, schema_change, address and global_variable are Nexus's own", c.what.Verb)
+		return refused("%s is refused: nexus.position, applied, schema_change, address, global_variable and program_answer are Nexus's own", c.what.Verb)
 	}
 	if found := lateWord.FindStringSubmatch(c.text); found != nil && strings.EqualFold(found[1], "EVENT") {
 		return refused("%s is refused: events are not executed on one node only yet", c.what.Verb)

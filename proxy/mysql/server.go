@@ -28,9 +28,11 @@ type Server struct {
 	backend Backend
 	gate    *gate
 	commits commitGroup
-	accept  *tls.Config // nil without TLS
-	stats   counters
-	times   statementTimes
+	// procedures are those that clients have called.
+	procedures procedures
+	accept     *tls.Config // nil without TLS
+	stats      counters
+	times      statementTimes
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc

@@ -37,8 +37,10 @@ type session struct {
 	named        map[string]*prepared
 
 	facts     facts
-	affected  uint64 // rows, by the statement that is answered with OK
-	excluding bool   // schema changes are behind the barrier that this session holds
+	affected  uint64               // rows, by the statement that is answered with OK
+	plain     map[[2]string]uint64 // procedures that the server executes by itself, as named; as of how many schema changes
+	steered   *programRun          // that the server is executing
+	excluding bool                 // schema changes are behind the barrier that this session holds
 	locked    tableLock
 	temporary bool        // it may have temporary tables
 	checks    [][4]string // of the maintenance of tables that is being answered
@@ -59,7 +61,7 @@ type session struct {
 func newSession(s *Server, c *connection, epoch uint64) *session {
 	return &session{
 		server: s, client: wire.NewConn(c.client, s.cfg.MaxPacket), epoch: epoch, reader: c.reader, dialect: s.dialect(),
-		statements: make(map[uint32]*prepared), named: make(map[string]*prepared),
+		statements: make(map[uint32]*prepared), named: make(map[string]*prepared), plain: make(map[[2]string]uint64),
 	}
 }
 

@@ -362,6 +362,11 @@ func (s *session) rollbackEnded(xa *appliers.Transaction) error {
 
 // rollbackXA rolls back a transaction that has ended or is prepared.
 func (s *session) rollbackXA(xa *appliers.Transaction) error {
+	if s.steered != nil { // the server is executing a program, and nothing else can be said to it
+		xa.End(false)
+		s.leaveToApplier()
+		return errHangUp
+	}
 	if err := s.ask("XA ROLLBACK "+xa.XID(), closeSession); err != nil {
 		return fmt.Errorf("%w: roll back: %s", errHangUp, err.Error())
 	}
@@ -384,6 +389,9 @@ func (s *session) abandon() {
 
 // SendCommit says XA COMMIT, and Committed reads the answer. Both are called by the applier while the session waits for it.
 func (s *session) SendCommit(xid string) error {
+	if s.steered != nil {
+		return s.steered.sendCommit()
+	}
 	if err := s.backend.Query("XA COMMIT " + xid); err != nil {
 		return err
 	}
@@ -391,4 +399,9 @@ func (s *session) SendCommit(xid string) error {
 }
 
 // Committed reads the answer to XA COMMIT.
-func (s *session) Committed() error { return s.answer() }
+func (s *session) Committed() error {
+	if s.steered != nil {
+		return s.steered.committed()
+	}
+	return s.answer()
+}
