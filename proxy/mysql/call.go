@@ -33,7 +33,7 @@ func (s *session) callProcedure(c call) (done, failed bool, err error) {
 // enterProcedure gives the session the settings that the procedure was made with, as the server would, and makes sure that the
 // client may do what the procedure does.
 func (s *session) enterProcedure(p *procedure) (restore func() error, err error) {
-	row, err := s.row("SELECT HEX(CONVERT(IFNULL(DATABASE(),'') USING utf8mb4)), @@sql_mode, @@character_set_client, @@collation_connection")
+	row, err := s.row("SELECT HEX(CONVERT(IFNULL(DATABASE(),'') USING utf8mb4)), @@sql_mode, @@character_set_client, @@collation_connection, CURRENT_USER()")
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +51,7 @@ func (s *session) enterProcedure(p *procedure) (restore func() error, err error)
 	restore = func() error { return settings(row[1], row[2], row[3], string(current)) }
 	err = settings(p.mode, "utf8mb4", p.collation, p.database)
 	if err == nil {
-		err = s.maySteps(p)
+		err = s.maySteps(p, row[4])
 	}
 	if err != nil {
 		return nil, errors.Join(err, restore())
@@ -60,7 +60,7 @@ func (s *session) enterProcedure(p *procedure) (restore func() error, err error)
 }
 
 // maySteps refuses a procedure of which the client may not execute every step.
-func (s *session) maySteps(p *procedure) error {
+func (s *session) maySteps(p *procedure, user string) error {
 	for i := range p.program.Steps {
 		step := &p.program.Steps[i]
 		if step.What.Kind != statement.DDL {
@@ -71,6 +71,9 @@ func (s *session) maySteps(p *procedure) error {
 			return e
 		}
 		if err := s.mayChange(c); err != nil {
+			return err
+		}
+		if err := s.mayDefine(step.What.Definer, user); err != nil {
 			return err
 		}
 		for _, table := range step.What.Tables {

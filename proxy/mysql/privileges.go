@@ -40,6 +40,8 @@ func privilegeFor(verb string) (privilege string, global bool) {
 		return "INDEX", false
 	case strings.Contains(object, "TRIGGER"):
 		return "TRIGGER", false
+	case strings.Contains(object, "EVENT"):
+		return "EVENT", false
 	case strings.Contains(object, "PROCEDURE"), strings.Contains(object, "FUNCTION"):
 		if first == "CREATE" {
 			return "CREATE ROUTINE", false
@@ -91,7 +93,13 @@ func schemasOf(c call, current string) map[string]bool {
 		schemas[strings.ReplaceAll(found[1], "``", "`")+found[2]] = true
 		return schemas
 	}
-	if strings.Contains(c.what.Verb, "VIEW") || strings.Contains(c.what.Verb, "PROCEDURE") || strings.Contains(c.what.Verb, "FUNCTION") || strings.Contains(c.what.Verb, "TRIGGER") {
+	if strings.Contains(c.what.Verb, "VIEW") || strings.Contains(c.what.Verb, "PROCEDURE") || strings.Contains(c.what.Verb, "FUNCTION") || strings.Contains(c.what.Verb, "TRIGGER") || strings.Contains(c.what.Verb, "EVENT") {
+		if d := c.what.Definer; d != nil {
+			if d.Database != "" {
+				current = d.Database
+			}
+			return map[string]bool{current: true}
+		}
 		// What the body reads and writes is checked by the server, as the definer's, when it is used.
 		if found := qualifier.FindStringSubmatch(c.text); found != nil {
 			schemas[strings.ReplaceAll(found[1], "``", "`")+found[2]] = true

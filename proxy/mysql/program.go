@@ -190,12 +190,12 @@ func (r *programRun) change(step *statement.Step, row []string) (failed *wire.Er
 	if err != nil {
 		return nil, err
 	}
-	text := step.Text
+	text := withDefiner(step.Text, step.What.Definer, user)
 	if step.What.Rewritten != "" {
 		text = step.What.Rewritten
 	}
 	err = s.behindBarrierFor(r.patience, func(ctx context.Context) error {
-		return s.proposeSchema(ctx, prelude, withDefiner(text, user))
+		return s.proposeSchema(ctx, prelude, text)
 	})
 	s.affected, s.checks = 0, nil
 	var final *finalError

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	appliers "github.com/nexus-replication/nexus/appliers/mysql"
+	"github.com/nexus-replication/nexus/proxy/mysql/statement"
 	"github.com/nexus-replication/nexus/proxy/mysql/wire"
 )
 
@@ -38,11 +39,13 @@ func (s *session) schemaChange(c call) error {
 	if err != nil {
 		return err
 	}
-	text := c.text
+	if err := s.mayDefine(c.what.Definer, user); err != nil {
+		return err
+	}
+	text := withDefiner(c.text, c.what.Definer, user)
 	if c.what.Rewritten != "" {
 		text = c.what.Rewritten
 	}
-	text = withDefiner(text, user)
 	return s.behindBarrier(func(ctx context.Context) error { return s.proposeSchema(ctx, prelude, text) })
 }
 
@@ -171,29 +174,46 @@ func literal(s string) string {
 }
 
 var (
-	// definable matches the beginning of what has a definer, with what stands before the place for it.
-	definable = regexp.MustCompile(`(?is)^(\s*CREATE\s+(?:OR\s+REPLACE\s+)?(?:ALGORITHM\s*=\s*\w+\s+)?)((?:SQL\s+SECURITY\s+\w+\s+)?(?:VIEW|AGGREGATE\s+FUNCTION|FUNCTION|PROCEDURE|TRIGGER)\s)`)
 	// The tables that Nexus keeps for itself: named with their schema; in a list of tables; and behind the word TABLE.
 	ownQualified = regexp.MustCompile("(?i)\\bnexus`?\\s*\\.\\s*`?(?:position|applied|schema_change|address|global_variable|program_answer)\\b")
 	ownListed    = regexp.MustCompile(`(?i)\b(?:position|applied|schema_change|address|global_variable|program_answer)\b`)
 	ownTable     = regexp.MustCompile("(?is)\\b(?:TABLE|ON)\\s+(?:IF\\s+(?:NOT\\s+)?EXISTS\\s+)?`?(?:position|applied|schema_change|address|global_variable|program_answer)\\b")
 	dropOwn      = regexp.MustCompile("(?is)\\b(?:DATABASE|SCHEMA)\\s+(?:IF\\s+EXISTS\\s+)?`?nexus`?\\s*;?\\s*$")
-	lateWord     = regexp.MustCompile(`(?is)^\s*(?:CREATE|ALTER)\s+(?:OR\s+REPLACE\s+)?(?:DEFINER\s*=\s*\S+\s+)?(EVENT|SEQUENCE|PACKAGE)\b`)
 )
 
 // withDefiner names the client as the definer, where the text leaves that to the session: the one that executes it is
 // the node's.
-func withDefiner(text, user string) string {
-	if !definable.MatchString(text) {
+func withDefiner(text string, d *statement.Definer, user string) string {
+	if d == nil || !d.Current {
 		return text
 	}
-	name, host := user, "%"
-	if at := strings.LastIndexByte(user, '@'); at >= 0 {
-		name, host = user[:at], user[at+1:]
+	name, host := splitUser(user)
+	definer := "DEFINER=" + quoteName(name) + "@" + quoteName(host)
+	if d.Start == d.End {
+		definer += " "
 	}
-	quote := func(s string) string { return "`" + strings.ReplaceAll(s, "`", "``") + "`" }
-	definer := "DEFINER=" + quote(name) + "@" + quote(host) + " "
-	return definable.ReplaceAllString(text, "${1}"+strings.ReplaceAll(definer, "$", "$$")+"${2}")
+	return text[:d.Start] + definer + text[d.End:]
+}
+
+func splitUser(user string) (name, host string) {
+	if at := strings.LastIndexByte(user, '@'); at >= 0 {
+		return user[:at], user[at+1:]
+	}
+	return user, "%"
+}
+
+// mayDefine refuses another definer than the client, as the server would: the node's own account may name any.
+func (s *session) mayDefine(d *statement.Definer, user string) error {
+	if d == nil || d.Current {
+		return nil
+	}
+	if name, host := splitUser(user); d.Name == name && (d.Host == host || d.Host == "" && host == "%") {
+		return nil
+	}
+	if strings.EqualFold(d.Name, "CURRENT_ROLE") {
+		return refused("DEFINER=CURRENT_ROLE is refused: name the role")
+	}
+	return s.maySetGlobal()
 }
 
 // refuseSchema refuses what would harm Nexus's own tables, and what is not replicated yet.
@@ -216,9 +236,6 @@ func refuseSchema(c call, current string) *wire.Error {
 	}
 	if own {
 		return refused("%s is refused: nexus.position, applied, schema_change, address, global_variable and program_answer are Nexus's own", c.what.Verb)
-	}
-	if found := lateWord.FindStringSubmatch(c.text); found != nil && strings.EqualFold(found[1], "EVENT") {
-		return refused("%s is refused: events are not executed on one node only yet", c.what.Verb)
 	}
 	return nil
 }

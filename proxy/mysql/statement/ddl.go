@@ -4,6 +4,7 @@ package statement
 func (p *parser) create(verb string) Statement {
 	replace := p.take("OR", "REPLACE")
 	what := p.object()
+	p.schema()
 	verb = join(verb, what)
 	switch what {
 	case "TABLE":
@@ -21,7 +22,9 @@ func (p *parser) create(verb string) Statement {
 		}
 		return Statement{Kind: DDL, Verb: verb, Engine: engine}
 	case "PROCEDURE", "TRIGGER", "EVENT", "PACKAGE":
-	case "DATABASE", "SCHEMA", "INDEX", "VIEW", "USER", "ROLE":
+	case "VIEW":
+		return Statement{Kind: DDL, Verb: verb, Definer: p.defines}
+	case "DATABASE", "SCHEMA", "INDEX", "USER", "ROLE":
 		return Statement{Kind: DDL, Verb: verb}
 	case "SERVER", "TABLESPACE", "UNDO", "LOGFILE", "RESOURCE", "SPATIAL REFERENCE":
 		return refuse(verb, reasonServer)
@@ -31,7 +34,7 @@ func (p *parser) create(verb string) Statement {
 	if reason := p.besideTransaction(); reason != "" {
 		return refuse(verb, reason)
 	}
-	return Statement{Kind: DDL, Verb: verb}
+	return Statement{Kind: DDL, Verb: verb, Definer: p.defines}
 }
 
 func (p *parser) createTable(verb string, replace bool) Statement {
@@ -100,11 +103,17 @@ func (p *parser) selects() bool {
 // alter classifies ALTER.
 func (p *parser) alter(verb string) Statement {
 	what := p.object()
+	p.schema()
 	verb = join(verb, what)
 	switch what {
 	case "TABLE":
 		return p.alterTable(verb)
-	case "DATABASE", "SCHEMA", "VIEW", "PROCEDURE", "FUNCTION", "EVENT", "SEQUENCE", "USER", "ROLE":
+	case "VIEW", "EVENT":
+		if reason := p.besideTransaction(); reason != "" {
+			return refuse(verb, reason)
+		}
+		return Statement{Kind: DDL, Verb: verb, Definer: p.defines}
+	case "DATABASE", "SCHEMA", "PROCEDURE", "FUNCTION", "SEQUENCE", "USER", "ROLE":
 		return Statement{Kind: DDL, Verb: verb}
 	case "INSTANCE", "SERVER", "TABLESPACE", "UNDO", "LOGFILE", "RESOURCE":
 		return refuse(verb, reasonServer)
@@ -194,6 +203,7 @@ func (p *parser) table() string {
 func (p *parser) object() string {
 	temporary := false
 	for !p.end() {
+		start := p.tok.start
 		word := upper(p.tok.text)
 		if p.tok.kind != tokenWord {
 			return ""
@@ -202,7 +212,7 @@ func (p *parser) object() string {
 		switch word {
 		case "TEMPORARY":
 			temporary = true
-		case "ONLINE", "OFFLINE", "IGNORE", "UNIQUE", "FULLTEXT", "AGGREGATE", "INVOKER", "VECTOR":
+		case "ONLINE", "OFFLINE", "IGNORE", "UNIQUE", "FULLTEXT", "INVOKER", "VECTOR":
 		case "SPATIAL":
 			if p.take("REFERENCE") {
 				return "SPATIAL REFERENCE"
@@ -211,11 +221,15 @@ func (p *parser) object() string {
 			p.takePunct('=')
 			p.skip()
 		case "DEFINER":
-			p.definer()
+			p.definer(start)
+		case "AGGREGATE":
+			p.undefined(start)
 		case "SQL": // SECURITY DEFINER
+			p.undefined(start)
 			p.skip()
 			p.skip()
 		default:
+			p.undefined(start)
 			if temporary {
 				return "TEMPORARY " + word
 			}
@@ -225,19 +239,48 @@ func (p *parser) object() string {
 	return ""
 }
 
-// definer takes = user[@host], = CURRENT_USER[()] or = role.
-func (p *parser) definer() {
+// schema notes the database of what is defined, of which the name is next.
+func (p *parser) schema() {
+	q := *p
+	q.take("BODY") // of a package
+	q.take("IF", "NOT", "EXISTS")
+	if database := q.name(); p.defines != nil && q.tok.punct('.') {
+		p.defines.Database = database
+	}
+}
+
+// undefined notes where a definer would stand, if there is none.
+func (p *parser) undefined(at int) {
+	if p.defines == nil {
+		p.defines = &Definer{Start: at, End: at, Current: true}
+	}
+}
+
+// definer takes = user[@host], = CURRENT_USER[()] or = role, behind the word DEFINER, which begins at start.
+func (p *parser) definer(start int) {
+	d := &Definer{Start: start}
+	p.defines = d
 	p.takePunct('=')
+	d.Current = p.at("CURRENT_USER")
+	d.Name, d.End = unquote(p.tok.text), p.tok.end
 	p.skip()
 	switch {
-	case p.takePunct('('):
+	case p.tok.punct('('):
+		p.skip()
+		d.End = p.tok.end
 		p.takePunct(')')
 	case p.tok.kind == tokenUser: // @host, @'host'
-		p.skip()
-		for p.takePunct('.') || p.takePunct('%') || p.takePunct('-') {
-			p.name()
+		host := p.tok.start + 1
+		for d.End = p.tok.end; ; {
+			p.skip()
+			if p.tok.start != d.End || !p.tok.punct('.') && !p.tok.punct('%') && !p.tok.punct('-') && p.tok.kind != tokenWord {
+				break
+			}
+			d.End = p.tok.end
 		}
+		d.Host = unquote(p.lexer.text[host:d.End])
 	case p.takePunct('@'):
+		d.Host, d.End = unquote(p.tok.text), p.tok.end
 		p.skip()
 	}
 }

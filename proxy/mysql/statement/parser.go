@@ -7,6 +7,8 @@ type parser struct {
 	lexer  lexer
 	tok    token
 	global bool // the scope of SET that was said last
+
+	defines *Definer // of what is created or altered
 }
 
 func newParser(text string, d Dialect) *parser {

@@ -132,6 +132,9 @@ type Statement struct {
 	// Filling of CreateSelect.
 	Filling *Filling
 
+	// Definer of a view, a program or an event.
+	Definer *Definer
+
 	// Engine is one that a table names and does not get: it becomes one of InnoDB. Rewritten is the statement to be executed
 	// instead, where there is one.
 	Engine    string
@@ -142,6 +145,18 @@ type Statement struct {
 
 	// LocalFile is set where the client is asked for a file: LOAD DATA LOCAL INFILE.
 	LocalFile bool
+}
+
+// Definer is what a statement says about whose rights something has. It stands from Start to End in the text; where nothing is
+// said, that is the place for it.
+type Definer struct {
+	Start, End int
+	// Current is set for CURRENT_USER, and where nothing is said.
+	Current bool
+	// Name and Host otherwise; a name without a host is a role, or of any host.
+	Name, Host string
+	// Database of what is defined; empty where the default one is meant.
+	Database string
 }
 
 // Filling is what CREATE TABLE ... SELECT says about its table.
