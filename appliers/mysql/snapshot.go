@@ -58,6 +58,9 @@ var privilegeTables = []struct{ name, user string }{
 	{"proxies_priv", "User"}, {"roles_mapping", "User"},
 }
 
+// eventTable holds the events, of which the number of the server that has made them is not replicated.
+const eventTable = "event"
+
 func (b *Backend) replicatedAccounts(column string) string {
 	return name(column) + " NOT IN ('mariadb.sys'," + quote(b.cfg.User) + ")"
 }
@@ -146,6 +149,11 @@ func (d *dump) begin(ctx context.Context) error {
 		}
 		d.tables = append(d.tables, t)
 	}
+	events := table{Database: "mysql", Name: eventTable}
+	if err := d.columns(ctx, &events); err != nil {
+		return err
+	}
+	d.tables = append(d.tables, events)
 	return nil
 }
 
@@ -220,7 +228,7 @@ func (d *dump) beginSequence(ctx context.Context, database, sequence string) err
 // columns finds out which columns have to be written, and how.
 func (d *dump) columns(ctx context.Context, t *table) error {
 	rows, err := d.k.rows(ctx, "SELECT column_name, data_type, column_key FROM information_schema.columns WHERE table_schema="+quote(t.Database)+
-		" AND table_name="+quote(t.Name)+" AND is_generated='NEVER' ORDER BY ordinal_position")
+		" AND table_name="+quote(t.Name)+" AND is_generated='NEVER' AND NOT (table_schema='mysql' AND column_name IN ('originator','last_executed')) ORDER BY ordinal_position")
 	if err != nil {
 		return err
 	}
@@ -253,7 +261,7 @@ func isBinary(dataType string) bool {
 // beginPrograms reads views and stored programs.
 func (d *dump) beginPrograms(ctx context.Context) error {
 	rows, err := d.k.rows(ctx, "SELECT routine_schema, routine_name, routine_type, sql_mode, character_set_client, collation_connection FROM information_schema.routines"+
-		" WHERE routine_schema NOT IN ("+systemSchemas+") AND routine_type IN ('FUNCTION','PROCEDURE') ORDER BY routine_type, 1, 2")
+		" WHERE routine_schema NOT IN ("+systemSchemas+") AND routine_type IN ('FUNCTION','PROCEDURE') AND NOT ("+eventProcedures+") ORDER BY routine_type, 1, 2")
 	if err != nil {
 		return err
 	}

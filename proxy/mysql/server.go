@@ -46,11 +46,14 @@ type Server struct {
 
 type counters struct {
 	connections, refused, reads, commits, rollbacks, unknown, schema atomic.Uint64
+	events, eventsFailed                                             atomic.Uint64
 }
 
 // Stats counts what happened since the process started.
 type Stats struct {
 	Connections, Refused, Reads, Commits, Rollbacks, Unknown, SchemaChanges uint64
+	// Events were executed by this node; FailedEvents ended with an error.
+	Events, FailedEvents uint64
 	// Clients are connected now.
 	Clients int
 }
@@ -86,7 +89,7 @@ func (s *Server) Stats() Stats {
 	return Stats{
 		Connections: s.stats.connections.Load(), Refused: s.stats.refused.Load(), Reads: s.stats.reads.Load(),
 		Commits: s.stats.commits.Load(), Rollbacks: s.stats.rollbacks.Load(), Unknown: s.stats.unknown.Load(),
-		SchemaChanges: s.stats.schema.Load(), Clients: clients,
+		SchemaChanges: s.stats.schema.Load(), Events: s.stats.events.Load(), FailedEvents: s.stats.eventsFailed.Load(), Clients: clients,
 	}
 }
 
@@ -97,6 +100,9 @@ func (s *Server) Serve(lis net.Listener) error {
 	}
 	s.tasks.Go(s.watchOffice)
 	s.tasks.Go(s.watchClients)
+	if s.cfg.Account.User != "" {
+		s.tasks.Go(s.watchEvents)
+	}
 	s.tasks.Go(s.announce)
 	return s.acceptAll(lis, false)
 }

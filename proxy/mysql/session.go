@@ -28,6 +28,7 @@ type session struct {
 	deprecateEOF bool
 	extended     bool   // columns tell more about their types
 	multi        bool   // several statements in one text
+	results      bool   // the client takes several results of one statement
 	system       bool   // the default database is mysql
 	status       uint16 // as the server told last
 	dialect      statement.Dialect
