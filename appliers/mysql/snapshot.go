@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -43,6 +44,8 @@ type table struct {
 	Columns  []string `json:"columns"`
 	// Key are the places in Columns of those that tell rows apart; all if there is no primary key.
 	Key []int `json:"key,omitempty"`
+	// Versioned says that rows of the past are among the rows.
+	Versioned bool `json:"versioned,omitempty"`
 	// Binary are the places of those that hold bytes rather than text.
 	Binary []int `json:"binary,omitempty"`
 
@@ -189,7 +192,8 @@ func (d *dump) beginTables(ctx context.Context) error {
 			}
 			continue
 		}
-		if row[2] != "BASE TABLE" {
+		t.Versioned = row[2] == "SYSTEM VERSIONED"
+		if row[2] != "BASE TABLE" && !t.Versioned {
 			return fmt.Errorf("%s is a %s: snapshots of these are not there yet", t.quoted(), row[2])
 		}
 		own := IsBookkeeping(t.Database, t.Name)
@@ -227,10 +231,18 @@ func (d *dump) beginSequence(ctx context.Context, database, sequence string) err
 
 // columns finds out which columns have to be written, and how.
 func (d *dump) columns(ctx context.Context, t *table) error {
-	rows, err := d.k.rows(ctx, "SELECT column_name, data_type, column_key FROM information_schema.columns WHERE table_schema="+quote(t.Database)+
-		" AND table_name="+quote(t.Name)+" AND is_generated='NEVER' AND NOT (table_schema='mysql' AND column_name IN ('originator','last_executed')) ORDER BY ordinal_position")
+	rows, err := d.k.rows(ctx, "SELECT column_name, data_type, column_key, IFNULL(generation_expression, '') FROM information_schema.columns WHERE table_schema="+quote(t.Database)+
+		" AND table_name="+quote(t.Name)+" AND (is_generated='NEVER' OR generation_expression IN ('ROW START','ROW END')) AND NOT (table_schema='mysql' AND column_name IN ('originator','last_executed')) ORDER BY ordinal_position")
 	if err != nil {
 		return err
+	}
+	if t.Versioned && !slices.ContainsFunc(rows, func(row []string) bool { return row[3] != "" }) {
+		// They are not told of where the definition does not say them. The second is a part of the key.
+		keyed := ""
+		if slices.ContainsFunc(rows, func(row []string) bool { return row[2] == "PRI" }) {
+			keyed = "PRI"
+		}
+		rows = append(rows, []string{"row_start", "timestamp", ""}, []string{"row_end", "timestamp", keyed})
 	}
 	for i, row := range rows {
 		t.Columns = append(t.Columns, row[0])
@@ -333,6 +345,9 @@ func (d *dump) writeTable(ctx context.Context, t *table) error {
 		return err
 	}
 	text := "SELECT " + strings.Join(t.selects, ",") + " FROM " + t.quoted()
+	if t.Versioned {
+		text += " FOR SYSTEM_TIME ALL"
+	}
 	if t.where != "" {
 		text += " WHERE " + t.where
 	}

@@ -136,10 +136,10 @@ func (s *session) prelude(substitute bool) (texts []string, user string, err err
 
 // preludeColumns are what a prelude is made of. The session's own database is still there for it when it was dropped.
 const preludeColumns = "(SELECT HEX(CONVERT(schema_name USING utf8mb4)) FROM information_schema.schemata WHERE schema_name=DATABASE()), @@sql_mode, @@character_set_client, @@collation_connection, @@foreign_key_checks," +
-	" @@time_zone, @@check_constraint_checks, @@explicit_defaults_for_timestamp, CURRENT_USER(), @@collation_server, @@innodb_strict_mode, @@default_storage_engine"
+	" @@time_zone, @@check_constraint_checks, @@explicit_defaults_for_timestamp, CURRENT_USER(), @@collation_server, @@innodb_strict_mode, @@default_storage_engine, @@system_versioning_alter_history"
 
 func preludeOf(row []string, substitute bool) (texts []string, user string, err error) {
-	if len(row) != 12 {
+	if len(row) != 13 {
 		return nil, "", errors.New("the session's variables were not told")
 	}
 	if row[0] != "" { // it comes before the character set that the client's own text is in
@@ -160,7 +160,7 @@ func preludeOf(row []string, substitute bool) (texts []string, user string, err 
 	return append(texts,
 		fmt.Sprintf("SET SESSION character_set_client=%s, collation_connection=%s, foreign_key_checks=%s, time_zone=%s, check_constraint_checks=%s, explicit_defaults_for_timestamp=%s",
 			row[2], row[3], row[4], literal(row[5]), row[6], row[7]),
-		fmt.Sprintf("SET SESSION collation_server=%s, innodb_strict_mode=%s", row[9], strict),
+		fmt.Sprintf("SET SESSION collation_server=%s, innodb_strict_mode=%s, system_versioning_alter_history=%s", row[9], strict, row[12]),
 		"SET SESSION sql_mode="+literal(mode)), row[8], nil
 }
 

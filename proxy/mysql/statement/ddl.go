@@ -37,8 +37,30 @@ func (p *parser) create(verb string) Statement {
 	return Statement{Kind: DDL, Verb: verb, Definer: p.defines}
 }
 
+// versionRefusal says why a table with a history cannot be the same on all servers.
+func (p *parser) versionRefusal() string {
+	if p.has("PARTITION", "BY", "SYSTEM_TIME") && p.has("AUTO") {
+		return "each server would add partitions by itself, and end the transaction; add them by ALTER TABLE"
+	}
+	for q := *p; !q.end(); q.skip() {
+		column := q
+		if !column.take("BIGINT") {
+			continue
+		}
+		for column.take("UNSIGNED") || column.take("GENERATED", "ALWAYS") {
+		}
+		if column.take("AS", "ROW") && column.at("START", "END") {
+			return "numbers of transactions are each server's own; let ROW START and ROW END be TIMESTAMP(6)"
+		}
+	}
+	return ""
+}
+
 func (p *parser) createTable(verb string, replace bool) Statement {
 	engine, rewritten, reason := p.tableOptions()
+	if reason == "" {
+		reason = p.versionRefusal()
+	}
 	if reason != "" {
 		return refuse(verb, reason)
 	}
@@ -124,6 +146,9 @@ func (p *parser) alter(verb string) Statement {
 // alterTable refuses what would give the rows that are there already another value on every node.
 func (p *parser) alterTable(verb string) Statement {
 	engine, rewritten, reason := p.tableOptions()
+	if reason == "" {
+		reason = p.versionRefusal()
+	}
 	if reason != "" {
 		return refuse(verb, reason)
 	}
