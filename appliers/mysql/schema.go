@@ -26,11 +26,13 @@ var bookkeeping = []string{
 	answerTable,
 }
 
-// grants let every account mark its transactions, fix a snapshot by reading something, and be told what its programs wait for.
+// grants let every account mark its transactions, fix a snapshot by reading something, be told what its programs wait for, and
+// rehearse schema changes under a lock.
 var grants = []string{
 	"GRANT INSERT ON nexus.applied TO PUBLIC",
 	"GRANT SELECT ON nexus.address TO PUBLIC",
 	"GRANT SELECT ON nexus.program_answer TO PUBLIC",
+	"GRANT LOCK TABLES ON nexus.* TO PUBLIC",
 }
 
 // IsBookkeeping reports whether a table is one of Nexus's own.

@@ -64,6 +64,9 @@ var privilegeTables = []struct{ name, user string }{
 // eventTable holds the events, of which the number of the server that has made them is not replicated.
 const eventTable = "event"
 
+// IsOwnAccount reports whether user is the name of the account of this node, which other servers may not have.
+func (b *Backend) IsOwnAccount(user string) bool { return user == b.cfg.User }
+
 func (b *Backend) replicatedAccounts(column string) string {
 	return name(column) + " NOT IN ('mariadb.sys'," + quote(b.cfg.User) + ")"
 }

@@ -12,9 +12,6 @@ import (
 	"github.com/nexus-replication/nexus/raft"
 )
 
-// maxTransactionBytes bounds the rows of one transaction.
-const maxTransactionBytes = 256 << 20
-
 var _ node.Definition = (*options)(nil)
 
 // Offline implements node.Definition.
@@ -81,6 +78,7 @@ func (o *options) newBackend(log *slog.Logger) (*appliers.Backend, error) {
 	cfg := appliers.NewConfig()
 	cfg.Addr = o.backend.Addr
 	cfg.User, cfg.Password = o.backend.User, o.backend.Passwd
+	cfg.MaxTransactionBytes = o.maxTransaction
 	cfg.Logger = log.With("part", "backend")
 	return appliers.New(cfg)
 }
@@ -89,6 +87,6 @@ func (o *options) raftConfig(backend raft.Store, log *slog.Logger) raft.Config {
 	cfg := o.RaftConfig(backend, log)
 	// The proxy bounds each of its calls; a schema change may take longer than any of them.
 	cfg.Timeout = time.Hour
-	cfg.MaxProposalBytes = maxTransactionBytes
+	cfg.MaxProposalBytes = o.maxTransaction + 1<<20 // with what sequences and others that commit at the same time add
 	return cfg
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
+	appliers "github.com/nexus-replication/nexus/appliers/mysql"
 	"github.com/nexus-replication/nexus/cmd/internal/node"
 	"github.com/nexus-replication/nexus/cmd/internal/settings"
 	proxy "github.com/nexus-replication/nexus/proxy/mysql"
@@ -20,6 +21,7 @@ type options struct {
 
 	maxConnections int
 	maxRequest     int // bytes
+	maxTransaction int // bytes
 	patience       time.Duration
 	handshake      time.Duration
 	tableLock      time.Duration
@@ -39,6 +41,7 @@ func newOptions() *options {
 		}),
 		maxConnections: limits.MaxConnections,
 		maxRequest:     limits.MaxPacket,
+		maxTransaction: appliers.NewConfig().MaxTransactionBytes,
 		patience:       limits.WriteTimeout,
 		handshake:      limits.HandshakeTimeout,
 		tableLock:      limits.LockTimeout,
@@ -55,6 +58,8 @@ func (o *options) Settings() *settings.Set {
 			Usage: "Number of clients served at a time. Each has a connection of its own to the mariadbd, whose max_connections must be greater."},
 		{Name: "maxRequest", Value: settings.Int(&o.maxRequest, 1<<16, 1<<30),
 			Usage: "Bytes of one statement or parameter of a MySQL client; a longer one is an error and its connection is closed."},
+		{Name: "maxTransaction", Value: settings.Int(&o.maxTransaction, 1<<20, 256<<20),
+			Usage: "Bytes of the rows that one transaction of a MySQL client may write, before and after each change; a larger one is rolled back with an error."},
 		{Name: "slowClientTimeout", Value: settings.Duration(&o.patience, 100*time.Millisecond, time.Hour),
 			Usage: "Time for which a MySQL client may take nothing of what is sent to it before it is closed. Meanwhile no more is read from the mariadbd for it."},
 		{Name: "handshakeTimeout", Value: settings.Duration(&o.handshake, 100*time.Millisecond, time.Hour),

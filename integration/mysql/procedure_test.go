@@ -85,6 +85,9 @@ func TestProceduresWithSteps(t *testing.T) {
 	if _, err := small.ExecContext(ctx, "CALL half(5)"); code(err) != 1399 {
 		t.Errorf("with the definer's rights: %v", err)
 	}
+	do("BEGIN")
+	fails("CALL app.migrate()", "1235")
+	do("ROLLBACK")
 	fails("CALL app.half(1, 2)", "1318")
 	fails("CALL app.nosuch()", "1305")
 	awaitEqual(t, c)

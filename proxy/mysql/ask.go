@@ -94,6 +94,11 @@ func (s *session) readRow() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	return s.readRowBehind(p)
+}
+
+// readRowBehind reads the rest of a result that begins with the packet p, and returns the values of the last row.
+func (s *session) readRowBehind(p []byte) ([]string, error) {
 	if len(p) > 0 && p[0] == wire.HeaderError {
 		return nil, wire.ParseError(p)
 	}
@@ -101,7 +106,8 @@ func (s *session) readRow() ([]string, error) {
 	if !ok || columns == 0 {
 		return nil, errors.New("no rows where one was asked for")
 	}
-	if p, err = s.backend.ReadPacket(); err != nil {
+	p, err := s.backend.ReadPacket()
+	if err != nil {
 		return nil, err
 	}
 	s.rowNumber = wire.IsNumber(p)

@@ -23,6 +23,8 @@ type Node interface {
 
 // Backend is the local server, as an applier has it.
 type Backend interface {
+	// IsOwnAccount reports whether user is the account of this node itself, which other servers may not have.
+	IsOwnAccount(user string) bool
 	Dial(ctx context.Context) (net.Conn, error)
 	Begin(epoch uint64, session appliers.Session) (*appliers.Transaction, error)
 	// Sequences go before the command of a transaction or schema change of the same epoch.

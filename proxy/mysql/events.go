@@ -209,6 +209,6 @@ func (r *eventRun) end() error {
 	if !r.e.Preserve {
 		return r.say("DROP EVENT IF EXISTS " + name)
 	}
-	user, host := splitUser(r.e.Definer)
+	user, host := splitAccount(r.e.Definer)
 	return r.say("ALTER DEFINER=" + quoteName(user) + "@" + quoteName(host) + " EVENT " + name + " DISABLE")
 }

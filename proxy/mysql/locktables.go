@@ -39,7 +39,7 @@ func (s *session) lockTables(c call) error {
 	if err := s.commit(); err != nil {
 		return err
 	}
-	if err := s.mayChange(c); err != nil {
+	if err := s.mayLock(c); err != nil {
 		return err
 	}
 	if err := s.proveOffice(); err != nil {

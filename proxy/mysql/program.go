@@ -190,9 +190,10 @@ func (r *programRun) change(step *statement.Step, row []string) (failed *wire.Er
 	if err != nil {
 		return nil, err
 	}
-	text := withDefiner(step.Text, step.What.Definer, user)
-	if step.What.Rewritten != "" {
-		text = step.What.Rewritten
+	prelude = append(ownRoles(step.What.Roles), prelude...)
+	text := step.What.Rewritten
+	if text == "" {
+		text = s.withAdmin(call{what: step.What}, withDefiner(step.Text, step.What.Definer, user), user)
 	}
 	err = s.behindBarrierFor(r.patience, func(ctx context.Context) error {
 		return s.proposeSchema(ctx, prelude, text)

@@ -32,19 +32,20 @@ func (s *session) schemaChange(c call) error {
 	if e := refuseSchema(c, current[0]); e != nil {
 		return e
 	}
-	if err := s.mayChange(c); err != nil {
+	text := c.text
+	if c.what.Rewritten != "" {
+		text = c.what.Rewritten
+	}
+	if err := s.rehearse(c, text); err != nil {
 		return err
 	}
 	prelude, user, err := s.prelude(c.what.Engine != "")
 	if err != nil {
 		return err
 	}
-	if err := s.mayDefine(c.what.Definer, user); err != nil {
-		return err
-	}
-	text := withDefiner(c.text, c.what.Definer, user)
-	if c.what.Rewritten != "" {
-		text = c.what.Rewritten
+	prelude = append(ownRoles(c.what.Roles), prelude...)
+	if c.what.Rewritten == "" {
+		text = s.withAdmin(c, withDefiner(text, c.what.Definer, user), user)
 	}
 	return s.behindBarrier(func(ctx context.Context) error { return s.proposeSchema(ctx, prelude, text) })
 }
@@ -187,7 +188,7 @@ func withDefiner(text string, d *statement.Definer, user string) string {
 	if d == nil || !d.Current {
 		return text
 	}
-	name, host := splitUser(user)
+	name, host := splitAccount(user)
 	definer := "DEFINER=" + quoteName(name) + "@" + quoteName(host)
 	if d.Start == d.End {
 		definer += " "
@@ -195,25 +196,12 @@ func withDefiner(text string, d *statement.Definer, user string) string {
 	return text[:d.Start] + definer + text[d.End:]
 }
 
-func splitUser(user string) (name, host string) {
+// splitAccount takes what CURRENT_USER() says apart.
+func splitAccount(user string) (name, host string) {
 	if at := strings.LastIndexByte(user, '@'); at >= 0 {
 		return user[:at], user[at+1:]
 	}
 	return user, "%"
-}
-
-// mayDefine refuses another definer than the client, as the server would: the node's own account may name any.
-func (s *session) mayDefine(d *statement.Definer, user string) error {
-	if d == nil || d.Current {
-		return nil
-	}
-	if name, host := splitUser(user); d.Name == name && (d.Host == host || d.Host == "" && host == "%") {
-		return nil
-	}
-	if strings.EqualFold(d.Name, "CURRENT_ROLE") {
-		return refused("DEFINER=CURRENT_ROLE is refused: name the role")
-	}
-	return s.maySetGlobal()
 }
 
 // refuseSchema refuses what would harm Nexus's own tables, and what is not replicated yet.

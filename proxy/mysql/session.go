@@ -23,6 +23,7 @@ type session struct {
 	backend *wire.Conn
 	id      uint64 // of the connection to the server
 	epoch   uint64
+	local   bool // of this node itself, as its own account
 	reader  bool // nothing may be written, nor locked
 
 	deprecateEOF bool
@@ -61,7 +62,7 @@ type session struct {
 
 func newSession(s *Server, c *connection, epoch uint64) *session {
 	return &session{
-		server: s, client: wire.NewConn(c.client, s.cfg.MaxPacket), epoch: epoch, reader: c.reader, dialect: s.dialect(),
+		server: s, client: wire.NewConn(c.client, s.cfg.MaxPacket), epoch: epoch, local: c.local, reader: c.reader, dialect: s.dialect(),
 		statements: make(map[uint32]*prepared), named: make(map[string]*prepared), plain: make(map[[2]string]uint64),
 	}
 }

@@ -251,6 +251,8 @@ func (s *session) commitPrepared(xa *appliers.Transaction) error {
 		return errors.Join(captureError(err), s.rollbackXA(xa))
 	}
 	failpoint.Hit("mysql.captured")
+	ctx, cancel = s.context(s.server.cfg.Timeout + raft.Allowance(len(command)))
+	defer cancel()
 	replies, err := s.propose(ctx, append(s.server.backend.Sequences(s.epoch), command))
 	if err != nil {
 		return s.notProposed(xa, err)

@@ -1,10 +1,11 @@
 package statement
 
+import "strings"
+
 // create classifies CREATE. What it creates decides.
 func (p *parser) create(verb string) Statement {
 	replace := p.take("OR", "REPLACE")
 	what := p.object()
-	p.schema()
 	verb = join(verb, what)
 	switch what {
 	case "TABLE":
@@ -22,9 +23,11 @@ func (p *parser) create(verb string) Statement {
 		}
 		return Statement{Kind: DDL, Verb: verb, Engine: engine}
 	case "PROCEDURE", "TRIGGER", "EVENT", "PACKAGE":
+	case "ROLE":
+		return p.createRole(verb)
 	case "VIEW":
 		return Statement{Kind: DDL, Verb: verb, Definer: p.defines}
-	case "DATABASE", "SCHEMA", "INDEX", "USER", "ROLE":
+	case "DATABASE", "SCHEMA", "INDEX", "USER":
 		return Statement{Kind: DDL, Verb: verb}
 	case "SERVER", "TABLESPACE", "UNDO", "LOGFILE", "RESOURCE", "SPATIAL REFERENCE":
 		return refuse(verb, reasonServer)
@@ -125,7 +128,6 @@ func (p *parser) selects() bool {
 // alter classifies ALTER.
 func (p *parser) alter(verb string) Statement {
 	what := p.object()
-	p.schema()
 	verb = join(verb, what)
 	switch what {
 	case "TABLE":
@@ -184,7 +186,10 @@ func (p *parser) drop(verb string) Statement {
 		return Statement{Kind: Temporary, Verb: verb}
 	case "TABLE", "TABLES":
 		return p.dropTables(verb, start)
-	case "DATABASE", "SCHEMA", "INDEX", "VIEW", "PROCEDURE", "FUNCTION", "TRIGGER", "EVENT", "SEQUENCE", "PACKAGE", "USER", "ROLE":
+	case "FUNCTION":
+		p.take("IF", "EXISTS")
+		return Statement{Kind: DDL, Verb: verb, Name: p.table()}
+	case "DATABASE", "SCHEMA", "INDEX", "VIEW", "PROCEDURE", "TRIGGER", "EVENT", "SEQUENCE", "PACKAGE", "USER", "ROLE":
 		return Statement{Kind: DDL, Verb: verb}
 	case "SERVER", "TABLESPACE", "UNDO", "LOGFILE", "RESOURCE", "SPATIAL REFERENCE":
 		return refuse(verb, reasonServer)
@@ -264,16 +269,6 @@ func (p *parser) object() string {
 	return ""
 }
 
-// schema notes the database of what is defined, of which the name is next.
-func (p *parser) schema() {
-	q := *p
-	q.take("BODY") // of a package
-	q.take("IF", "NOT", "EXISTS")
-	if database := q.name(); p.defines != nil && q.tok.punct('.') {
-		p.defines.Database = database
-	}
-}
-
 // undefined notes where a definer would stand, if there is none.
 func (p *parser) undefined(at int) {
 	if p.defines == nil {
@@ -286,6 +281,8 @@ func (p *parser) definer(start int) {
 	d := &Definer{Start: start}
 	p.defines = d
 	p.takePunct('=')
+	start = p.tok.start
+	defer func() { d.Said = strings.TrimSpace(p.lexer.text[start:d.End]) }()
 	d.Current = p.at("CURRENT_USER")
 	d.Name, d.End = unquote(p.tok.text), p.tok.end
 	p.skip()
