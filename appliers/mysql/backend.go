@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -73,6 +74,8 @@ type Stats struct {
 	Untaken int
 	// Open counts transactions of sessions.
 	Open int
+	// Up is false while the server cannot be used, as far as was noticed.
+	Up bool
 }
 
 // SchemaChanges counts those that were applied since the process started.
@@ -82,7 +85,7 @@ func (b *Backend) SchemaChanges() uint64 { return b.stats.schema.Load() }
 func (b *Backend) Stats() Stats {
 	return Stats{
 		Committed: b.stats.committed.Load(), Applied: b.stats.applied.Load(), SchemaChanges: b.stats.schema.Load(),
-		Beside: b.stats.beside.Load(), Untaken: int(b.stats.untaken.Load()), Open: b.transactions.count(),
+		Beside: b.stats.beside.Load(), Untaken: int(b.stats.untaken.Load()), Open: b.transactions.count(), Up: b.Healthy() == nil,
 	}
 }
 
@@ -95,6 +98,14 @@ var (
 func New(cfg Config) (*Backend, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
+	}
+	if cfg.TLS != nil && cfg.TLS.ServerName == "" {
+		host, _, err := net.SplitHostPort(cfg.Addr)
+		if err != nil {
+			return nil, err
+		}
+		cfg.TLS = cfg.TLS.Clone()
+		cfg.TLS.ServerName = host
 	}
 	b := &Backend{cfg: cfg, log: cfg.Logger, untaken: make(map[string]bool)}
 	b.transactions.init()
@@ -111,6 +122,9 @@ func (b *Backend) Version() string {
 	}
 	return ""
 }
+
+// TLS is what a connection of Dial is to be protected with before somebody logs in; nil for nothing.
+func (b *Backend) TLS() *tls.Config { return b.cfg.TLS }
 
 // Dial returns a connection to the server on which nothing was said yet.
 func (b *Backend) Dial(ctx context.Context) (net.Conn, error) {
