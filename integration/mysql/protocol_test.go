@@ -202,7 +202,7 @@ func TestQueryAttributesAreNotOffered(t *testing.T) {
 	for _, addr := range []string{leader.Addr(), other(c, leader).Addr()} {
 		conn, err := net.Dial("tcp", addr)
 		check(t, err)
-		defer conn.Close()
+		t.Cleanup(func() { conn.Close() })
 		p, err := wire.NewConn(conn, 1<<16).ReadPacket()
 		check(t, err)
 		g, err := wire.ParseGreeting(p)
