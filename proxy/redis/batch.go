@@ -35,6 +35,9 @@ func (s *session) run(cmd redcon.Command) {
 		s.lastCommand.Store(d.Spec)
 		s.srv.metrics.count(d.Spec)
 	}
+	if s.tracked != nil {
+		s.nextCaching(d.Spec)
+	}
 	if s.multi != nil || !s.authenticated || d.Err != "" || d.Policy == policy.Local || s.sub != nil || s.monitor != nil {
 		s.endPhase()
 		if !s.ended {

@@ -109,6 +109,7 @@ func (s *session) show(w *block) {
 func (w *block) park() {
 	s := w.session
 	s.srv.metrics.blocked.Add(1)
+	s.releaseWaiting()
 	w.parked.Store(true)
 	w.since = time.Now()
 	ctx, stop := s.conn.WatchDisconnect(w.ctx)
@@ -128,6 +129,7 @@ func (w *block) end() {
 		w.timer.Stop()
 	}
 	s.show(nil)
+	s.holdPushes()
 	if w.parked.Load() {
 		// Only now, when its end is logged, will nothing be popped for it.
 		s.srv.metrics.blocked.Add(-1)
@@ -200,8 +202,10 @@ func (s *session) readBlocking(w *block, cmd redcon.Command, d policy.Decision, 
 		if !w.parked.Load() {
 			w.park()
 		}
+		s.releaseWaiting()
 		select {
 		case <-arrival.came:
+			s.holdPushes()
 		case <-w.ctx.Done():
 			w.giveUp()
 			return
@@ -232,6 +236,9 @@ func (s *session) readArrived(w *block, rd read) {
 
 // runRead runs one read at once.
 func (s *session) runRead(rd read) {
+	if s.tracked != nil {
+		s.noteRead(rd.spec, rd.args)
+	}
 	s.reads.cmds, s.reads.size, s.reads.parts = append(s.reads.cmds, rd), len(rd.raw), true
 	s.runReads()
 	s.reads.clear()

@@ -86,6 +86,9 @@ func (s *session) collectRead(rd read) {
 		}
 		s.phase = phaseReads
 	}
+	if s.tracked != nil {
+		s.noteRead(rd.spec, rd.args)
+	}
 	r.cmds = append(r.cmds, rd)
 	r.size += len(rd.raw)
 }

@@ -309,14 +309,23 @@ func (s *session) planOne(q *queued, now int64) (step, backend.Item, bool) {
 		if errText != "" {
 			return step{literal: appendError(nil, errText)}, item, false
 		}
+		if s.tracked != nil {
+			s.noteRead(q.d.Spec, q.cmd.Args)
+		}
 		return step{call: call}, s.scriptItem(call), true
 	case q.d.Policy == policy.ReadTime:
+		if s.tracked != nil {
+			s.noteRead(q.d.Spec, q.cmd.Args)
+		}
 		item.Cmd = appendRequest(nil, policy.ReadTimeCommand(q.cmd.Args)...)
 		return step{convert: q.d.Spec.Name}, item, true
 	case q.d.Policy == policy.WriteTime:
 		if _, _, errText := policy.RewriteTime(q.cmd.Args, now); errText != "" {
 			return step{literal: appendError(nil, errText)}, item, false
 		}
+	}
+	if s.tracked != nil {
+		s.noteRead(q.d.Spec, q.cmd.Args)
 	}
 	st := step{}
 	if q.d.Policy.Writes() {
