@@ -137,8 +137,9 @@ func (s *Server) backendHas(name string) bool {
 	return err != nil || string(reply) != "*0\r\n"
 }
 
-// cmdConfigResetStat resets the counters of the local backend.
+// cmdConfigResetStat resets the counters of the local backend, and those of the commands of the node's clients.
 func (s *session) cmdConfigResetStat(dst []byte, _ [][]byte) []byte {
+	s.srv.metrics.resetStats()
 	return s.askBackend(dst, "CONFIG", "RESETSTAT")
 }
 

@@ -18,7 +18,7 @@
 //   - sequencer.go and expirer.go run on the leader: they turn times into deadlines and deadlines into deletions.
 //     touched.go decides there whether a transaction still finds its watched keys as its client saw them.
 //   - reaper.go closes clients that do not log in, or that are idle.
-//   - clock.go bounds each phase in time; metrics.go counts.
+//   - clock.go bounds each phase in time; metrics.go and commandstats.go count.
 //   - lua.go runs statements of the operator on every node; clients cannot reach it.
 //   - errors.go is the only place where an error becomes a reply.
 //

@@ -103,12 +103,15 @@ func (s *Server) rewriteInfo(text []byte) []byte {
 		if name, ok := bytes.CutPrefix(line, []byte("# ")); ok {
 			section = string(bytes.TrimSpace(name))
 			out = append(out, line...)
-			if section == "Replication" {
+			switch section {
+			case "Replication":
 				out = appendInfoReplication(out, s.rep.Status())
+			case "Commandstats":
+				out = s.appendCommandStats(out)
 			}
 			continue
 		}
-		if section == "Replication" && len(bytes.TrimSpace(line)) > 0 {
+		if (section == "Replication" || section == "Commandstats") && len(bytes.TrimSpace(line)) > 0 {
 			continue
 		}
 		out = s.appendInfoLine(out, line)

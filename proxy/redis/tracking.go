@@ -147,6 +147,23 @@ func (s *session) endTracking() {
 	s.setTracked(nil)
 }
 
+// restoreTracking puts back what a transaction has changed that was not executed. A client that is tracked again has to forget
+// what it may have missed.
+func (s *session) restoreTracking(to *tracked) {
+	if s.tracked == to {
+		return
+	}
+	s.endTracking()
+	if to == nil {
+		return
+	}
+	if err := s.beginTracking(to.opts); err != nil {
+		s.broken("it is not tracked any more", "error", err)
+		return
+	}
+	s.tracked.forgetAll()
+}
+
 func (s *session) setTracked(c *tracked) {
 	s.tracked = c
 	s.shown.Lock()
