@@ -79,6 +79,7 @@ func (s *session) writeBlocking(w *block, place *place, cmd redcon.Command, d po
 	case len(outcome.Replies) != 1:
 		s.broken("a wait came back with another number of replies", "replies", len(outcome.Replies))
 	default:
+		s.srv.tracker.await(outcome.Index)
 		reply := &outcome.Replies[0]
 		if b.Kind == policy.KindGroup && reply.Err == nil {
 			reply.Data = s.appendGroupReply(nil, reply.Data)

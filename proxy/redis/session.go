@@ -150,6 +150,9 @@ func (s *session) finish(conn redcon.Conn) {
 		s.ended = true
 		s.out = nil
 	}
+	if s.tracked != nil && !s.muted && len(s.out) > 0 {
+		s.out = s.tracked.appendPending(s.out)
+	}
 	s.flush()
 	s.releasePushes()
 	if cap(s.out) > keepBytes {

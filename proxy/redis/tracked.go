@@ -43,9 +43,11 @@ type tracked struct {
 
 	mu      sync.Mutex
 	held    bool
-	all     bool // all keys have to be forgotten; messages is empty then
+	all     bool // all keys have to be forgotten, before those of pending
 	pending []invalidation
 	bytes   int           // of what is pending
+	read    []string      // what the last batch has read, or the one that runs
+	size    int           // of that
 	to      *session      // opts.redirect
 	waits   chan struct{} // not nil while the client waits for its reply; closed when it has it
 }
@@ -77,6 +79,7 @@ func (c *tracked) hold() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.held = true
+	c.read, c.size = c.read[:0], 0
 	if c.waits != nil {
 		close(c.waits)
 		c.waits = nil
@@ -136,9 +139,6 @@ func (c *tracked) notify() {
 func (c *tracked) forget(m invalidation) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.all {
-		return
-	}
 	for _, key := range m.keys {
 		c.bytes += len(key) + trackingItemBytes
 	}
@@ -152,11 +152,28 @@ func (c *tracked) forget(m invalidation) {
 	}
 }
 
-// forgetAll queues a message that all keys have to be forgotten.
-func (c *tracked) forgetAll() {
+// reads notes what is being read.
+func (c *tracked) reads(keys [][]byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, key := range keys {
+		if c.size += len(key) + trackingItemBytes; c.size > maxPendingBytes {
+			return
+		}
+		c.read = append(c.read, string(key))
+	}
+}
+
+// forgetAll queues a message that all keys have to be forgotten. With lastRead, one about each key that was read last follows:
+// there are clients that take a message about all keys for one about those that they have, and not for one about a value
+// that arrives with it.
+func (c *tracked) forgetAll(lastRead bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.setAll()
+	for i := 0; lastRead && i < len(c.read); i++ {
+		c.pending = append(c.pending, invalidation{keys: [][]byte{[]byte(c.read[i])}})
+	}
 	if !c.held {
 		c.notify()
 	}
@@ -171,9 +188,41 @@ func (c *tracked) take() (pending []invalidation, all bool) {
 	if c.held {
 		return nil, false
 	}
+	return c.takeLocked()
+}
+
+func (c *tracked) takeLocked() (pending []invalidation, all bool) {
 	pending, all = c.pending, c.all
 	c.pending, c.all, c.bytes = nil, false, 0
 	return pending, all
+}
+
+// appendPending appends what waits for a client that gets its messages itself, to be sent together with the replies that
+// they belong behind.
+func (c *tracked) appendPending(dst []byte) []byte {
+	if c.redirect() != nil || c.session.protocol != backend.RESP3 {
+		return dst
+	}
+	c.mu.Lock()
+	pending, all := c.takeLocked()
+	c.mu.Unlock()
+	if all {
+		dst = appendInvalidated(appendBulk(append(dst, ">2\r\n"...), "invalidate"), nil, backend.RESP3)
+	}
+	for _, m := range pending {
+		if keys := c.keysOf(m); len(keys) > 0 {
+			dst = appendInvalidated(appendBulk(append(dst, ">2\r\n"...), "invalidate"), keys, backend.RESP3)
+		}
+	}
+	return dst
+}
+
+// keysOf returns the keys of a message that the client is to be told of.
+func (c *tracked) keysOf(m invalidation) [][]byte {
+	if m.mine == nil {
+		return m.keys
+	}
+	return c.session.srv.tracker.others(c, m)
 }
 
 // push sends messages until the tracking is over.
@@ -192,11 +241,8 @@ func (c *tracked) push() {
 			c.send(nil)
 		}
 		for _, m := range pending {
-			if m.mine != nil {
-				m.keys = srv.tracker.others(c, m)
-			}
-			if len(m.keys) > 0 {
-				c.send(m.keys)
+			if keys := c.keysOf(m); len(keys) > 0 {
+				c.send(keys)
 			}
 		}
 	}

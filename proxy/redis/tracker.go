@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -34,6 +35,7 @@ const (
 type tracker struct {
 	srv   *Server
 	limit atomic.Int64 // of keys in the table; 0 for none
+	sure  atomic.Bool  // that of run, for those who write
 
 	mu      sync.Mutex
 	clients map[*tracked]struct{}
@@ -52,6 +54,8 @@ type trackerRun struct {
 	changed chan struct{} // closed and replaced when sure or err has changed
 	err     error         // why it is not sure
 	flushed bool          // all keys are known to have gone in the transaction that is heard
+	heard   uint64        // the last entry of what was heard
+	hearing chan struct{} // nil, or closed when more was heard
 }
 
 func newTracker(srv *Server) *tracker {
@@ -136,6 +140,7 @@ func (k *tracker) remove(c *tracked) {
 		k.run.cancel()
 		k.run = nil
 		k.runs = runLog{}
+		k.sure.Store(false)
 	}
 }
 
@@ -202,6 +207,7 @@ func (k *tracker) setSure(r *trackerRun) {
 		return
 	}
 	r.sure, r.err = true, nil
+	k.sure.Store(true)
 	close(r.changed)
 	r.changed = make(chan struct{})
 }
@@ -218,15 +224,16 @@ func (k *tracker) unsure(r *trackerRun, why error) {
 		return
 	}
 	r.sure = false
+	k.sure.Store(false)
 	k.srv.log.Warn("clients have to forget what they have cached", "reason", why)
-	k.forgetAll()
+	k.forgetAll(true)
 }
 
 // forgetAll has all clients forget all keys. mu is held.
-func (k *tracker) forgetAll() {
+func (k *tracker) forgetAll(lastRead bool) {
 	k.table.clear()
 	for c := range k.clients {
-		c.forgetAll()
+		c.forgetAll(lastRead)
 	}
 }
 
@@ -234,9 +241,12 @@ func (k *tracker) forgetAll() {
 func (k *tracker) read(c *tracked, keys [][]byte) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	c.reads(keys)
 	switch {
 	case k.run == nil || !k.run.sure:
-		c.forgetAll()
+		for _, key := range keys {
+			c.forget(invalidation{keys: [][]byte{bytes.Clone(key)}})
+		}
 	case c.opts.bcast:
 		for _, key := range keys {
 			c.ownKeys = c.ownKeys || isOwnKey(key)
@@ -282,8 +292,9 @@ func (k *tracker) take(r *trackerRun, change backend.Change) {
 		return
 	}
 	names := k.runs.take(change.Runs)
+	defer k.noteHeard(r, change.Runs)
 	if change.All && !r.flushed {
-		k.forgetAll()
+		k.forgetAll(false)
 	}
 	// FLUSHALL is the flush of one database after the other.
 	r.flushed = change.All && len(change.Runs) == 0
@@ -309,6 +320,50 @@ func (k *tracker) take(r *trackerRun, change backend.Change) {
 			if c.ownKeys {
 				k.broadcast(c, own, nil)
 			}
+		}
+	}
+}
+
+// noteHeard wakes those who wait for a transaction. mu is held.
+func (k *tracker) noteHeard(r *trackerRun, runs []uint64) {
+	for _, index := range runs {
+		r.heard = max(r.heard, index)
+	}
+	if len(runs) > 0 && r.hearing != nil {
+		close(r.hearing)
+		r.hearing = nil
+	}
+}
+
+// hearingPatience is how long a write waits for its own change to be heard.
+const hearingPatience = 100 * time.Millisecond
+
+// await returns when clients are about to be told what an entry has changed, or soon. The backend tells of it together with its
+// reply, so the wait is short, and it gives the order that clients know: who reads with a cache what was written through
+// the same node, and answered, is told no later than the writer.
+func (k *tracker) await(index uint64) {
+	if !k.sure.Load() {
+		return
+	}
+	var timer *time.Timer
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for r := k.run; r != nil && k.run == r && r.sure && r.heard < index; {
+		if r.hearing == nil {
+			r.hearing = make(chan struct{})
+		}
+		hearing := r.hearing
+		if timer == nil {
+			timer = time.NewTimer(hearingPatience)
+			defer timer.Stop()
+		}
+		k.mu.Unlock()
+		select {
+		case <-hearing:
+			k.mu.Lock()
+		case <-timer.C:
+			k.mu.Lock()
+			return
 		}
 	}
 }

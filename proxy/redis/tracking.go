@@ -161,7 +161,7 @@ func (s *session) restoreTracking(to *tracked) {
 		s.broken("it is not tracked any more", "error", err)
 		return
 	}
-	s.tracked.forgetAll()
+	s.tracked.forgetAll(false)
 }
 
 func (s *session) setTracked(c *tracked) {

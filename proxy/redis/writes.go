@@ -206,6 +206,7 @@ func (s *session) propose(ops [][]byte) (raft.Outcome, string) {
 		return raft.Outcome{}, writeErrorText(err)
 	}
 	s.noteWrites(ops, outcome.Index)
+	s.srv.tracker.await(outcome.Index)
 	if len(outcome.Replies) != len(ops) {
 		s.broken("a proposal came back with another number of replies", "ops", len(ops), "replies", len(outcome.Replies))
 		return raft.Outcome{}, wordUnknown + "internal error"
