@@ -37,7 +37,7 @@ func (r *Replicator) ready() error {
 			return err
 		}
 	}
-	if err := r.disk.save(rd.HardState, rd.Entries); err != nil {
+	if err := r.save(rd.HardState, rd.Entries); err != nil {
 		return err
 	}
 	r.view.saved()
