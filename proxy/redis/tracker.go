@@ -3,28 +3,16 @@ package redis
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	backend "github.com/nexus-replication/nexus/appliers/redis"
-	"github.com/nexus-replication/nexus/proxy/redis/script"
-	"github.com/nexus-replication/nexus/raft"
 )
 
-const (
-	// provingInterval is how often the tracker makes sure that it has heard of all writes.
-	provingInterval = time.Second
-	// provingTimeout is how long it waits for a quorum then.
-	provingTimeout = 2 * time.Second
-	// provenFor is for how long clients may keep what they have read, counted from the moment at which the tracker was last
-	// found to have heard of all writes. Then they have to forget it.
-	provenFor = 5 * time.Second
-	// trackerPause is how long the tracker waits before it connects again.
-	trackerPause = 100 * time.Millisecond
-)
+// trackerPause is how long the tracker waits before it connects again.
+const trackerPause = 100 * time.Millisecond
 
 // tracker tells clients of the keys that have changed, of those that they have read. There is one for all clients of the
 // node: while one of them is tracked, it has a connection on which the backend tells of every change.
@@ -345,27 +333,34 @@ func (k *tracker) await(index uint64) {
 	if !k.sure.Load() {
 		return
 	}
-	var timer *time.Timer
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	for r := k.run; r != nil && k.run == r && r.sure && r.heard < index; {
-		if r.hearing == nil {
-			r.hearing = make(chan struct{})
-		}
-		hearing := r.hearing
-		if timer == nil {
-			timer = time.NewTimer(hearingPatience)
-			defer timer.Stop()
-		}
-		k.mu.Unlock()
+	hearing := k.unheard(index)
+	if hearing == nil {
+		return
+	}
+	timer := time.NewTimer(hearingPatience)
+	defer timer.Stop()
+	for hearing != nil {
 		select {
 		case <-hearing:
-			k.mu.Lock()
+			hearing = k.unheard(index)
 		case <-timer.C:
-			k.mu.Lock()
 			return
 		}
 	}
+}
+
+// unheard returns what is closed when more is heard, or nil if an entry was heard, or nobody listens.
+func (k *tracker) unheard(index uint64) <-chan struct{} {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	r := k.run
+	if r == nil || !r.sure || r.heard >= index {
+		return nil
+	}
+	if r.hearing == nil {
+		r.hearing = make(chan struct{})
+	}
+	return r.hearing
 }
 
 // broadcast tells a bcast client of keys. mu is held.
@@ -377,23 +372,6 @@ func (k *tracker) broadcast(c *tracked, keys [][]byte, names *runNames) {
 		}
 		c.forget(m)
 	}
-}
-
-// isOwnKey reports whether something beside the data of clients may have a key of that name, in the reserved database. A
-// client may have one too, in another database; which of them has changed is not told.
-func isOwnKey(key []byte) bool { return backend.IsOwnKey(key) || script.IsOwnKey(key) }
-
-// splitOwn returns the keys of a change without those for which isOwnKey holds, and these.
-func splitOwn(change backend.Change) (keys, own [][]byte) {
-	own = change.Own
-	for _, key := range change.Keys {
-		if script.IsOwnKey(key) {
-			own = append(own, key)
-		} else {
-			keys = append(keys, key)
-		}
-	}
-	return keys, own
 }
 
 // trackingCounts are what INFO tells.
@@ -411,80 +389,4 @@ func (k *tracker) counts() trackingCounts {
 	}
 	n.prefixes = len(prefixes)
 	return n
-}
-
-// prover makes sure again and again that the tracker has heard of all writes that were answered, on whatever node, before
-// a moment that is not long ago: the backend has applied them when a barrier has passed, and what it has told of them comes
-// before its reply to a PING that was sent then.
-type prover struct {
-	k    *tracker
-	run  *trackerRun
-	conn *backend.Tracker
-
-	mu     sync.Mutex
-	asked  uint64 // number of the last PING
-	begun  time.Time
-	passed bool        // a barrier was passed before it
-	expiry *time.Timer // ends what was proven last
-}
-
-var errUnproven = errors.New("it could not be made sure for too long that all changes were heard")
-
-func (p *prover) prove(ctx context.Context) {
-	ticker := time.NewTicker(provingInterval)
-	defer ticker.Stop()
-	defer p.stop()
-	for n := uint64(1); ; n++ {
-		begun := time.Now()
-		barrier, cancel := context.WithTimeoutCause(ctx, provingTimeout, &raft.NoAnswerError{After: provingTimeout})
-		err := p.k.srv.rep.Read(barrier, func(context.Context) error { return nil })
-		cancel()
-		p.mu.Lock()
-		p.asked, p.begun, p.passed = n, begun, err == nil
-		p.mu.Unlock()
-		if err != nil {
-			p.failed(err)
-		}
-		if p.conn.Ping(n) != nil {
-			return // Next tells why
-		}
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-// proven is called with what the backend has answered.
-func (p *prover) proven(n uint64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	left := provenFor - time.Since(p.begun)
-	if n != p.asked || !p.passed || left <= 0 {
-		return
-	}
-	p.k.setSure(p.run)
-	if p.expiry == nil {
-		p.expiry = time.AfterFunc(left, func() { p.k.unsure(p.run, errUnproven) })
-		return
-	}
-	p.expiry.Reset(left)
-}
-
-// failed notes why nobody can be told yet.
-func (p *prover) failed(err error) {
-	p.k.mu.Lock()
-	defer p.k.mu.Unlock()
-	if !p.run.sure {
-		p.run.err = err
-	}
-}
-
-func (p *prover) stop() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.expiry != nil {
-		p.expiry.Stop()
-	}
 }

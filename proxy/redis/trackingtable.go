@@ -1,5 +1,10 @@
 package redis
 
+import (
+	backend "github.com/nexus-replication/nexus/appliers/redis"
+	"github.com/nexus-replication/nexus/proxy/redis/script"
+)
+
 // trackingTable says which keys clients may have cached, and which clients: those that have read them since they were last
 // told to forget them. A key is a name in whatever database, as in Redis.
 type trackingTable struct {
@@ -91,4 +96,21 @@ func (t *trackingTable) excess(limit int64) (key string, ok bool) {
 		return key, true
 	}
 	return "", false
+}
+
+// isOwnKey reports whether something beside the data of clients may have a key of that name, in the reserved database. A
+// client may have one too, in another database; which of them has changed is not told.
+func isOwnKey(key []byte) bool { return backend.IsOwnKey(key) || script.IsOwnKey(key) }
+
+// splitOwn returns the keys of a change without those for which isOwnKey holds, and these.
+func splitOwn(change backend.Change) (keys, own [][]byte) {
+	own = change.Own
+	for _, key := range change.Keys {
+		if script.IsOwnKey(key) {
+			own = append(own, key)
+		} else {
+			keys = append(keys, key)
+		}
+	}
+	return keys, own
 }
