@@ -130,7 +130,7 @@ func (a *applyLoop) step(ctx context.Context, target uint64) error {
 	defer a.scratch.done()
 	for pause := minApplyPause; ; pause = min(2*pause, maxApplyPause) {
 		begun := time.Now()
-		err := a.apply(ctx, run.entries)
+		err := a.apply(ctx, run)
 		if n := len(run.entries); err == nil && n > 0 {
 			a.r.metrics.apply.Observe(time.Since(begun).Seconds())
 			a.r.metrics.applyEntries.Observe(float64(n))
@@ -181,6 +181,7 @@ func (a *applyLoop) next(target uint64) (applyRun, error) {
 type applyRun struct {
 	entries []Entry
 	groups  [][]groupRef // of this node and of those who wait, by entry
+	bytes   int
 	// checkpoint is the id of the one that the last entry is, or 0.
 	checkpoint uint64
 }
@@ -191,6 +192,7 @@ func (a *applyLoop) decode(raw []raftpb.Entry) (applyRun, error) {
 		e := &run.entries[i]
 		e.Position = Position{Term: raw[i].Term, Index: raw[i].Index}
 		a.logBytes += uint64(len(raw[i].Data))
+		run.bytes += len(raw[i].Data)
 		if raw[i].Type != raftpb.EntryNormal {
 			continue
 		}

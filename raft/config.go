@@ -37,7 +37,7 @@ type Config struct {
 	// Tick is the unit of raft time; a leader sends heartbeats every tick. ElectionTicks without one start an election.
 	Tick          time.Duration
 	ElectionTicks int
-	// Timeout bounds Propose, Read and membership changes that carry no earlier deadline.
+	// Timeout bounds Propose, Read and membership changes that carry no earlier deadline; large proposals have Allowance more.
 	Timeout time.Duration
 
 	// A snapshot of the backend is taken, and the log before it dropped, after SnapshotCount applied entries or

@@ -149,7 +149,7 @@ func (r *Replicator) admit(p *proposal) error {
 // settleWithin hands p to the loop and waits for its outcome.
 func (r *Replicator) settleWithin(ctx context.Context, p *proposal) (Outcome, error) {
 	r.mail.propose(p)
-	timer := time.NewTimer(r.cfg.Timeout)
+	timer := time.NewTimer(r.cfg.Timeout + Allowance(p.bytes))
 	defer timer.Stop()
 	var why error
 	select {

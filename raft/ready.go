@@ -38,7 +38,7 @@ func (r *Replicator) ready() error {
 		}
 	}
 	begun := r.leaseClock()
-	if err := r.disk.save(rd.HardState, rd.Entries); err != nil {
+	if err := r.save(rd.HardState, rd.Entries); err != nil {
 		return err
 	}
 	if len(rd.Entries) > 0 {

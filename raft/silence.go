@@ -7,7 +7,8 @@ import (
 )
 
 const (
-	// applyStall is how long a leader keeps its office while its own backend says nothing at all.
+	// applyStall is how long a leader keeps its office while its own backend says nothing at all, besides the time that large
+	// entries may need.
 	applyStall = 3 * time.Second
 	// lookStall is how long a look at an idle backend may take before the node counts it as one that hangs.
 	lookStall = 2 * time.Second
@@ -26,7 +27,7 @@ func (r *Replicator) watchOwnBackend() {
 		r.appliedBefore, r.appliedAt = applied, r.leaseClock()
 		return
 	}
-	if r.leaseClock()-r.appliedAt > applyStall {
+	if r.leaseClock()-r.appliedAt > applyStall+Allowance(int(r.applying.Load())) {
 		r.appliedAt = r.leaseClock()
 		r.log.Warn("backend applies nothing", "applied", applied, "committed", r.commit.Load())
 		r.handOver()
@@ -60,10 +61,11 @@ func (r *Replicator) watchLook() {
 // errSilent is the problem of a backend that does not come back from being looked at.
 var errSilent = fmt.Errorf("it has not answered for more than %v", lookStall)
 
-// apply gives entries to the Store. Without any, that is a look at the backend, which is a matter of an instant.
-func (a *applyLoop) apply(ctx context.Context, entries []Entry) error {
-	if len(entries) > 0 {
-		return a.r.cfg.Store.Apply(ctx, entries)
+// apply gives the entries of run to the Store. Without any, that is a look at the backend, which is a matter of an instant.
+func (a *applyLoop) apply(ctx context.Context, run applyRun) error {
+	if len(run.entries) > 0 {
+		a.r.applying.Store(int64(run.bytes))
+		return a.r.cfg.Store.Apply(ctx, run.entries)
 	}
 	a.looks++
 	a.r.look.Store(a.looks)

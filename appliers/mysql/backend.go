@@ -43,6 +43,7 @@ type Backend struct {
 	markers  []marker // applied, whose rows can go once a position at or after theirs is saved
 	epoch    uint64   // markers of earlier epochs are gone
 	fatal    error
+	untaken  map[string]bool // global variables of the log that the server does not take
 
 	problemMu sync.Mutex
 	problem   error
@@ -56,6 +57,7 @@ type marker struct {
 
 type counters struct {
 	committed, applied, schema, beside atomic.Uint64
+	untaken                            atomic.Int64
 }
 
 // Stats counts what happened since the process started.
@@ -66,6 +68,8 @@ type Stats struct {
 	SchemaChanges uint64
 	// Beside counts transactions in the binary log that did not come through the log of raft.
 	Beside uint64
+	// Untaken counts global variables of which the server does not have the value that clients have set.
+	Untaken int
 	// Open counts transactions of sessions.
 	Open int
 }
@@ -74,7 +78,7 @@ type Stats struct {
 func (b *Backend) Stats() Stats {
 	return Stats{
 		Committed: b.stats.committed.Load(), Applied: b.stats.applied.Load(), SchemaChanges: b.stats.schema.Load(),
-		Beside: b.stats.beside.Load(), Open: b.transactions.count(),
+		Beside: b.stats.beside.Load(), Untaken: int(b.stats.untaken.Load()), Open: b.transactions.count(),
 	}
 }
 
@@ -88,7 +92,7 @@ func New(cfg Config) (*Backend, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	b := &Backend{cfg: cfg, log: cfg.Logger}
+	b := &Backend{cfg: cfg, log: cfg.Logger, untaken: make(map[string]bool)}
 	b.transactions.init()
 	return b, nil
 }
@@ -141,6 +145,9 @@ func (b *Backend) open(ctx context.Context) error {
 	}
 	held, err := b.claim(ctx, b.conn)
 	if err != nil {
+		return err
+	}
+	if err := b.grant(ctx, b.conn); err != nil { // a crash may have come between a REVOKE and this
 		return err
 	}
 	if err := b.rollBackPrepared(ctx, func(uint64, uint64) bool { return true }); err != nil {
@@ -307,7 +314,7 @@ func (b *Backend) kill(ctx context.Context, ids []uint64) error {
 		if b.isOwn(id) {
 			continue // the server was restarted, and has given the number away again
 		}
-		if _, err := b.conn.exec(ctx, fmt.Sprintf("KILL CONNECTION %d", id)); err != nil && serverCode(err) != 1094 {
+		if _, err := b.conn.exec(ctx, fmt.Sprintf("KILL CONNECTION %d", id)); err != nil && serverCode(err) != codeNoThread {
 			return err
 		}
 		list += fmt.Sprintf(",%d", id)
@@ -324,6 +331,24 @@ func (b *Backend) kill(ctx context.Context, ids []uint64) error {
 		case <-time.After(2 * time.Millisecond):
 		case <-ctx.Done():
 			return fmt.Errorf("wait for connections to end: %w", context.Cause(ctx))
+		}
+	}
+	return nil
+}
+
+// codeNoThread is for a connection that has ended by itself.
+const codeNoThread = 1094
+
+// Interrupt ends the statements that are being executed on connections of clients, which live on.
+func (b *Backend) Interrupt(ctx context.Context, connections []uint64) error {
+	k, err := b.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer k.close()
+	for _, id := range connections {
+		if _, err := k.exec(ctx, fmt.Sprintf("KILL QUERY %d", id)); err != nil && serverCode(err) != codeNoThread {
+			return err
 		}
 	}
 	return nil

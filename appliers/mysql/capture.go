@@ -46,6 +46,7 @@ type capture struct {
 	once        sync.Once
 	group       byte // flags of the group that is being read
 	events      []byte
+	bytes       int // of the events, also those that were not kept because they are too many
 	table       string
 	sequences   map[uint64]sequenceState // of the group, by table
 	markers     uint64                   // id of the table of markers
@@ -149,15 +150,15 @@ func (c *capture) HandleEvent(e *replication.BinlogEvent) error {
 		}
 	case kind == eventXAPrepare:
 		if xid, ok := preparedXID(raw[eventHeader:]); ok {
-			c.b.transactions.deliver(xid, captured{c.events, c.trespassed || c.marks != 1})
+			c.b.transactions.deliver(xid, captured{events: c.events, bytes: c.bytes, trespassed: c.trespassed || c.marks != 1})
 		}
-		c.events = nil
+		c.events, c.bytes = nil, 0
 	}
 	return nil
 }
 
 func (c *capture) beginGroup(body []byte) {
-	c.group, c.events, c.marks, c.trespassed = 0, nil, 0, false
+	c.group, c.events, c.bytes, c.marks, c.trespassed = 0, nil, 0, 0, false
 	clear(c.sequences)
 	if len(body) > 12 {
 		c.group = body[12]
@@ -224,9 +225,14 @@ func tableID(body []byte) uint64 {
 }
 
 func (c *capture) add(raw []byte) {
-	if c.group&preparedGroup != 0 {
-		c.events = append(c.events, raw...)
+	if c.group&preparedGroup == 0 {
+		return
 	}
+	if c.bytes += len(raw); c.bytes > c.b.cfg.MaxTransactionBytes {
+		c.events = nil // it will be rolled back
+		return
+	}
+	c.events = append(c.events, raw...)
 }
 
 // beside notices rows that were written without the log of raft: those of engines without transactions, or by somebody

@@ -12,7 +12,7 @@ import (
 //	schema  epoch, number of prelude statements, these, the statement
 //	address node, address
 //	sequence epoch, database, name, next value and round as signed varints
-//	variable epoch, name, value
+//	variable epoch, name, value, and a byte if the leader's server has taken it
 const commandVersion = 1
 
 type kind byte
@@ -51,6 +51,7 @@ type command struct {
 	address  string
 	variable string
 	value    string
+	tried    bool
 	sequenceState
 }
 
@@ -113,6 +114,7 @@ func decodeCommand(data []byte) (command, error) {
 	case kindVariable:
 		c.epoch = d.number()
 		c.variable, c.value = d.text(), d.text()
+		c.tried = len(d.rest) > 0
 	default:
 		return command{}, fmt.Errorf("command in the log has kind %d: it was written by a newer version, this program does not know it: start the newer one again, or replace this node", c.kind)
 	}

@@ -27,6 +27,8 @@ type Config struct {
 	PurgeInterval time.Duration
 	// DDLPatience is how long a schema change waits for readers of this server before they are disconnected.
 	DDLPatience time.Duration
+	// MaxTransactionBytes bounds the rows that one transaction may write, as events of the binary log.
+	MaxTransactionBytes int
 
 	Logger *slog.Logger
 }
@@ -40,7 +42,10 @@ func NewConfig() Config {
 		GatherInterval: 5 * time.Millisecond,
 		PurgeInterval:  30 * time.Second,
 		DDLPatience:    2 * time.Second,
-		Logger:         slog.Default(),
+
+		MaxTransactionBytes: 256 << 20,
+
+		Logger: slog.Default(),
 	}
 }
 
@@ -62,6 +67,9 @@ func (c *Config) Validate() error {
 		if d.value < time.Millisecond {
 			return fmt.Errorf("config: %s is %v, want at least 1ms", d.name, d.value)
 		}
+	}
+	if c.MaxTransactionBytes < 1<<16 {
+		return fmt.Errorf("config: MaxTransactionBytes is %d, want at least 65536", c.MaxTransactionBytes)
 	}
 	if c.Logger == nil {
 		return errors.New("config: Logger is nil")

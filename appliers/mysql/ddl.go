@@ -29,6 +29,9 @@ func (b *Backend) applySchema(ctx context.Context, o *operation) error {
 			return err
 		}
 		if done {
+			if err := b.grantAgain(ctx, o.text); err != nil {
+				return err
+			}
 			return b.schemaDone(ctx, o, reply)
 		}
 	} else if err := b.schemaIntent(ctx, o); err != nil {
@@ -131,17 +134,26 @@ func (b *Backend) trySchema(ctx context.Context, o *operation) ([]byte, error) {
 			return nil, err
 		case i < setup:
 			return nil, err
+		case i < len(prelude) && code != codeNoDatabase:
+			// The leader's server has these settings, so this one is installed differently: its time zones, say.
+			return nil, fmt.Errorf("the server does not take what the session of a schema change has set, as others do: %w", err)
 		default:
 			return failure(err), nil
 		}
 	}
 	b.stats.schema.Add(1)
-	if namesPublic.MatchString(o.text) { // as REVOKE ... FROM PUBLIC
-		if err := b.conn.run(ctx, grants...); err != nil {
-			return nil, err
-		}
+	if err := b.grantAgain(ctx, o.text); err != nil {
+		return nil, err
 	}
 	return done(Answer{Warnings: b.warnings(ctx, k, result), Affected: result.AffectedRows, Checks: checks(result)}), nil
+}
+
+// grantAgain gives back what every account needs, where a statement may have taken it, as REVOKE ... FROM PUBLIC.
+func (b *Backend) grantAgain(ctx context.Context, text string) error {
+	if !namesPublic.MatchString(text) {
+		return nil
+	}
+	return b.grant(ctx, b.conn)
 }
 
 // checks returns the rows that the maintenance of tables yields.

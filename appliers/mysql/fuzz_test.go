@@ -7,7 +7,7 @@ func FuzzDecodeCommand(f *testing.F) {
 	f.Add(appendRows(nil, 1, 2, []byte("events")))
 	f.Add(EncodeSchema(1, []string{"SET sql_mode = ''"}, "CREATE TABLE t (a int)"))
 	f.Add(EncodeAddress(1, "10.0.0.1:3306"))
-	f.Add(EncodeVariable(1, "max_connections", "500"))
+	f.Add(EncodeVariable(1, "max_connections", "500", true))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c, err := decodeCommand(data)
 		if err != nil {
@@ -22,7 +22,7 @@ func FuzzDecodeCommand(f *testing.F) {
 		case kindAddress:
 			again = EncodeAddress(c.node, c.address)
 		case kindVariable:
-			again = EncodeVariable(c.epoch, c.variable, c.value)
+			again = EncodeVariable(c.epoch, c.variable, c.value, c.tried)
 		default:
 			return
 		}

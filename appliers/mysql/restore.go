@@ -59,7 +59,13 @@ func (b *Backend) restore(ctx context.Context, snap *raft.Snapshot) error {
 	if err := r.run(ctx, snap.Data); err != nil {
 		return err
 	}
-	if err := b.conn.run(ctx, "FLUSH PRIVILEGES", positionUpdate(snap.Position)); err != nil {
+	if err := b.conn.run(ctx, "FLUSH PRIVILEGES"); err != nil {
+		return err
+	}
+	if err := b.grant(ctx, b.conn); err != nil {
+		return err
+	}
+	if err := b.conn.run(ctx, positionUpdate(snap.Position)); err != nil {
 		return err
 	}
 	if err := b.loadAddresses(ctx); err != nil {

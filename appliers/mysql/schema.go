@@ -25,10 +25,11 @@ var bookkeeping = []string{
 	variableTable,
 }
 
-// grants let every account mark its transactions, and fix a snapshot by reading something.
+// grants let every account mark its transactions, fix a snapshot by reading something, and rehearse schema changes under a lock.
 var grants = []string{
 	"GRANT INSERT ON nexus.applied TO PUBLIC",
 	"GRANT SELECT ON nexus.address TO PUBLIC",
+	"GRANT LOCK TABLES ON nexus.* TO PUBLIC",
 }
 
 // IsBookkeeping reports whether a table is one of Nexus's own.
@@ -67,11 +68,18 @@ func (b *Backend) createBookkeeping(ctx context.Context, k *conn, at raft.Positi
 	if err := k.run(ctx, bookkeeping...); err != nil {
 		return err
 	}
-	if err := k.run(ctx, grants...); err != nil {
-		return fmt.Errorf("let every account mark its transactions: %w", err)
+	if err := b.grant(ctx, k); err != nil {
+		return err
 	}
 	return k.run(ctx, fmt.Sprintf("INSERT INTO nexus.position VALUES (1, %d, %d, %d, %d, %d)",
 		schemaVersion, b.id.Cluster, b.id.Node, at.Term, at.Index))
+}
+
+func (b *Backend) grant(ctx context.Context, k *conn) error {
+	if err := k.run(ctx, grants...); err != nil {
+		return fmt.Errorf("let every account mark its transactions: %w", err)
+	}
+	return nil
 }
 
 // marker returns the row of nexus.position, nil if there is none.

@@ -58,6 +58,9 @@ var privilegeTables = []struct{ name, user string }{
 	{"proxies_priv", "User"}, {"roles_mapping", "User"},
 }
 
+// IsOwnAccount reports whether user is the name of the account of this node, which other servers may not have.
+func (b *Backend) IsOwnAccount(user string) bool { return user == b.cfg.User }
+
 func (b *Backend) replicatedAccounts(column string) string {
 	return name(column) + " NOT IN ('mariadb.sys'," + quote(b.cfg.User) + ")"
 }

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/nexus-replication/nexus/raft"
 )
 
 // Session is the connection on which a transaction executes.
@@ -51,6 +53,7 @@ type Transaction struct {
 // captured is what the binary log holds of a transaction.
 type captured struct {
 	events []byte
+	bytes  int // more than events has if they are too many to be kept
 	// trespassed: it wrote rows that are Nexus's own.
 	trespassed bool
 }
@@ -148,6 +151,9 @@ func (t *Transaction) Captured(ctx context.Context) ([]byte, error) {
 	case c := <-t.captured:
 		if c.trespassed {
 			return nil, ErrTrespassed
+		}
+		if limit := t.b.cfg.MaxTransactionBytes; c.bytes > limit {
+			return nil, fmt.Errorf("%w: its rows have %d bytes, at most %d are allowed", raft.ErrTooLarge, c.bytes, limit)
 		}
 		return appendRows(make([]byte, 0, len(c.events)+32), t.epoch, t.sequence, c.events), nil
 	case <-ctx.Done():

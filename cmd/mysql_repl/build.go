@@ -12,9 +12,6 @@ import (
 	"github.com/nexus-replication/nexus/raft"
 )
 
-// maxTransactionBytes bounds the rows of one transaction.
-const maxTransactionBytes = 256 << 20
-
 var _ node.Definition = (*options)(nil)
 
 // Offline implements node.Definition.
@@ -39,6 +36,7 @@ func (o *options) Build(log *slog.Logger) (*node.Node, error) {
 	proxyCfg.Timeout, proxyCfg.LogSlower = o.Timeout, o.LogSlower
 	proxyCfg.MaxConnections, proxyCfg.MaxPacket = o.maxConnections, o.maxRequest
 	proxyCfg.WriteTimeout, proxyCfg.HandshakeTimeout = o.patience, o.handshake
+	proxyCfg.LockTimeout = o.tableLock
 	proxyCfg.TLSOptional = o.tlsOptional
 	proxyCfg.Logger = log.With("part", "proxy")
 	if err := o.protectClients(&proxyCfg); err != nil {
@@ -79,6 +77,7 @@ func (o *options) newBackend(log *slog.Logger) (*appliers.Backend, error) {
 	cfg := appliers.NewConfig()
 	cfg.Addr = o.backend.Addr
 	cfg.User, cfg.Password = o.backend.User, o.backend.Passwd
+	cfg.MaxTransactionBytes = o.maxTransaction
 	cfg.Logger = log.With("part", "backend")
 	return appliers.New(cfg)
 }
@@ -87,6 +86,6 @@ func (o *options) raftConfig(backend raft.Store, log *slog.Logger) raft.Config {
 	cfg := o.RaftConfig(backend, log)
 	// The proxy bounds each of its calls; a schema change may take longer than any of them.
 	cfg.Timeout = time.Hour
-	cfg.MaxProposalBytes = maxTransactionBytes
+	cfg.MaxProposalBytes = o.maxTransaction + 1<<20 // with what sequences and others that commit at the same time add
 	return cfg
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 
+	appliers "github.com/nexus-replication/nexus/appliers/mysql"
 	"github.com/nexus-replication/nexus/cmd/internal/node"
 	"github.com/nexus-replication/nexus/cmd/internal/settings"
 	proxy "github.com/nexus-replication/nexus/proxy/mysql"
@@ -20,8 +21,10 @@ type options struct {
 
 	maxConnections int
 	maxRequest     int // bytes
+	maxTransaction int // bytes
 	patience       time.Duration
 	handshake      time.Duration
+	tableLock      time.Duration
 	tlsOptional    bool
 
 	connURL string
@@ -38,8 +41,10 @@ func newOptions() *options {
 		}),
 		maxConnections: limits.MaxConnections,
 		maxRequest:     limits.MaxPacket,
+		maxTransaction: appliers.NewConfig().MaxTransactionBytes,
 		patience:       limits.WriteTimeout,
 		handshake:      limits.HandshakeTimeout,
+		tableLock:      limits.LockTimeout,
 		connURL:        "root@tcp(127.0.0.1:3306)/nexus",
 	}
 }
@@ -53,10 +58,14 @@ func (o *options) Settings() *settings.Set {
 			Usage: "Number of clients served at a time. Each has a connection of its own to the mariadbd, whose max_connections must be greater."},
 		{Name: "maxRequest", Value: settings.Int(&o.maxRequest, 1<<16, 1<<30),
 			Usage: "Bytes of one statement or parameter of a MySQL client; a longer one is an error and its connection is closed."},
+		{Name: "maxTransaction", Value: settings.Int(&o.maxTransaction, 1<<20, 256<<20),
+			Usage: "Bytes of the rows that one transaction of a MySQL client may write, before and after each change; a larger one is rolled back with an error."},
 		{Name: "slowClientTimeout", Value: settings.Duration(&o.patience, 100*time.Millisecond, time.Hour),
 			Usage: "Time for which a MySQL client may take nothing of what is sent to it before it is closed. Meanwhile no more is read from the mariadbd for it."},
 		{Name: "handshakeTimeout", Value: settings.Duration(&o.handshake, 100*time.Millisecond, time.Hour),
 			Usage: "Time that a MySQL client may take to log in, with TLS or without. How long it may be idle is the server's wait_timeout."},
+		{Name: "tableLockTimeout", Value: settings.Duration(&o.tableLock, time.Second, 24*time.Hour),
+			Usage: "Time for which a MySQL client may keep all others from writing by LOCK TABLES ... WRITE or FLUSH TABLES WITH READ LOCK, before its connection is closed."},
 		{Name: "proxyTLSOptional", Value: settings.Bool(&o.tlsOptional),
 			Usage: "Let database clients choose whether they use TLS, where -proxyCert is given."},
 	}

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/nexus-replication/nexus/integration/cluster"
 )
 
 // Locks with names are those of the leader's server: one session holds one, whatever node it came through, until it gives it
@@ -185,6 +187,79 @@ func countUp(ctx context.Context, db *sql.DB, rounds int) error {
 		}
 	}
 	return nil
+}
+
+// A client that leaves while its statement waits is noticed then, and what it has locked is free.
+func TestClientLeavesWhileItWaits(t *testing.T) {
+	t.Parallel()
+	c, leader := startCluster(t)
+	db := open(t, leader)
+	execute(t, db, "CREATE DATABASE app", "CREATE TABLE app.t (id INT PRIMARY KEY)", "INSERT INTO app.t VALUES (1), (2)")
+	holder := oneConn(t, db)
+	mustQuery(t, holder, "SELECT GET_LOCK('migrate', 0)")
+	execute(t, db, "SET GLOBAL innodb_lock_wait_timeout=500")
+	for _, n := range []*cluster.Node{leader, other(c, leader)} {
+		for _, wait := range []string{"SELECT GET_LOCK('migrate', 500)", "SELECT `get_lock`('migrate', 500)"} {
+			conn := oneConn(t, open(t, n))
+			ctx, leave := context.WithCancel(within(t, 90*time.Second))
+			for _, text := range []string{"BEGIN", "DELETE FROM app.t WHERE id=2"} {
+				_, err := conn.ExecContext(ctx, text)
+				check(t, err)
+			}
+			left := make(chan error, 1)
+			go func() { _, err := conn.ExecContext(ctx, wait); left <- err }()
+			waiting := func(want string) {
+				t.Helper()
+				eventually(t, 60*time.Second, func() error {
+					if got := mustQuery(t, db, "SELECT COUNT(*) FROM information_schema.processlist WHERE state='User lock'"); got != want {
+						return fmt.Errorf("%s wait, want %s", got, want)
+					}
+					return nil
+				})
+			}
+			waiting("1")
+			leave()
+			if err := <-left; err == nil {
+				t.Error("a client that has left got an answer")
+			}
+			waiting("0")
+			execute(t, db, "UPDATE app.t SET id=2 WHERE id=2") // not locked any more
+		}
+	}
+	if got := mustQuery(t, holder, "SELECT IS_USED_LOCK('migrate')=CONNECTION_ID()"); got != "1" {
+		t.Error("the lock is lost")
+	}
+}
+
+// Who keeps all others from writing is disconnected after a time, whether it does something or not.
+func TestTableLocksEnd(t *testing.T) {
+	t.Parallel()
+	_, leader := startCluster(t, "-tableLockTimeout", "1s")
+	db := open(t, leader)
+	execute(t, db, "CREATE DATABASE app", "CREATE TABLE app.t (id INT PRIMARY KEY)")
+	ctx := within(t, 90*time.Second)
+	for i, text := range []string{"LOCK TABLES app.t WRITE", "FLUSH TABLES WITH READ LOCK"} {
+		for _, busy := range []string{"", "SELECT SLEEP(80)"} {
+			conn := oneConn(t, db)
+			_, err := conn.ExecContext(ctx, text)
+			check(t, err)
+			if busy != "" {
+				if _, err := conn.ExecContext(ctx, busy); err != nil && code(err) != 1317 {
+					t.Errorf("%s: %v", busy, err)
+				}
+			}
+			_, err = db.ExecContext(ctx, "INSERT INTO app.t VALUES (?)", 2*i+len(busy)) // waits for the lock
+			check(t, err)
+			if _, err := conn.ExecContext(ctx, "DO 1"); err == nil {
+				t.Errorf("%s %s: the session lives on", text, busy)
+			}
+		}
+	}
+	conn := oneConn(t, db)
+	for _, text := range []string{"LOCK TABLES app.t WRITE", "UNLOCK TABLES", "DO SLEEP(1.5)", "INSERT INTO app.t VALUES (100)"} {
+		_, err := conn.ExecContext(ctx, text)
+		check(t, err)
+	}
 }
 
 // mariadb-dump takes a dump through a node, whatever its options, and the client puts it back.

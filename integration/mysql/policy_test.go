@@ -31,6 +31,11 @@ func TestPolicy(t *testing.T) {
 		{"PREPARE p FROM CONCAT('XA ', 'RECOVER')", "XA"},
 		{"BEGIN NOT ATOMIC XA COMMIT 'x'; END", "XA"}, {"IF 1 THEN SET GLOBAL wait_timeout=5; END IF", "alone"},
 		{"CREATE PROCEDURE app.p() BEGIN XA COMMIT 'x'; END", "XA"},
+		{"CREATE PROCEDURE app.p() BEGIN SET @a=1, GLOBAL wait_timeout=5; END", "alone"},
+		{"CREATE TRIGGER app.tr BEFORE INSERT ON app.t FOR EACH ROW SET @@global.wait_timeout=5", "alone"},
+		{"CREATE PROCEDURE app.p() DELETE FROM mysql.db", "each server's own"}, {"IF 1 THEN DELETE FROM mysql.db; END IF", "each server's own"},
+		{"CREATE PROCEDURE mysql.p() DELETE FROM db", "--ignore-database=mysql"}, {"CREATE VIEW mysql.v AS SELECT 1", "--ignore-database=mysql"},
+		{"SELECT `LOAD_FILE`('/etc/passwd')", "LOAD_FILE"},
 		{"XA RECOVER", "XA"},
 		{"DROP TABLE IF EXISTS mysql.user", "--ignore-database=mysql"}, {"CREATE TABLE `mysql`.`x` (a INT)", "--ignore-database=mysql"},
 		{"ALTER TABLE mysql.proc ENGINE=InnoDB", "--ignore-database=mysql"}, {"DROP DATABASE mysql", "--ignore-database=mysql"},
@@ -65,13 +70,14 @@ func TestSystemDatabase(t *testing.T) {
 	}
 	for _, text := range []string{
 		"INSERT INTO time_zone VALUES (NULL, 'N')", "UPDATE user SET Password=''", "DELETE FROM global_priv", "DROP TABLE IF EXISTS user", "TRUNCATE proc", "CREATE TABLE x (a INT)",
+		"BEGIN NOT ATOMIC DELETE FROM db; END", "CREATE PROCEDURE p() DELETE FROM db",
 	} {
 		if _, err := conn.ExecContext(ctx, text); code(err) != 1235 {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
 	for _, text := range []string{
-		"DROP TABLE app.t", "CREATE TABLE app.t (id INT)", "USE app", "INSERT INTO t VALUES (1)", "CREATE USER small@'%'",
+		"DROP TABLE app.t", "CREATE TABLE app.t (id INT)", "CREATE PROCEDURE app.p() SELECT 1", "USE app", "INSERT INTO t VALUES (1)", "CREATE USER small@'%'",
 		"GRANT SELECT, INSERT ON app.* TO small@'%'", "REVOKE ALL PRIVILEGES, GRANT OPTION FROM PUBLIC",
 	} {
 		if _, err := conn.ExecContext(ctx, text); err != nil {

@@ -23,10 +23,14 @@ type Node interface {
 
 // Backend is the local server, as an applier has it.
 type Backend interface {
+	// IsOwnAccount reports whether user is the account of this node itself, which other servers may not have.
+	IsOwnAccount(user string) bool
 	Dial(ctx context.Context) (net.Conn, error)
 	Begin(epoch uint64, session appliers.Session) (*appliers.Transaction, error)
 	// Sequences go before the command of a transaction or schema change of the same epoch.
 	Sequences(epoch uint64) [][]byte
+	// Interrupt ends the statements that are being executed on connections to the server.
+	Interrupt(ctx context.Context, connections []uint64) error
 	// Address is where the clients of a node are served; "" if that is not known.
 	Address(node uint64) string
 	Version() string
@@ -47,6 +51,8 @@ type Config struct {
 	BarrierTimeout time.Duration
 	// GateTimeout is how long a transaction waits for a schema change to end.
 	GateTimeout time.Duration
+	// LockTimeout is how long a session may keep all others from writing by LOCK TABLES ... WRITE.
+	LockTimeout time.Duration
 	// HandshakeTimeout bounds the time up to the end of the login.
 	HandshakeTimeout time.Duration
 	// WriteTimeout is how long a client may take nothing of what is sent to it.
@@ -71,6 +77,7 @@ func NewConfig() Config {
 		SchemaTimeout:    time.Hour,
 		BarrierTimeout:   10 * time.Second,
 		GateTimeout:      50 * time.Second, // as innodb_lock_wait_timeout
+		LockTimeout:      10 * time.Minute,
 		HandshakeTimeout: 10 * time.Second,
 		WriteTimeout:     30 * time.Second,
 		MaxConnections:   400,
@@ -86,7 +93,7 @@ func (c *Config) Validate() error {
 		value time.Duration
 	}{
 		{"Timeout", c.Timeout}, {"SchemaTimeout", c.SchemaTimeout}, {"BarrierTimeout", c.BarrierTimeout}, {"GateTimeout", c.GateTimeout},
-		{"HandshakeTimeout", c.HandshakeTimeout}, {"WriteTimeout", c.WriteTimeout},
+		{"LockTimeout", c.LockTimeout}, {"HandshakeTimeout", c.HandshakeTimeout}, {"WriteTimeout", c.WriteTimeout},
 	} {
 		if d.value < time.Millisecond {
 			return fmt.Errorf("config: %s is %v, want at least 1ms", d.name, d.value)

@@ -56,7 +56,7 @@ func (s *session) tableToFill(c call) (t *filling, exists bool, err error) {
 	if e := refuseSchema(c, row[0]); e != nil {
 		return nil, false, e
 	}
-	if err := s.mayChange(c); err != nil {
+	if err := s.rehearse(c, c.text); err != nil {
 		return nil, false, err
 	}
 	t = &filling{*c.what.Filling}

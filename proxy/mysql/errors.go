@@ -26,6 +26,7 @@ const (
 	codeOtherEngine    = 1266
 	codeInsideXA       = 1399
 	codeReadOnly       = 1792
+	codeKilled         = 1927
 )
 
 // OutcomeUnknown begins the message of an error after which nobody knows whether the transaction was committed.

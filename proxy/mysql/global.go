@@ -102,9 +102,13 @@ func (s *session) setGlobal(a *statement.Assignment) error {
 		}
 		return refused("SET GLOBAL %s is refused: %s", a.Name, reason)
 	}
+	tried, err := s.tryValue(a.Name, value)
+	if err != nil {
+		return err
+	}
 	ctx, cancel := s.context(s.server.cfg.Timeout)
 	defer cancel()
-	outcome, err := s.server.node.Propose(ctx, [][]byte{appliers.EncodeVariable(s.epoch, a.Name, value)})
+	outcome, err := s.server.node.Propose(ctx, [][]byte{appliers.EncodeVariable(s.epoch, a.Name, value, tried)})
 	if err != nil {
 		e := commitError(err)
 		e.Message = strings.ReplaceAll(e.Message, "the transaction", "the variable")
@@ -113,6 +117,33 @@ func (s *session) setGlobal(a *statement.Assignment) error {
 	s.facts.warnings = nil
 	return s.schemaReply(outcome.Replies[0].Data, "the variable was not set")
 }
+
+// tryValue lets the server look at a value, where the variable is one of sessions too: it is set for no longer than a statement
+// takes. The error is the server's own.
+func (s *session) tryValue(name, value string) (tried bool, err error) {
+	if strings.EqualFold(value, "DEFAULT") { // not of SET STATEMENT
+		return false, nil
+	}
+	if s.dialect.NoBackslashEscapes && strings.Contains(value, `\`) {
+		return false, nil
+	}
+	err = s.ask("SET STATEMENT " + quoteName(name) + "=" + value + " FOR DO 0")
+	var server *wire.Error
+	if !errors.As(err, &server) {
+		return err == nil, err
+	}
+	switch server.Code {
+	case codeGlobalVariable, codeSessionReadOnly, codeNotForStatement, codeSyntax:
+		return false, nil // not a variable of sessions, or not one of single statements
+	}
+	return false, server
+}
+
+const (
+	codeGlobalVariable  = 1229
+	codeSessionReadOnly = 1621
+	codeNotForStatement = 1971
+)
 
 // globalRefusal says why a variable must not have a value.
 func (s *session) globalRefusal(name, value string) string {

@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -25,13 +26,18 @@ type commitGroup struct {
 	propose func(ctx context.Context, commands [][]byte) (raft.Outcome, error)
 
 	mu     sync.Mutex
-	coming int // transactions that are being executed and will be proposed at once
+	coming int // transactions that are being executed and will be proposed at once, but for those that were waited for before
+	round  int // of announcements: those of earlier rounds are not waited for again
 	open   *gathering
 	vain   int // commits left that do not wait, after one that did so in vain
 }
 
+// announcement is that of one transaction.
+type announcement struct{ round int }
+
 // gathering is a proposal that is being put together.
 type gathering struct {
+	ctx      context.Context // that of the member which waits the longest
 	commands [][]byte
 	bytes    int
 	members  int
@@ -42,29 +48,37 @@ type gathering struct {
 }
 
 // expect announces a transaction, which calls commit or forgo.
-func (g *commitGroup) expect() {
+func (g *commitGroup) expect() announcement {
 	g.mu.Lock()
+	defer g.mu.Unlock()
 	g.coming++
-	g.mu.Unlock()
+	return announcement{g.round}
 }
 
 // forgo says that an announced transaction will not be proposed.
-func (g *commitGroup) forgo() {
+func (g *commitGroup) forgo(a announcement) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.coming--
+	g.come(a)
 	g.closeIfFull()
 }
 
+// come takes an announcement back.
+func (g *commitGroup) come(a announcement) {
+	if a.round == g.round {
+		g.coming--
+	}
+}
+
 // commit proposes commands, together with those of others, and returns the replies to them. What they have in common is the
-// fate of a proposal; see raft.Replicator.Propose for the errors.
-func (g *commitGroup) commit(ctx context.Context, commands [][]byte) ([]raft.Reply, error) {
+// fate of a proposal; see raft.Replicator.Propose for the errors. Each waits until its own ctx is done.
+func (g *commitGroup) commit(ctx context.Context, a announcement, commands [][]byte) ([]raft.Reply, error) {
 	size := 0
 	for _, c := range commands {
 		size += len(c)
 	}
 	g.mu.Lock()
-	g.coming--
+	g.come(a)
 	if size >= groupBytes {
 		g.closeIfFull()
 		g.mu.Unlock()
@@ -73,13 +87,14 @@ func (g *commitGroup) commit(ctx context.Context, commands [][]byte) ([]raft.Rep
 	}
 	j := g.open
 	if j == nil {
-		j = &gathering{full: make(chan struct{}), done: make(chan struct{})}
+		j = &gathering{ctx: ctx, full: make(chan struct{}), done: make(chan struct{})}
 		g.open = j
 	}
 	first := len(j.commands)
 	j.commands = append(j.commands, commands...)
 	j.bytes += size
 	j.members++
+	j.ctx = later(j.ctx, ctx)
 	leads := j.members == 1
 	if leads && g.vain > 0 {
 		g.vain--
@@ -90,9 +105,13 @@ func (g *commitGroup) commit(ctx context.Context, commands [][]byte) ([]raft.Rep
 	g.mu.Unlock()
 
 	if leads {
-		g.lead(ctx, j)
+		g.lead(j)
 	} else {
-		<-j.done // bounded by the context of the one that leads
+		select {
+		case <-j.done:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w: %w", raft.ErrOutcomeUnknown, context.Cause(ctx))
+		}
 	}
 	if j.err != nil {
 		return nil, j.err
@@ -111,8 +130,18 @@ func (g *commitGroup) close() {
 	g.open = nil
 }
 
+// later returns the context that ends later. It is the one that a proposal may be made in: its owner does not leave before.
+func later(a, b context.Context) context.Context {
+	endA, bounded := a.Deadline()
+	endB, boundedB := b.Deadline()
+	if bounded && (!boundedB || endB.After(endA)) {
+		return b
+	}
+	return a
+}
+
 // lead proposes j when it is full, or has waited for long enough.
-func (g *commitGroup) lead(ctx context.Context, j *gathering) {
+func (g *commitGroup) lead(j *gathering) {
 	defer close(j.done)
 	select {
 	case <-j.full:
@@ -121,17 +150,25 @@ func (g *commitGroup) lead(ctx context.Context, j *gathering) {
 		select {
 		case <-j.full:
 		case <-timer.C:
+			g.giveUp(j)
 		}
 		timer.Stop()
-		g.mu.Lock()
-		if g.open == j {
-			g.open = nil
-			if j.members == 1 {
-				g.vain = vainCommits
-			}
-		}
-		g.mu.Unlock()
 	}
 	j.err = raft.ErrOutcomeUnknown // should the session of this one come to an end in there
-	j.outcome, j.err = g.propose(ctx, j.commands)
+	j.outcome, j.err = g.propose(j.ctx, j.commands)
+}
+
+// giveUp closes j without those that did not come, and lets nobody wait for them again: a statement that is executed for long
+// would hold up every proposal.
+func (g *commitGroup) giveUp(j *gathering) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.open != j {
+		return
+	}
+	g.open = nil
+	g.coming, g.round = 0, g.round+1
+	if j.members == 1 {
+		g.vain = vainCommits
+	}
 }

@@ -39,7 +39,7 @@ func (s *session) lockTables(c call) error {
 	if err := s.commit(); err != nil {
 		return err
 	}
-	if err := s.mayChange(c); err != nil {
+	if err := s.mayLock(c); err != nil {
 		return err
 	}
 	if err := s.proveOffice(); err != nil {
@@ -83,6 +83,7 @@ func (s *session) lockOut(lock tableLock) error {
 			"(Nexus: %s for %v)", s.server.gate.held(), patience)}
 	}
 	s.locked, s.excluding = lock, true
+	s.lockEnds.Store(time.Now().Add(s.server.cfg.LockTimeout).UnixNano())
 	return nil
 }
 
@@ -123,6 +124,7 @@ func (s *session) letIn() {
 		return
 	}
 	s.excluding = false
+	s.lockEnds.Store(0)
 	if s.tx != nil {
 		s.server.gate.remain()
 		return
@@ -153,7 +155,23 @@ func (s *session) watchLock() error {
 	if !s.locked.excludes() {
 		return nil
 	}
-	return s.client.SetReadDeadline(time.Now().Add(s.server.cfg.GateTimeout))
+	left := time.Until(time.Unix(0, s.lockEnds.Load()))
+	return s.client.SetReadDeadline(time.Now().Add(min(left, s.server.cfg.GateTimeout)))
+}
+
+// lockOverdue reports whether a session has kept all others from writing for too long.
+func (s *session) lockOverdue() bool {
+	ends := s.lockEnds.Load()
+	return ends != 0 && time.Now().UnixNano() >= ends
+}
+
+// lockExpired is what the session is ended with that has kept all others from writing for too long; nil for others.
+func (s *session) lockExpired() *wire.Error {
+	if !s.lockOverdue() {
+		return nil
+	}
+	return &wire.Error{Code: codeKilled, State: "70100", Message: fmt.Sprintf("Nexus: the connection is closed and its tables are unlocked: "+
+		"they were locked for %v, which kept all others from writing (-tableLockTimeout)", s.server.cfg.LockTimeout)}
 }
 
 // refreshed are the statements that the bits of COM_REFRESH stand for.

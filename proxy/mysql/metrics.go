@@ -40,6 +40,7 @@ func NewCollector(server *Server, backend Counted) prometheus.Collector {
 	add(count, "nexus_mysql_applied_total", "Transactions of other servers that were applied as rows.", func(_ Stats, b appliers.Stats) float64 { return float64(b.Applied) })
 	add(count, "nexus_mysql_schema_changes_total", "Schema changes that were applied.", func(_ Stats, b appliers.Stats) float64 { return float64(b.SchemaChanges) })
 	add(count, "nexus_mysql_beside_total", "Row events that did not come through the log: the backend differs from the others.", func(_ Stats, b appliers.Stats) float64 { return float64(b.Beside) })
+	add(gauge, "nexus_mysql_untaken_variables", "Global variables of which the server does not have the value that clients have set: it is installed differently.", func(_ Stats, b appliers.Stats) float64 { return float64(b.Untaken) })
 	return c
 }
 

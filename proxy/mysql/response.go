@@ -37,6 +37,8 @@ func wantsCursor(payload []byte) bool {
 
 // relayResults passes on the response to COM_QUERY or COM_STMT_EXECUTE, which may be several results.
 func (s *session) relayResults(f shape) (result, error) {
+	s.executing.Store(true)
+	defer s.executing.Store(false)
 	for {
 		r, status, err := s.relayResult(f)
 		if err != nil || r.err != nil || status&wire.StatusMoreResults == 0 {

@@ -31,18 +31,19 @@ func (s *session) schemaChange(c call) error {
 	if e := refuseSchema(c, current[0]); e != nil {
 		return e
 	}
-	if err := s.mayChange(c); err != nil {
+	text := c.text
+	if c.what.Rewritten != "" {
+		text = c.what.Rewritten
+	}
+	if err := s.rehearse(c, text); err != nil {
 		return err
 	}
 	prelude, user, err := s.prelude(c.what.Engine != "")
 	if err != nil {
 		return err
 	}
-	text := c.text
-	if c.what.Rewritten != "" {
-		text = c.what.Rewritten
-	}
-	text = withDefiner(text, user)
+	prelude = append(ownRoles(c.what.Roles), prelude...)
+	text = s.withAdmin(c, withDefiner(text, user), user)
 	return s.behindBarrier(func(ctx context.Context) error { return s.proposeSchema(ctx, prelude, text) })
 }
 
@@ -176,13 +177,17 @@ func withDefiner(text, user string) string {
 	if !definable.MatchString(text) {
 		return text
 	}
-	name, host := user, "%"
-	if at := strings.LastIndexByte(user, '@'); at >= 0 {
-		name, host = user[:at], user[at+1:]
-	}
-	quote := func(s string) string { return "`" + strings.ReplaceAll(s, "`", "``") + "`" }
-	definer := "DEFINER=" + quote(name) + "@" + quote(host) + " "
+	name, host := splitAccount(user)
+	definer := "DEFINER=" + quoteName(name) + "@" + quoteName(host) + " "
 	return definable.ReplaceAllString(text, "${1}"+strings.ReplaceAll(definer, "$", "$$")+"${2}")
+}
+
+// splitAccount takes what CURRENT_USER() says apart.
+func splitAccount(user string) (name, host string) {
+	if at := strings.LastIndexByte(user, '@'); at >= 0 {
+		return user[:at], user[at+1:]
+	}
+	return user, "%"
 }
 
 // refuseSchema refuses what would harm Nexus's own tables, and what is not replicated yet.

@@ -55,14 +55,14 @@ type Stats struct {
 
 // connection is a client, served here or relayed.
 type connection struct {
-	client net.Conn
-	local  bool   // from within this process
-	reader bool   // of the port for reading, served here whoever leads
-	epoch  uint64 // in which it is served here; 0 while it is relayed, and for readers
-	id     uint64 // of its connection to the server, where it is served here
-	close  func()
-	// orphaned reports whether the server has closed its end while the session waits for a command; nil while relayed.
-	orphaned func() bool
+	client   net.Conn
+	accepted net.Conn // client, without what is around it
+	local    bool     // from within this process
+	reader   bool     // of the port for reading, served here whoever leads
+	epoch    uint64   // in which it is served here; 0 while it is relayed, and for readers
+	close    func()
+	session  *session // nil while it is relayed, or logs in
+	absent   int      // how often in a row its end was found closed while a statement was executed
 }
 
 // New returns a Server that answers for node in front of backend.
@@ -94,6 +94,7 @@ func (s *Server) Serve(lis net.Listener) error {
 		return lis.Close()
 	}
 	s.tasks.Go(s.watchOffice)
+	s.tasks.Go(s.watchClients)
 	s.tasks.Go(s.announce)
 	return s.acceptAll(lis, false)
 }
@@ -124,7 +125,7 @@ func (s *Server) acceptAll(lis net.Listener, reader bool) error {
 			return fmt.Errorf("accept: %w", err)
 		}
 		c := net.Conn(&patient{Conn: accepted, patience: s.cfg.WriteTimeout})
-		conn := &connection{client: c, reader: reader, close: func() { c.Close() }}
+		conn := &connection{client: c, accepted: accepted, reader: reader, close: func() { c.Close() }}
 		if !s.add(conn) {
 			_ = c.SetWriteDeadline(time.Now().Add(time.Second))
 			w := wire.NewConn(c, s.cfg.MaxPacket)
@@ -191,7 +192,7 @@ func (s *Server) serve(c *connection) {
 		s.mu.Unlock()
 		return
 	}
-	c.epoch, c.id, c.close, c.orphaned = epoch, session.id, session.Disconnect, session.orphaned
+	c.epoch, c.close, c.session = epoch, session.Disconnect, session
 	s.mu.Unlock()
 	if err := session.run(); err != nil {
 		s.cfg.Logger.Debug("session ended", "client", c.client.RemoteAddr(), "err", err)
@@ -233,7 +234,7 @@ func (s *Server) watchOffice() {
 			if c.epoch == 0 {
 				continue
 			}
-			if !ok || c.epoch != term || n%orphanPauses == 0 && c.orphaned() {
+			if !ok || c.epoch != term || n%orphanPauses == 0 && c.session.orphaned() {
 				over = append(over, c)
 			}
 		}
@@ -250,7 +251,7 @@ func (s *Server) hangUp(id uint64) {
 	s.mu.Lock()
 	var end func()
 	for c := range s.conns {
-		if c.id == id && id != 0 {
+		if c.session != nil && c.session.id == id {
 			end = c.close
 		}
 	}

@@ -22,14 +22,14 @@ type transaction struct {
 // expect announces to the others that the session's transaction is about to be proposed.
 func (s *session) expect() {
 	s.expected = true
-	s.server.commits.expect()
+	s.announced = s.server.commits.expect()
 }
 
 // forgo takes that back, if it is not proposed.
 func (s *session) forgo() {
 	if s.expected {
 		s.expected = false
-		s.server.commits.forgo()
+		s.server.commits.forgo(s.announced)
 	}
 }
 
@@ -38,7 +38,7 @@ func (s *session) propose(ctx context.Context, commands [][]byte) ([]raft.Reply,
 		s.expect()
 	}
 	s.expected = false
-	return s.server.commits.commit(ctx, commands)
+	return s.server.commits.commit(ctx, s.announced, commands)
 }
 
 // begin is BEGIN and START TRANSACTION, which commit what is open.
@@ -275,6 +275,8 @@ func (s *session) commitPrepared(xa *appliers.Transaction) error {
 		return errors.Join(captureError(err), s.rollbackXA(xa))
 	}
 	failpoint.Hit("mysql.captured")
+	ctx, cancel = s.context(s.server.cfg.Timeout + raft.Allowance(len(command)))
+	defer cancel()
 	replies, err := s.propose(ctx, append(s.server.backend.Sequences(s.epoch), command))
 	if err != nil {
 		return s.notProposed(xa, err)

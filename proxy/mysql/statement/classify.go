@@ -22,7 +22,7 @@ func Classify(text string, d Dialect) Statement {
 // badEnd says what keeps the text from being exactly one statement.
 func badEnd(text string, d Dialect) Statement {
 	p := newParser(text, d)
-	programs := definesProgram(text, d)
+	programs, _ := definesProgram(text, d)
 	for ended := false; ; p.skip() {
 		switch {
 		case p.tok.kind == tokenBad:
@@ -124,8 +124,10 @@ func schemaForm(verb string) form {
 		return (*parser).drop
 	case "TRUNCATE":
 		return (*parser).truncate
-	case "RENAME", "GRANT", "REVOKE":
+	case "RENAME":
 		return kind(DDL)
+	case "GRANT", "REVOKE":
+		return (*parser).grant
 	case "OPTIMIZE", "REPAIR", "CHECK":
 		return (*parser).maintain
 	case "FLUSH":
@@ -193,7 +195,7 @@ func (p *parser) classify() Statement {
 	switch {
 	case named == "" || s.Kind == Refused:
 	case s.Kind == DDL || s.Kind == CreateSelect:
-		if !definesProgram(p.lexer.text, p.lexer.dialect) {
+		if program, _ := definesProgram(p.lexer.text, p.lexer.dialect); !program {
 			return refuse(s.Verb, named+"() would lock on every server; call it from the session")
 		}
 	default:

@@ -29,28 +29,70 @@ func (p *parser) label() bool {
 }
 
 // programRefusal looks through the statements of a block for those that would act beside the transaction that it is executed
-// in. What the server itself refuses inside of XA is left to it: COMMIT, and what changes the schema.
+// in, or change how its session's next texts are read. What the server itself refuses inside of XA is left to it: COMMIT, and
+// what changes the schema.
 func (p *parser) programRefusal() string {
+	if reason := p.besideTransaction(); reason != "" {
+		return reason
+	}
 	var before token
-	for q := *p; q.tok.kind != tokenEnd && q.tok.kind != tokenBad; {
+	for q := *p; q.tok.kind != tokenEnd && q.tok.kind != tokenBad; q.skip() {
 		assigned := before.is("SET") || before.punct(',')
 		before = q.tok
 		switch {
-		case q.xa():
-			return refusedVerb("XA")
-		case q.take("SET", "GLOBAL"), assigned && q.tok.kind == tokenSystem && q.assignsGlobal():
-			return "SET GLOBAL in a program would change the leader's server alone; call it from the session"
 		case q.variable("SQL_LOG_BIN"):
 			return "Nexus takes the rows from the binary log: sql_log_bin cannot be changed"
 		case q.variable("CHARACTER_SET_CLIENT"), assigned && q.at("NAMES", "CHARSET", "CHARACTER"):
 			return "a program would change how the session's next texts are read; say SET NAMES in the session"
 		case q.at("EXECUTE", "PREPARE"):
 			return "a program sent as a statement cannot execute a text; call a procedure"
-		default:
-			q.skip()
 		}
 	}
 	return ""
+}
+
+// besideTransaction looks through the statements of a program for those that reach past the transaction that it is called in:
+// that end it, or change the leader's server alone. What a program makes up as a text is not seen.
+func (p *parser) besideTransaction() string {
+	var before token
+	for q := *p; q.tok.kind != tokenEnd && q.tok.kind != tokenBad; q.skip() {
+		switch {
+		case q.xa():
+			return refusedVerb("XA")
+		case q.setsGlobal(before):
+			return "SET GLOBAL in a program would change the leader's server alone; call it from the session"
+		case q.writesSystem(before):
+			return reasonSystem
+		}
+		before = q.tok
+	}
+	return ""
+}
+
+// setsGlobal reports whether a global variable is set here, behind the token before.
+func (p *parser) setsGlobal(before token) bool {
+	if !before.is("SET") && !before.punct(',') {
+		return false
+	}
+	if p.tok.kind == tokenSystem {
+		return p.assignsGlobal()
+	}
+	q := *p
+	if !q.take("GLOBAL") {
+		return false
+	}
+	return q.name() != "" && (before.is("SET") || q.takeAssign()) // or a variable of that name
+}
+
+// writesSystem reports whether a statement begins here, behind the token before, that writes a table of the database mysql.
+func (p *parser) writesSystem(before token) bool {
+	if !p.at("INSERT", "REPLACE", "UPDATE", "DELETE") || before.punct('.') ||
+		before.is("BEFORE") || before.is("AFTER") || before.is("OR") || before.is("KEY") || before.is("FOR") || before.is("ON") {
+		return false
+	}
+	q := *p
+	q.skip()
+	return !q.tok.punct('(') && q.changesSystem() // or a function
 }
 
 // variable reports whether the name of a system variable stands here.
@@ -68,16 +110,6 @@ func (p *parser) variable(name string) bool {
 func (p *parser) xa() bool {
 	q := *p
 	return q.take("XA") && q.at("START", "BEGIN", "END", "PREPARE", "COMMIT", "ROLLBACK", "RECOVER")
-}
-
-// endsTransaction reports whether a program has statements of XA, which could end the transaction that it is called in.
-func (p *parser) endsTransaction() bool {
-	for q := *p; q.tok.kind != tokenEnd && q.tok.kind != tokenBad; q.skip() {
-		if q.xa() {
-			return true
-		}
-	}
-	return false
 }
 
 // assignsGlobal reports whether @@global.name = stands here, at the beginning of what SET assigns.

@@ -1,5 +1,7 @@
 package statement
 
+import "strings"
+
 // create classifies CREATE. What it creates decides.
 func (p *parser) create(verb string) Statement {
 	replace := p.take("OR", "REPLACE")
@@ -21,15 +23,17 @@ func (p *parser) create(verb string) Statement {
 		}
 		return Statement{Kind: DDL, Verb: verb, Engine: engine}
 	case "PROCEDURE", "TRIGGER", "EVENT", "PACKAGE":
-	case "DATABASE", "SCHEMA", "INDEX", "VIEW", "USER", "ROLE":
-		return Statement{Kind: DDL, Verb: verb}
+	case "ROLE":
+		return p.createRole(verb)
+	case "DATABASE", "SCHEMA", "INDEX", "VIEW", "USER":
+		return Statement{Kind: DDL, Verb: verb, Definer: p.definedBy}
 	case "SERVER", "TABLESPACE", "UNDO", "LOGFILE", "RESOURCE", "SPATIAL REFERENCE":
 		return refuse(verb, reasonServer)
 	default:
 		return refuse(verb, "Nexus does not know what it creates")
 	}
-	if p.endsTransaction() {
-		return refuse(verb, refusedVerb("XA"))
+	if reason := p.besideTransaction(); reason != "" {
+		return refuse(verb, reason)
 	}
 	return Statement{Kind: DDL, Verb: verb}
 }
@@ -105,7 +109,7 @@ func (p *parser) alter(verb string) Statement {
 	case "TABLE":
 		return p.alterTable(verb)
 	case "DATABASE", "SCHEMA", "VIEW", "PROCEDURE", "FUNCTION", "EVENT", "SEQUENCE", "USER", "ROLE":
-		return Statement{Kind: DDL, Verb: verb}
+		return Statement{Kind: DDL, Verb: verb, Definer: p.definedBy}
 	case "INSTANCE", "SERVER", "TABLESPACE", "UNDO", "LOGFILE", "RESOURCE":
 		return refuse(verb, reasonServer)
 	}
@@ -150,7 +154,10 @@ func (p *parser) drop(verb string) Statement {
 		return Statement{Kind: Temporary, Verb: verb}
 	case "TABLE", "TABLES":
 		return p.dropTables(verb, start)
-	case "DATABASE", "SCHEMA", "INDEX", "VIEW", "PROCEDURE", "FUNCTION", "TRIGGER", "EVENT", "SEQUENCE", "PACKAGE", "USER", "ROLE":
+	case "FUNCTION":
+		p.take("IF", "EXISTS")
+		return Statement{Kind: DDL, Verb: verb, Name: p.table()}
+	case "DATABASE", "SCHEMA", "INDEX", "VIEW", "PROCEDURE", "TRIGGER", "EVENT", "SEQUENCE", "PACKAGE", "USER", "ROLE":
 		return Statement{Kind: DDL, Verb: verb}
 	case "SERVER", "TABLESPACE", "UNDO", "LOGFILE", "RESOURCE", "SPATIAL REFERENCE":
 		return refuse(verb, reasonServer)
@@ -228,6 +235,8 @@ func (p *parser) object() string {
 // definer takes = user[@host], = CURRENT_USER[()] or = role.
 func (p *parser) definer() {
 	p.takePunct('=')
+	start := p.tok.start
+	defer func() { p.definedBy = strings.TrimSpace(p.lexer.text[start:p.tok.start]) }()
 	p.skip()
 	switch {
 	case p.takePunct('('):

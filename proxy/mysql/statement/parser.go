@@ -7,6 +7,8 @@ type parser struct {
 	lexer  lexer
 	tok    token
 	global bool // the scope of SET that was said last
+
+	definedBy string // what DEFINER = says
 }
 
 func newParser(text string, d Dialect) *parser {
@@ -80,16 +82,17 @@ func (p *parser) find(words ...string) bool {
 	return false
 }
 
-// calls returns the first of functions, in upper case, that the rest of the statement calls: the word, with a
+// calls returns the first of functions, in upper case, that the rest of the statement calls: the word, quoted or not, with a
 // parenthesis behind it and no dot before it. It looks at a copy: p stays where it is.
 func (p *parser) calls(functions ...string) string {
 	q := *p
 	for qualified := false; !q.end(); {
 		t := q.tok
 		q.skip()
-		if t.kind == tokenWord && !qualified && q.tok.punct('(') {
+		if (t.kind == tokenWord || t.kind == tokenQuoted) && !qualified && q.tok.punct('(') {
+			called := unquote(t.text)
 			for _, f := range functions {
-				if strings.EqualFold(t.text, f) {
+				if strings.EqualFold(called, f) {
 					return f
 				}
 			}

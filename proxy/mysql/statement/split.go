@@ -1,7 +1,7 @@
 package statement
 
 // Split cuts the text of a COM_QUERY with CLIENT_MULTI_STATEMENTS at its semicolons. Statements without words are left
-// out. The definition of a stored program has semicolons of its own, so it extends to the end of the text.
+// out. The definition of a stored program has semicolons of its own; that of a package extends to the end of the text.
 //
 // Each part is to be executed by itself, without CLIENT_MULTI_STATEMENTS: where Split is wrong, the server then refuses
 // the part instead of executing something that was not classified.
@@ -11,6 +11,17 @@ func Split(text string, d Dialect) []string {
 	start, words := 0, 0
 	for {
 		t := l.next()
+		if words == 0 && !l.inside {
+			switch program, pack := definesProgram(text[t.start:], d); {
+			case pack:
+				return append(parts, text[start:])
+			case program:
+				words++
+				rest := l
+				l.pos = programEnd(&rest, t).start
+				continue
+			}
+		}
 		switch {
 		case t.kind == tokenEnd || t.kind == tokenBad:
 			if words > 0 || t.kind == tokenBad {
@@ -23,34 +34,35 @@ func Split(text string, d Dialect) []string {
 			}
 			start, words = t.end, 0
 		default:
-			if words == 0 && definesProgram(text[t.start:], d) {
-				return append(parts, text[start:])
-			}
 			words++
 		}
 	}
 }
 
-// definesProgram reports whether text begins with the definition of a stored program or of an anonymous block.
-func definesProgram(text string, d Dialect) bool {
+// definesProgram reports whether text begins with the definition of a stored program or of an anonymous block, and whether that
+// is a package of them.
+func definesProgram(text string, d Dialect) (program, pack bool) {
 	p := newParser(text, d)
+	if p.take("SET", "STATEMENT") {
+		for !p.end() && !p.take("FOR") {
+			p.skip()
+		}
+	}
 	switch {
 	case p.startsBlock():
-		return true
+		return true, false
 	case p.take("CREATE"), p.take("ALTER"):
 		for range 20 { // OR REPLACE, DEFINER = ..., AGGREGATE, IF NOT EXISTS
-			for _, what := range programs {
-				if p.at(what) {
-					return true
-				}
+			if p.at("PROCEDURE", "FUNCTION", "TRIGGER", "EVENT", "PACKAGE") {
+				return true, p.at("PACKAGE")
 			}
 			if p.end() || p.at("TABLE") || p.at("VIEW") {
-				return false
+				return false, false
 			}
 			p.skip()
 		}
 	}
-	return false
+	return false, false
 }
 
 // MentionsWord reports whether a word, in upper case, stands in a part of a statement.
@@ -62,6 +74,3 @@ func MentionsWord(text string, d Dialect, word string) bool {
 	}
 	return false
 }
-
-// programs are the objects whose definition is made of statements.
-var programs = []string{"PROCEDURE", "FUNCTION", "TRIGGER", "EVENT", "PACKAGE"}

@@ -23,10 +23,25 @@ func TestSplit(t *testing.T) {
 		{"SELECT 'a\\'; b'; SELECT 2", []string{"SELECT 'a\\'; b'", " SELECT 2"}},
 		{"SELECT 1; SELECT 'no end; x", []string{"SELECT 1", " SELECT 'no end; x"}},
 		{"SELECT 1; CREATE PROCEDURE p() BEGIN SELECT 1; SELECT 2; END; SELECT 3",
-			[]string{"SELECT 1", " CREATE PROCEDURE p() BEGIN SELECT 1; SELECT 2; END; SELECT 3"}},
+			[]string{"SELECT 1", " CREATE PROCEDURE p() BEGIN SELECT 1; SELECT 2; END", " SELECT 3"}},
+		{"CREATE PROCEDURE p() SELECT 1; CALL p()", []string{"CREATE PROCEDURE p() SELECT 1", " CALL p()"}},
+		{"CREATE PROCEDURE IF NOT EXISTS p() DROP TABLE IF EXISTS t; CALL p()", []string{"CREATE PROCEDURE IF NOT EXISTS p() DROP TABLE IF EXISTS t", " CALL p()"}},
+		{"CREATE OR REPLACE DEFINER=a@b TRIGGER g BEFORE INSERT ON t FOR EACH ROW IF (NEW.a) THEN SET NEW.b=IF(1,2,3); END IF; SELECT 1",
+			[]string{"CREATE OR REPLACE DEFINER=a@b TRIGGER g BEFORE INSERT ON t FOR EACH ROW IF (NEW.a) THEN SET NEW.b=IF(1,2,3); END IF", " SELECT 1"}},
+		{"CREATE FUNCTION f() RETURNS INT BEGIN DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN SET @a=1; END; IF a THEN RETURN CASE WHEN 1 THEN IF(1,2,3) ELSE REPEAT('a',2) END; " +
+			"ELSEIF NOT b THEN x: LOOP LEAVE x; END LOOP x; ELSE CASE a WHEN 1 THEN IF (b) THEN SET c=1; END IF; END CASE; END IF; REPEAT SET i=1; UNTIL i END REPEAT; " +
+			"WHILE a DO SET a=0; END WHILE; FOR i IN 1..3 DO SET a=i; END FOR; SELECT 1 FOR UPDATE; RETURN 1; END; DROP FUNCTION f",
+			[]string{"CREATE FUNCTION f() RETURNS INT BEGIN DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN SET @a=1; END; IF a THEN RETURN CASE WHEN 1 THEN IF(1,2,3) ELSE REPEAT('a',2) END; " +
+				"ELSEIF NOT b THEN x: LOOP LEAVE x; END LOOP x; ELSE CASE a WHEN 1 THEN IF (b) THEN SET c=1; END IF; END CASE; END IF; REPEAT SET i=1; UNTIL i END REPEAT; " +
+				"WHILE a DO SET a=0; END WHILE; FOR i IN 1..3 DO SET a=i; END FOR; SELECT 1 FOR UPDATE; RETURN 1; END", " DROP FUNCTION f"}},
+		{"SET STATEMENT sql_mode='' FOR CREATE PROCEDURE p() BEGIN SELECT 1; END; SELECT 2", []string{"SET STATEMENT sql_mode='' FOR CREATE PROCEDURE p() BEGIN SELECT 1; END", " SELECT 2"}},
+		{"CREATE PROCEDURE p() /*!50003 BEGIN SELECT 1; END */; SELECT 2", []string{"CREATE PROCEDURE p() /*!50003 BEGIN SELECT 1; END */", " SELECT 2"}},
+		{"CREATE EVENT e ON SCHEDULE EVERY 1 DAY DO BEGIN DELETE FROM t; END; SELECT 2", []string{"CREATE EVENT e ON SCHEDULE EVERY 1 DAY DO BEGIN DELETE FROM t; END", " SELECT 2"}},
+		{"CREATE PACKAGE k AS PROCEDURE p(); END; SELECT 1", []string{"CREATE PACKAGE k AS PROCEDURE p(); END; SELECT 1"}},
 		{"CREATE TABLE trigger_log (a INT); SELECT 1", []string{"CREATE TABLE trigger_log (a INT)", " SELECT 1"}},
 		{"BEGIN; DELETE FROM t; COMMIT", []string{"BEGIN", " DELETE FROM t", " COMMIT"}},
 		{"BEGIN NOT ATOMIC SELECT 1; END", []string{"BEGIN NOT ATOMIC SELECT 1; END"}},
+		{"BEGIN NOT ATOMIC SELECT 1; END; IF 1 THEN SELECT 2; END IF; SELECT 3", []string{"BEGIN NOT ATOMIC SELECT 1; END", " IF 1 THEN SELECT 2; END IF", " SELECT 3"}},
 	} {
 		if got := Split(c.text, mariadb); !slices.Equal(got, c.want) {
 			t.Errorf("%q\n got %q\nwant %q", c.text, got, c.want)
@@ -79,6 +94,11 @@ func TestUnquote(t *testing.T) {
 	}
 }
 
+func isProgram(text string, d Dialect) bool {
+	program, _ := definesProgram(text, d)
+	return program
+}
+
 // FuzzClassify looks for texts that panic, that never end, and whose parts are more than one statement each.
 func FuzzClassify(f *testing.F) {
 	for _, g := range []string{
@@ -93,7 +113,7 @@ func FuzzClassify(f *testing.F) {
 		length := 0
 		for _, part := range Split(text, d) {
 			length += len(part)
-			if s := Classify(part, d); strings.Contains(s.Reason, "more than one statement") && !definesProgram(part, d) {
+			if s := Classify(part, d); strings.Contains(s.Reason, "more than one statement") && !isProgram(part, d) {
 				t.Errorf("%q is a part of %q and more than one statement", part, text)
 			}
 		}

@@ -106,7 +106,8 @@ type Statement struct {
 	Chain   bool // AND CHAIN
 	Release bool // RELEASE
 
-	// Name of the database of Use, or of the prepared statement of Prepare, Execute and Deallocate.
+	// Name of the database of Use, or of the prepared statement of Prepare, Execute and Deallocate; of the function of DROP
+	// FUNCTION, as written.
 	Name string
 	// Text of the statement that is prepared, where it is a literal.
 	Text string
@@ -126,8 +127,15 @@ type Statement struct {
 	// Tables that DROP TABLE, ALTER TABLE, TRUNCATE and LOCK TABLES name, as written: a session may have temporary ones of these
 	// names.
 	Tables []string
-	// Behind is where in the text stands what follows the word DROP, or the Expression.
+	// Behind is where in the text stands what follows the word DROP, or the Expression; or where CREATE ROLE may say who has the
+	// role to give, if it does not.
 	Behind int
+
+	// Definer of a view, as written.
+	Definer string
+
+	// Roles that GRANT or REVOKE is about, rather than privileges.
+	Roles []string
 
 	// Filling of CreateSelect.
 	Filling *Filling

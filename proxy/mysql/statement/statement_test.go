@@ -49,6 +49,12 @@ func describe(s Statement) string {
 	if s.Syntax {
 		fmt.Fprintf(&b, ", near %q on line %d", s.Near, s.Line)
 	}
+	if s.Definer != "" {
+		fmt.Fprintf(&b, ", definer %q", s.Definer)
+	}
+	if len(s.Roles) > 0 {
+		fmt.Fprintf(&b, ", roles %q", s.Roles)
+	}
 	if s.Engine != "" {
 		fmt.Fprintf(&b, ", not engine %s", s.Engine)
 	}

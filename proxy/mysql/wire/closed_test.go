@@ -4,6 +4,7 @@ package wire
 
 import (
 	"net"
+	"runtime"
 	"testing"
 	"time"
 )
@@ -29,7 +30,15 @@ func TestClosed(t *testing.T) {
 	if _, err := there.Write([]byte{0, 0, 0, 0}); err != nil {
 		t.Fatal(err)
 	}
+	if HungUp(here) {
+		t.Error("hung up, though nobody did")
+	}
 	there.Close()
+	for end := time.Now().Add(60 * time.Second); runtime.GOOS == "linux" && !HungUp(here); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it is not noticed that the other end has hung up while something was not read")
+		}
+	}
 	if p, err := c.ReadPacket(); err != nil || len(p) != 0 {
 		t.Errorf("got %q, %v", p, err)
 	}

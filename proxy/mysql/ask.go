@@ -1,0 +1,152 @@
+package mysql
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/nexus-replication/nexus/proxy/mysql/wire"
+)
+
+// ask executes statements of this node's own, sent together, and returns the first error that the server answered. The
+// error is a *wire.Error, or one of the connection.
+func (s *session) ask(texts ...string) error {
+	for _, text := range texts {
+		if err := s.backend.Query(text); err != nil {
+			return err
+		}
+	}
+	if err := s.backend.Flush(); err != nil {
+		return err
+	}
+	return s.answers(len(texts))
+}
+
+// answers reads the responses to n statements that yield no rows, and returns the first error that the server answered.
+func (s *session) answers(n int) error {
+	var first error
+	for range n {
+		if err := s.answer(); err != nil {
+			var server *wire.Error
+			if !errors.As(err, &server) {
+				return err
+			}
+			if first == nil {
+				first = err
+			}
+		}
+	}
+	return first
+}
+
+// answer reads the response to a statement that yields no rows.
+func (s *session) answer() error {
+	p, err := s.backend.ReadPacket()
+	if err != nil {
+		return err
+	}
+	if len(p) == 0 {
+		return errors.New("an empty packet of the server")
+	}
+	switch p[0] {
+	case wire.HeaderOK:
+		s.note(p)
+		return nil
+	case wire.HeaderError:
+		return wire.ParseError(p)
+	}
+	return errors.New("rows where none were asked for")
+}
+
+// row executes a statement that yields one row, whatever the client has bounded its own queries to, and returns its values.
+// NULL is the empty text.
+func (s *session) row(text string) ([]string, error) {
+	const unbounded = "SET STATEMENT sql_select_limit=18446744073709551615, sql_big_selects=1, max_statement_time=0 FOR "
+	bounded := !strings.Contains(text, "information_schema")
+	if !bounded {
+		text = unbounded + text
+	}
+	values, err := s.tryRow(text)
+	if err == nil && len(values) == 0 && bounded {
+		values, err = s.tryRow(unbounded + text)
+	}
+	if err == nil && len(values) == 0 {
+		return nil, unavailable(fmt.Errorf("the server has no answer to %.60s", text))
+	}
+	return values, err
+}
+
+// tryRow is row, without values where there is no row.
+func (s *session) tryRow(text string) ([]string, error) {
+	if err := s.backend.Query(text); err != nil {
+		return nil, err
+	}
+	if err := s.backend.Flush(); err != nil {
+		return nil, err
+	}
+	return s.readRow()
+}
+
+func (s *session) readRow() ([]string, error) {
+	p, err := s.backend.ReadPacket()
+	if err != nil {
+		return nil, err
+	}
+	return s.readRowBehind(p)
+}
+
+// readRowBehind reads the rest of a result that begins with the packet p, and returns the values of the last row.
+func (s *session) readRowBehind(p []byte) ([]string, error) {
+	if len(p) > 0 && p[0] == wire.HeaderError {
+		return nil, wire.ParseError(p)
+	}
+	columns, _, ok := wire.Lenenc(p)
+	if !ok || columns == 0 {
+		return nil, errors.New("no rows where one was asked for")
+	}
+	skip := columns
+	if !s.deprecateEOF {
+		skip++
+	}
+	for i := range skip {
+		p, err := s.backend.ReadPacket()
+		if err != nil {
+			return nil, err
+		}
+		if i == 0 {
+			s.rowNumber = wire.IsNumber(p)
+		}
+	}
+	var values []string
+	for {
+		p, err := s.backend.ReadPacket()
+		if err != nil {
+			return nil, err
+		}
+		if len(p) > 0 && p[0] == wire.HeaderError {
+			return nil, wire.ParseError(p)
+		}
+		if wire.IsEnd(p, s.deprecateEOF) {
+			s.note(p)
+			return values, nil
+		}
+		values = values[:0]
+		for i := range columns {
+			text, null, rest, ok := wire.Text(p)
+			if !ok {
+				return nil, errors.New("a row of the server ends early")
+			}
+			if i == 0 {
+				s.rowNull = null
+			}
+			values, p = append(values, string(text)), rest
+		}
+	}
+}
+
+// note keeps the status that the server tells at the end of a result.
+func (s *session) note(p []byte) {
+	if at := wire.StatusAt(p, s.deprecateEOF); at >= 0 {
+		s.status = uint16(p[at]) | uint16(p[at+1])<<8
+	}
+}

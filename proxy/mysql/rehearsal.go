@@ -1,0 +1,193 @@
+package mysql
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/nexus-replication/nexus/proxy/mysql/wire"
+)
+
+// A schema change is executed by the node's own account on each server, so whether the client may ask for it has to be known
+// before. The server says so itself: the client's session says the statement while it holds a lock of another table, so that
+// it is refused in any case, but for that reason only after the privileges were looked at. Nothing is executed, and nothing can
+// be, whatever dies meanwhile: the lock is the session's own.
+
+const (
+	rehearsalLock = "LOCK TABLES nexus.address READ"
+
+	codeNotLocked     = 1100 // the table was not locked with LOCK TABLES
+	codeActiveLocks   = 1192 // not while there are locked tables
+	codeNotAllowed    = 1227
+	codeRoutineDenied = 1370
+	codeNoAdmin       = 1698
+)
+
+// rehearse returns the error with which the server would refuse c, a schema change that will be executed as text, to the client.
+func (s *session) rehearse(c call, text string) error {
+	switch {
+	case c.what.Verb == "CREATE VIEW", c.what.Verb == "ALTER VIEW":
+		if err := s.mayDefine(c.what.Definer); err != nil {
+			return err
+		}
+		return s.rehearsePrepared(text)
+	case len(c.what.Roles) > 0:
+		if err := s.mayGive(c.what.Roles); err != nil {
+			return err
+		}
+	case c.what.Verb == "DROP FUNCTION": // looks for one of a plugin first, and at privileges later
+		var server *wire.Error
+		err := s.rehearseLocked("ALTER FUNCTION "+c.what.Name+" COMMENT ''", false)
+		if err != nil && (!errors.As(err, &server) || server.Code == codeRoutineDenied) {
+			return err
+		}
+	}
+	return s.rehearseLocked(text, c.what.Engine != "")
+}
+
+// rehearseLocked says text under a lock. substitute says that it names an engine that its table does not get.
+func (s *session) rehearseLocked(text string, substitute bool) error {
+	before, behind := []string{rehearsalLock, openSession}, []string{"UNLOCK TABLES", closeSession}
+	if substitute {
+		row, err := s.row("SELECT @@sql_mode, @@innodb_strict_mode")
+		if err != nil {
+			return err
+		}
+		before = append(before, "SET SESSION innodb_strict_mode=0, sql_mode="+literal(without(row[0], "NO_ENGINE_SUBSTITUTION")))
+		behind = append(behind, "SET SESSION innodb_strict_mode="+row[1]+", sql_mode="+literal(row[0]))
+	}
+	err := s.ask(before...)
+	if err == nil {
+		err = s.try(text)
+	}
+	var server *wire.Error
+	if err != nil && !errors.As(err, &server) {
+		return err // of the connection
+	}
+	if err := s.ask(behind...); err != nil {
+		return err
+	}
+	if server != nil && server.Code != codeNotLocked && server.Code != codeActiveLocks {
+		return server
+	}
+	return nil
+}
+
+// try says text and returns the error that the server answers, without its rows.
+func (s *session) try(text string) error {
+	if err := s.backend.Query(text); err != nil {
+		return err
+	}
+	if err := s.backend.Flush(); err != nil {
+		return err
+	}
+	p, err := s.backend.ReadPacket()
+	if err != nil {
+		return err
+	}
+	if len(p) > 0 && p[0] == wire.HeaderOK {
+		s.note(p)
+		return nil
+	}
+	_, err = s.readRowBehind(p)
+	return err
+}
+
+// rehearsePrepared lets the server prepare text: for a view, which no session with locked tables gets to, that looks at
+// privileges and executes nothing.
+func (s *session) rehearsePrepared(text string) error {
+	closed, err := s.sendPrepare(append([]byte{wire.ComStmtPrepare}, text...), true)
+	if err != nil {
+		return err
+	}
+	p, err := s.backend.ReadPacket()
+	if err != nil {
+		return err
+	}
+	first := append([]byte(nil), p...)
+	if err := closed(); err != nil {
+		return err
+	}
+	if len(first) > 0 && first[0] == wire.HeaderError {
+		return wire.ParseError(first)
+	}
+	if len(first) < 9 || first[0] != wire.HeaderOK || binary.LittleEndian.Uint32(first[5:]) != 0 { // has neither columns nor parameters
+		return unavailable(errors.New("the server does not tell whether the view may be made"))
+	}
+	if err := s.backend.Command(append([]byte{wire.ComStmtClose}, first[1:5]...)); err != nil {
+		return err
+	}
+	return s.backend.Flush()
+}
+
+// mayGive refuses GRANT and REVOKE of roles to who has none of them to give, which the server looks at last.
+func (s *session) mayGive(roles []string) error {
+	names := make([]string, 0, len(roles))
+	distinct := make(map[string]bool)
+	for _, role := range roles {
+		if !distinct[role] {
+			distinct[role] = true
+			names = append(names, literal(role))
+		}
+	}
+	row, err := s.row("SELECT (SELECT COUNT(DISTINCT role_name) FROM information_schema.applicable_roles WHERE is_grantable='YES' AND role_name IN (" + strings.Join(names, ",") + "))," +
+		" (SELECT COUNT(*) FROM information_schema.user_privileges WHERE privilege_type='SUPER' AND " + ownGrantee + "), CURRENT_USER()")
+	if err != nil {
+		return err
+	}
+	if row[0] == fmt.Sprint(len(names)) || row[1] != "0" {
+		return nil
+	}
+	name, host := splitAccount(row[2])
+	return &wire.Error{Code: codeNoAdmin, State: "28000", Message: fmt.Sprintf("Access denied for user '%s'@'%s'", name, host)}
+}
+
+// mayDefine refuses a view that has another account's privileges to who may not say so.
+func (s *session) mayDefine(definer string) error {
+	if definer == "" {
+		return nil
+	}
+	row, err := s.row("SELECT CURRENT_USER(), (SELECT COUNT(*) FROM information_schema.user_privileges WHERE privilege_type IN ('SUPER','SET USER') AND " + ownGrantee + ")")
+	if err != nil {
+		return err
+	}
+	const quotes = "`'\""
+	said := strings.Map(func(r rune) rune {
+		if strings.ContainsRune(quotes+" \t\r\n", r) {
+			return -1
+		}
+		return r
+	}, definer)
+	if !strings.Contains(said, "@") {
+		said += "@%"
+	}
+	own := said == row[0] && !strings.ContainsAny(row[0], quotes)
+	if own || strings.EqualFold(said, "CURRENT_USER@%") || strings.EqualFold(said, "CURRENT_USER()@%") || row[1] != "0" {
+		return nil
+	}
+	return &wire.Error{Code: codeNotAllowed, State: "42000", Message: "Access denied; you need (at least one of) the SUPER, SET USER privilege(s) for this operation"}
+}
+
+// ownRoles lets the account of a node give roles, which no other one does for it: each server has one of its own, that no snapshot
+// has brought anything for.
+func ownRoles(roles []string) []string {
+	if len(roles) == 0 {
+		return nil
+	}
+	var texts []string
+	for _, role := range roles {
+		texts = append(texts, "REPLACE INTO mysql.roles_mapping (Host, User, Role, Admin_option) SELECT SUBSTRING_INDEX(CURRENT_USER(),'@',-1), SUBSTRING_INDEX(CURRENT_USER(),'@',1), User, 'Y'"+
+			" FROM mysql.global_priv WHERE Host='' AND User="+literal(role))
+	}
+	return append(texts, "FLUSH PRIVILEGES")
+}
+
+// withAdmin makes the client, not the node's account, who has a new role to give.
+func (s *session) withAdmin(c call, text, user string) string {
+	name, host := splitAccount(user)
+	if c.what.Verb != "CREATE ROLE" || c.what.Behind == 0 || s.server.backend.IsOwnAccount(name) {
+		return text
+	}
+	return text[:c.what.Behind] + " WITH ADMIN " + quoteName(name) + "@" + quoteName(host) + text[c.what.Behind:]
+}

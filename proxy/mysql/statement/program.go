@@ -1,0 +1,97 @@
+package statement
+
+// program finds the end of the definition of a stored program, or of a block, in a text of several statements: its statements
+// have semicolons of their own. Where it is wrong the server refuses the part that it has cut off.
+type program struct {
+	open   []opened // what END has not closed yet
+	begun  bool     // the body has begun that has an END
+	starts bool     // the next token begins a statement
+}
+
+// opened says what is open: an expression of CASE has words that begin statements elsewhere.
+type opened bool
+
+const (
+	statements opened = false
+	expression opened = true
+)
+
+// ends reports whether t, before next, is the semicolon that ends the program.
+func (p *program) ends(t, next token) bool {
+	if t.punct(';') {
+		p.starts = true
+		return len(p.open) == 0
+	}
+	starts := p.starts
+	p.starts = false
+	if t.punct(':') {
+		p.starts = true // behind a label
+	}
+	if t.kind != tokenWord {
+		return false
+	}
+	switch upper(t.text) {
+	case "BEGIN", "LOOP":
+		p.push(statements)
+		p.starts = true
+	case "WHILE":
+		p.push(statements)
+	case "REPEAT":
+		if starts || !p.begun && !next.punct('(') {
+			p.push(statements)
+			p.starts = true
+		}
+	case "FOR":
+		if starts {
+			p.push(statements)
+		}
+	case "IF":
+		if starts || !next.punct('(') && !next.is("EXISTS") && !next.is("NOT") {
+			p.push(statements)
+		}
+	case "CASE":
+		p.push(opened(p.begun && !starts))
+	case "ROW": // FOR EACH ROW
+		p.starts = !p.begun
+	case "THEN", "ELSE", "DO":
+		p.starts = len(p.open) == 0 || p.open[len(p.open)-1] == statements
+	case "END":
+		if n := len(p.open); n > 0 {
+			p.open = p.open[:n-1]
+		}
+	}
+	return false
+}
+
+func (p *program) push(what opened) {
+	p.begun = true
+	p.open = append(p.open, what)
+}
+
+// closes reports whether a word behind END belongs to it.
+func closes(t token) bool {
+	for _, word := range []string{"IF", "CASE", "LOOP", "WHILE", "REPEAT", "FOR"} {
+		if t.is(word) {
+			return true
+		}
+	}
+	return false
+}
+
+// programEnd goes on to the semicolon behind the program that l is in, of which t is the first token, and to the token behind it,
+// and returns the semicolon; the end of the text without one.
+func programEnd(l *lexer, t token) token {
+	p := program{starts: true}
+	for t.kind != tokenEnd && t.kind != tokenBad {
+		inside := l.inside // of a comment that is executed, t is
+		next := l.next()
+		if !inside && p.ends(t, next) {
+			return t
+		}
+		if t.is("END") && closes(next) {
+			next = l.next()
+		}
+		t = next
+	}
+	return t
+}

@@ -1,0 +1,77 @@
+package raft
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"go.etcd.io/etcd/raft/v3/raftpb"
+)
+
+// slowLog takes its time for large entries.
+type slowLog struct {
+	writeAheadLog
+	slept chan struct{}
+}
+
+func (l slowLog) Save(state raftpb.HardState, entries []raftpb.Entry) error {
+	for i := range entries {
+		if len(entries[i].Data) >= longWrite {
+			time.Sleep(600 * time.Millisecond) // three election timeouts
+			close(l.slept)
+		}
+	}
+	return l.writeAheadLog.Save(state, entries)
+}
+
+// A leader keeps its office while it writes a large entry, which takes it longer than the others wait for word of it.
+func TestLeaderStaysDuringLongWrite(t *testing.T) {
+	t.Parallel()
+	c := newTestCluster(t, 3, nil)
+	leader := c.nodes[c.leader()]
+	slow := slowLog{slept: make(chan struct{})}
+	leader.mail.call(func() {
+		slow.writeAheadLog = leader.disk.wal
+		leader.disk.wal = slow
+	})
+	term := leader.Status().Term
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if _, err := leader.Propose(ctx, [][]byte{make([]byte, 4*longWrite)}); err != nil {
+		t.Errorf("large proposal: %v", err)
+	}
+	<-slow.slept
+	if s := leader.Status(); s.Term != term || s.Role != "leader" {
+		t.Errorf("%s in term %d afterwards, was the leader in term %d", s.Role, s.Term, term)
+	}
+}
+
+// slowStore takes its time for large commands.
+type slowStore struct{ Store }
+
+func (s slowStore) Apply(ctx context.Context, entries []Entry) error {
+	for _, e := range entries {
+		for _, c := range e.Commands {
+			if len(c.Data) >= slowDisk {
+				time.Sleep(applyStall + time.Second)
+			}
+		}
+	}
+	return s.Store.Apply(ctx, entries)
+}
+
+// A backend that works on a large entry is not taken for one that hangs.
+func TestLeaderStaysDuringLongApply(t *testing.T) {
+	t.Parallel()
+	c := newTestCluster(t, 3, func(cfg *Config) { cfg.Store = slowStore{cfg.Store} })
+	leader := c.nodes[c.leader()]
+	term := leader.Status().Term
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	defer cancel()
+	if _, err := leader.Propose(ctx, [][]byte{make([]byte, 2*slowDisk)}); err != nil {
+		t.Errorf("large proposal: %v", err)
+	}
+	if s := leader.Status(); s.Term != term || s.Role != "leader" {
+		t.Errorf("%s in term %d afterwards, was the leader in term %d", s.Role, s.Term, term)
+	}
+}
