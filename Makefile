@@ -23,12 +23,15 @@ CONCURRENT := ./raft/... ./appliers/... ./proxy/...
 
 FUZZTIME ?= 10s
 
+# Packages with benchmarks of single stages.
+MICRO := ./proxy/redis/... ./proxy/mysql/... ./raft ./appliers/redis ./appliers/mysql
+
 # Fault tests: how many rounds (about 6 s each), and what their plans are made of.
 ROUNDS ?= 100
 SEED   ?= $(shell date +%s)
 
 .DEFAULT_GOAL := help
-.PHONY: help build run run-redis run-mysql certs test test-clients test-mysqltest test-race test-faults figures simulate lint vulncheck fuzz bench bench-mysql dist dist-all generate clean deps
+.PHONY: help build run run-redis run-mysql certs test test-clients test-mysqltest test-race test-faults figures simulate lint vulncheck fuzz bench bench-mysql bench-full bench-etcd bench-micro dist dist-all generate clean deps
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -97,11 +100,24 @@ fuzz: ## Run each fuzz target for FUZZTIME (10s)
 	  done; \
 	done
 
-bench: deps build ## Measure a cluster of three against the same redis-server driven directly
-	$(GO) run ./bench -bin $(BIN)
+# What etcd's server drags in concerns nobody who builds Nexus: it is a module of its own.
+BENCH = $(GO) build -trimpath -o $(BIN)/bench ./bench && exec $(BIN)/bench -bin $(BIN)
 
-bench-mysql: deps build ## The same for MySQL, with sysbench, and a Galera cluster beside it (galera-4, mariadb-backup, socat)
-	$(GO) run ./bench -bin $(BIN) -mysql
+bench: deps build ## Measure a cluster of three against the same redis-server driven directly, 3 minutes (BENCH_ARGS=-h tells more)
+	@$(BENCH) $(BENCH_ARGS)
+
+bench-mysql: deps build ## The same for MySQL, with sysbench, beside semi-synchronous replication and Galera (galera-4, mariadb-backup, socat)
+	@$(BENCH) -mysql $(BENCH_ARGS)
+
+bench-full: deps build bench-etcd ## Measure everything, with etcd and distant nodes, for docs/performance.md, half an hour (BENCH_ARGS="-only wan")
+	@$(BENCH) -full $(BENCH_ARGS)
+
+bench-etcd: # the server, and what drives it
+	@$(GO) build -C bench/etcd -trimpath -o $(CURDIR)/$(BIN)/etcd go.etcd.io/etcd/server/v3
+	@$(GO) build -C bench/etcd -trimpath -o $(CURDIR)/$(BIN)/etcdload .
+
+bench-micro: ## Run the benchmarks of single stages: parse, propose, log, transport, apply, reply
+	$(GO) test -run '^$$' -bench . -benchmem $(MICRO)
 
 # The tool runs on this machine, whatever it packs for.
 PACK = env -u GOOS -u GOARCH $(GO) run ./deploy/pack -version $(VERSION) -commit $(COMMIT) -date $(DATE)
@@ -119,7 +135,7 @@ generate: ## Generate the code of the gRPC service from its .proto
 	proxy/admin/nexuspb/generate.sh
 
 clean: ## Remove what make built; ./data and the installed tools stay
-	rm -rf dist $(addprefix $(BIN)/,$(COMMANDS) localcluster)
+	rm -rf dist $(addprefix $(BIN)/,$(COMMANDS) localcluster bench etcd etcdload)
 
 deps: ## Install the servers and clients of Debian where apt and root are there, else say what to install
 	@.ci/deps

@@ -2,14 +2,12 @@ package main
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
-	"time"
 
 	"github.com/nexus-replication/nexus/integration/cluster"
 )
@@ -17,15 +15,10 @@ import (
 // galeraProvider is where Debian's galera-4 has its library.
 const galeraProvider = "/usr/lib/galera/libgalera_smm.so"
 
-// galera is a cluster of three on this machine.
-type galera struct {
-	nodes []*cluster.MariaDB
-}
-
 // galeraMissing says what a Galera cluster lacks here.
 func galeraMissing() error {
 	if _, err := os.Stat(galeraProvider); err != nil {
-		return errors.New("no Galera here: install Debian's galera-4, mariadb-backup and socat, or bench with -galera=false")
+		return errors.New("no Galera here: install Debian's galera-4, mariadb-backup and socat")
 	}
 	for _, program := range []string{"mariabackup", "socat"} {
 		if _, err := exec.LookPath(program); err != nil {
@@ -35,27 +28,31 @@ func galeraMissing() error {
 	return nil
 }
 
-// startGalera starts the nodes one after the other, each when the one before is in step.
-func startGalera(ctx context.Context, dir string) (*galera, error) {
-	g := new(galera)
+// startGalera starts a cluster of three, one after the other, each when the one before is in step.
+func startGalera(ctx context.Context, e *env) (*system, error) {
+	if err := galeraMissing(); err != nil {
+		return nil, unavailable{err}
+	}
+	s := new(system)
+	s.stop = func() error { return stopAll(s.processes) }
 	group := "gcomm://"
 	for i := range 3 {
-		n, member, err := newGaleraNode(filepath.Join(dir, fmt.Sprintf("galera-%d", i+1)), i+1, group)
+		n, member, err := newGaleraNode(filepath.Join(e.dir, fmt.Sprintf("galera-%d", i+1)), i+1, group)
 		if err != nil {
-			return nil, errors.Join(err, g.stop())
+			return nil, errors.Join(err, s.stop())
 		}
 		if i == 0 {
-			group = "gcomm://" + member
+			group, s.at = "gcomm://"+member, fixed(n.Addr())
 		}
-		g.nodes = append(g.nodes, n)
+		s.processes = append(s.processes, backends(&n.Process)...)
 		if err := n.StartReady(ctx); err != nil {
-			return nil, errors.Join(err, g.stop())
+			return nil, errors.Join(err, s.stop())
 		}
 		if err := inStep(ctx, n); err != nil {
-			return nil, errors.Join(err, g.stop())
+			return nil, errors.Join(err, s.stop())
 		}
 	}
-	return g, nil
+	return s, nil
 }
 
 // newGaleraNode returns a node that joins group, and where others find it. Its options stand in a file: the state transfer
@@ -114,41 +111,13 @@ sst-syslog=0
 // inStep waits until a node holds what the group does, and lets it number rows as a single server would: with steps of 3,
 // most of sysbench's updates match no row.
 func inStep(ctx context.Context, n *cluster.MariaDB) error {
+	if err := eventually(ctx, n, "SHOW STATUS LIKE 'wsrep_local_state_comment'", "Synced"); err != nil {
+		return err
+	}
 	db, err := n.Client()
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	for {
-		var name, state string
-		err := db.QueryRowContext(ctx, "SHOW STATUS LIKE 'wsrep_local_state_comment'").Scan(&name, &state)
-		if err == nil && state == "Synced" {
-			break
-		}
-		select {
-		case <-time.After(50 * time.Millisecond):
-		case <-ctx.Done():
-			return fmt.Errorf("%s is not in step: it is %q: %w", n.Name, state, errors.Join(err, ctx.Err()))
-		}
-	}
 	return executeAll(ctx, db, "SET GLOBAL wsrep_auto_increment_control=OFF", "SET GLOBAL auto_increment_increment=1", "SET GLOBAL auto_increment_offset=1")
-}
-
-func executeAll(ctx context.Context, db *sql.DB, texts ...string) error {
-	for _, text := range texts {
-		if _, err := db.ExecContext(ctx, text); err != nil {
-			return fmt.Errorf("%s: %w", text, err)
-		}
-	}
-	return nil
-}
-
-func (g *galera) stop() error {
-	var errs []error
-	for i := len(g.nodes) - 1; i >= 0; i-- {
-		if g.nodes[i].Running() {
-			errs = append(errs, g.nodes[i].Stop(20*time.Second))
-		}
-	}
-	return errors.Join(errs...)
 }

@@ -1,191 +1,148 @@
-// Bench measures a cluster of three on this machine against the same redis-server driven directly, and prints the
-// ratios beside the targets. Direct and replicated runs take turns, so that what else the machine does hurts both.
+// Bench measures Nexus beside what it is compared with: the backend alone, etcd, Galera, semi-synchronous replication. It
+// starts everything itself on this machine, lets the systems take turns in short slices, and prints a table of rates,
+// latencies, and what each operation cost: CPU time by kind of process, bytes on the network and on disk. The results go
+// to a directory as JSON and as a chart.
 //
-// It drives redis-benchmark over loopback with a bounded number of requests, and takes about two minutes. With -mysql it
-// drives sysbench, and compares with a Galera cluster too: about five minutes.
+// As root on Linux all runs in a network namespace of its own, where what goes over loopback can be counted.
 package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime"
-	"slices"
+	"regexp"
 	"syscall"
-	"text/tabwriter"
 	"time"
 
-	"github.com/nexus-replication/nexus/integration/cluster"
+	"github.com/nexus-replication/nexus/bench/report"
 )
 
-// row is one line of the report: one load, on one kind of cluster.
-type row struct {
-	name   string
-	load   load
-	reads  string  // "lease" or "quorum"
-	target float64 // least ratio to direct, 0 for none
-	// ceiling of the p50 in milliseconds; 0 for none.
-	ceiling float64
-
-	direct, nexus []result
-}
-
-func rows() []*row {
-	return []*row{
-		{name: "SET 50 clients P1", load: load{"set", 50, 1, 200_000, 60_000}, reads: "lease", target: 0.15},
-		{name: "SET 50 clients P16", load: load{"set", 50, 16, 600_000, 200_000}, reads: "lease", target: 0.08},
-		{name: "GET 50 clients P1, lease", load: load{"get", 50, 1, 200_000, 100_000}, reads: "lease", target: 0.45},
-		{name: "GET 50 clients P16, lease", load: load{"get", 50, 16, 600_000, 300_000}, reads: "lease", target: 0.25},
-		{name: "SET 1 client", load: load{"set", 1, 1, 20_000, 3_000}, reads: "lease", ceiling: 2},
-		{name: "GET 50 clients P1, quorum", load: load{"get", 50, 1, 200_000, 100_000}, reads: "quorum"},
-		{name: "GET 50 clients P16, quorum", load: load{"get", 50, 16, 600_000, 300_000}, reads: "quorum"},
-	}
+type options struct {
+	selection
+	runner
+	out     string
+	list    bool
+	targets bool
+	profile string
 }
 
 func main() {
-	bin := flag.String("bin", "bin", "directory of the programs")
-	mysql := flag.Bool("mysql", false, "measure MySQL instead of Redis")
-	galera := flag.Bool("galera", true, "with -mysql: compare with a Galera cluster")
-	seconds := flag.Int("seconds", 5, "with -mysql: how long each load runs")
-	rounds := flag.Int("rounds", 3, "times each load runs; the median counts")
-	node := flag.String("node", "leader", "the node that is driven: leader or follower")
-	flag.Parse()
-	if *rounds < 1 || *seconds < 1 || (*node != "leader" && *node != "follower") {
-		flag.Usage()
+	o, err := parseOptions(os.Args[1:])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(2)
+	}
+	if !o.list && !o.targets {
+		if status, done := ownNetwork(); done {
+			os.Exit(status)
+		}
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	measure := func() error { return run(ctx, *bin, *node, *rounds) }
-	if *mysql {
-		measure = func() error {
-			return runMySQL(ctx, mysqlOptions{bin: *bin, node: *node, rounds: *rounds, seconds: *seconds, galera: *galera})
-		}
-	}
-	if err := measure(); err != nil {
+	if err := o.do(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, bin, node string, rounds int) (err error) {
-	binary, err := filepath.Abs(filepath.Join(bin, "redis_repl"))
-	if err != nil {
-		return err
+func parseOptions(args []string) (*options, error) {
+	o := &options{runner: runner{log: os.Stderr}}
+	f := flag.NewFlagSet("bench", flag.ExitOnError)
+	f.StringVar(&o.bin, "bin", "bin", "directory of the programs")
+	f.StringVar(&o.out, "out", filepath.Join("bench", "results"), "directory for the results")
+	f.BoolVar(&o.full, "full", false, "run everything, which takes half an hour, instead of a selection")
+	f.BoolVar(&o.mysql, "mysql", false, "without -full: measure MySQL instead of Redis")
+	only := f.String("only", "", "run what matches this regular expression as GROUP/CASE/SYSTEM; -list shows all")
+	f.BoolVar(&o.list, "list", false, "list what there is, and run nothing")
+	f.BoolVar(&o.targets, "targets", false, "compare the results in the directory with the aims, and run nothing")
+	f.StringVar(&o.profile, "profile", "", "instead: say where the nodes' CPU time goes in the one case and system that -only leaves, with perf; the value is a file for the stacks")
+	f.DurationVar(&o.slice, "slice", 2*time.Second, "how long a system is driven at a time")
+	f.IntVar(&o.rounds, "rounds", 3, "slices of each system in each case; the median counts")
+	if err := f.Parse(args); err != nil {
+		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "nexus-bench-")
-	if err != nil {
-		return err
+	if f.NArg() > 0 {
+		return nil, fmt.Errorf("what is %q? There are only flags, see -h", f.Arg(0))
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-
-	port, err := cluster.FreePort()
-	if err != nil {
-		return err
+	if o.rounds < 1 || o.slice <= 0 || o.slice > 10*time.Minute {
+		return nil, fmt.Errorf("-rounds %d, -slice %v: want at least one round, and slices of up to 10m", o.rounds, o.slice)
 	}
-	direct, err := cluster.NewRedis("direct", filepath.Join(dir, "direct"), port)
-	if err != nil {
-		return err
-	}
-	if err := direct.StartReady(ctx); err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, direct.Stop(10*time.Second)) }()
-
-	all := rows()
-	for _, reads := range []string{"lease", "quorum"} {
-		var some []*row
-		for _, r := range all {
-			if r.reads == reads {
-				some = append(some, r)
-			}
-		}
-		o := cluster.Options{Binary: binary, Dir: filepath.Join(dir, reads)}
-		if reads == "lease" {
-			o.Flags = []string{"-nexusLeaseBasedReads"}
-		}
-		if err := measure(ctx, o, node, direct, some, rounds); err != nil {
-			return err
+	if *only != "" {
+		var err error
+		if o.only, err = regexp.Compile(*only); err != nil {
+			return nil, fmt.Errorf("-only: %w", err)
 		}
 	}
-	report(all, node, rounds)
-	return nil
+	return o, nil
 }
 
-// measure runs the loads on a cluster of its own and on direct, in turns.
-func measure(ctx context.Context, o cluster.Options, node string, direct *cluster.Redis, some []*row, rounds int) (err error) {
-	c, err := cluster.New(o)
-	if err != nil {
+func (o *options) do(ctx context.Context) error {
+	if o.targets {
+		return report.PrintTargets(os.Stdout, o.out)
+	}
+	var chosen []group
+	for _, g := range plan() {
+		if g = o.choose(g); len(g.cases) > 0 {
+			chosen = append(chosen, g)
+		}
+	}
+	if len(chosen) == 0 {
+		return fmt.Errorf("nothing matches -only %s: -list shows all", o.only)
+	}
+	if o.list {
+		return list(chosen)
+	}
+	var err error
+	if o.network, err = hasOwnNetwork(); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, c.Stop(20*time.Second)) }()
-	start, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	if err := c.StartReady(start); err != nil {
-		return err
+	if o.profile != "" {
+		return o.profileOne(ctx, chosen)
 	}
-	target, err := c.Leader(start)
-	if err == nil && node == "follower" {
-		target, err = c.Follower(start)
-	}
-	if err != nil {
-		return err
-	}
-	for round := range rounds {
-		for _, r := range some {
-			fmt.Fprintf(os.Stderr, "round %d of %d: %s\n", round+1, rounds, r.name)
-			d, err := r.load.run(ctx, direct.Port, r.load.direct)
-			if err != nil {
-				return fmt.Errorf("%s, direct: %w", r.name, err)
-			}
-			n, err := r.load.run(ctx, target.Ports.Client, r.load.nexus)
-			if err != nil {
-				return fmt.Errorf("%s, through %s: %w", r.name, target.Name, err)
-			}
-			r.direct, r.nexus = append(r.direct, d), append(r.nexus, n)
+	for _, g := range chosen {
+		if err := o.group(ctx, g); err != nil {
+			return fmt.Errorf("%s: %w", g.name, err)
 		}
 	}
 	return nil
 }
 
-func report(all []*row, node string, rounds int) {
-	fmt.Printf("\nThree nodes, driven through the %s, on one machine with %d CPUs; medians of %d rounds.\n\n",
-		node, runtime.NumCPU(), rounds)
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "load\tdirect/s\tnexus/s\tratio\ttarget\tp50 ms\tp99 ms\tdirect p50 ms\t\t")
-	for _, r := range all {
-		rate, directRate := median(r.nexus, result.rate), median(r.direct, result.rate)
-		p50 := median(r.nexus, result.medianLatency)
-		ratio := rate / directRate
-		target, verdict := "", ""
-		switch {
-		case r.target > 0:
-			target, verdict = fmt.Sprintf(">= %.0f %%", 100*r.target), judge(ratio >= r.target)
-		case r.ceiling > 0:
-			target, verdict = fmt.Sprintf("p50 < %.0f ms", r.ceiling), judge(p50 < r.ceiling)
+// group runs one, prints what came of it and keeps it. Only a full one takes the place of full ones.
+func (o *options) group(ctx context.Context, g group) error {
+	network := o.network
+	o.network = network && !g.apart // those do not talk over loopback
+	defer func() { o.network = network }()
+	result, err := o.run(ctx, g)
+	if err != nil {
+		return err
+	}
+	fmt.Println()
+	if err := result.Print(os.Stdout); err != nil {
+		return err
+	}
+	name := g.name
+	if !o.full {
+		name = "quick-" + name
+	}
+	if err := result.Write(o.out, name); err != nil {
+		return err
+	}
+	fmt.Printf("\nKept in %s.json and .svg.\n", filepath.Join(o.out, name))
+	return nil
+}
+
+func list(groups []group) error {
+	for _, g := range groups {
+		for _, c := range g.cases {
+			for _, e := range c.systems {
+				if _, err := fmt.Printf("%s/%s/%s\n", g.name, c.name, e.name); err != nil {
+					return err
+				}
+			}
 		}
-		fmt.Fprintf(w, "%s\t%.0f\t%.0f\t%.1f %%\t%s\t%.3f\t%.3f\t%.3f\t%s\t\n", r.name, directRate, rate, 100*ratio, target,
-			p50, median(r.nexus, result.tailLatency), median(r.direct, result.medianLatency), verdict)
 	}
-	w.Flush()
-}
-
-func judge(ok bool) string {
-	if ok {
-		return "reached"
-	}
-	return "MISSED"
-}
-
-func median(results []result, value func(result) float64) float64 {
-	values := make([]float64, len(results))
-	for i, r := range results {
-		values[i] = value(r)
-	}
-	slices.Sort(values)
-	return values[len(values)/2]
+	return nil
 }

@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -28,6 +29,7 @@ type Backend struct {
 	capture      atomic.Pointer[capture]
 	addresses    addresses
 	sequences    sequences
+	steered      steered
 	stats        counters
 	changing     atomic.Bool // a schema change is being executed
 
@@ -72,13 +74,18 @@ type Stats struct {
 	Untaken int
 	// Open counts transactions of sessions.
 	Open int
+	// Up is false while the server cannot be used, as far as was noticed.
+	Up bool
 }
+
+// SchemaChanges counts those that were applied since the process started.
+func (b *Backend) SchemaChanges() uint64 { return b.stats.schema.Load() }
 
 // Stats returns the counts of now.
 func (b *Backend) Stats() Stats {
 	return Stats{
 		Committed: b.stats.committed.Load(), Applied: b.stats.applied.Load(), SchemaChanges: b.stats.schema.Load(),
-		Beside: b.stats.beside.Load(), Untaken: int(b.stats.untaken.Load()), Open: b.transactions.count(),
+		Beside: b.stats.beside.Load(), Untaken: int(b.stats.untaken.Load()), Open: b.transactions.count(), Up: b.Healthy() == nil,
 	}
 }
 
@@ -91,6 +98,14 @@ var (
 func New(cfg Config) (*Backend, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
+	}
+	if cfg.TLS != nil && cfg.TLS.ServerName == "" {
+		host, _, err := net.SplitHostPort(cfg.Addr)
+		if err != nil {
+			return nil, err
+		}
+		cfg.TLS = cfg.TLS.Clone()
+		cfg.TLS.ServerName = host
 	}
 	b := &Backend{cfg: cfg, log: cfg.Logger, untaken: make(map[string]bool)}
 	b.transactions.init()
@@ -107,6 +122,9 @@ func (b *Backend) Version() string {
 	}
 	return ""
 }
+
+// TLS is what a connection of Dial is to be protected with before somebody logs in; nil for nothing.
+func (b *Backend) TLS() *tls.Config { return b.cfg.TLS }
 
 // Dial returns a connection to the server on which nothing was said yet.
 func (b *Backend) Dial(ctx context.Context) (net.Conn, error) {
@@ -145,6 +163,12 @@ func (b *Backend) open(ctx context.Context) error {
 	}
 	held, err := b.claim(ctx, b.conn)
 	if err != nil {
+		return err
+	}
+	if err := b.conn.run(ctx, answerTable, "DELETE FROM nexus.program_answer"); err != nil {
+		return err
+	}
+	if err := b.dropEventProcedures(ctx); err != nil {
 		return err
 	}
 	if err := b.grant(ctx, b.conn); err != nil { // a crash may have come between a REVOKE and this

@@ -22,7 +22,7 @@ type Rule struct {
 	Drop bool
 	// Loss and Repeat are the parts of the packets that are lost, and that arrive twice.
 	Loss, Repeat float64
-	// Delay is how long each is under way, and up to Jitter longer, so that one may overtake another.
+	// Delay is how long each is under way, and up to Jitter longer, so that one may overtake another. Without Jitter none does.
 	Delay, Jitter time.Duration
 }
 
@@ -36,10 +36,20 @@ type LAN struct {
 
 	mu     sync.RWMutex
 	rules  map[way]Rule
+	queues map[way]chan<- late // of ways that had a delay
 	closed bool
 
 	wg sync.WaitGroup
 }
+
+// late is a packet that is under way.
+type late struct {
+	packet []byte
+	due    time.Time
+}
+
+// queueSize is how many packets may be under way in order; more are lost, as in a router.
+const queueSize = 16 << 10
 
 // host is a device and the namespace in which it is.
 type host struct {
@@ -55,7 +65,7 @@ func New(names ...string) (*LAN, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &LAN{subnet: subnet, hosts: make(map[[4]byte]*host), rules: make(map[way]Rule)}
+	l := &LAN{subnet: subnet, hosts: make(map[[4]byte]*host), rules: make(map[way]Rule), queues: make(map[way]chan<- late)}
 	for i, name := range append([]string{Outside}, names...) {
 		h := &host{name: name, addr: l.address(i + 1)}
 		if err := h.open(i > 0); err != nil {
@@ -117,6 +127,19 @@ func (l *LAN) Set(from, to string, change func(*Rule)) {
 	rule := l.rules[way{from, to}]
 	change(&rule)
 	l.rules[way{from, to}] = rule
+	if rule.Delay > 0 && l.queues[way{from, to}] == nil && !l.closed {
+		queue, host := make(chan late, queueSize), l.named(to)
+		l.queues[way{from, to}] = queue
+		l.wg.Go(func() { host.deliver(queue) })
+	}
+}
+
+// deliver lets packets arrive when they are due, in the order in which they were sent.
+func (h *host) deliver(queue <-chan late) {
+	for l := range queue {
+		time.Sleep(time.Until(l.due))
+		_, _ = h.device.Write(l.packet) // one that cannot be taken is lost
+	}
 }
 
 // Heal lifts all rules. Packets that are under way arrive when they are due.
@@ -129,6 +152,11 @@ func (l *LAN) Heal() {
 // Close ends it, and waits for the packets that are under way. The processes in it must have ended.
 func (l *LAN) Close() error {
 	l.mu.Lock()
+	if !l.closed {
+		for _, queue := range l.queues {
+			close(queue)
+		}
+	}
 	l.closed = true
 	l.mu.Unlock()
 	var errs []error
@@ -187,11 +215,18 @@ func (l *LAN) forward(from, to *host, packet []byte) {
 			_, _ = to.device.Write(packet) // one that cannot be taken is lost
 			continue
 		}
-		late := append([]byte(nil), packet...)
+		kept := append([]byte(nil), packet...)
+		if rule.Jitter == 0 {
+			select {
+			case l.queues[way{from.name, to.name}] <- late{kept, time.Now().Add(delay)}:
+			default:
+			}
+			continue
+		}
 		l.wg.Add(1) // while closed is not set: Close waits
 		time.AfterFunc(delay, func() {
 			defer l.wg.Done()
-			_, _ = to.device.Write(late)
+			_, _ = to.device.Write(kept)
 		})
 	}
 }

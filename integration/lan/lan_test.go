@@ -98,6 +98,7 @@ func TestRules(t *testing.T) {
 		{"drop", Rule{Drop: true}, 0, 0, false},
 		{"loss", Rule{Loss: 0.5}, sent / 4, sent * 3 / 4, false},
 		{"repeat", Rule{Repeat: 0.5}, sent * 5 / 4, sent * 7 / 4, false},
+		{"delay", Rule{Delay: 20 * time.Millisecond}, sent, sent, false},
 		{"jitter", Rule{Jitter: 50 * time.Millisecond}, sent, sent, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -26,11 +26,21 @@ type Backend interface {
 	// IsOwnAccount reports whether user is the account of this node itself, which other servers may not have.
 	IsOwnAccount(user string) bool
 	Dial(ctx context.Context) (net.Conn, error)
+	// TLS protects a connection before somebody logs in; nil where nothing does.
+	TLS() *tls.Config
 	Begin(epoch uint64, session appliers.Session) (*appliers.Transaction, error)
 	// Sequences go before the command of a transaction or schema change of the same epoch.
 	Sequences(epoch uint64) [][]byte
 	// Interrupt ends the statements that are being executed on connections to the server.
 	Interrupt(ctx context.Context, connections []uint64) error
+	// Steer leads a program on a connection to the server from one transaction to the next.
+	Steer(ctx context.Context, connection uint64) (*appliers.Steering, error)
+	// Events returns what is due, and how many events are enabled; MakeProcedure makes one that does what an event does.
+	Events(ctx context.Context) (due []appliers.Event, enabled int, err error)
+	MakeProcedure(ctx context.Context, e *appliers.Event) (procedure string, err error)
+	DropProcedure(ctx context.Context, database, procedure string) error
+	// SchemaChanges counts those that this node has applied.
+	SchemaChanges() uint64
 	// Address is where the clients of a node are served; "" if that is not known.
 	Address(node uint64) string
 	Version() string
@@ -40,6 +50,8 @@ type Backend interface {
 type Config struct {
 	// Advertise is the address at which other nodes reach this one's clients' port.
 	Advertise string
+	// Account executes events; without a user none is executed.
+	Account Account
 	// LeaseReads must be set if Node answers reads by a lease: it is then asked again after the server has answered.
 	LeaseReads bool
 	// Timeout bounds the wait for a majority: of a read, and of a commit. SchemaTimeout bounds a schema change.
@@ -60,7 +72,9 @@ type Config struct {
 	// MaxConnections is how many clients are served at a time, and MaxPacket bounds what one may send at once.
 	MaxConnections int
 	MaxPacket      int
-	Logger         *slog.Logger
+	// MaxClientRate is how many commands and statements a second one client may send; what is more waits. 0: any number.
+	MaxClientRate int
+	Logger        *slog.Logger
 
 	// TLS is for clients, who must use it then unless TLSOptional is set; nil for none.
 	TLS         *tls.Config
@@ -106,6 +120,8 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("config: MaxConnections is %d, want at least 1", c.MaxConnections)
 	case c.MaxPacket < maxLoginPacket:
 		return fmt.Errorf("config: MaxPacket is %d, want at least %d", c.MaxPacket, maxLoginPacket)
+	case c.MaxClientRate < 0:
+		return fmt.Errorf("config: MaxClientRate is %d, want 0 or more", c.MaxClientRate)
 	case c.Logger == nil:
 		return errors.New("config: Logger is nil")
 	case (c.PeerServer == nil) != (c.PeerClient == nil):

@@ -26,6 +26,11 @@ func (s *session) query(text string) error {
 		parts = []string{text}
 	}
 	for i, part := range parts {
+		if i > 0 {
+			if err := s.slowDown(); err != nil {
+				return err
+			}
+		}
 		failed, err := s.timed(s.textCall(part, i < len(parts)-1), len(part))
 		if failed || err != nil {
 			return err
@@ -101,6 +106,9 @@ func (s *session) dispatch(c call) (failed bool, err error) {
 		delete(s.named, strings.ToLower(c.what.Name))
 		return s.direct(c)
 	case statement.Write:
+		if done, failed, err := s.callProcedure(c); done {
+			return failed, err
+		}
 		return s.write(c)
 	case statement.Read, statement.LockingRead:
 		return s.read(c)

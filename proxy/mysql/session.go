@@ -12,6 +12,7 @@ import (
 
 	"github.com/nexus-replication/nexus/proxy/mysql/statement"
 	"github.com/nexus-replication/nexus/proxy/mysql/wire"
+	"github.com/nexus-replication/nexus/proxy/rate"
 	"github.com/nexus-replication/nexus/raft"
 )
 
@@ -23,11 +24,13 @@ type session struct {
 	backend *wire.Conn
 	id      uint64 // of the connection to the server
 	epoch   uint64
+	local   bool // of this node itself, as its own account
 	reader  bool // nothing may be written, nor locked
 
 	deprecateEOF bool
 	extended     bool   // columns tell more about their types
 	multi        bool   // several statements in one text
+	results      bool   // the client takes several results of one statement
 	system       bool   // the default database is mysql
 	status       uint16 // as the server told last
 	dialect      statement.Dialect
@@ -36,9 +39,13 @@ type session struct {
 	statements   map[uint32]*prepared
 	named        map[string]*prepared
 
+	rate *rate.Limit // nil without one
+
 	facts     facts
-	affected  uint64 // rows, by the statement that is answered with OK
-	excluding bool   // schema changes are behind the barrier that this session holds
+	affected  uint64               // rows, by the statement that is answered with OK
+	plain     map[[2]string]uint64 // procedures that the server executes by itself, as named; as of how many schema changes
+	steered   *programRun          // that the server is executing
+	excluding bool                 // schema changes are behind the barrier that this session holds
 	locked    tableLock
 	temporary bool        // it may have temporary tables
 	checks    [][4]string // of the maintenance of tables that is being answered
@@ -57,9 +64,13 @@ type session struct {
 }
 
 func newSession(s *Server, c *connection, epoch uint64) *session {
+	perSecond := s.cfg.MaxClientRate
+	if c.local { // operators
+		perSecond = 0
+	}
 	return &session{
-		server: s, client: wire.NewConn(c.client, s.cfg.MaxPacket), epoch: epoch, reader: c.reader, dialect: s.dialect(),
-		statements: make(map[uint32]*prepared), named: make(map[string]*prepared),
+		rate: rate.New(perSecond), server: s, client: wire.NewConn(c.client, s.cfg.MaxPacket), epoch: epoch, local: c.local, reader: c.reader, dialect: s.dialect(),
+		statements: make(map[uint32]*prepared), named: make(map[string]*prepared), plain: make(map[[2]string]uint64),
 	}
 }
 
@@ -120,6 +131,9 @@ func (s *session) run() error {
 		if payload[0] == wire.ComQuit {
 			return nil
 		}
+		if err := s.slowDown(); err != nil {
+			return err
+		}
 		s.client.Hold = false
 		s.client.BeforeFlush = nil
 		err = s.command(payload)
@@ -132,6 +146,26 @@ func (s *session) run() error {
 		if err != nil {
 			return err
 		}
+	}
+}
+
+// slowDown waits until the client may have another statement executed. It has been answered what it asked before.
+func (s *session) slowDown() error {
+	if s.rate == nil {
+		return nil
+	}
+	wait := s.rate.Take(time.Now())
+	if wait == 0 {
+		return nil
+	}
+	s.server.stats.slowed.Add(1)
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-s.server.ctx.Done():
+		return s.server.ctx.Err()
 	}
 }
 
