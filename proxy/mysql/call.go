@@ -131,10 +131,15 @@ func (s *session) runProcedure(c call, p *procedure, arguments []string, restore
 	r, failed, err := s.tryProcedure(c, p, arguments)
 	if err != nil {
 		s.client.Rewind(mark)
-		return true, s.failWith(err)
+		if err := s.failWith(err); err != nil {
+			return true, err
+		}
 	}
-	if err := restore(); err != nil {
-		return true, s.lost(err)
+	if restoreErr := restore(); restoreErr != nil {
+		return true, s.lost(restoreErr)
+	}
+	if err != nil { // before anything was executed
+		return true, nil
 	}
 	if r.explicit {
 		s.client.Hold = false
