@@ -15,9 +15,9 @@ const (
 	slowDisk = 16 << 20
 )
 
-// Allowance is how much longer than usual it may take to replicate so many bytes.
+// Allowance is how much longer than usual it may take to replicate so many bytes, in whole seconds.
 func Allowance(bytes int) time.Duration {
-	return time.Duration(bytes) * time.Second / slowDisk
+	return time.Duration(bytes/slowDisk) * time.Second
 }
 
 // save makes state and entries durable. While a leader writes entries that take long its loop says nothing, so something else
@@ -28,7 +28,7 @@ func (r *Replicator) save(state raftpb.HardState, entries []raftpb.Entry) error 
 		bytes += len(entries[i].Data)
 	}
 	if r.leading && bytes >= longWrite {
-		defer r.beat(Allowance(bytes))()
+		defer r.beat(time.Duration(bytes) * time.Second / slowDisk)()
 	}
 	return r.disk.save(state, entries)
 }

@@ -45,6 +45,15 @@ func (c *phaseClock) release() {
 	c.ctx = nil
 }
 
+// writeContext is phaseContext, for a phase that replicates ops.
+func (s *session) writeContext(ops [][]byte) context.Context {
+	bytes := 0
+	for _, op := range ops {
+		bytes += len(op)
+	}
+	return s.clock.start(s.srv.ctx, s.srv.cfg.Timeout+raft.Allowance(bytes))
+}
+
 // phaseContext bounds one phase. The caller must call s.clock.stop afterwards.
 func (s *session) phaseContext() context.Context {
 	return s.clock.start(s.srv.ctx, s.srv.cfg.Timeout)

@@ -195,7 +195,7 @@ func (s *session) propose(ops [][]byte) (raft.Outcome, string) {
 		return raft.Outcome{}, wordNotDone + "the connection was closed"
 	}
 	s.srv.entrance.letPass()
-	outcome, err := s.srv.rep.Propose(s.phaseContext(), ops)
+	outcome, err := s.srv.rep.Propose(s.writeContext(ops), ops)
 	s.clock.stop()
 	if err != nil {
 		s.failed = !errors.Is(err, raft.ErrTooLarge)
