@@ -311,3 +311,18 @@ func TestManualPages(t *testing.T) {
 		}
 	}
 }
+
+// docs/configuration.md names every setting of both programs.
+func TestSettingsAreDocumented(t *testing.T) {
+	data, err := os.ReadFile("../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, program := range programs(t) {
+		for _, flag := range program.flags {
+			if !strings.Contains(string(data), "`-"+flag+"`") && flag != "h" {
+				t.Errorf("docs/configuration.md lacks -%s of %s", flag, name)
+			}
+		}
+	}
+}

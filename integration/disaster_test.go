@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -23,7 +24,7 @@ func TestBackupAndRestore(t *testing.T) {
 	l := startLoad(t, c.Nodes, 4)
 	file := filepath.Join(t.TempDir(), "backup")
 	for _, n := range c.Nodes { // the leader and followers
-		if out, err := repl(t, n, "backup", file); err != nil {
+		if out, err := repl(t, n, "backup", file, "-json"); err != nil || !json.Valid([]byte(out)) {
 			t.Fatalf("%v: %s", err, out)
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/go-redis/redis/v8"
 
 	"github.com/nexus-replication/nexus/integration/cluster"
+	"github.com/nexus-replication/nexus/integration/cluster/clustertest"
 )
 
 // TestSecurity runs a cluster in which everything is protected: TLS between nodes, for clients and for operators, with
@@ -39,7 +40,7 @@ func TestSecurity(t *testing.T) {
 	}
 	for i, n := range c.Nodes {
 		n.Args = append(n.Args, "-nexus-cluster-url", strings.Join(urls, ","), "-nexus-node-url", urls[i])
-		n.Env = []string{"NEXUS_PROXY_PASSWORD=secret", "NEXUS_GRPC_TOKEN=admin-token", "NEXUS_GRPC_READ_TOKEN=read-token"}
+		n.Env = []string{"NEXUS_PROXY_PASSWORD=secret", "NEXUS_GRPC_TOKEN=admin-token", "NEXUS_GRPC_READ_TOKEN=read-token", "NEXUS_METRICS_TOKEN=metrics-token"}
 		check(t, n.Backend.StartReady(within(t, 10*time.Second)))
 		check(t, n.Start())
 	}
@@ -90,8 +91,9 @@ func TestSecurity(t *testing.T) {
 	if out := replWith(t, n, []string{"NEXUS_GRPC_TOKEN=admin-token"}, "status"); !strings.HasPrefix(out, "repl: ") {
 		t.Errorf("without TLS: %q", out)
 	}
+	clustertest.CheckMetricsToken(t, n, "metrics-token")
 	for _, n := range c.Nodes {
-		for _, secret := range []string{"secret", "admin-token", "read-token"} {
+		for _, secret := range []string{"secret", "admin-token", "read-token", "metrics-token"} {
 			if strings.Contains(n.Output(), secret) {
 				t.Errorf("%s has written %q to its log", n.Name, secret)
 			}
@@ -100,7 +102,7 @@ func TestSecurity(t *testing.T) {
 }
 
 // TestCertificateIsReadAgain: a certificate that was replaced on disk is shown to whoever connects from then on, and who is
-// connected notices nothing. While certificate and key do not fit each other, nobody can connect.
+// connected notices nothing. While certificate and key do not fit each other, the last pair that did is shown.
 func TestCertificateIsReadAgain(t *testing.T) {
 	t.Parallel()
 	certs, later := t.TempDir(), t.TempDir()
@@ -124,11 +126,21 @@ func TestCertificateIsReadAgain(t *testing.T) {
 		t.Helper()
 		check(t, os.WriteFile(pem(certs, file), must(os.ReadFile(pem(later, file)))(t), 0o600))
 	}
+	const unusable = `nexus_certificate_unusable{port="proxy"}`
 	replaced("node-key")
-	if _, err := dialTLS(t, n, old); err == nil {
-		t.Error("a certificate is shown whose key was replaced")
+	if _, err := dialTLS(t, n, old); err != nil {
+		t.Errorf("the old certificate is not shown while only the key was replaced: %v", err)
+	}
+	if got := metricOf(t, n, unusable); got != "1" {
+		t.Errorf("%s is %s while only the key was replaced", unusable, got)
+	}
+	if !strings.Contains(n.Output(), "the files of the certificate cannot be used") {
+		t.Error("the log does not tell of it")
 	}
 	replaced("node")
+	if got := metricOf(t, n, unusable); got != "0" {
+		t.Errorf("%s is %s when both were replaced", unusable, got)
+	}
 	if _, err := dialTLS(t, n, renewed); err != nil {
 		t.Errorf("the new certificate is not shown: %v", err)
 	}

@@ -2,6 +2,7 @@ package raft
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -57,7 +58,13 @@ func newMetrics(r *Replicator) *metrics {
 }
 
 // Collector returns the metrics of the node that are not in Status, for Prometheus.
-func (r *Replicator) Collector() prometheus.Collector { return collector{r.metrics.all} }
+func (r *Replicator) Collector() prometheus.Collector {
+	parts := r.metrics.all
+	if r.tls.source != nil {
+		parts = append(slices.Clip(parts), r.tls.source)
+	}
+	return collector{parts}
+}
 
 type collector struct{ parts []prometheus.Collector }
 

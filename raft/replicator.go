@@ -138,7 +138,7 @@ func New(cfg Config) (*Replicator, error) {
 	if _, err := rand.Read(seed[:]); err != nil {
 		return nil, fmt.Errorf("draw a random number: %w", err)
 	}
-	certificates, err := loadPeerTLS(cfg.TLS, newZap(cfg.Logger))
+	certificates, err := loadPeerTLS(cfg.TLS, cfg.Logger)
 	if err != nil {
 		return nil, err
 	}

@@ -4,9 +4,11 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	tlsinfo "go.etcd.io/etcd/client/pkg/v3/transport"
-	"go.uber.org/zap"
+
+	"github.com/nexus-replication/nexus/raft/certificate"
 )
 
 // TLSFiles names the PEM files with which members prove to each other that they belong together: each shows Cert, with
@@ -14,6 +16,8 @@ import (
 // or address in that node's certificate, which must be good for servers and for clients.
 //
 // Cert and Key are read anew for each connection, so that they can be replaced while the node runs; CA is read at start.
+// While the two do not fit each other, as when one was replaced, the last pair that did is shown. Connections that
+// rafthttp opens are the exception: it tries them again until the files fit, and takes messages the other way meanwhile.
 type TLSFiles struct {
 	Cert, Key, CA string
 }
@@ -29,22 +33,28 @@ func (f *TLSFiles) validate() error {
 type peerTLS struct {
 	info           tlsinfo.TLSInfo // for rafthttp
 	server, client *tls.Config
+	source         *certificate.Source
 }
 
-func loadPeerTLS(f *TLSFiles, lg *zap.Logger) (peerTLS, error) {
+func loadPeerTLS(f *TLSFiles, log *slog.Logger) (peerTLS, error) {
 	if f == nil {
 		return peerTLS{}, nil
 	}
 	p := peerTLS{info: tlsinfo.TLSInfo{
-		CertFile: f.Cert, KeyFile: f.Key, TrustedCAFile: f.CA, ClientCertAuth: true, Logger: lg,
+		CertFile: f.Cert, KeyFile: f.Key, TrustedCAFile: f.CA, ClientCertAuth: true, Logger: newZap(log),
 	}}
 	var err error
+	if p.source, err = certificate.Open("peers", f.Cert, f.Key, log); err != nil {
+		return p, fmt.Errorf("load the certificate for connections between nodes: %w", err)
+	}
 	if p.server, err = p.info.ServerConfig(); err != nil {
 		return p, fmt.Errorf("load the certificate for connections between nodes: %w", err)
 	}
 	if p.client, err = p.info.ClientConfig(); err != nil {
 		return p, fmt.Errorf("load the certificate for connections between nodes: %w", err)
 	}
+	p.source.Use(p.server)
+	p.source.Use(p.client)
 	// The node has one certificate for both directions, and speaks the protocol of rafthttp only.
 	p.server.NextProtos = []string{"http/1.1"}
 	return p, nil

@@ -9,12 +9,14 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -131,6 +133,60 @@ func TestTLS(t *testing.T) {
 	}
 	resp.Body.Close()
 	client.CloseIdleConnections()
+}
+
+// Members go on with each other while the files of one are half replaced, also with one that was started again meanwhile.
+func TestTLSHalfReplaced(t *testing.T) {
+	ca := newAuthority(t)
+	unused := []*TLSFiles{ca.node("a"), ca.node("b"), ca.node("c")}
+	files := make(map[string]*TLSFiles)
+	var mu sync.Mutex // nodes start together
+	c := newTestCluster(t, 3, func(cfg *Config) {
+		cfg.NodeURL = secure(cfg.NodeURL)
+		for i := range cfg.ClusterURLs {
+			cfg.ClusterURLs[i] = secure(cfg.ClusterURLs[i])
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if files[cfg.NodeURL] == nil {
+			files[cfg.NodeURL], unused = unused[0], unused[1:]
+		}
+		cfg.TLS = files[cfg.NodeURL]
+	})
+	for _, behind := range []int{1, 0} { // a follower's files, the leader's
+		leader := c.leader()
+		half, other := (leader+behind)%3, (leader+2)%3
+		of := files[secure(c.urls[half])]
+		key, err := os.ReadFile(of.Key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ca.node(strings.TrimSuffix(filepath.Base(of.Cert), ".pem"))
+		newKey, err := os.ReadFile(of.Key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		writeFile(t, of.Key, key) // the certificate is new, its key is not
+		c.stop(other)
+		c.start(other)
+		want := fmt.Sprint("half", half)
+		c.propose(half, "k="+want)
+		c.propose(other, "j="+want)
+		c.converged()
+		for i := range 3 {
+			if got := c.read(i, "k") + c.read(i, "j"); got != want+want {
+				t.Errorf("node %d reads %q", i, got)
+			}
+		}
+		writeFile(t, of.Key, newKey)
+	}
+}
+
+func writeFile(t *testing.T, path string, data []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func secure(url string) string { return strings.Replace(url, "http://", "https://", 1) }

@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -72,13 +73,15 @@ type Stats struct {
 	Untaken int
 	// Open counts transactions of sessions.
 	Open int
+	// Up is false while the server cannot be used, as far as was noticed.
+	Up bool
 }
 
 // Stats returns the counts of now.
 func (b *Backend) Stats() Stats {
 	return Stats{
 		Committed: b.stats.committed.Load(), Applied: b.stats.applied.Load(), SchemaChanges: b.stats.schema.Load(),
-		Beside: b.stats.beside.Load(), Untaken: int(b.stats.untaken.Load()), Open: b.transactions.count(),
+		Beside: b.stats.beside.Load(), Untaken: int(b.stats.untaken.Load()), Open: b.transactions.count(), Up: b.Healthy() == nil,
 	}
 }
 
@@ -91,6 +94,14 @@ var (
 func New(cfg Config) (*Backend, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
+	}
+	if cfg.TLS != nil && cfg.TLS.ServerName == "" {
+		host, _, err := net.SplitHostPort(cfg.Addr)
+		if err != nil {
+			return nil, err
+		}
+		cfg.TLS = cfg.TLS.Clone()
+		cfg.TLS.ServerName = host
 	}
 	b := &Backend{cfg: cfg, log: cfg.Logger, untaken: make(map[string]bool)}
 	b.transactions.init()
@@ -107,6 +118,9 @@ func (b *Backend) Version() string {
 	}
 	return ""
 }
+
+// TLS is what a connection of Dial is to be protected with before somebody logs in; nil for nothing.
+func (b *Backend) TLS() *tls.Config { return b.cfg.TLS }
 
 // Dial returns a connection to the server on which nothing was said yet.
 func (b *Backend) Dial(ctx context.Context) (net.Conn, error) {

@@ -68,26 +68,13 @@ func (b *Backend) startCapture(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("position of the binary log: %w", err)
 	}
-	host, portText, err := net.SplitHostPort(b.cfg.Addr)
+	cfg, err := b.syncerConfig()
 	if err != nil {
 		return err
 	}
-	port, err := strconv.ParseUint(portText, 10, 16)
-	if err != nil {
-		return fmt.Errorf("port of %s: %w", b.cfg.Addr, err)
-	}
 	c := &capture{b: b, format: make(chan struct{})}
-	c.syncer = replication.NewBinlogSyncer(replication.BinlogSyncerConfig{
-		ServerID:                rand.Uint32() | 1<<31, // unlike that of any server nearby
-		Flavor:                  gomysql.MariaDBFlavor,
-		Host:                    host,
-		Port:                    uint16(port),
-		User:                    b.cfg.User,
-		Password:                b.cfg.Password,
-		RawModeEnabled:          true,
-		Logger:                  slog.New(slog.NewTextHandler(io.Discard, nil)), // it logs each event's trouble, which Apply reports once
-		SynchronousEventHandler: c,
-	})
+	cfg.SynchronousEventHandler = c
+	c.syncer = replication.NewBinlogSyncer(cfg)
 	if c.stream, err = c.syncer.StartSync(gomysql.Position{Name: row[0], Pos: uint32(pos)}); err != nil {
 		c.syncer.Close()
 		return fmt.Errorf("read the binary log of %s: %w", b.cfg.Addr, err)
@@ -99,6 +86,33 @@ func (b *Backend) startCapture(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("read the binary log of %s: %w", b.cfg.Addr, context.Cause(ctx))
 	}
+}
+
+// syncerConfig says how the binary log is read. Without a port the host is a unix socket.
+func (b *Backend) syncerConfig() (replication.BinlogSyncerConfig, error) {
+	cfg := replication.BinlogSyncerConfig{
+		ServerID:       rand.Uint32() | 1<<31, // unlike that of any server nearby
+		Flavor:         gomysql.MariaDBFlavor,
+		User:           b.cfg.User,
+		Password:       b.cfg.Password,
+		RawModeEnabled: true,
+		Logger:         slog.New(slog.NewTextHandler(io.Discard, nil)), // it logs each event's trouble, which Apply reports once
+	}
+	network, address := b.own()
+	if network == "unix" {
+		cfg.Host = address
+		return cfg, nil
+	}
+	host, portText, err := net.SplitHostPort(address)
+	if err != nil {
+		return cfg, err
+	}
+	port, err := strconv.ParseUint(portText, 10, 16)
+	if err != nil {
+		return cfg, fmt.Errorf("port of %s: %w", address, err)
+	}
+	cfg.Host, cfg.Port, cfg.TLSConfig = host, uint16(port), b.cfg.TLS
+	return cfg, nil
 }
 
 // captureBroken returns why nothing comes out of the binary log any more, or nil: an event was larger than the server sends.

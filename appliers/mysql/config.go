@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,8 +11,13 @@ import (
 
 // Config of a Backend. NewConfig returns the defaults; a zero field is not a default.
 type Config struct {
-	// Addr is host:port of the server.
+	// Addr is host:port of the server, to which the sessions of clients are connected.
 	Addr string
+	// Socket, if it is set, is the server's unix socket, for what this node itself says to it. Sessions of clients never go
+	// there: the server takes whoever comes by it for the user of this process where an account is unix_socket's.
+	Socket string
+	// TLS protects what goes to Addr; nil for none.
+	TLS *tls.Config
 	// User and Password of an account with all privileges. The account is this node's own: it is not replicated.
 	User     string
 	Password string

@@ -18,18 +18,30 @@ type conn struct {
 	timeout time.Duration
 }
 
+// own is where this node itself talks to the server.
+func (b *Backend) own() (network, address string) {
+	if b.cfg.Socket != "" {
+		return "unix", b.cfg.Socket
+	}
+	return "tcp", b.cfg.Addr
+}
+
 func (b *Backend) connect(ctx context.Context) (*conn, error) {
 	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
 		d := net.Dialer{Timeout: b.cfg.DialTimeout}
 		return d.DialContext(ctx, network, address)
 	}
-	c, err := client.ConnectWithDialer(ctx, "tcp", b.cfg.Addr, b.cfg.User, b.cfg.Password, "", dial, func(c *client.Conn) error {
+	network, address := b.own()
+	c, err := client.ConnectWithDialer(ctx, network, address, b.cfg.User, b.cfg.Password, "", dial, func(c *client.Conn) error {
 		c.ReadTimeout, c.WriteTimeout = b.cfg.ReplyTimeout, b.cfg.ReplyTimeout
 		c.UnsetCapability(gomysql.CLIENT_DEPRECATE_EOF) // see stream
+		if network == "tcp" && b.cfg.TLS != nil {
+			c.SetTLSConfig(b.cfg.TLS)
+		}
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("connect to %s as %s: %w", b.cfg.Addr, b.cfg.User, wrapServerError(err))
+		return nil, fmt.Errorf("connect to %s as %s: %w", address, b.cfg.User, wrapServerError(err))
 	}
 	k := &conn{c: c, timeout: b.cfg.ReplyTimeout}
 	// What this account does never comes from a client, so it has nothing to do in the log that clients' rows are read

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/tls"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -10,13 +12,14 @@ import (
 	"github.com/nexus-replication/nexus/cmd/internal/node"
 	proxy "github.com/nexus-replication/nexus/proxy/mysql"
 	"github.com/nexus-replication/nexus/raft"
+	"github.com/nexus-replication/nexus/raft/certificate"
 )
 
 var _ node.Definition = (*options)(nil)
 
 // Offline implements node.Definition.
 func (o *options) Offline(log *slog.Logger) (raft.Config, error) {
-	backend, err := o.newBackend(log)
+	backend, _, err := o.newBackend(log)
 	if err != nil {
 		return raft.Config{}, err
 	}
@@ -25,7 +28,7 @@ func (o *options) Offline(log *slog.Logger) (raft.Config, error) {
 
 // Build implements node.Definition.
 func (o *options) Build(log *slog.Logger) (*node.Node, error) {
-	backend, err := o.newBackend(log)
+	backend, toBackend, err := o.newBackend(log)
 	if err != nil {
 		return nil, err
 	}
@@ -35,11 +38,13 @@ func (o *options) Build(log *slog.Logger) (*node.Node, error) {
 	proxyCfg.LeaseReads = o.LeaseReads
 	proxyCfg.Timeout, proxyCfg.LogSlower = o.Timeout, o.LogSlower
 	proxyCfg.MaxConnections, proxyCfg.MaxPacket = o.maxConnections, o.maxRequest
+	proxyCfg.MaxClientRate = o.maxClientRate
 	proxyCfg.WriteTimeout, proxyCfg.HandshakeTimeout = o.patience, o.handshake
 	proxyCfg.LockTimeout = o.tableLock
 	proxyCfg.TLSOptional = o.tlsOptional
 	proxyCfg.Logger = log.With("part", "proxy")
-	if err := o.protectClients(&proxyCfg); err != nil {
+	toClients, err := o.protectClients(&proxyCfg)
+	if err != nil {
 		return nil, err
 	}
 
@@ -52,34 +57,46 @@ func (o *options) Build(log *slog.Logger) (*node.Node, error) {
 		return nil, err
 	}
 	return &node.Node{
-		Replicator: replicator,
-		Proxy:      clients,
-		Read:       clients.ServeReading,
-		Datastore:  proxy.NewStatements(clients, o.backend.User, o.backend.Passwd, o.backend.DBName),
-		Collectors: []prometheus.Collector{proxy.NewCollector(clients, backend)},
-		Backend:    o.backend.Addr,
+		Replicator:   replicator,
+		Proxy:        clients,
+		Read:         clients.ServeReading,
+		Datastore:    proxy.NewStatements(clients, o.backend.User, o.backend.Passwd, o.backend.DBName),
+		Collectors:   []prometheus.Collector{proxy.NewCollector(clients, backend)},
+		Certificates: []*certificate.Source{toClients, toBackend},
+		Backend:      o.backend.Addr,
 	}, nil
 }
 
-// protectClients puts TLS before clients, and between a follower that hands one over and the leader.
-func (o *options) protectClients(cfg *proxy.Config) (err error) {
-	if cfg.TLS, err = o.Security.Proxy.Server(); err != nil {
-		return err
+// protectClients puts TLS before clients, and between a follower that hands one over and the leader. It returns the
+// certificate that clients are shown, if there is one; that for other nodes is raft's.
+func (o *options) protectClients(cfg *proxy.Config) (toClients *certificate.Source, err error) {
+	if cfg.TLS, toClients, err = o.Security.Proxy.Server("proxy", cfg.Logger); err != nil {
+		return nil, err
 	}
-	if cfg.PeerServer, err = o.Security.Peers.Server(); err != nil {
-		return err
+	if cfg.PeerServer, _, err = o.Security.Peers.Server("peers", cfg.Logger); err != nil {
+		return nil, err
 	}
-	cfg.PeerClient, err = o.Security.Peers.Client()
-	return err
+	cfg.PeerClient, _, err = o.Security.Peers.Client("peers", cfg.Logger)
+	return toClients, err
 }
 
-func (o *options) newBackend(log *slog.Logger) (*appliers.Backend, error) {
+// newBackend also returns the certificate that the backend is shown, if there is one.
+func (o *options) newBackend(log *slog.Logger) (backend *appliers.Backend, shown *certificate.Source, err error) {
 	cfg := appliers.NewConfig()
-	cfg.Addr = o.backend.Addr
+	cfg.Addr, cfg.Socket = o.backend.Addr, o.mysqlSocket
 	cfg.User, cfg.Password = o.backend.User, o.backend.Passwd
 	cfg.MaxTransactionBytes = o.maxTransaction
 	cfg.Logger = log.With("part", "backend")
-	return appliers.New(cfg)
+	if o.mysqlTLS {
+		if cfg.TLS, shown, err = o.mysqlFiles.Client("backend", cfg.Logger); err != nil {
+			return nil, nil, fmt.Errorf("TLS for the backend: %w", err)
+		}
+		if cfg.TLS == nil {
+			cfg.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+		}
+	}
+	backend, err = appliers.New(cfg)
+	return backend, shown, err
 }
 
 func (o *options) raftConfig(backend raft.Store, log *slog.Logger) raft.Config {

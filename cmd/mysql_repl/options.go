@@ -11,6 +11,7 @@ import (
 
 	appliers "github.com/nexus-replication/nexus/appliers/mysql"
 	"github.com/nexus-replication/nexus/cmd/internal/node"
+	"github.com/nexus-replication/nexus/cmd/internal/security"
 	"github.com/nexus-replication/nexus/cmd/internal/settings"
 	proxy "github.com/nexus-replication/nexus/proxy/mysql"
 )
@@ -21,14 +22,18 @@ type options struct {
 
 	maxConnections int
 	maxRequest     int // bytes
+	maxClientRate  int // statements a second
 	maxTransaction int // bytes
 	patience       time.Duration
 	handshake      time.Duration
 	tableLock      time.Duration
 	tlsOptional    bool
 
-	connURL string
-	backend *mysql.Config // connURL, parsed
+	connURL     string
+	backend     *mysql.Config // connURL, parsed
+	mysqlSocket string
+	mysqlTLS    bool
+	mysqlFiles  security.Files
 }
 
 func newOptions() *options {
@@ -58,6 +63,8 @@ func (o *options) Settings() *settings.Set {
 			Usage: "Number of clients served at a time. Each has a connection of its own to the mariadbd, whose max_connections must be greater."},
 		{Name: "maxRequest", Value: settings.Int(&o.maxRequest, 1<<16, 1<<30),
 			Usage: "Bytes of one statement or parameter of a MySQL client; a longer one is an error and its connection is closed."},
+		{Name: "maxClientRate", Value: settings.Int(&o.maxClientRate, 0, 100_000_000),
+			Usage: "Statements, and other commands, a second that one MySQL client may send; what is more waits. A second's worth may come at once. 0 for any number."},
 		{Name: "maxTransaction", Value: settings.Int(&o.maxTransaction, 1<<20, 256<<20),
 			Usage: "Bytes of the rows that one transaction of a MySQL client may write, before and after each change; a larger one is rolled back with an error."},
 		{Name: "slowClientTimeout", Value: settings.Duration(&o.patience, 100*time.Millisecond, time.Hour),
@@ -73,6 +80,15 @@ func (o *options) Settings() *settings.Set {
 		s.Group("The mariadbd behind this node, which nobody else may write to",
 			settings.Setting{Name: "mysqlConnUrl", Alias: "mysql-conn-url", Value: settings.Text(&o.connURL, "DSN", node.NotEmpty), Secret: true,
 				Usage: "Where it is and as whom, as USER:PASSWORD@tcp(HOST:PORT)/DATABASE. The account needs all privileges, and is not replicated. Parameters behind a ? are ignored."},
+			settings.Setting{Name: "mysqlSocket", Value: settings.String(&o.mysqlSocket),
+				Usage: "Its unix socket, for what the node itself does; the account may be unix_socket's then, and have no password. The sessions of clients go to HOST:PORT all the same."},
+			settings.Setting{Name: "mysqlTLS", Value: settings.Bool(&o.mysqlTLS),
+				Usage: "Connect to HOST:PORT with TLS; its certificate must be for that HOST."},
+			settings.Setting{Name: "mysqlCA", Value: settings.String(&o.mysqlFiles.CA),
+				Usage: "Certificate of the authority that has signed its certificate; those of the system if empty."},
+			settings.Setting{Name: "mysqlCert", Value: settings.String(&o.mysqlFiles.Cert),
+				Usage: "Certificate to show to it, also for clients: an account that REQUIREs one takes it for theirs."},
+			settings.Setting{Name: "mysqlKey", Value: settings.String(&o.mysqlFiles.Key), Usage: "Key of that certificate."},
 		)
 	})
 }
@@ -85,6 +101,12 @@ func (o *options) Complete() error {
 	}
 	if err := o.parseConnURL(); err != nil {
 		return err
+	}
+	switch {
+	case !o.mysqlTLS && o.mysqlFiles != (security.Files{}):
+		return o.UsageError("mysqlTLS", "is not set, but files for it are given", "want both or neither")
+	case (o.mysqlFiles.Cert == "") != (o.mysqlFiles.Key == ""):
+		return o.UsageError("mysqlCert", "and -mysqlKey go together", "want both or neither")
 	}
 	return o.checkSecurity(at)
 }
@@ -115,6 +137,10 @@ func (o *options) parseConnURL() error {
 	cfg, err := mysql.ParseDSN(dsn)
 	if err != nil {
 		return o.UsageError("mysqlConnUrl", "cannot be read: "+err.Error(), want) // without its value, which holds a password
+	}
+	if cfg.Net == "unix" {
+		return o.UsageError("mysqlConnUrl", "is a unix socket, which would take clients for the user of this process",
+			"want USER:PASSWORD@tcp(HOST:PORT)/DATABASE for their sessions, and the socket as -mysqlSocket for the node's own")
 	}
 	if cfg.Net != "tcp" || cfg.User == "" {
 		return o.UsageError("mysqlConnUrl", "names no user, or no address of TCP", want)

@@ -41,7 +41,9 @@ func TestOptionsErrors(t *testing.T) {
 		args []string
 		want string
 	}{
-		{args("-mysqlConnUrl", "root:secret@unix(/tmp/s)/nexus"), `mysql_repl: flag -mysqlConnUrl names no user, or no address of TCP` + want},
+		{args("-mysqlConnUrl", "root:secret@unix(/tmp/s)/nexus"), `mysql_repl: flag -mysqlConnUrl is a unix socket, which would take clients for the user of this process, want USER:PASSWORD@tcp(HOST:PORT)/DATABASE for their sessions, and the socket as -mysqlSocket for the node's own`},
+		{args("-mysqlCA", "ca.pem"), `mysql_repl: flag -mysqlTLS is not set, but files for it are given, want both or neither`},
+		{args("-mysqlTLS", "-mysqlCert", "c.pem"), `mysql_repl: flag -mysqlCert and -mysqlKey go together, want both or neither`},
 		{args("-mysqlConnUrl", "tcp(127.0.0.1:3306)/nexus"), `mysql_repl: flag -mysqlConnUrl names no user, or no address of TCP` + want},
 		{args("-mysqlConnUrl", "root:secret"), `mysql_repl: flag -mysqlConnUrl cannot be read: invalid DSN: missing the slash separating the database name` + want},
 		{args("-nexus-node-url", "https://127.0.0.1:9031"), `mysql_repl: flag -nexus-node-url: "https://127.0.0.1:9031", want http://127.0.0.1:9031: URLs are https with -nexus-peer-cert, http without`},

@@ -15,13 +15,14 @@ import (
 	proxy "github.com/nexus-replication/nexus/proxy/redis"
 	"github.com/nexus-replication/nexus/proxy/redis/guard"
 	"github.com/nexus-replication/nexus/raft"
+	"github.com/nexus-replication/nexus/raft/certificate"
 )
 
 var _ node.Definition = (*options)(nil)
 
 // Offline implements node.Definition.
 func (o *options) Offline(log *slog.Logger) (raft.Config, error) {
-	backend, err := o.newBackend(log)
+	backend, _, err := o.newBackend(log)
 	if err != nil {
 		return raft.Config{}, err
 	}
@@ -30,7 +31,7 @@ func (o *options) Offline(log *slog.Logger) (raft.Config, error) {
 
 // Build implements node.Definition.
 func (o *options) Build(log *slog.Logger) (*node.Node, error) {
-	backend, err := o.newBackend(log)
+	backend, toBackend, err := o.newBackend(log)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +56,7 @@ func (o *options) Build(log *slog.Logger) (*node.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	clientTLS, err := o.Security.Proxy.Server()
+	clientTLS, toClients, err := o.Security.Proxy.Server("proxy", proxyCfg.Logger)
 	if err != nil {
 		return nil, err
 	}
@@ -65,14 +66,15 @@ func (o *options) Build(log *slog.Logger) (*node.Node, error) {
 		reload = clients.LoadUsers
 	}
 	return &node.Node{
-		Replicator: replicator,
-		Proxy:      clients,
-		Datastore:  proxy.NewScripts(replicator, backend, proxy.ScriptsConfig{Databases: databases, ReservedDB: o.metadataDB}),
-		Collectors: []prometheus.Collector{clients.Collector(), backend.Collector()},
-		Backend:    o.redisAddr(),
-		Secure:     secure(clientTLS, o.limits.handshake),
-		Reload:     reload,
-		Background: expire(proxy.NewExpirer(proxyCfg, replicator, backend), log),
+		Replicator:   replicator,
+		Proxy:        clients,
+		Datastore:    proxy.NewScripts(replicator, backend, proxy.ScriptsConfig{Databases: databases, ReservedDB: o.metadataDB}),
+		Collectors:   []prometheus.Collector{clients.Collector(), backend.Collector()},
+		Certificates: []*certificate.Source{toClients, toBackend},
+		Backend:      o.redisAddr(),
+		Secure:       secure(clientTLS, o.limits.handshake),
+		Reload:       reload,
+		Background:   expire(proxy.NewExpirer(proxyCfg, replicator, backend), log),
 	}, nil
 }
 
@@ -93,22 +95,22 @@ func expire(expirer *proxy.Expirer, log *slog.Logger) func() {
 	}
 }
 
-func (o *options) newBackend(log *slog.Logger) (*appliers.Backend, error) {
+// newBackend also returns the certificate that the backend is shown, if there is one.
+func (o *options) newBackend(log *slog.Logger) (backend *appliers.Backend, shown *certificate.Source, err error) {
 	cfg := appliers.NewConfig()
 	cfg.Addr = o.redisAddr()
 	cfg.Username, cfg.Password = o.redisUsername, o.redisPassword
-	if o.redisTLS {
-		files, err := o.redisFiles.Client()
-		if err != nil {
-			return nil, fmt.Errorf("TLS for the backend: %w", err)
-		}
-		if files == nil {
-			files = &tls.Config{MinVersion: tls.VersionTLS12}
-		}
-		cfg.TLS = files
-	}
 	cfg.Databases, cfg.MetadataDB = databases, o.metadataDB
 	cfg.Require = proxy.Requires()
 	cfg.Logger = log.With("part", "backend")
-	return appliers.New(cfg)
+	if o.redisTLS {
+		if cfg.TLS, shown, err = o.redisFiles.Client("backend", cfg.Logger); err != nil {
+			return nil, nil, fmt.Errorf("TLS for the backend: %w", err)
+		}
+		if cfg.TLS == nil {
+			cfg.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+		}
+	}
+	backend, err = appliers.New(cfg)
+	return backend, shown, err
 }

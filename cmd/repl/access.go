@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 
@@ -38,7 +39,7 @@ func (a *access) dialOptions(getenv func(string) string) ([]grpc.DialOption, err
 			*f.value = getenv(f.name)
 		}
 	}
-	cfg, err := files.Client()
+	cfg, _, err := files.Client("grpc", slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
 	}

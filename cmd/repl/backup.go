@@ -15,7 +15,7 @@ import (
 func (s *session) snapshot([]string) error {
 	b := s.newBar("The node takes a snapshot", -1, false)
 	resp, err := s.client.Snapshot(s.ctx, &nexuspb.SnapshotRequest{})
-	b.close()
+	b.Close()
 	if err != nil {
 		return describe(err, false)
 	}
@@ -53,7 +53,7 @@ func (s *session) backup(args []string) error {
 // receiveBackup copies what the node sends to f, and reads it again to see that it is whole.
 func (s *session) receiveBackup(f *os.File, path string) (raft.BackupInfo, error) {
 	b := s.newBar("Receiving "+path, -1, true)
-	defer b.close()
+	defer b.Close()
 	stream, err := s.client.Backup(s.ctx, &nexuspb.BackupRequest{})
 	if err != nil {
 		return raft.BackupInfo{}, describe(err, false)
@@ -69,9 +69,9 @@ func (s *session) receiveBackup(f *os.File, path string) (raft.BackupInfo, error
 		if _, err := f.Write(part.GetData()); err != nil {
 			return raft.BackupInfo{}, notWritten(path, err)
 		}
-		b.add(len(part.GetData()))
+		b.Add(len(part.GetData()))
 	}
-	b.describe("Checking " + path)
+	b.Describe("Checking " + path)
 	if err := f.Sync(); err != nil {
 		return raft.BackupInfo{}, notWritten(path, err)
 	}

@@ -7,8 +7,17 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nexus-replication/nexus/cmd/internal/progress"
 	"github.com/nexus-replication/nexus/proxy/admin/nexuspb"
 )
+
+// newBar shows something of a size, -1 if that is not known, where a person looks.
+func (s *session) newBar(what string, size int64, bytes bool) *progress.Bar {
+	if s.json {
+		return nil
+	}
+	return progress.Start(s.progress, what, size, bytes)
+}
 
 const progressPause = 300 * time.Millisecond
 
@@ -25,9 +34,9 @@ func (s *session) follow(url string) (stop func()) {
 			switch {
 			case step.text == "":
 			case b != nil:
-				b.describe(step.text)
+				b.Describe(step.text)
 				if step.commit > 0 {
-					b.reach(min(step.index, step.commit-1), step.commit) // a full bar would end
+					b.Reach(min(step.index, step.commit-1), step.commit) // a full bar would end
 				}
 			case step.text != said:
 				said = step.text
@@ -43,7 +52,7 @@ func (s *session) follow(url string) (stop func()) {
 	return func() {
 		cancel()
 		wg.Wait()
-		b.close()
+		b.Close()
 	}
 }
 

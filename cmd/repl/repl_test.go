@@ -397,11 +397,6 @@ func TestBar(t *testing.T) {
 	if b := s.newBar("x", 1, false); b != nil {
 		t.Error("a bar in a pipe")
 	}
-	var none *bar
-	none.add(1)
-	none.reach(1, 2)
-	none.describe("y")
-	none.close()
 	tty, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
 	if err != nil {
 		t.Skip("no terminal to be had")
@@ -412,7 +407,7 @@ func TestBar(t *testing.T) {
 	if b == nil {
 		t.Fatal("no bar on a terminal")
 	}
-	b.add(5)
-	b.reach(6, 12)
-	b.close()
+	b.Add(5)
+	b.Reach(6, 12)
+	b.Close()
 }

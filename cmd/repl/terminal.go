@@ -7,13 +7,9 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/term"
-)
 
-// isTerminal tells whether a person looks at what is written to w.
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
-}
+	"github.com/nexus-replication/nexus/cmd/internal/progress"
+)
 
 // terminalSize returns the size of the terminal w; one that is usual where it is not known.
 func terminalSize(w io.Writer) (columns, lines int) {
@@ -27,7 +23,7 @@ func terminalSize(w io.Writer) (columns, lines int) {
 
 // wantsColour follows no-color.org.
 func wantsColour(w io.Writer, getenv func(string) string) bool {
-	return isTerminal(w) && getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
+	return progress.IsTerminal(w) && getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
 }
 
 // colour is a parameter of the terminal's "select graphic rendition".

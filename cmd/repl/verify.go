@@ -29,7 +29,7 @@ type difference struct {
 func (s *session) verify([]string) error {
 	b := s.newBar("The nodes compute what they hold", -1, false)
 	resp, err := s.client.Verify(s.ctx, &nexuspb.VerifyRequest{})
-	b.close()
+	b.Close()
 	if err != nil {
 		return describe(err, false)
 	}
@@ -82,7 +82,7 @@ func (m *verified) verdict() string {
 func (s *session) repair([]string) error {
 	b := s.newBar("The node is filled from another", -1, false)
 	_, err := s.client.Repair(s.ctx, &nexuspb.RepairRequest{})
-	b.close()
+	b.Close()
 	if err != nil {
 		return describe(err, true)
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/nexus-replication/nexus/cmd/internal/progress"
 )
 
 // watch shows the status again and again, until it is interrupted or has shown it -count times.
@@ -15,7 +17,7 @@ func (s *session) watch([]string) error {
 // other. A node that does not answer is shown as such, and asked again.
 func (s *session) repeat(draw func(view *seen) (value any, text string)) error {
 	var display *screen
-	if isTerminal(s.out) && !s.json {
+	if progress.IsTerminal(s.out) && !s.json {
 		var err error
 		if display, err = enterScreen(s.out); err != nil {
 			return err

@@ -110,16 +110,3 @@ func (p *Ports) fill() error {
 	}
 	return nil
 }
-
-// InUse returns which of the ports somebody listens on, by name.
-func (p *Ports) InUse() map[string]int {
-	used := make(map[string]int)
-	for name, port := range map[string]int{
-		"clients": p.Client, "raft": p.Raft, "gRPC": p.GRPC, "metrics": p.Metrics, "redis-server": p.Backend,
-	} {
-		if !canListen(port) {
-			used[name] = port
-		}
-	}
-	return used
-}

@@ -86,10 +86,11 @@ func (c *config) kinds() ([]kind, error) {
 
 // run is the whole life of the clusters, up to the end of ctx. It leaves no process behind.
 func run(ctx context.Context, conf config, out io.Writer) (err error) {
-	clusters, err := prepare(conf)
+	clusters, held, err := prepare(ctx, conf, out)
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, held.Close()) }()
 	out = &lines{w: out}
 	fmt.Fprintf(out, "Starting %d nodes and as many backends ...\n", 3*len(clusters))
 	watch, cancel := context.WithCancel(ctx)
@@ -135,58 +136,83 @@ func run(ctx context.Context, conf config, out io.Writer) (err error) {
 	return nil
 }
 
-// prepare checks what can be checked before anything runs.
-func prepare(conf config) ([]*cluster.Cluster, error) {
+// prepare checks what can be checked before anything runs, and reserves the ports of all that will.
+func prepare(ctx context.Context, conf config, out io.Writer) ([]*cluster.Cluster, *reservation, error) {
 	kinds, err := conf.kinds()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	data, err := filepath.Abs(conf.data)
 	if err != nil {
+		return nil, nil, err
+	}
+	var ports []port
+	for _, k := range kinds {
+		if err := k.installed(conf.bin); err != nil {
+			return nil, nil, err
+		}
+		ports = append(ports, k.wanted()...)
+	}
+	held, err := reservePorts(ctx, ports, portsWait, out)
+	if err != nil {
+		return nil, nil, err
+	}
+	clusters, err := newClusters(conf, kinds, data)
+	if err != nil {
+		return nil, nil, errors.Join(err, held.Close())
+	}
+	return clusters, held, nil
+}
+
+func (k *kind) installed(bin string) error {
+	if _, err := exec.LookPath(k.needs); err != nil {
+		return fmt.Errorf("%s is not installed: on Debian, apt-get install %s", k.needs, k.get)
+	}
+	if _, err := os.Stat(filepath.Join(bin, k.program)); err != nil {
+		return fmt.Errorf("%s is not there: run make build", filepath.Join(bin, k.program))
+	}
+	return nil
+}
+
+// wanted is each port of the three nodes, and whose it is.
+func (k *kind) wanted() []port {
+	var ports []port
+	for i, p := range k.nodePorts() {
+		node := fmt.Sprintf("%s node %d", k.name, i+1)
+		ports = append(ports, port{p.Client, "clients of " + node}, port{p.Raft, "the other nodes at " + node},
+			port{p.GRPC, "gRPC of " + node}, port{p.Metrics, "metrics of " + node}, port{p.Backend, k.needs + " of " + node})
+	}
+	return ports
+}
+
+func (k *kind) nodePorts() []cluster.Ports {
+	var ports []cluster.Ports
+	for i := range 3 {
+		ports = append(ports, cluster.Ports{
+			Client: k.ports.Client + i, Raft: k.ports.Raft + i, GRPC: k.ports.GRPC + i,
+			Metrics: k.ports.Metrics + i, Backend: k.ports.Backend + i,
+		})
+	}
+	return ports
+}
+
+func newClusters(conf config, kinds []kind, data string) ([]*cluster.Cluster, error) {
+	if err := os.MkdirAll(data, 0o755); err != nil {
 		return nil, err
 	}
 	var clusters []*cluster.Cluster
 	for _, k := range kinds {
-		cl, err := prepareKind(conf, k, data)
+		binary, err := filepath.Abs(filepath.Join(conf.bin, k.program))
+		if err != nil {
+			return nil, err
+		}
+		cl, err := cluster.New(cluster.Options{Binary: binary, MySQL: k.mysql, Dir: data, Ports: k.nodePorts(), Flags: conf.flags})
 		if err != nil {
 			return nil, err
 		}
 		clusters = append(clusters, cl)
 	}
 	return clusters, nil
-}
-
-func prepareKind(conf config, k kind, data string) (*cluster.Cluster, error) {
-	if _, err := exec.LookPath(k.needs); err != nil {
-		return nil, fmt.Errorf("%s is not installed: on Debian, apt-get install %s", k.needs, k.get)
-	}
-	binary, err := filepath.Abs(filepath.Join(conf.bin, k.program))
-	if err != nil {
-		return nil, err
-	}
-	if _, err := os.Stat(binary); err != nil {
-		return nil, fmt.Errorf("%s is not there: run make build", binary)
-	}
-	var ports []cluster.Ports
-	var used []string
-	for i := range 3 {
-		p := cluster.Ports{
-			Client: k.ports.Client + i, Raft: k.ports.Raft + i, GRPC: k.ports.GRPC + i,
-			Metrics: k.ports.Metrics + i, Backend: k.ports.Backend + i,
-		}
-		for name, port := range p.InUse() {
-			used = append(used, fmt.Sprintf("%d (%s of node %d)", port, name, i+1))
-		}
-		ports = append(ports, p)
-	}
-	if len(used) > 0 {
-		return nil, fmt.Errorf("in use on this machine: port %s. Is another local cluster running? "+
-			"\"ss -ltnp\" shows what listens there; stop it, or choose other ports (localcluster -h)", strings.Join(used, ", "))
-	}
-	if err := os.MkdirAll(data, 0o755); err != nil {
-		return nil, err
-	}
-	return cluster.New(cluster.Options{Binary: binary, MySQL: k.mysql, Dir: data, Ports: ports, Flags: conf.flags})
 }
 
 // createAccount makes what clients are told to log in with, on the first run.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/go-mysql-org/go-mysql/client"
+	"github.com/go-mysql-org/go-mysql/mysql"
 
 	"github.com/nexus-replication/nexus/integration/cluster"
 )
@@ -87,4 +88,44 @@ func testDoesNotRead(t *testing.T, n *cluster.Node) {
 	conn.ResetSequence()
 	check(t, conn.WritePacket(append(make([]byte, 4), "\x03SELECT REPEAT('x', 1000000) FROM limits.seq_1_to_1000"...)))
 	awaitClients(t, n, 0)
+}
+
+// TestRateLimit: a client that sends more statements a second than it may is held up, also where it puts them into one
+// text, through the leader and through a follower. Others go on meanwhile.
+func TestRateLimit(t *testing.T) {
+	t.Parallel()
+	const perSecond = 20
+	c, leader := startCluster(t, "-maxClientRate", strconv.Itoa(perSecond))
+	follower, err := c.Follower(within(t, 20*time.Second))
+	check(t, err)
+	for name, n := range map[string]*cluster.Node{"leader": leader, "follower": follower} {
+		for what, text := range map[string]string{"statements": "SELECT 1", "texts of several statements": "SELECT 1; SELECT 2; SELECT 3; SELECT 4"} {
+			greedy, err := client.Connect(n.Addr(), "root", "", "", func(c *client.Conn) error {
+				c.SetCapability(mysql.CLIENT_MULTI_STATEMENTS)
+				return nil
+			})
+			check(t, err)
+			if _, err := greedy.Execute("SELECT 1"); err != nil {
+				t.Fatal(err)
+			}
+			statements := 1
+			began := time.Now()
+			for statements < 3*perSecond {
+				if strings.Contains(text, ";") {
+					_, err = greedy.ExecuteMultiple(text, func(_ *mysql.Result, err error) { check(t, err) })
+				} else {
+					_, err = greedy.Execute(text)
+				}
+				check(t, err)
+				statements += 1 + strings.Count(text, ";")
+			}
+			if took, least := time.Since(began), (3*perSecond-2-perSecond)*time.Second/perSecond; took < least {
+				t.Errorf("%s, %s: %d took %v, want %v at least", name, what, statements, took, least)
+			}
+			check(t, greedy.Close())
+		}
+	}
+	if got := metric(t, leader, "nexus_mysql_clients_slowed_total"); got == "0" {
+		t.Error("the metric does not say that a client was slowed down")
+	}
 }

@@ -12,9 +12,10 @@ import (
 
 // The programs under test, built once for a run.
 var (
-	nodeBinary        string // mysql_repl
-	failingNodeBinary string // mysql_repl with -tags failpoint
-	replBinary        string
+	nodeBinary         string // mysql_repl
+	failingNodeBinary  string // mysql_repl with -tags failpoint
+	replBinary         string
+	localclusterBinary string
 )
 
 func TestMain(m *testing.M) {
@@ -23,10 +24,11 @@ func TestMain(m *testing.M) {
 
 func build(dir string) error {
 	bin, failing := filepath.Join(dir, "bin"), filepath.Join(dir, "failpoint")
+	localclusterBinary = filepath.Join(bin, "localcluster")
 	nodeBinary, replBinary = filepath.Join(bin, "mysql_repl"), filepath.Join(bin, "repl")
 	failingNodeBinary = filepath.Join(failing, "mysql_repl")
 	return errors.Join(
-		cluster.Build(bin, "", "../../cmd/mysql_repl", "../../cmd/repl"),
+		cluster.Build(bin, "", "../../cmd/mysql_repl", "../../cmd/repl", "../localcluster"),
 		cluster.Build(failing, "failpoint", "../../cmd/mysql_repl"),
 	)
 }

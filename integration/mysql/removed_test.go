@@ -15,6 +15,9 @@ func TestRemovedMachineComesBack(t *testing.T) {
 	t.Parallel()
 	c, leader := startCluster(t)
 	l := newBank(t, open(t, leader))
+	stop := l.run(t, c, 4)
+	defer stop()
+	l.awaitCommits(t, 20)
 	gone, err := c.Follower(within(t, 20*time.Second))
 	check(t, err)
 	if out, err := repl(t, leader, "removeNode", gone.URL()); err != nil {
@@ -32,7 +35,9 @@ func TestRemovedMachineComesBack(t *testing.T) {
 	if out, err := repl(t, leader, "addNode", gone.URL()); err != nil {
 		t.Fatalf("%v: %s\n%s", err, out, gone.Output())
 	}
-	check(t, gone.AwaitReady(within(t, 30*time.Second)))
+	check(t, gone.AwaitReady(within(t, 60*time.Second)))
+	l.awaitCommits(t, 20)
+	stop()
 	awaitEqual(t, c)
 	l.audit(t, open(t, gone))
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/nexus-replication/nexus/integration/cluster"
+	"github.com/nexus-replication/nexus/integration/cluster/clustertest"
 )
 
 // TestSecurity runs a cluster in which everything is protected: TLS between nodes, also for clients that a follower hands
@@ -26,7 +27,7 @@ func TestSecurity(t *testing.T) {
 	certs := t.TempDir()
 	check(t, cluster.WriteCertificates(certs, "127.0.0.1"))
 	pem := func(name string) string { return filepath.Join(certs, name+".pem") }
-	c := startSecure(t, []string{"NEXUS_GRPC_TOKEN=admin-token", "NEXUS_GRPC_READ_TOKEN=read-token"},
+	c := startSecure(t, []string{"NEXUS_GRPC_TOKEN=admin-token", "NEXUS_GRPC_READ_TOKEN=read-token", "NEXUS_METRICS_TOKEN=metrics-token"},
 		"-nexus-peer-cert", pem("node"), "-nexus-peer-key", pem("node-key"), "-nexus-peer-ca", pem("ca"),
 		"-proxyCert", pem("node"), "-proxyKey", pem("node-key"), "-grpcCert", pem("node"), "-grpcKey", pem("node-key"),
 		"-bind", "0.0.0.0")
@@ -72,8 +73,9 @@ func TestSecurity(t *testing.T) {
 		}
 	}
 	awaitEqual(t, c)
+	clustertest.CheckMetricsToken(t, n, "metrics-token")
 	for _, n := range c.Nodes {
-		for _, secret := range []string{"root-password", "app-password", "admin-token", "read-token"} {
+		for _, secret := range []string{"root-password", "app-password", "admin-token", "read-token", "metrics-token"} {
 			if strings.Contains(n.Output(), secret) {
 				t.Errorf("%s has written %q to its log", n.Name, secret)
 			}
@@ -96,11 +98,21 @@ func TestCertificateIsReadAgain(t *testing.T) {
 		check(t, openAs(t, n, "root", "root-password", "", clientTLS(t, clients)).PingContext(within(t, 10*time.Second)))
 		check(t, openAs(t, n, "root", "root-password", "", nil).PingContext(within(t, 10*time.Second)))
 	}
-	for _, file := range []string{"node-key", "node"} {
+	replace := func(file string) {
+		t.Helper()
 		data, err := os.ReadFile(pem(later, file))
 		check(t, err)
 		check(t, os.WriteFile(pem(clients, file), data, 0o600))
 	}
+	const unusable = `nexus_certificate_unusable{port="proxy"}`
+	replace("node-key")
+	for _, n := range c.Nodes { // the last pair that fits is shown
+		check(t, openAs(t, n, "root", "root-password", "", clientTLS(t, clients)).PingContext(within(t, 10*time.Second)))
+		if got := clustertest.Metric(t, n, unusable); got != "1" {
+			t.Errorf("%s: %s is %s while only the key was replaced", n.Name, unusable, got)
+		}
+	}
+	replace("node")
 	for _, n := range c.Nodes {
 		check(t, openAs(t, n, "root", "root-password", "", clientTLS(t, later)).PingContext(within(t, 10*time.Second)))
 		if err := openAs(t, n, "root", "root-password", "", clientTLS(t, clients)).PingContext(within(t, 10*time.Second)); err == nil {

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"encoding/json"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -11,7 +12,7 @@ import (
 	"testing"
 )
 
-var metricName = regexp.MustCompile(`nexus_(?:raft|redis|mysql|backend|serving|quarantined|verified|build)[a-z_]*`)
+var metricName = regexp.MustCompile(`nexus_(?:raft|redis|mysql|backend|serving|quarantined|verified|build|certificate)[a-z_]*`)
 
 // registered are the names of metrics in the source of the programs.
 func registered(t *testing.T) map[string]bool {
@@ -77,15 +78,17 @@ func TestMetricsOfDashboardsExist(t *testing.T) {
 	var dashboard struct {
 		Panels []struct {
 			Title   string
-			Targets []struct{ Expr string }
+			Targets []struct{ Expr, LegendFormat string }
 		}
 	}
 	if err := json.Unmarshal([]byte(read(t, "../../deploy/grafana/nexus.json")), &dashboard); err != nil {
 		t.Fatal(err)
 	}
 	asked := make(map[string][]string)
+	labels := labelsOf(t)
 	for _, p := range dashboard.Panels {
 		for _, target := range p.Targets {
+			checkLabels(t, p.Title, target.Expr, target.LegendFormat, labels)
 			found := metricName.FindAllString(target.Expr, -1)
 			if len(found) == 0 && !strings.Contains(target.Expr, "process_") {
 				t.Errorf("panel %q: %q asks for no metric of Nexus", p.Title, target.Expr)
@@ -95,6 +98,12 @@ func TestMetricsOfDashboardsExist(t *testing.T) {
 	}
 	if len(asked) < 10 {
 		t.Errorf("the dashboard has %d panels", len(asked))
+	}
+	everything := fmt.Sprint(asked)
+	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z_]+)(?:\\{[a-z,]+\\})?` \\| histogram").FindAllStringSubmatch(read(t, "../../docs/metrics.md"), -1) {
+		if !strings.Contains(everything, m[1]) {
+			t.Errorf("no panel shows the histogram %s", m[1])
+		}
 	}
 	asked["the alerts"] = metricName.FindAllString(read(t, "../../deploy/prometheus/nexus.rules.yaml"), -1)
 	for where, list := range asked {
@@ -106,6 +115,63 @@ func TestMetricsOfDashboardsExist(t *testing.T) {
 			if !slices.ContainsFunc(parts, func(n string) bool { return names[n] }) {
 				t.Errorf("%s asks for %s, which does not exist", where, name)
 			}
+		}
+	}
+}
+
+// labelsOf are the labels of each metric, as documented.
+func labelsOf(t *testing.T) map[string][]string {
+	t.Helper()
+	labels := make(map[string][]string)
+	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z_]+)\\{([a-z,]+)\\}`").FindAllStringSubmatch(read(t, "../../docs/metrics.md"), -1) {
+		labels[m[1]] = strings.Split(m[2], ",")
+	}
+	return labels
+}
+
+// checkLabels fails the test where a query or its legend has a label that none of its metrics has.
+func checkLabels(t *testing.T, panel, expr, legend string, labels map[string][]string) {
+	t.Helper()
+	there := []string{"job", "instance"} // of Prometheus
+	for _, name := range metricName.FindAllString(expr, -1) {
+		there = append(there, labels[name]...)
+		for _, suffix := range []string{"_bucket", "_sum", "_count"} {
+			if base, cut := strings.CutSuffix(name, suffix); cut {
+				there = append(append(there, labels[base]...), "le")
+			}
+		}
+	}
+	var used []string
+	for _, m := range regexp.MustCompile(`by \(([a-z, ]+)\)`).FindAllStringSubmatch(expr, -1) {
+		used = append(used, strings.Split(m[1], ", ")...)
+	}
+	for _, m := range regexp.MustCompile(`\{\{([a-z]+)\}\}`).FindAllStringSubmatch(legend, -1) {
+		used = append(used, m[1])
+	}
+	for _, label := range used {
+		if !slices.Contains(there, label) {
+			t.Errorf("panel %q: no metric of %q has the label %s", panel, expr, label)
+		}
+	}
+}
+
+// Each alert is documented and has a test in which it fires, and nothing else is called one.
+func TestAlertsAreDocumentedAndTested(t *testing.T) {
+	tests, guide := read(t, "../../deploy/prometheus/nexus.rules.test.yaml"), read(t, "../../docs/operations.md")
+	name := regexp.MustCompile(`\bNexus[A-Z][A-Za-z]+`)
+	alerts := make(map[string]bool)
+	for _, m := range regexp.MustCompile(`- alert: (\w+)`).FindAllStringSubmatch(read(t, "../../deploy/prometheus/nexus.rules.yaml"), -1) {
+		alerts[m[1]] = true
+		if !regexp.MustCompile(`alertname: ` + m[1] + `\n +exp_alerts:\n +- `).MatchString(tests) {
+			t.Errorf("no test has %s fire", m[1])
+		}
+		if !strings.Contains(guide, "`"+m[1]+"`") {
+			t.Errorf("%s is not in docs/operations.md", m[1])
+		}
+	}
+	for _, called := range name.FindAllString(tests+guide, -1) {
+		if !alerts[called] {
+			t.Errorf("there is no alert %s", called)
 		}
 	}
 }

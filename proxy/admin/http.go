@@ -27,6 +27,8 @@ type HTTPConfig struct {
 	Collectors []prometheus.Collector
 	// Events are shown on the status page; may be nil.
 	Events *Events
+	// Token is asked of whoever wants more than to know whether the node lives and is ready; nobody is asked if it is empty.
+	Token  string
 	Logger *slog.Logger
 }
 
@@ -72,30 +74,41 @@ func (s *HTTPServer) Close(ctx context.Context) error {
 func newHandler(cfg HTTPConfig, page *statusPage) http.Handler {
 	registry := newRegistry(cfg.Node, cfg.Build)
 	registry.MustRegister(cfg.Collectors...)
+	door := newDoor(cfg.Token)
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(prometheus.Gatherers{registry, libraryGatherer{prometheus.DefaultGatherer}}, promhttp.HandlerOpts{
+	mux.Handle("GET /metrics", door.only(promhttp.HandlerFor(prometheus.Gatherers{registry, libraryGatherer{prometheus.DefaultGatherer}}, promhttp.HandlerOpts{
 		MaxRequestsInFlight: 8,
 		Timeout:             20 * time.Second,
-	}))
+	})))
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusOK, "ok")
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, req *http.Request) {
-		if st := cfg.Node.Status(); !st.Serving {
-			answer(w, http.StatusServiceUnavailable, problem(st))
-			return
+		switch problem := notReady(req, cfg.Node); {
+		case problem == "":
+			answer(w, http.StatusOK, "ok")
+		case !door.opensTo(req):
+			answer(w, http.StatusServiceUnavailable, "not ready")
+		default:
+			answer(w, http.StatusServiceUnavailable, problem)
 		}
-		if req.URL.Query().Has("sync") {
-			if err := catchUp(req.Context(), cfg.Node); err != nil {
-				answer(w, http.StatusServiceUnavailable, err.Error())
-				return
-			}
-		}
-		answer(w, http.StatusOK, "ok")
 	})
-	mux.HandleFunc("GET /{$}", page.serveHTML)
-	mux.HandleFunc("GET /status.json", page.serveJSON)
+	mux.Handle("GET /{$}", door.only(http.HandlerFunc(page.serveHTML)))
+	mux.Handle("GET /status.json", door.only(http.HandlerFunc(page.serveJSON)))
 	return mux
+}
+
+// notReady says why the node does not serve, or has not caught up if that is asked for.
+func notReady(req *http.Request, node Node) string {
+	if st := node.Status(); !st.Serving {
+		return problem(st)
+	}
+	if req.URL.Query().Has("sync") {
+		if err := catchUp(req.Context(), node); err != nil {
+			return err.Error()
+		}
+	}
+	return ""
 }
 
 // catchUp waits until this node has applied all that was acknowledged before, which a quorum must confirm.

@@ -17,7 +17,13 @@ import (
 
 func startHTTP(t *testing.T, node Node) string {
 	t.Helper()
-	s := NewHTTP(HTTPConfig{Node: node, Build: Build{"v1", "abc", "today"}, Logger: slog.New(slog.DiscardHandler)})
+	return startHTTPWith(t, HTTPConfig{Node: node})
+}
+
+func startHTTPWith(t *testing.T, cfg HTTPConfig) string {
+	t.Helper()
+	cfg.Build, cfg.Logger = Build{"v1", "abc", "today"}, slog.New(slog.DiscardHandler)
+	s := NewHTTP(cfg)
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -97,6 +103,49 @@ func TestHTTPMetrics(t *testing.T) {
 		if !strings.Contains(body, "\n"+want) {
 			t.Errorf("metrics lack %q", want)
 		}
+	}
+}
+
+// Without the token a stranger learns whether the node lives and is ready, and nothing else.
+func TestHTTPToken(t *testing.T) {
+	node := newFakeNode()
+	base := "http://" + startHTTPWith(t, HTTPConfig{Node: node, Token: "sesame"})
+	for name, tc := range map[string]struct {
+		show func(*http.Request)
+		code int
+	}{
+		"nothing":            {func(*http.Request) {}, http.StatusUnauthorized},
+		"another token":      {func(r *http.Request) { r.Header.Set("Authorization", "Bearer sesam") }, http.StatusUnauthorized},
+		"an empty token":     {func(r *http.Request) { r.Header.Set("Authorization", "Bearer ") }, http.StatusUnauthorized},
+		"another password":   {func(r *http.Request) { r.SetBasicAuth("sesame", "") }, http.StatusUnauthorized},
+		"the token":          {func(r *http.Request) { r.Header.Set("Authorization", "Bearer sesame") }, http.StatusOK},
+		"it as the password": {func(r *http.Request) { r.SetBasicAuth("anybody", "sesame") }, http.StatusOK},
+	} {
+		for _, path := range []string{"/metrics", "/", "/status.json"} {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, base+path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tc.show(req)
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = resp.Body.Close()
+			if resp.StatusCode != tc.code {
+				t.Errorf("%s with %s: %s", path, name, resp.Status)
+			}
+			if asks := resp.Header.Get("WWW-Authenticate") != ""; asks != (tc.code == http.StatusUnauthorized) {
+				t.Errorf("%s with %s: a browser is asked for a password: %v", path, name, asks)
+			}
+		}
+	}
+	node.set(func(s *raft.Status) { s.Serving, s.Problem = false, "backend 10.0.0.3 down" })
+	if code, body := get(t, base+"/readyz"); code != http.StatusServiceUnavailable || body != "not ready\n" {
+		t.Errorf("/readyz: %d %q", code, body)
+	}
+	if code, body := get(t, base+"/livez"); code != http.StatusOK || body != "ok\n" {
+		t.Errorf("/livez: %d %q", code, body)
 	}
 }
 

@@ -26,6 +26,8 @@ type Backend interface {
 	// IsOwnAccount reports whether user is the account of this node itself, which other servers may not have.
 	IsOwnAccount(user string) bool
 	Dial(ctx context.Context) (net.Conn, error)
+	// TLS protects a connection before somebody logs in; nil where nothing does.
+	TLS() *tls.Config
 	Begin(epoch uint64, session appliers.Session) (*appliers.Transaction, error)
 	// Sequences go before the command of a transaction or schema change of the same epoch.
 	Sequences(epoch uint64) [][]byte
@@ -60,7 +62,9 @@ type Config struct {
 	// MaxConnections is how many clients are served at a time, and MaxPacket bounds what one may send at once.
 	MaxConnections int
 	MaxPacket      int
-	Logger         *slog.Logger
+	// MaxClientRate is how many commands and statements a second one client may send; what is more waits. 0: any number.
+	MaxClientRate int
+	Logger        *slog.Logger
 
 	// TLS is for clients, who must use it then unless TLSOptional is set; nil for none.
 	TLS         *tls.Config
@@ -106,6 +110,8 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("config: MaxConnections is %d, want at least 1", c.MaxConnections)
 	case c.MaxPacket < maxLoginPacket:
 		return fmt.Errorf("config: MaxPacket is %d, want at least %d", c.MaxPacket, maxLoginPacket)
+	case c.MaxClientRate < 0:
+		return fmt.Errorf("config: MaxClientRate is %d, want 0 or more", c.MaxClientRate)
 	case c.Logger == nil:
 		return errors.New("config: Logger is nil")
 	case (c.PeerServer == nil) != (c.PeerClient == nil):

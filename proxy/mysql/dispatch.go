@@ -26,6 +26,11 @@ func (s *session) query(text string) error {
 		parts = []string{text}
 	}
 	for i, part := range parts {
+		if i > 0 {
+			if err := s.slowDown(); err != nil {
+				return err
+			}
+		}
 		failed, err := s.timed(s.textCall(part, i < len(parts)-1), len(part))
 		if failed || err != nil {
 			return err

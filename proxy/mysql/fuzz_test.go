@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
 	"log/slog"
 	"net"
@@ -17,6 +18,8 @@ type trusting struct {
 	Backend
 	answers [][]byte
 }
+
+func (b *trusting) TLS() *tls.Config { return nil }
 
 // greetingPacket is that of a MariaDB, with all capabilities.
 func greetingPacket() []byte {

@@ -74,6 +74,9 @@ func (s *session) handshake(ctx context.Context, local bool) error {
 	extended &= binary.LittleEndian.Uint32(response[28:])
 	binary.LittleEndian.PutUint32(response[28:], extended)
 	s.extended = extended&wire.CapExtendedMetadata != 0
+	if err := s.secureBackend(ctx, greeting, response); err != nil {
+		return errors.Join(err, s.refuseLogin(unavailable(errors.New("no TLS with the server behind this node"))))
+	}
 	if err := s.login(response); err != nil {
 		return err
 	}

@@ -29,6 +29,12 @@ func NewCollector(server *Server, backend Counted) prometheus.Collector {
 		c.metrics = append(c.metrics, metric{prometheus.NewDesc(name, help, nil, nil), kind, value})
 	}
 	count, gauge := prometheus.CounterValue, prometheus.GaugeValue
+	add(gauge, "nexus_backend_up", "1 while the mariadbd can be used, as far as was noticed.", func(_ Stats, b appliers.Stats) float64 {
+		if b.Up {
+			return 1
+		}
+		return 0
+	})
 	add(gauge, "nexus_mysql_clients", "Clients that are connected, served here or relayed to the leader.", func(p Stats, _ appliers.Stats) float64 { return float64(p.Clients) })
 	add(count, "nexus_mysql_connections_total", "Clients that have connected.", func(p Stats, _ appliers.Stats) float64 { return float64(p.Connections) })
 	add(count, "nexus_mysql_reads_total", "Reads outside of transactions.", func(p Stats, _ appliers.Stats) float64 { return float64(p.Reads) })
@@ -36,6 +42,7 @@ func NewCollector(server *Server, backend Counted) prometheus.Collector {
 	add(count, "nexus_mysql_rollbacks_total", "Transactions that were rolled back.", func(p Stats, _ appliers.Stats) float64 { return float64(p.Rollbacks) })
 	add(count, "nexus_mysql_unknown_total", "Commits whose outcome nobody could tell the client.", func(p Stats, _ appliers.Stats) float64 { return float64(p.Unknown) })
 	add(count, "nexus_mysql_refused_total", "Statements that were refused.", func(p Stats, _ appliers.Stats) float64 { return float64(p.Refused) })
+	add(count, "nexus_mysql_clients_slowed_total", "How often a client had to wait because of -maxClientRate.", func(p Stats, _ appliers.Stats) float64 { return float64(p.Slowed) })
 	add(gauge, "nexus_mysql_open_transactions", "Transactions that clients of this node have open.", func(_ Stats, b appliers.Stats) float64 { return float64(b.Open) })
 	add(count, "nexus_mysql_applied_total", "Transactions of other servers that were applied as rows.", func(_ Stats, b appliers.Stats) float64 { return float64(b.Applied) })
 	add(count, "nexus_mysql_schema_changes_total", "Schema changes that were applied.", func(_ Stats, b appliers.Stats) float64 { return float64(b.SchemaChanges) })

@@ -89,12 +89,7 @@ func (s *Server) secureRelay(ctx context.Context, leader *wire.Conn, host string
 	if s.cfg.PeerClient == nil {
 		return nil
 	}
-	request := slices.Clone(response[:sslRequestSize])
-	binary.LittleEndian.PutUint32(request, binary.LittleEndian.Uint32(request)|wire.CapSSL)
-	if err := leader.WritePacket(request); err != nil {
-		return err
-	}
-	if err := leader.Flush(); err != nil {
+	if err := requestTLS(leader, response); err != nil {
 		return err
 	}
 	cfg := s.cfg.PeerClient.Clone()
@@ -108,4 +103,30 @@ func (s *Server) secureRelay(ctx context.Context, leader *wire.Conn, host string
 		return fmt.Errorf("TLS with %s: it does not know that this is a node of its cluster", leader.RemoteAddr())
 	}
 	return nil
+}
+
+// requestTLS asks for TLS whoever is to get response afterwards.
+func requestTLS(server *wire.Conn, response []byte) error {
+	request := slices.Clone(response[:sslRequestSize])
+	binary.LittleEndian.PutUint32(request, binary.LittleEndian.Uint32(request)|wire.CapSSL)
+	if err := server.WritePacket(request); err != nil {
+		return err
+	}
+	return server.Flush()
+}
+
+// secureBackend puts TLS between this node and its server where that is wanted, before response goes there.
+func (s *session) secureBackend(ctx context.Context, greeting *wire.Greeting, response []byte) error {
+	cfg := s.server.backend.TLS()
+	if cfg == nil {
+		return nil
+	}
+	if greeting.Capabilities&wire.CapSSL == 0 {
+		return fmt.Errorf("the server at %s does not offer TLS", s.backend.RemoteAddr())
+	}
+	if err := requestTLS(s.backend, response); err != nil {
+		return err
+	}
+	_, err := s.backend.DialTLS(ctx, cfg)
+	return err
 }

@@ -43,12 +43,12 @@ type Server struct {
 }
 
 type counters struct {
-	connections, refused, reads, commits, rollbacks, unknown, schema atomic.Uint64
+	connections, refused, slowed, reads, commits, rollbacks, unknown, schema atomic.Uint64
 }
 
 // Stats counts what happened since the process started.
 type Stats struct {
-	Connections, Refused, Reads, Commits, Rollbacks, Unknown, SchemaChanges uint64
+	Connections, Refused, Slowed, Reads, Commits, Rollbacks, Unknown, SchemaChanges uint64
 	// Clients are connected now.
 	Clients int
 }
@@ -82,7 +82,7 @@ func (s *Server) Stats() Stats {
 	clients := len(s.conns)
 	s.mu.Unlock()
 	return Stats{
-		Connections: s.stats.connections.Load(), Refused: s.stats.refused.Load(), Reads: s.stats.reads.Load(),
+		Connections: s.stats.connections.Load(), Refused: s.stats.refused.Load(), Slowed: s.stats.slowed.Load(), Reads: s.stats.reads.Load(),
 		Commits: s.stats.commits.Load(), Rollbacks: s.stats.rollbacks.Load(), Unknown: s.stats.unknown.Load(),
 		SchemaChanges: s.stats.schema.Load(), Clients: clients,
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/nexus-replication/nexus/proxy/mysql/statement"
 	"github.com/nexus-replication/nexus/proxy/mysql/wire"
+	"github.com/nexus-replication/nexus/proxy/rate"
 	"github.com/nexus-replication/nexus/raft"
 )
 
@@ -36,6 +37,8 @@ type session struct {
 	statements   map[uint32]*prepared
 	named        map[string]*prepared
 
+	rate *rate.Limit // nil without one
+
 	facts     facts
 	affected  uint64 // rows, by the statement that is answered with OK
 	excluding bool   // schema changes are behind the barrier that this session holds
@@ -57,8 +60,12 @@ type session struct {
 }
 
 func newSession(s *Server, c *connection, epoch uint64) *session {
+	perSecond := s.cfg.MaxClientRate
+	if c.local { // operators
+		perSecond = 0
+	}
 	return &session{
-		server: s, client: wire.NewConn(c.client, s.cfg.MaxPacket), epoch: epoch, reader: c.reader, dialect: s.dialect(),
+		rate: rate.New(perSecond), server: s, client: wire.NewConn(c.client, s.cfg.MaxPacket), epoch: epoch, reader: c.reader, dialect: s.dialect(),
 		statements: make(map[uint32]*prepared), named: make(map[string]*prepared),
 	}
 }
@@ -120,6 +127,9 @@ func (s *session) run() error {
 		if payload[0] == wire.ComQuit {
 			return nil
 		}
+		if err := s.slowDown(); err != nil {
+			return err
+		}
 		s.client.Hold = false
 		s.client.BeforeFlush = nil
 		err = s.command(payload)
@@ -132,6 +142,26 @@ func (s *session) run() error {
 		if err != nil {
 			return err
 		}
+	}
+}
+
+// slowDown waits until the client may have another statement executed. It has been answered what it asked before.
+func (s *session) slowDown() error {
+	if s.rate == nil {
+		return nil
+	}
+	wait := s.rate.Take(time.Now())
+	if wait == 0 {
+		return nil
+	}
+	s.server.stats.slowed.Add(1)
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-s.server.ctx.Done():
+		return s.server.ctx.Err()
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/tidwall/redcon"
 
 	backend "github.com/nexus-replication/nexus/appliers/redis"
+	"github.com/nexus-replication/nexus/proxy/rate"
 	"github.com/nexus-replication/nexus/proxy/redis/acl"
 	"github.com/nexus-replication/nexus/proxy/redis/guard"
 	"github.com/nexus-replication/nexus/proxy/redis/policy"
@@ -70,9 +71,9 @@ type session struct {
 	// muted is set while the client wants no replies. Other goroutines read it with sending held.
 	muted bool
 
-	rate    *rate  // nil without a limit
-	out     []byte // replies not sent yet
-	flushes int    // how often they were
+	rate    *rate.Limit // nil without a limit
+	out     []byte      // replies not sent yet
+	flushes int         // how often they were
 	phase   phase
 	writes  writePhase
 	reads   readPhase
@@ -90,7 +91,7 @@ type session struct {
 }
 
 func newSession(srv *Server, conn *guard.Conn) *session {
-	s := &session{srv: srv, conn: conn, protocol: backend.RESP2, rate: newRate(srv.cfg.MaxClientRate)}
+	s := &session{srv: srv, conn: conn, protocol: backend.RESP2, rate: rate.New(srv.cfg.MaxClientRate)}
 	s.reads.fn = s.readOnce
 	s.shown.queued, s.shown.protocol = -1, s.protocol
 	s.lastActive.Store(conn.Opened().UnixNano())

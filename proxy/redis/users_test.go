@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 // usersFile writes a file of users and returns its path.
@@ -342,24 +341,6 @@ func TestUsersScripts(t *testing.T) {
 }
 
 func TestClientRate(t *testing.T) {
-	now := time.Unix(1000, 0)
-	r := newRate(10)
-	for i := range 10 {
-		if wait := r.take(now); wait != 0 {
-			t.Fatalf("command %d of a second's worth waits %v", i, wait)
-		}
-	}
-	if wait := r.take(now); wait != 100*time.Millisecond {
-		t.Errorf("the 11th waits %v, want 100ms", wait)
-	}
-	now = now.Add(time.Hour)
-	for range 10 {
-		r.take(now)
-	}
-	if wait := r.take(now); wait != 100*time.Millisecond {
-		t.Errorf("after an hour more than a second's worth comes at once: %v", wait)
-	}
-
 	p := startProxy(t, func(c *Config) { c.MaxClientRate = 20 })
 	c := dial(t, p.addr)
 	c.send([]byte(strings.Repeat("PING\r\n", 22)))

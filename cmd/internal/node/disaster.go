@@ -2,15 +2,15 @@ package node
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
-	"time"
 
 	"github.com/nexus-replication/nexus/raft"
 )
 
 // restoreBackup makes the data directory of a new cluster from the file of -restore, if that was given.
-func restoreBackup(opts *Options, d Definition, log *slog.Logger) error {
+func restoreBackup(opts *Options, d Definition, log *slog.Logger, stderr io.Writer) error {
 	if opts.Restore == "" {
 		return nil
 	}
@@ -27,9 +27,9 @@ func restoreBackup(opts *Options, d Definition, log *slog.Logger) error {
 	if st, err := file.Stat(); err == nil {
 		size = st.Size()
 	}
-	info, err := raft.RestoreBackup(cfg, &progress{r: file, size: size, told: time.Now(), tell: func(done, size int64) {
-		log.Info("reading the backup", "file", opts.Restore, "done", fmt.Sprintf("%d%%", 100*done/max(size, 1)), "bytes", done, "of", size)
-	}})
+	tell, end := tellReading(stderr, log, opts.Restore, size)
+	info, err := raft.RestoreBackup(cfg, &reading{r: file, tell: tell})
+	end()
 	if err != nil {
 		return fmt.Errorf("restore %s: %w", opts.Restore, err)
 	}

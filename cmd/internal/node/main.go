@@ -69,7 +69,7 @@ func Main(ctx context.Context, opts *Options, d Definition, args []string, geten
 	}
 	events := admin.NewEvents(opts.logHandler(stderr))
 	fold := newFold(events)
-	err = run(ctx, opts, d, slog.New(fold), events)
+	err = run(ctx, opts, d, slog.New(fold), events, stderr)
 	fold.close()
 	if err != nil {
 		fmt.Fprintf(stderr, "%s: %v\n", p.Name, err)

@@ -211,7 +211,7 @@ func (o *Options) autoPort(port int, nodePort string, offset int) int {
 // CheckSecurity refuses what would let in anybody by mistake, and a node URL whose scheme is not what is spoken there.
 func (o *Options) CheckSecurity(at *url.URL, clientsKnown bool) error {
 	s := &o.Security
-	err := s.Check(security.Listening{Bind: o.Bind, Proxy: o.ProxyPort != 0, ClientsKnown: clientsKnown})
+	err := s.Check(security.Listening{Bind: o.Bind, Proxy: o.ProxyPort != 0, ClientsKnown: clientsKnown, Metrics: o.MetricsPort != 0})
 	if err != nil {
 		return fmt.Errorf("%s: %w", o.program.Name, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/nexus-replication/nexus/proxy/admin"
 	"github.com/nexus-replication/nexus/raft"
+	"github.com/nexus-replication/nexus/raft/certificate"
 )
 
 // stopTimeout bounds the way from the signal to the end of the process; drainTimeout is the part of it that clients and
@@ -43,6 +45,8 @@ type Node struct {
 	Collectors []prometheus.Collector
 	// Read serves the port for reading, until Proxy is closed. It is nil where there is no such port.
 	Read func(ln net.Listener) error
+	// Certificates are those that it shows, nil where it shows none, without those to other nodes and operators.
+	Certificates []*certificate.Source
 	// Backend is the address of the server behind the node, for messages.
 	Backend string
 	// Secure puts TLS behind the listener for clients. It may be nil.
@@ -58,8 +62,9 @@ type Node struct {
 	http  *admin.HTTPServer
 }
 
-// run runs the node until ctx ends, which is no error, or until it cannot go on.
-func run(ctx context.Context, opts *Options, d Definition, log *slog.Logger, events *admin.Events) error {
+// run runs the node until ctx ends, which is no error, or until it cannot go on. Whoever looks at stderr sees how far
+// long work is.
+func run(ctx context.Context, opts *Options, d Definition, log *slog.Logger, events *admin.Events, stderr io.Writer) error {
 	if opts.ForceNewCluster {
 		return forceNewCluster(opts, d, log)
 	}
@@ -73,7 +78,7 @@ func run(ctx context.Context, opts *Options, d Definition, log *slog.Logger, eve
 	if err := wipeRemoved(opts, d, log); err != nil {
 		return err
 	}
-	if err := restoreBackup(opts, d, log); err != nil {
+	if err := restoreBackup(opts, d, log, stderr); err != nil {
 		return err
 	}
 	open, err := listen(opts)
@@ -128,8 +133,15 @@ func (n *Node) assemble(opts *Options, log *slog.Logger, events *admin.Events) (
 	cfg.Timeout = opts.Timeout
 	cfg.Tokens = admin.Tokens{Admin: opts.Security.AdminToken, Read: opts.Security.ReadToken}
 	cfg.Logger = log.With("part", "admin")
-	if cfg.TLS, err = opts.Security.GRPC.Server(); err != nil {
+	var certificate *certificate.Source
+	if cfg.TLS, certificate, err = opts.Security.GRPC.Server("grpc", cfg.Logger); err != nil {
 		return err
+	}
+	collectors := append(n.Collectors, n.Replicator.Collector())
+	for _, c := range append(n.Certificates, certificate) {
+		if c != nil {
+			collectors = append(collectors, c)
+		}
 	}
 	if n.admin, err = admin.New(cfg); err != nil {
 		return err
@@ -137,7 +149,8 @@ func (n *Node) assemble(opts *Options, log *slog.Logger, events *admin.Events) (
 	n.http = admin.NewHTTP(admin.HTTPConfig{
 		Node:       n.Replicator,
 		Build:      admin.Build{Version: p.Version, Commit: p.Commit, Date: p.Date},
-		Collectors: append(n.Collectors, n.Replicator.Collector()),
+		Collectors: collectors,
+		Token:      opts.Security.MetricsToken,
 		Events:     events,
 		Logger:     cfg.Logger,
 	})

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"strings"
 
@@ -11,6 +12,7 @@ import (
 
 	"github.com/nexus-replication/nexus/cmd/internal/settings"
 	"github.com/nexus-replication/nexus/raft"
+	"github.com/nexus-replication/nexus/raft/certificate"
 )
 
 // Options are the settings.
@@ -22,11 +24,13 @@ type Options struct {
 
 	// AdminToken lets its bearer do anything over gRPC, ReadToken only look.
 	AdminToken, ReadToken string
+	// MetricsToken lets its bearer see more over HTTP than whether the node lives and is ready.
+	MetricsToken string
 }
 
 // Files are PEM files.
 type Files struct {
-	// Cert and Key are read anew for each connection.
+	// Cert and Key are read anew for each connection; while they do not fit, the last pair that did is shown.
 	Cert, Key string
 	// CA has signed the certificates that the other side must show. Empty: none is asked for.
 	CA string
@@ -51,6 +55,8 @@ func (o *Options) Declare(s *settings.Set) {
 			Usage: "Token that lets its bearer do anything over gRPC; without one, whoever reaches the port may."},
 		settings.Setting{Name: "grpcReadToken", Value: settings.String(&o.ReadToken), Secret: true,
 			Usage: "Token that lets its bearer look, but change nothing; needs -grpcToken."},
+		settings.Setting{Name: "metricsToken", Value: settings.String(&o.MetricsToken), Secret: true,
+			Usage: "Token that is asked of whoever wants more over HTTP than /livez and /readyz: as a bearer token, or as the password of any user."},
 		settings.Setting{Name: "insecure", Value: settings.Bool(&o.Insecure),
 			Usage: "Open ports beyond this machine also where anybody who reaches them may come in."},
 	)
@@ -61,6 +67,8 @@ type Listening struct {
 	Bind string
 	// Proxy is false where no clients are served. ClientsKnown is true where they must give a password.
 	Proxy, ClientsKnown bool
+	// Metrics is false where nothing is served over HTTP.
+	Metrics bool
 }
 
 // Error names the setting that is wrong.
@@ -98,6 +106,8 @@ func (o *Options) Check(l Listening) error {
 		return &Error{"bind", open + "the port of -proxyPort", "passwords or certificates for its clients" + consent}
 	case o.AdminToken == "" && o.GRPC.CA == "":
 		return &Error{"bind", open + "the port of -grpcPort", "-grpcToken, or -grpcCA for certificates of operators" + consent}
+	case l.Metrics && o.MetricsToken == "":
+		return &Error{"bind", open + "the port of -metricsPort", "-metricsToken, or -metricsPort 0 for none" + consent}
 	}
 	return nil
 }
@@ -132,32 +142,46 @@ func (o *Options) PeerFiles() *raft.TLSFiles {
 	return &raft.TLSFiles{Cert: o.Peers.Cert, Key: o.Peers.Key, CA: o.Peers.CA}
 }
 
-// Server returns the configuration of a listener, or nil where no certificate is given.
-func (f *Files) Server() (*tls.Config, error) {
+// Server returns the configuration of a listener, and the certificate that it shows; both nil where none is given. Name
+// is what the certificate is called in messages and metrics.
+func (f *Files) Server(name string, log *slog.Logger) (*tls.Config, *certificate.Source, error) {
 	if f.Cert == "" {
-		return nil, nil
+		return nil, nil, nil
 	}
 	info := transport.TLSInfo{CertFile: f.Cert, KeyFile: f.Key, TrustedCAFile: f.CA, ClientCertAuth: f.CA != ""}
 	cfg, err := info.ServerConfig()
 	if err != nil {
-		return nil, fmt.Errorf("load certificate %s: %w", f.Cert, err)
+		return nil, nil, fmt.Errorf("load certificate %s: %w", f.Cert, err)
 	}
-	return cfg, nil
+	source, err := certificate.Open(name, f.Cert, f.Key, log)
+	if err != nil {
+		return nil, nil, fmt.Errorf("load certificate: %w", err)
+	}
+	source.Use(cfg)
+	return cfg, source, nil
 }
 
-// Client returns the configuration of a client that trusts CA, and shows Cert if there is one; nil where no file is
-// given.
-func (f *Files) Client() (*tls.Config, error) {
+// Client returns the configuration of a client that trusts CA, and shows Cert if there is one, as Server does; nil where
+// no file is given.
+func (f *Files) Client(name string, log *slog.Logger) (*tls.Config, *certificate.Source, error) {
 	if *f == (Files{}) {
-		return nil, nil
+		return nil, nil, nil
 	}
 	if (f.Cert == "") != (f.Key == "") {
-		return nil, errors.New("a certificate and its key go together")
+		return nil, nil, errors.New("a certificate and its key go together")
 	}
 	info := transport.TLSInfo{CertFile: f.Cert, KeyFile: f.Key, TrustedCAFile: f.CA}
 	cfg, err := info.ClientConfig()
 	if err != nil {
-		return nil, fmt.Errorf("load certificates: %w", err)
+		return nil, nil, fmt.Errorf("load certificates: %w", err)
 	}
-	return cfg, nil
+	if f.Cert == "" {
+		return cfg, nil, nil
+	}
+	source, err := certificate.Open(name, f.Cert, f.Key, log)
+	if err != nil {
+		return nil, nil, fmt.Errorf("load certificate: %w", err)
+	}
+	source.Use(cfg)
+	return cfg, source, nil
 }

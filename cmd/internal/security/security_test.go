@@ -1,13 +1,18 @@
 package security
 
 import (
+	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/nexus-replication/nexus/integration/cluster"
 )
 
 func TestCheck(t *testing.T) {
 	files := Files{Cert: "c", Key: "k", CA: "a"}
-	everywhere := Listening{Bind: "0.0.0.0", Proxy: true}
+	everywhere := Listening{Bind: "0.0.0.0", Proxy: true, Metrics: true}
 	for _, tc := range []struct {
 		name   string
 		opts   Options
@@ -20,8 +25,10 @@ func TestCheck(t *testing.T) {
 		{"beyond it, nodes must know each other", Options{}, everywhere, "-nexus-peer-cert, -nexus-peer-key and -nexus-peer-ca"},
 		{"and clients", Options{Peers: files}, everywhere, "passwords or certificates for its clients"},
 		{"and operators", Options{Peers: files, Proxy: files}, everywhere, "-grpcToken, or -grpcCA"},
-		{"all known", Options{Peers: files, Proxy: files, GRPC: files}, everywhere, ""},
-		{"by token", Options{Peers: files, Proxy: files, AdminToken: "t"}, everywhere, ""},
+		{"and monitoring", Options{Peers: files, Proxy: files, GRPC: files}, everywhere, "-metricsToken, or -metricsPort 0"},
+		{"all known", Options{Peers: files, Proxy: files, GRPC: files, MetricsToken: "m"}, everywhere, ""},
+		{"by token", Options{Peers: files, Proxy: files, AdminToken: "t", MetricsToken: "m"}, everywhere, ""},
+		{"no port for monitoring", Options{Peers: files, Proxy: files, GRPC: files}, Listening{Bind: "0.0.0.0", Proxy: true}, ""},
 		{"by password", Options{Peers: files, AdminToken: "t"}, Listening{Bind: "10.0.0.1", Proxy: true, ClientsKnown: true}, ""},
 		{"no port for clients", Options{Peers: files, AdminToken: "t"}, Listening{Bind: "10.0.0.1"}, ""},
 		{"consent", Options{Insecure: true}, everywhere, ""},
@@ -38,5 +45,42 @@ func TestCheck(t *testing.T) {
 		if err != nil && (strings.Contains(err.Error(), `"r"`)) {
 			t.Errorf("%s: %v tells a secret", tc.name, err)
 		}
+	}
+}
+
+// A listener and a client go on with the last good pair of files.
+func TestFilesHalfReplaced(t *testing.T) {
+	dir, later := t.TempDir(), t.TempDir()
+	for _, d := range []string{dir, later} {
+		if err := cluster.WriteCertificates(d, "127.0.0.1"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pem := func(dir, name string) string { return filepath.Join(dir, name+".pem") }
+	files := Files{Cert: pem(dir, "node"), Key: pem(dir, "node-key"), CA: pem(dir, "ca")}
+	server, toClients, err := files.Server("grpc", slog.New(slog.DiscardHandler))
+	if err != nil || toClients == nil {
+		t.Fatalf("server: %v, %v", toClients, err)
+	}
+	client, toServers, err := files.Client("backend", slog.New(slog.DiscardHandler))
+	if err != nil || toServers == nil {
+		t.Fatalf("client: %v, %v", toServers, err)
+	}
+	before := toClients.Current()
+	data, err := os.ReadFile(pem(later, "node"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(files.Cert, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := server.GetCertificate(nil); err != nil || got != before {
+		t.Errorf("the server shows %v, %v", got, err)
+	}
+	if got, err := client.GetClientCertificate(nil); err != nil || !got.Leaf.Equal(before.Leaf) {
+		t.Errorf("the client shows %v, %v", got, err)
+	}
+	if _, _, err := files.Server("grpc", slog.New(slog.DiscardHandler)); err == nil {
+		t.Error("a node starts with a certificate and another's key")
 	}
 }

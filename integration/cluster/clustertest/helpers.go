@@ -61,3 +61,21 @@ func Metric(t *testing.T, n *cluster.Node, name string) string {
 	t.Fatalf("%s has no metric %s", n.Name, name)
 	return ""
 }
+
+// CheckMetricsToken checks that a node shows its metrics to those who know the token only.
+func CheckMetricsToken(t *testing.T, n *cluster.Node, token string) {
+	t.Helper()
+	for given, want := range map[string]int{"": http.StatusUnauthorized, "wrong": http.StatusUnauthorized, token: http.StatusOK} {
+		req, err := http.NewRequestWithContext(Within(t, 10*time.Second), http.MethodGet, "http://"+n.MetricsAddr()+"/metrics", nil)
+		Check(t, err)
+		if given != "" {
+			req.Header.Set("Authorization", "Bearer "+given)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		Check(t, err)
+		Check(t, resp.Body.Close())
+		if resp.StatusCode != want {
+			t.Errorf("metrics with the token %q: %s", given, resp.Status)
+		}
+	}
+}

@@ -1,32 +1,37 @@
-package main
+// Package progress shows a person at a terminal how far something is.
+package progress
 
 import (
 	"io"
+	"os"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
 )
+
+// IsTerminal tells whether a person looks at what is written to w.
+func IsTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
 
 // spinEvery is how often something that cannot be measured shows that it goes on.
 const spinEvery = 100 * time.Millisecond
 
-// bar is what a person sees of something that takes long. A nil bar shows nothing: that is one in a pipe.
-type bar struct {
+// Bar is what a person sees of something that takes long. A nil Bar shows nothing: that is one in a pipe.
+type Bar struct {
 	bar  *progressbar.ProgressBar
 	done chan struct{}
 	over chan struct{}
 }
 
-// newBar shows something of a size; -1 if that is not known. It is nil where nobody looks.
-func (s *session) newBar(what string, size int64, bytes bool) *bar {
-	if !isTerminal(s.progress) || s.json {
+// Start shows something of a size, -1 if that is not known, on w. It returns nil where nobody looks.
+func Start(w io.Writer, what string, size int64, bytes bool) *Bar {
+	if !IsTerminal(w) {
 		return nil
 	}
-	return startBar(s.progress, what, size, bytes)
-}
-
-func startBar(w io.Writer, what string, size int64, bytes bool) *bar {
-	b := &bar{
+	b := &Bar{
 		bar: progressbar.NewOptions64(size,
 			progressbar.OptionSetWriter(w),
 			progressbar.OptionSetDescription(what),
@@ -45,7 +50,7 @@ func startBar(w io.Writer, what string, size int64, bytes bool) *bar {
 }
 
 // spin shows that it goes on also while nothing is added.
-func (b *bar) spin() {
+func (b *Bar) spin() {
 	defer close(b.over)
 	tick := time.NewTicker(spinEvery)
 	defer tick.Stop()
@@ -59,28 +64,30 @@ func (b *bar) spin() {
 	}
 }
 
-func (b *bar) add(n int) {
+// Add shows that so much more is there.
+func (b *Bar) Add(n int) {
 	if b != nil {
 		_ = b.bar.Add(n)
 	}
 }
 
-// reach shows that so much of a size is there.
-func (b *bar) reach(n, size uint64) {
+// Reach shows that so much of a size is there.
+func (b *Bar) Reach(n, size uint64) {
 	if b != nil {
 		b.bar.ChangeMax64(int64(size))
 		_ = b.bar.Set64(int64(n))
 	}
 }
 
-func (b *bar) describe(what string) {
+// Describe shows other words.
+func (b *Bar) Describe(what string) {
 	if b != nil {
 		b.bar.Describe(what)
 	}
 }
 
-// close takes the bar away.
-func (b *bar) close() {
+// Close takes the bar away.
+func (b *Bar) Close() {
 	if b == nil {
 		return
 	}
