@@ -77,6 +77,24 @@ type applyLoop struct {
 	looks     uint64    // at the backend, when there was nothing to apply
 	logBytes  uint64    // applied since the last snapshot, about
 	failingAt time.Time // when the backend began to fail; zero while it works
+	scratch   scratch
+}
+
+// scratch is memory for the commands of one entry, which most runs consist of.
+type scratch struct {
+	cmds   []Command
+	groups []groupRef
+}
+
+// mostScratch is up to how many commands are kept room for.
+const mostScratch = 16 << 10
+
+// done lets go of what the commands refer to.
+func (s *scratch) done() {
+	clear(s.cmds)
+	if cap(s.cmds) > mostScratch {
+		*s = scratch{}
+	}
 }
 
 func (a *applyLoop) run(ctx context.Context) {
@@ -109,6 +127,7 @@ func (a *applyLoop) step(ctx context.Context, target uint64) error {
 	if err != nil {
 		return err
 	}
+	defer a.scratch.done()
 	for pause := minApplyPause; ; pause = min(2*pause, maxApplyPause) {
 		begun := time.Now()
 		err := a.apply(ctx, run)
@@ -177,9 +196,16 @@ func (a *applyLoop) decode(raw []raftpb.Entry) (applyRun, error) {
 		if raw[i].Type != raftpb.EntryNormal {
 			continue
 		}
-		stamp, cmds, groups, err := decodeEntry(raw[i].Data)
+		var memory scratch
+		if i == 0 {
+			memory = a.scratch
+		}
+		stamp, cmds, groups, err := decodeEntryTo(raw[i].Data, memory.cmds, memory.groups)
 		if err != nil {
 			return applyRun{}, fmt.Errorf("entry %d: %w", raw[i].Index, err)
+		}
+		if i == 0 && len(cmds) > 0 {
+			a.scratch = scratch{cmds, groups}
 		}
 		e.Stamp, e.Commands = stamp, cmds
 		for _, g := range groups {

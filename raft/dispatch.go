@@ -5,6 +5,7 @@ import "slices"
 // dispatch moves queued proposals: into the log on the leader, to the leader elsewhere.
 func (r *Replicator) dispatch() {
 	r.mail.gather(false)
+	r.gathering.on = false
 	if len(r.queue) == 0 && !r.waits.isDue() {
 		return
 	}
@@ -27,6 +28,7 @@ func (r *Replicator) dispatch() {
 		return
 	}
 	if r.gathers() {
+		r.gathering.on = true
 		r.mail.gather(true)
 		return
 	}

@@ -86,6 +86,11 @@ type groupRef struct {
 
 // decodeEntry decodes the data of an entry. The commands share data's memory.
 func decodeEntry(data []byte) (stamp int64, cmds []Command, groups []groupRef, err error) {
+	return decodeEntryTo(data, nil, nil)
+}
+
+// decodeEntryTo is decodeEntry to memory that is used again, as far as it suffices.
+func decodeEntryTo(data []byte, cmds []Command, groups []groupRef) (int64, []Command, []groupRef, error) {
 	if len(data) == 0 {
 		return 0, nil, nil, nil
 	}
@@ -93,11 +98,12 @@ func decodeEntry(data []byte) (stamp int64, cmds []Command, groups []groupRef, e
 	if err != nil {
 		return 0, nil, nil, err
 	}
-	cmds, groups, err = decodeGroups(rest)
+	cmds, groups, err = decodeGroups(rest, cmds[:0], groups[:0])
 	return stamp, cmds, groups, err
 }
 
-func decodeGroups(data []byte) (cmds []Command, groups []groupRef, err error) {
+// decodeGroups appends what data holds to cmds and groups, which are empty.
+func decodeGroups(data []byte, cmds []Command, groups []groupRef) ([]Command, []groupRef, error) {
 	n, data, err := takeCount(data)
 	if err != nil {
 		return nil, nil, err

@@ -192,7 +192,7 @@ func (r *Replicator) servePropose(w http.ResponseWriter, req *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	cmds, refs, err := decodeGroups(body)
+	cmds, refs, err := decodeGroups(body, nil, nil)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return

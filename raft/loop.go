@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 
 	etcdraft "go.etcd.io/etcd/raft/v3"
@@ -24,6 +25,7 @@ func (r *Replicator) runLoop(ctx context.Context) {
 			case <-ticker.C:
 				r.tick()
 			case <-r.mail.signal:
+				runtime.Gosched()
 			}
 		}
 		// While there is always something ready the ticks must not starve.
@@ -45,7 +47,11 @@ func (r *Replicator) runLoop(ctx context.Context) {
 func (r *Replicator) turn(m *mail) error {
 	r.mail.take(m, r.round == nil)
 	r.step(m)
-	return r.ready()
+	if err := r.ready(); err != nil {
+		return err
+	}
+	r.send(nil) // what was withheld, if nothing goes with it
+	return nil
 }
 
 func (r *Replicator) tick() {

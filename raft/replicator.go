@@ -109,6 +109,7 @@ type Replicator struct {
 	lookTicks     int           // for which that look is under way
 	proposedAt    time.Duration // on leaseClock
 	transferTerm  uint64        // in which a leadership transfer was started: no lease
+	gathering     gathering
 	queue         []*proposal
 	batch         []*proposal
 	groups        []group

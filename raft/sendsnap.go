@@ -29,6 +29,7 @@ type resend struct {
 
 // send hands messages to the transport. Snapshots go by a way of their own, with the body as a stream. Loop only.
 func (r *Replicator) send(messages []raftpb.Message) {
+	messages = r.withhold(messages)
 	if len(messages) == 0 {
 		return
 	}

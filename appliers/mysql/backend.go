@@ -29,6 +29,7 @@ type Backend struct {
 	capture      atomic.Pointer[capture]
 	addresses    addresses
 	sequences    sequences
+	steered      steered
 	stats        counters
 	changing     atomic.Bool // a schema change is being executed
 
@@ -76,6 +77,9 @@ type Stats struct {
 	// Up is false while the server cannot be used, as far as was noticed.
 	Up bool
 }
+
+// SchemaChanges counts those that were applied since the process started.
+func (b *Backend) SchemaChanges() uint64 { return b.stats.schema.Load() }
 
 // Stats returns the counts of now.
 func (b *Backend) Stats() Stats {
@@ -159,6 +163,12 @@ func (b *Backend) open(ctx context.Context) error {
 	}
 	held, err := b.claim(ctx, b.conn)
 	if err != nil {
+		return err
+	}
+	if err := b.conn.run(ctx, answerTable, "DELETE FROM nexus.program_answer"); err != nil {
+		return err
+	}
+	if err := b.dropEventProcedures(ctx); err != nil {
 		return err
 	}
 	if err := b.grant(ctx, b.conn); err != nil { // a crash may have come between a REVOKE and this

@@ -187,8 +187,8 @@ func (b *Backend) warnings(ctx context.Context, k *conn, result *gomysql.Result)
 	var list []Warning
 	for _, row := range rows[:min(len(rows), maxWarnings)] {
 		code, err := strconv.ParseUint(row[1], 10, 16)
-		if err != nil {
-			continue // every warning has a number
+		if err != nil || strings.HasPrefix(row[2], "Event scheduler is switched off") { // every warning has a number
+			continue
 		}
 		list = append(list, Warning{Level: row[0], Code: uint16(code), Message: row[2]})
 	}
@@ -208,6 +208,9 @@ func (b *Backend) endReaders(ctx context.Context, busy bool) error {
 	own := []string{"CONNECTION_ID()"}
 	if b.applier != nil {
 		own = append(own, strconv.FormatUint(uint64(b.applier.c.GetConnectionID()), 10))
+	}
+	for _, id := range b.steered.list() {
+		own = append(own, strconv.FormatUint(id, 10))
 	}
 	condition := "id NOT IN (" + strings.Join(own, ",") + ") AND command NOT IN ('Daemon','Binlog Dump')"
 	if busy {

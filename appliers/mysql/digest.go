@@ -38,7 +38,7 @@ func (b *Backend) Digest(ctx context.Context, snap *raft.Snapshot, item func(par
 }
 
 func digestRows(t *table, rows []byte, item func(part string, key, value uint64)) error {
-	if t.Database == "mysql" || IsBookkeeping(t.Database, t.Name) {
+	if t.Database == "mysql" && t.Name != eventTable || IsBookkeeping(t.Database, t.Name) {
 		return nil // accounts differ by the nodes' own
 	}
 	part := t.Database + "." + t.Name

@@ -132,6 +132,9 @@ func (b *Backend) clear(ctx context.Context) error {
 			return err
 		}
 	}
+	if _, err := b.conn.exec(ctx, "DELETE FROM mysql."+eventTable); err != nil {
+		return err
+	}
 	for _, p := range privilegeTables {
 		if _, err := b.conn.exec(ctx, "DELETE FROM mysql."+p.name+" WHERE "+b.replicatedAccounts(p.user)); err != nil {
 			return err
@@ -175,7 +178,7 @@ func (r *restorer) run(ctx context.Context, data io.Reader) error {
 
 // plain sets the session up for definitions and rows as they were read.
 func (r *restorer) plain(ctx context.Context) error {
-	return r.k.run(ctx, "SET NAMES utf8mb4", "SET SESSION sql_mode='NO_AUTO_VALUE_ON_ZERO', foreign_key_checks=0, unique_checks=0, check_constraint_checks=0, innodb_strict_mode=0")
+	return r.k.run(ctx, "SET NAMES utf8mb4", "SET SESSION sql_mode='NO_AUTO_VALUE_ON_ZERO', foreign_key_checks=0, unique_checks=0, check_constraint_checks=0, innodb_strict_mode=0, system_versioning_insert_history=1")
 }
 
 func (r *restorer) object(ctx context.Context, o *object) error {
@@ -236,7 +239,7 @@ func (r *restorer) rows(ctx context.Context, t *table, rows []byte) error {
 		columns[i] = name(c)
 	}
 	head := "REPLACE INTO " + t.quoted() + " (" + strings.Join(columns, ",") + ") VALUES "
-	if len(t.Key) == 0 {
+	if len(t.Key) == 0 || t.Versioned { // to replace a row would make another one of the past
 		head = "INSERT" + strings.TrimPrefix(head, "REPLACE")
 	}
 	for len(rows) > 0 {

@@ -23,12 +23,15 @@ var bookkeeping = []string{
 		" file VARCHAR(255) NOT NULL, pos BIGINT UNSIGNED NOT NULL, reply LONGBLOB, PRIMARY KEY (idx, ordinal)) ENGINE=InnoDB",
 	"CREATE TABLE IF NOT EXISTS nexus.address (node BIGINT UNSIGNED PRIMARY KEY, address VARCHAR(255) NOT NULL) ENGINE=InnoDB",
 	variableTable,
+	answerTable,
 }
 
-// grants let every account mark its transactions, fix a snapshot by reading something, and rehearse schema changes under a lock.
+// grants let every account mark its transactions, fix a snapshot by reading something, be told what its programs wait for, and
+// rehearse schema changes under a lock.
 var grants = []string{
 	"GRANT INSERT ON nexus.applied TO PUBLIC",
 	"GRANT SELECT ON nexus.address TO PUBLIC",
+	"GRANT SELECT ON nexus.program_answer TO PUBLIC",
 	"GRANT LOCK TABLES ON nexus.* TO PUBLIC",
 }
 
@@ -38,7 +41,7 @@ func IsBookkeeping(database, table string) bool {
 		return false
 	}
 	switch table {
-	case "position", "applied", "schema_change", "address", "global_variable":
+	case "position", "applied", "schema_change", "address", "global_variable", "program_answer":
 		return true
 	}
 	return false

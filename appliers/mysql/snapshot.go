@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -43,6 +44,8 @@ type table struct {
 	Columns  []string `json:"columns"`
 	// Key are the places in Columns of those that tell rows apart; all if there is no primary key.
 	Key []int `json:"key,omitempty"`
+	// Versioned says that rows of the past are among the rows.
+	Versioned bool `json:"versioned,omitempty"`
 	// Binary are the places of those that hold bytes rather than text.
 	Binary []int `json:"binary,omitempty"`
 
@@ -57,6 +60,9 @@ var privilegeTables = []struct{ name, user string }{
 	{"global_priv", "User"}, {"db", "User"}, {"tables_priv", "User"}, {"columns_priv", "User"}, {"procs_priv", "User"},
 	{"proxies_priv", "User"}, {"roles_mapping", "User"},
 }
+
+// eventTable holds the events, of which the number of the server that has made them is not replicated.
+const eventTable = "event"
 
 // IsOwnAccount reports whether user is the name of the account of this node, which other servers may not have.
 func (b *Backend) IsOwnAccount(user string) bool { return user == b.cfg.User }
@@ -149,6 +155,11 @@ func (d *dump) begin(ctx context.Context) error {
 		}
 		d.tables = append(d.tables, t)
 	}
+	events := table{Database: "mysql", Name: eventTable}
+	if err := d.columns(ctx, &events); err != nil {
+		return err
+	}
+	d.tables = append(d.tables, events)
 	return nil
 }
 
@@ -184,7 +195,8 @@ func (d *dump) beginTables(ctx context.Context) error {
 			}
 			continue
 		}
-		if row[2] != "BASE TABLE" {
+		t.Versioned = row[2] == "SYSTEM VERSIONED"
+		if row[2] != "BASE TABLE" && !t.Versioned {
 			return fmt.Errorf("%s is a %s: snapshots of these are not there yet", t.quoted(), row[2])
 		}
 		own := IsBookkeeping(t.Database, t.Name)
@@ -222,10 +234,18 @@ func (d *dump) beginSequence(ctx context.Context, database, sequence string) err
 
 // columns finds out which columns have to be written, and how.
 func (d *dump) columns(ctx context.Context, t *table) error {
-	rows, err := d.k.rows(ctx, "SELECT column_name, data_type, column_key FROM information_schema.columns WHERE table_schema="+quote(t.Database)+
-		" AND table_name="+quote(t.Name)+" AND is_generated='NEVER' ORDER BY ordinal_position")
+	rows, err := d.k.rows(ctx, "SELECT column_name, data_type, column_key, IFNULL(generation_expression, '') FROM information_schema.columns WHERE table_schema="+quote(t.Database)+
+		" AND table_name="+quote(t.Name)+" AND (is_generated='NEVER' OR generation_expression IN ('ROW START','ROW END')) AND NOT (table_schema='mysql' AND column_name IN ('originator','last_executed')) ORDER BY ordinal_position")
 	if err != nil {
 		return err
+	}
+	if t.Versioned && !slices.ContainsFunc(rows, func(row []string) bool { return row[3] != "" }) {
+		// They are not told of where the definition does not say them. The second is a part of the key.
+		keyed := ""
+		if slices.ContainsFunc(rows, func(row []string) bool { return row[2] == "PRI" }) {
+			keyed = "PRI"
+		}
+		rows = append(rows, []string{"row_start", "timestamp", ""}, []string{"row_end", "timestamp", keyed})
 	}
 	for i, row := range rows {
 		t.Columns = append(t.Columns, row[0])
@@ -256,7 +276,7 @@ func isBinary(dataType string) bool {
 // beginPrograms reads views and stored programs.
 func (d *dump) beginPrograms(ctx context.Context) error {
 	rows, err := d.k.rows(ctx, "SELECT routine_schema, routine_name, routine_type, sql_mode, character_set_client, collation_connection FROM information_schema.routines"+
-		" WHERE routine_schema NOT IN ("+systemSchemas+") AND routine_type IN ('FUNCTION','PROCEDURE') ORDER BY routine_type, 1, 2")
+		" WHERE routine_schema NOT IN ("+systemSchemas+") AND routine_type IN ('FUNCTION','PROCEDURE') AND NOT ("+eventProcedures+") ORDER BY routine_type, 1, 2")
 	if err != nil {
 		return err
 	}
@@ -328,6 +348,9 @@ func (d *dump) writeTable(ctx context.Context, t *table) error {
 		return err
 	}
 	text := "SELECT " + strings.Join(t.selects, ",") + " FROM " + t.quoted()
+	if t.Versioned {
+		text += " FOR SYSTEM_TIME ALL"
+	}
 	if t.where != "" {
 		text += " WHERE " + t.where
 	}

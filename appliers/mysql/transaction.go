@@ -59,7 +59,7 @@ type captured struct {
 }
 
 // ErrTrespassed means that a transaction wrote rows that are Nexus's own, and must be rolled back.
-var ErrTrespassed = errors.New("the tables position, applied, schema_change, address and global_variable of schema nexus are Nexus's own")
+var ErrTrespassed = errors.New("the tables position, applied, schema_change, address, global_variable and program_answer of schema nexus are Nexus's own")
 
 // transactions are those that the sessions of this node have open.
 type transactions struct {
@@ -127,6 +127,12 @@ func parseXID(text string) (id transactionID, ok bool) {
 	id.sequence, err = strconv.ParseUint(sequence, 10, 64)
 	return id, err == nil
 }
+
+// Epoch is the term that the transaction belongs to.
+func (t *Transaction) Epoch() uint64 { return t.epoch }
+
+// Sequence numbers the transactions of an epoch; see Mark.
+func (t *Transaction) Sequence() uint64 { return t.sequence }
 
 // Mark is the statement that makes the transaction's own id one of its rows. It comes before XA END.
 func (t *Transaction) Mark() string {

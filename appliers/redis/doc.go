@@ -8,6 +8,8 @@
 // back, the key is watched between transactions, and it is read before a new connection is used: a writer that is not
 // this process is noticed, and so is a backend that restarted empty or from an older dump.
 //
+// Consecutive SETs without options are sent as one MSET, which does the same (addSet).
+//
 // Redis never sees real deadlines, because it would expire keys by its own clock: what it stores is the deadline plus
 // ShiftMillis. Keys disappear by items made with ExpireItem only, which travel through the log like any write.
 //

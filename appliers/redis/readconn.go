@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -93,6 +94,8 @@ func (rc *readConn) submit(call *readCall, request []byte) error {
 	}
 	rc.writing = true
 	rc.mu.Unlock()
+	// Callers that became ready together are written together.
+	runtime.Gosched()
 	rc.flush(handOver)
 	return nil
 }

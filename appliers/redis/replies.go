@@ -68,8 +68,8 @@ func (r *run) read(in *replyReader, held string, limit int) error {
 		if err != nil || line[0] != '*' {
 			return fmt.Errorf("EXEC: %w: %.40q", errProtocol, line)
 		}
-		if refused != nil || n != len(r.slots) {
-			return &runError{text: fmt.Sprintf("EXEC executed %d of %d commands: %v", n, len(r.slots), refused), diverged: true}
+		if refused != nil || n != len(r.slots)-r.joined {
+			return &runError{text: fmt.Sprintf("EXEC executed %d of %d commands: %v", n, len(r.slots)-r.joined, refused), diverged: true}
 		}
 		if broken, err = r.readResults(in, held, limit); err != nil {
 			return err
@@ -95,6 +95,9 @@ func (r *run) read(in *replyReader, held string, limit int) error {
 func (r *run) readQueued(in *replyReader) (*queueError, error) {
 	var refused *queueError
 	for i := range r.slots {
+		if r.slots[i].joins {
+			continue
+		}
 		line, err := in.line()
 		if err != nil {
 			return nil, err
@@ -113,13 +116,21 @@ func (r *run) readQueued(in *replyReader) (*queueError, error) {
 
 // readResults reads the elements of the reply to EXEC. broken is the first that must never be.
 func (r *run) readResults(in *replyReader, held string, limit int) (broken *runError, err error) {
+	failed := false // the command that a SET may join
 	for i := range r.slots {
 		s := &r.slots[i]
+		if s.joins {
+			if r.joinResult(s); failed && broken == nil {
+				broken = &runError{text: "MSET was answered with an error", diverged: true}
+			}
+			continue
+		}
 		first, err := in.peek()
 		if err != nil {
 			return nil, err
 		}
 		s.failed = first == '-'
+		failed = s.failed
 		raw, err := r.readResult(in, s, limit)
 		if err != nil {
 			return nil, err

@@ -27,6 +27,9 @@ type run struct {
 	slots []slot
 	wants []want
 	items []Item
+	// sets are the operands of the last SETs, which are not sent yet; joined counts the slots that join another.
+	sets   [][]byte
+	joined int
 
 	indexed bool // a command touches deadlines
 	db      int  // database that the commands so far have selected
@@ -45,6 +48,7 @@ type slot struct {
 	flags  ItemFlags
 	script bool
 	failed bool // answered with an error
+	joins  bool // a SET that goes with the one before it and has no reply of its own: see addSet
 	db     int
 	want   int    // place in wants, or -1
 	cmd    []byte // of an item
@@ -76,6 +80,7 @@ type want struct {
 func (r *run) reset(metadataDB int) {
 	*r = run{
 		out: r.out[:0], parts: r.parts[:0], slots: r.slots[:0], wants: r.wants[:0], items: r.items[:0],
+		sets:    r.sets[:0],
 		scratch: r.scratch, args: r.args, db: metadataDB,
 	}
 	if cap(r.out) > 16<<20 {
@@ -99,6 +104,7 @@ func (r *run) build(cfg *Config, entries []raft.Entry, databases int, settings n
 				return &raft.FatalError{Err: fmt.Errorf("entry %d, command %d: %w", e.Index, j, err)}
 			}
 		}
+		r.flushSets()
 		r.entries++
 		r.commands += len(e.Commands)
 		r.position = e.Position
@@ -148,6 +154,11 @@ func (r *run) add(cfg *Config, cmd *raft.Command, databases int) error {
 			r.indexed = true
 		}
 		item := slot{kind: slotItem, flags: it.Flags, script: kind == kindScript, db: it.DB, want: wanted, cmd: it.Cmd}
+		if operands, ok := setOperands(it.Cmd, name); ok {
+			r.addSet(it, item, operands)
+			continue
+		}
+		r.flushSets()
 		if err := r.addItem(cfg, it, kind, item, databases); err != nil {
 			return fmt.Errorf("item %d: %w", i, err)
 		}

@@ -35,6 +35,7 @@ func (o *options) Build(log *slog.Logger) (*node.Node, error) {
 
 	proxyCfg := proxy.NewConfig()
 	proxyCfg.Advertise = o.advertised()
+	proxyCfg.Account = proxy.Account{User: o.backend.User, Password: o.backend.Passwd}
 	proxyCfg.LeaseReads = o.LeaseReads
 	proxyCfg.Timeout, proxyCfg.LogSlower = o.Timeout, o.LogSlower
 	proxyCfg.MaxConnections, proxyCfg.MaxPacket = o.maxConnections, o.maxRequest

@@ -8,8 +8,10 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/nexus-replication/nexus/cmd/internal/node"
+	"github.com/nexus-replication/nexus/cmd/internal/slack"
 )
 
 // Set by the linker.
@@ -19,7 +21,11 @@ var (
 	date    = "unknown"
 )
 
+// timerSlack is by how much timers may be late: much less than any timeout.
+const timerSlack = time.Millisecond
+
 func main() {
+	slack.Allow(timerSlack)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	code := realMain(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr)
 	stop()

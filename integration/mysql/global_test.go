@@ -31,7 +31,7 @@ func TestGlobalVariables(t *testing.T) {
 	do("SET GLOBAL wait_timeout=1000, lock_wait_timeout=3, innodb_lock_wait_timeout=4, max_statement_time=7, sql_select_limit=1000, sql_big_selects=0, net_write_timeout=9")
 	do("SET GLOBAL TRANSACTION ISOLATION LEVEL READ COMMITTED")
 	do("SET GLOBAL time_zone='+03:00', default_storage_engine=MyISAM, sql_auto_is_null=1, sql_safe_updates=1")
-	do("SET GLOBAL general_log=DEFAULT, event_scheduler=OFF")
+	do("SET GLOBAL general_log=DEFAULT, event_scheduler=ON")
 	if got := mustQuery(t, conn, "SELECT @@sort_buffer_size, @x, @@long_query_time"); got != "300000,7,10" {
 		t.Errorf("the session has %s", got)
 	}
@@ -61,7 +61,7 @@ func TestGlobalVariables(t *testing.T) {
 		code uint16
 	}{
 		{"SET GLOBAL max_connections=10", 1235}, {"SET GLOBAL read_only=1", 1235}, {"SET GLOBAL binlog_format=STATEMENT", 1235}, {"SET GLOBAL nosuch=1", 1193},
-		{"SET GLOBAL version='x'", 1238}, {"SET GLOBAL last_insert_id=1", 1228}, {"SET GLOBAL event_scheduler=ON", 1235}, {"SET GLOBAL init_connect='DELETE FROM app.t'", 1235},
+		{"SET GLOBAL version='x'", 1238}, {"SET GLOBAL last_insert_id=1", 1228}, {"SET GLOBAL init_connect='DELETE FROM app.t'", 1235},
 		{"SET GLOBAL sql_mode='nosuch'", 1231}, {"SET GLOBAL max_connections='x'", 1232}, {"SET GLOBAL innodb_buffer_pool_size=1000000", 1235},
 	} {
 		if _, err := conn.ExecContext(ctx, tc.text); code(err) != tc.code {

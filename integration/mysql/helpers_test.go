@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	osexec "os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -111,7 +112,7 @@ func digest(ctx context.Context, n *cluster.Node) (map[string]string, error) {
 	}
 	defer db.Close()
 	tables, err := query(ctx, db, "SELECT CONCAT('`', table_schema, '`.`', table_name, '`') FROM information_schema.tables WHERE table_type='BASE TABLE'"+
-		" AND table_schema NOT IN ('mysql','information_schema','performance_schema','sys') AND NOT (table_schema='nexus' AND table_name IN ('position','applied','schema_change','address','global_variable'))")
+		" AND table_schema NOT IN ('mysql','information_schema','performance_schema','sys') AND NOT (table_schema='nexus' AND table_name IN ('position','applied','schema_change','address','global_variable','program_answer'))")
 	if err != nil {
 		return nil, err
 	}
@@ -172,4 +173,16 @@ func repl(t *testing.T, n *cluster.Node, args ...string) (string, error) {
 	t.Helper()
 	out, err := osexec.CommandContext(within(t, 30*time.Second), replBinary, append([]string{n.GRPCAddr()}, args...)...).CombinedOutput()
 	return strings.TrimSuffix(string(out), "\n"), err
+}
+
+// restored is a node of a cluster of its own, which begins with a backup of n.
+func restored(t *testing.T, n *cluster.Node) *cluster.Node {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "backup")
+	if out, err := repl(t, n, "backup", file); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	c := newCluster(t, cluster.Options{Size: 1, Flags: []string{"-restore", file}})
+	check(t, c.StartReady(within(t, 60*time.Second)))
+	return c.Nodes[0]
 }

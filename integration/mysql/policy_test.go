@@ -45,7 +45,8 @@ func TestPolicy(t *testing.T) {
 		{"ALTER TABLE app.t ADD u CHAR(36) DEFAULT UUID()", "then UPDATE"},
 		{"RESET MASTER", "single backend"}, {"SHUTDOWN", "single backend"}, {"INSTALL SONAME 'x'", "single backend"},
 		{"CHANGE MASTER TO master_host='x'", "no replication of its own"}, {"START SLAVE", "no replication of its own"},
-		{"CREATE EVENT app.e ON SCHEDULE EVERY 1 SECOND DO DELETE FROM app.t", "one node only"},
+		{"CREATE EVENT mysql.e ON SCHEDULE EVERY 1 SECOND DO DELETE FROM app.t", "--ignore-database=mysql"},
+		{"ALTER EVENT app.e DO DELETE FROM mysql.db", "each server's own"},
 	} {
 		_, err := db.Exec(tc.text)
 		if code(err) != 1235 || !strings.Contains(err.Error(), tc.says) {
@@ -95,4 +96,34 @@ func TestSystemDatabase(t *testing.T) {
 	if got := metric(t, leader, "nexus_mysql_beside_total"); got != "0" {
 		t.Errorf("%s transactions beside the log", got)
 	}
+}
+
+// What a client defines has the client's rights, however it says so: each server's node may define anything.
+func TestDefiners(t *testing.T) {
+	t.Parallel()
+	c, leader := startCluster(t)
+	db := open(t, leader)
+	execute(t, db, "CREATE DATABASE app", "CREATE TABLE app.t (id INT PRIMARY KEY)", "CREATE USER small@'%'",
+		"GRANT SELECT, CREATE ROUTINE, ALTER ROUTINE, CREATE VIEW, DROP, TRIGGER, EVENT ON app.* TO small@'%'")
+	small, err := sql.Open("mysql", "small@tcp("+leader.Addr()+")/app")
+	check(t, err)
+	defer small.Close()
+	execute(t, small, "/* a */ CREATE /* b */ PROCEDURE p1() SELECT 1", "CREATE DEFINER=CURRENT_USER PROCEDURE p2() SELECT 1", "CREATE DEFINER=CURRENT_USER() FUNCTION p3() RETURNS INT RETURN 1",
+		"CREATE DEFINER=small@'%' PROCEDURE p4() SELECT 1", "CREATE SQL SECURITY DEFINER VIEW v1 AS SELECT 1", "ALTER VIEW v1 AS SELECT 2", "CREATE OR REPLACE /* c */ VIEW v2 AS SELECT 1",
+		"CREATE TRIGGER tr BEFORE INSERT ON t FOR EACH ROW SET @a=1", "CREATE EVENT e ON SCHEDULE EVERY 1 DAY DO DO 1", "/* d */ ALTER EVENT e DISABLE")
+	if got := mustQuery(t, db, "SELECT GROUP_CONCAT(DISTINCT definer), COUNT(*) FROM (SELECT definer FROM information_schema.routines WHERE routine_schema='app' UNION ALL"+
+		" SELECT definer FROM information_schema.views WHERE table_schema='app' UNION ALL SELECT definer FROM information_schema.triggers WHERE trigger_schema='app' UNION ALL"+
+		" SELECT definer FROM information_schema.events WHERE event_schema='app') d"); got != "small@%,8" {
+		t.Errorf("the definers are %s", got)
+	}
+	for _, text := range []string{
+		"CREATE DEFINER=root@localhost PROCEDURE p5() SELECT 1", "CREATE DEFINER=`root`@`localhost` SQL SECURITY DEFINER VIEW v3 AS SELECT 1", "ALTER DEFINER=root@localhost VIEW v1 AS SELECT 1",
+		"/*!50003 CREATE*/ /*!50017 DEFINER=`root`@`localhost`*/ /*!50003 TRIGGER tr2 BEFORE INSERT ON t FOR EACH ROW SET @a=1 */", "CREATE DEFINER=root PROCEDURE p5() SELECT 1",
+	} {
+		if _, err := small.ExecContext(within(t, 10*time.Second), text); code(err) != 1227 {
+			t.Errorf("%s: %v, want 1227", text, err)
+		}
+	}
+	execute(t, db, "CREATE DEFINER=small@'%' PROCEDURE app.p6() SELECT 1")
+	awaitEqual(t, c)
 }

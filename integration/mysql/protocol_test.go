@@ -1,15 +1,20 @@
 package mysql
 
 import (
+	"bytes"
 	"database/sql"
 	"encoding/binary"
 	"fmt"
+	"net"
 	osexec "os/exec"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/go-mysql-org/go-mysql/client"
+	gomysql "github.com/go-mysql-org/go-mysql/mysql"
+
+	"github.com/nexus-replication/nexus/proxy/mysql/wire"
 )
 
 // raw is a connection of which a test writes the packets.
@@ -150,4 +155,60 @@ func TestCompression(t *testing.T) {
 		}
 	}
 	awaitEqual(t, c)
+}
+
+// What a client wants to be told about its session it is told as by the server itself, and nothing of what the node does there.
+func TestSessionTracking(t *testing.T) {
+	t.Parallel()
+	c, leader := startCluster(t)
+	execute(t, open(t, leader), "CREATE DATABASE app", "CREATE TABLE app.t (id INT PRIMARY KEY)")
+	tracking := func(addr string) *raw {
+		c, err := client.Connect(addr, "root", "", "", func(c *client.Conn) error {
+			c.SetCapability(gomysql.CLIENT_SESSION_TRACK)
+			return nil
+		})
+		check(t, err)
+		t.Cleanup(func() { c.Close() })
+		return &raw{t, c}
+	}
+	for _, addr := range []string{leader.Addr(), other(c, leader).Addr()} {
+		through, direct := tracking(addr), tracking(leader.MariaDB.Addr())
+		for _, text := range []string{
+			"USE app", "SET time_zone='+01:00'", "SET NAMES latin1", "SET autocommit=0", "SET autocommit=1", "SET session_track_system_variables='*'",
+			"SET sql_mode='ANSI', @a=1", "SET session_track_transaction_info=OFF", "SET SESSION sort_buffer_size=300000", "USE information_schema",
+		} {
+			through.send(append([]byte{3}, text...)...)
+			direct.send(append([]byte{3}, text...)...)
+			if got, want := through.read(), direct.read(); !bytes.Equal(got, want) {
+				t.Errorf("%s:\n got %q\nwant %q", text, got, want)
+			}
+		}
+		for _, text := range []string{
+			"REPLACE INTO app.t VALUES (1)", "BEGIN", "REPLACE INTO app.t VALUES (2)", "COMMIT", "CREATE OR REPLACE TABLE app.u (a INT)", "SET SESSION TRANSACTION READ ONLY",
+			"SET SESSION TRANSACTION READ WRITE", "BEGIN", "ROLLBACK", "CREATE OR REPLACE TABLE app.u AS SELECT 1", "DO 1",
+		} {
+			through.send(append([]byte{3}, text...)...)
+			if p := through.read(); p[0] != 0 || bytes.Contains(p, []byte("read_only")) || bytes.Contains(p, []byte("nexus")) {
+				t.Errorf("%s: %q", text, p)
+			}
+		}
+	}
+}
+
+// Attributes of queries, which would stand before their texts, are not offered, as MariaDB does not.
+func TestQueryAttributesAreNotOffered(t *testing.T) {
+	t.Parallel()
+	c, leader := startCluster(t)
+	for _, addr := range []string{leader.Addr(), other(c, leader).Addr()} {
+		conn, err := net.Dial("tcp", addr)
+		check(t, err)
+		t.Cleanup(func() { conn.Close() })
+		p, err := wire.NewConn(conn, 1<<16).ReadPacket()
+		check(t, err)
+		g, err := wire.ParseGreeting(p)
+		check(t, err)
+		if g.Capabilities&wire.CapQueryAttributes != 0 {
+			t.Errorf("%s offers %x", addr, g.Capabilities)
+		}
+	}
 }

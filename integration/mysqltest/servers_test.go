@@ -81,7 +81,7 @@ func (l *lab) test(t *testing.T, name string) outcome {
 	check(t, err)
 	direct, err := target{"direct", l.alone.Port}.run(ctx, filepath.Join(l.dir, name), name)
 	check(t, err)
-	if err := prepare(ctx, l.direct(t)); err != nil {
+	if err := errors.Join(rollBackPrepared(ctx, l.direct(t)), prepare(ctx, l.direct(t))); err != nil {
 		l.renew(t, err)
 	}
 	if direct.skipped || direct.err != "" {
@@ -171,6 +171,20 @@ func prepare(ctx context.Context, db *sql.DB) error {
 	for _, text := range texts {
 		if _, err := conn.ExecContext(ctx, text); err != nil {
 			return fmt.Errorf("%s: %w", text, err)
+		}
+	}
+	return nil
+}
+
+// rollBackPrepared ends what a test has left prepared, with locks that nobody else would end.
+func rollBackPrepared(ctx context.Context, db *sql.DB) error {
+	names, err := column(ctx, db, "XA RECOVER FORMAT='SQL'")
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if _, err := db.ExecContext(ctx, "XA ROLLBACK "+name); err != nil {
+			return err
 		}
 	}
 	return nil

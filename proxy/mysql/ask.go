@@ -58,10 +58,12 @@ func (s *session) answer() error {
 	return errors.New("rows where none were asked for")
 }
 
+// unbounded stands before a statement that is not to be bounded by what the client has bounded its own to.
+const unbounded = "SET STATEMENT sql_select_limit=18446744073709551615, sql_big_selects=1, max_statement_time=0 FOR "
+
 // row executes a statement that yields one row, whatever the client has bounded its own queries to, and returns its values.
 // NULL is the empty text.
 func (s *session) row(text string) ([]string, error) {
-	const unbounded = "SET STATEMENT sql_select_limit=18446744073709551615, sql_big_selects=1, max_statement_time=0 FOR "
 	bounded := !strings.Contains(text, "information_schema")
 	if !bounded {
 		text = unbounded + text
@@ -104,17 +106,23 @@ func (s *session) readRowBehind(p []byte) ([]string, error) {
 	if !ok || columns == 0 {
 		return nil, errors.New("no rows where one was asked for")
 	}
-	skip := columns
+	p, err := s.backend.ReadPacket()
+	if err != nil {
+		return nil, err
+	}
+	s.rowNumber = wire.IsNumber(p)
+	return s.readRowOf(columns)
+}
+
+// readRowOf reads what follows the definition of the first of so many columns.
+func (s *session) readRowOf(columns uint64) ([]string, error) {
+	skip := columns - 1
 	if !s.deprecateEOF {
 		skip++
 	}
-	for i := range skip {
-		p, err := s.backend.ReadPacket()
-		if err != nil {
+	for range skip {
+		if _, err := s.backend.ReadPacket(); err != nil {
 			return nil, err
-		}
-		if i == 0 {
-			s.rowNumber = wire.IsNumber(p)
 		}
 	}
 	var values []string

@@ -33,6 +33,14 @@ type Backend interface {
 	Sequences(epoch uint64) [][]byte
 	// Interrupt ends the statements that are being executed on connections to the server.
 	Interrupt(ctx context.Context, connections []uint64) error
+	// Steer leads a program on a connection to the server from one transaction to the next.
+	Steer(ctx context.Context, connection uint64) (*appliers.Steering, error)
+	// Events returns what is due, and how many events are enabled; MakeProcedure makes one that does what an event does.
+	Events(ctx context.Context) (due []appliers.Event, enabled int, err error)
+	MakeProcedure(ctx context.Context, e *appliers.Event) (procedure string, err error)
+	DropProcedure(ctx context.Context, database, procedure string) error
+	// SchemaChanges counts those that this node has applied.
+	SchemaChanges() uint64
 	// Address is where the clients of a node are served; "" if that is not known.
 	Address(node uint64) string
 	Version() string
@@ -42,6 +50,8 @@ type Backend interface {
 type Config struct {
 	// Advertise is the address at which other nodes reach this one's clients' port.
 	Advertise string
+	// Account executes events; without a user none is executed.
+	Account Account
 	// LeaseReads must be set if Node answers reads by a lease: it is then asked again after the server has answered.
 	LeaseReads bool
 	// Timeout bounds the wait for a majority: of a read, and of a commit. SchemaTimeout bounds a schema change.

@@ -106,6 +106,9 @@ func (s *session) dispatch(c call) (failed bool, err error) {
 		delete(s.named, strings.ToLower(c.what.Name))
 		return s.direct(c)
 	case statement.Write:
+		if done, failed, err := s.callProcedure(c); done {
+			return failed, err
+		}
 		return s.write(c)
 	case statement.Read, statement.LockingRead:
 		return s.read(c)

@@ -92,6 +92,10 @@ func (s *session) setGlobal(a *statement.Assignment) error {
 	if err != nil {
 		return err
 	}
+	if a.Name == "event_scheduler" {
+		s.facts.warnings = []appliers.Warning{{Level: "Note", Code: codeUnknown, Message: "Nexus executes events itself, whatever event_scheduler says; to keep one from it, say ALTER EVENT ... DISABLE"}}
+		return nil
+	}
 	if a.Name == "max_allowed_packet" { // scripts ask for more; there is enough
 		s.facts.warnings = []appliers.Warning{{Level: "Note", Code: codeUnknown, Message: "Nexus keeps max_allowed_packet as it is"}}
 		return nil
@@ -147,7 +151,7 @@ const (
 
 // globalRefusal says why a variable must not have a value.
 func (s *session) globalRefusal(name, value string) string {
-	if (name == "event_scheduler" || name == "read_only") && isOff(value) {
+	if name == "read_only" && isOff(value) {
 		return "" // as it is
 	}
 	if reason := statement.GlobalRefusal(name); reason != "" {

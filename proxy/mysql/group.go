@@ -23,7 +23,8 @@ const (
 // nodes about the same, however many transactions stand in it. A commit waits for those only of which it is known that they
 // are about to come, so nobody who is alone waits.
 type commitGroup struct {
-	propose func(ctx context.Context, commands [][]byte) (raft.Outcome, error)
+	propose  func(ctx context.Context, commands [][]byte) (raft.Outcome, error)
+	patience time.Duration // groupPatience
 
 	mu     sync.Mutex
 	coming int // transactions that are being executed and will be proposed at once, but for those that were waited for before
@@ -146,7 +147,7 @@ func (g *commitGroup) lead(j *gathering) {
 	select {
 	case <-j.full:
 	default:
-		timer := time.NewTimer(groupPatience)
+		timer := time.NewTimer(g.patience)
 		select {
 		case <-j.full:
 		case <-timer.C:

@@ -66,6 +66,7 @@ func (s *session) handshake(ctx context.Context, local bool) error {
 	}
 	s.deprecateEOF = caps&wire.CapDeprecateEOF != 0
 	s.multi = caps&wire.CapMultiStatements != 0
+	s.results = caps&wire.CapMultiResults != 0
 	// Texts are split here, so that each statement is classified by itself.
 	binary.LittleEndian.PutUint32(response, caps&^(wire.CapMultiStatements|wire.CapSSL|wire.CapCompress))
 	if said&wire.CapLongPassword != 0 {
@@ -188,6 +189,7 @@ func (s *session) reset(payload []byte) error {
 	}
 	clear(s.statements)
 	clear(s.named)
+	clear(s.plain)
 	s.access, s.nextAccess, s.temporary = 0, 0, false
 	s.backend.Seq = 0
 	err := s.login(payload)

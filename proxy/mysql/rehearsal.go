@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/nexus-replication/nexus/proxy/mysql/statement"
 	"github.com/nexus-replication/nexus/proxy/mysql/wire"
 )
 
@@ -26,11 +27,11 @@ const (
 
 // rehearse returns the error with which the server would refuse c, a schema change that will be executed as text, to the client.
 func (s *session) rehearse(c call, text string) error {
+	if err := s.mayDefine(c.what.Definer); err != nil { // of a view or trigger the server looks at this too late
+		return err
+	}
 	switch {
 	case c.what.Verb == "CREATE VIEW", c.what.Verb == "ALTER VIEW":
-		if err := s.mayDefine(c.what.Definer); err != nil {
-			return err
-		}
 		return s.rehearsePrepared(text)
 	case len(c.what.Roles) > 0:
 		if err := s.mayGive(c.what.Roles); err != nil {
@@ -143,27 +144,16 @@ func (s *session) mayGive(roles []string) error {
 	return &wire.Error{Code: codeNoAdmin, State: "28000", Message: fmt.Sprintf("Access denied for user '%s'@'%s'", name, host)}
 }
 
-// mayDefine refuses a view that has another account's privileges to who may not say so.
-func (s *session) mayDefine(definer string) error {
-	if definer == "" {
+// mayDefine refuses what has another account's privileges to who may not say so.
+func (s *session) mayDefine(d *statement.Definer) error {
+	if d == nil || d.Current {
 		return nil
 	}
 	row, err := s.row("SELECT CURRENT_USER(), (SELECT COUNT(*) FROM information_schema.user_privileges WHERE privilege_type IN ('SUPER','SET USER') AND " + ownGrantee + ")")
 	if err != nil {
 		return err
 	}
-	const quotes = "`'\""
-	said := strings.Map(func(r rune) rune {
-		if strings.ContainsRune(quotes+" \t\r\n", r) {
-			return -1
-		}
-		return r
-	}, definer)
-	if !strings.Contains(said, "@") {
-		said += "@%"
-	}
-	own := said == row[0] && !strings.ContainsAny(row[0], quotes)
-	if own || strings.EqualFold(said, "CURRENT_USER@%") || strings.EqualFold(said, "CURRENT_USER()@%") || row[1] != "0" {
+	if name, host := splitAccount(row[0]); row[1] != "0" || d.Name == name && (d.Host == host || d.Host == "" && host == "%") {
 		return nil
 	}
 	return &wire.Error{Code: codeNotAllowed, State: "42000", Message: "Access denied; you need (at least one of) the SUPER, SET USER privilege(s) for this operation"}

@@ -15,8 +15,9 @@ type result struct {
 }
 
 // insideXA says in other words what the server says of a statement that cannot be executed inside of XA.
-var insideXA = &wire.Error{Code: codeInsideXA, State: "XAE07", Message: "Nexus: the statement was not executed: a procedure or block is one transaction, " +
-	"so it must neither commit or begin one, nor change the schema or accounts; let the client do that"}
+var insideXA = &wire.Error{Code: codeInsideXA, State: "XAE07", Message: "Nexus: the statement was not executed: a procedure, function or block is one transaction here, " +
+	"so it cannot end one, nor change the schema or accounts. A procedure may, if it is called as a text (not prepared) by the account that it is defined by, and neither it " +
+	"nor what it calls says PREPARE, EXECUTE or CALL; else let the client do that"}
 
 // shape says what is changed about a response on its way.
 type shape struct {
@@ -72,7 +73,6 @@ func (s *session) relayResult(f shape) (r result, status uint16, err error) {
 		}
 		return s.relayResult(f)
 	}
-	r.rows = true
 	columns, _, ok := wire.Lenenc(p)
 	if !ok {
 		return r, 0, errors.New("a packet of the server that begins no result")
@@ -80,6 +80,12 @@ func (s *session) relayResult(f shape) (r result, status uint16, err error) {
 	if err := s.client.WritePacket(p); err != nil {
 		return r, 0, err
 	}
+	return s.relayRowsOf(columns, f)
+}
+
+// relayRowsOf passes on what follows the number of columns, of which so many are still to be defined.
+func (s *session) relayRowsOf(columns uint64, f shape) (r result, status uint16, err error) {
+	r.rows = true
 	for range columns {
 		if err := s.relayPacket(); err != nil {
 			return r, 0, err

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	appliers "github.com/nexus-replication/nexus/appliers/mysql"
+	"github.com/nexus-replication/nexus/proxy/mysql/statement"
 	"github.com/nexus-replication/nexus/proxy/mysql/wire"
 )
 
@@ -43,20 +44,27 @@ func (s *session) schemaChange(c call) error {
 		return err
 	}
 	prelude = append(ownRoles(c.what.Roles), prelude...)
-	text = s.withAdmin(c, withDefiner(text, user), user)
+	if c.what.Rewritten == "" {
+		text = s.withAdmin(c, withDefiner(text, c.what.Definer, user), user)
+	}
 	return s.behindBarrier(func(ctx context.Context) error { return s.proposeSchema(ctx, prelude, text) })
 }
 
 // behindBarrier calls change while no transaction is open on any connection but this one.
 func (s *session) behindBarrier(change func(context.Context) error) error {
+	patience, err := s.barrierPatience()
+	if err != nil {
+		return err
+	}
+	return s.behindBarrierFor(patience, change)
+}
+
+// behindBarrierFor is behindBarrier, for a session that cannot be asked how long it waits.
+func (s *session) behindBarrierFor(patience time.Duration, change func(context.Context) error) error {
 	if s.locked.excludes() { // it is there already
 		ctx, cancel := s.context(s.server.cfg.SchemaTimeout)
 		defer cancel()
 		return change(ctx)
-	}
-	patience, err := s.barrierPatience()
-	if err != nil {
-		return err
 	}
 	barrier, cancelBarrier := s.context(patience)
 	defer cancelBarrier()
@@ -120,13 +128,19 @@ func (s *session) schemaReply(reply []byte, undone string) error {
 // prelude makes another session understand a text as this one does. substitute says that the text names an engine that its
 // table does not get.
 func (s *session) prelude(substitute bool) (texts []string, user string, err error) {
-	// The session's own database is still there for it when it was dropped.
-	row, err := s.row("SELECT (SELECT HEX(CONVERT(schema_name USING utf8mb4)) FROM information_schema.schemata WHERE schema_name=DATABASE()), @@sql_mode, @@character_set_client, @@collation_connection, @@foreign_key_checks," +
-		" @@time_zone, @@check_constraint_checks, @@explicit_defaults_for_timestamp, CURRENT_USER(), @@collation_server, @@innodb_strict_mode, @@default_storage_engine")
+	row, err := s.row("SELECT " + preludeColumns)
 	if err != nil {
 		return nil, "", err
 	}
-	if len(row) != 12 {
+	return preludeOf(row, substitute)
+}
+
+// preludeColumns are what a prelude is made of. The session's own database is still there for it when it was dropped.
+const preludeColumns = "(SELECT HEX(CONVERT(schema_name USING utf8mb4)) FROM information_schema.schemata WHERE schema_name=DATABASE()), @@sql_mode, @@character_set_client, @@collation_connection, @@foreign_key_checks," +
+	" @@time_zone, @@check_constraint_checks, @@explicit_defaults_for_timestamp, CURRENT_USER(), @@collation_server, @@innodb_strict_mode, @@default_storage_engine, @@system_versioning_alter_history"
+
+func preludeOf(row []string, substitute bool) (texts []string, user string, err error) {
+	if len(row) != 13 {
 		return nil, "", errors.New("the session's variables were not told")
 	}
 	if row[0] != "" { // it comes before the character set that the client's own text is in
@@ -147,7 +161,7 @@ func (s *session) prelude(substitute bool) (texts []string, user string, err err
 	return append(texts,
 		fmt.Sprintf("SET SESSION character_set_client=%s, collation_connection=%s, foreign_key_checks=%s, time_zone=%s, check_constraint_checks=%s, explicit_defaults_for_timestamp=%s",
 			row[2], row[3], row[4], literal(row[5]), row[6], row[7]),
-		fmt.Sprintf("SET SESSION collation_server=%s, innodb_strict_mode=%s", row[9], strict),
+		fmt.Sprintf("SET SESSION collation_server=%s, innodb_strict_mode=%s, system_versioning_alter_history=%s", row[9], strict, row[12]),
 		"SET SESSION sql_mode="+literal(mode)), row[8], nil
 }
 
@@ -161,25 +175,25 @@ func literal(s string) string {
 }
 
 var (
-	// definable matches the beginning of what has a definer, with what stands before the place for it.
-	definable = regexp.MustCompile(`(?is)^(\s*CREATE\s+(?:OR\s+REPLACE\s+)?(?:ALGORITHM\s*=\s*\w+\s+)?)((?:SQL\s+SECURITY\s+\w+\s+)?(?:VIEW|AGGREGATE\s+FUNCTION|FUNCTION|PROCEDURE|TRIGGER)\s)`)
 	// The tables that Nexus keeps for itself: named with their schema; in a list of tables; and behind the word TABLE.
-	ownQualified = regexp.MustCompile("(?i)\\bnexus`?\\s*\\.\\s*`?(?:position|applied|schema_change|address)\\b")
-	ownListed    = regexp.MustCompile(`(?i)\b(?:position|applied|schema_change|address|global_variable)\b`)
-	ownTable     = regexp.MustCompile("(?is)\\b(?:TABLE|ON)\\s+(?:IF\\s+(?:NOT\\s+)?EXISTS\\s+)?`?(?:position|applied|schema_change|address)\\b")
+	ownQualified = regexp.MustCompile("(?i)\\bnexus`?\\s*\\.\\s*`?(?:position|applied|schema_change|address|global_variable|program_answer)\\b")
+	ownListed    = regexp.MustCompile(`(?i)\b(?:position|applied|schema_change|address|global_variable|program_answer)\b`)
+	ownTable     = regexp.MustCompile("(?is)\\b(?:TABLE|ON)\\s+(?:IF\\s+(?:NOT\\s+)?EXISTS\\s+)?`?(?:position|applied|schema_change|address|global_variable|program_answer)\\b")
 	dropOwn      = regexp.MustCompile("(?is)\\b(?:DATABASE|SCHEMA)\\s+(?:IF\\s+EXISTS\\s+)?`?nexus`?\\s*;?\\s*$")
-	lateWord     = regexp.MustCompile(`(?is)^\s*(?:CREATE|ALTER)\s+(?:OR\s+REPLACE\s+)?(?:DEFINER\s*=\s*\S+\s+)?(EVENT|SEQUENCE|PACKAGE)\b`)
 )
 
 // withDefiner names the client as the definer, where the text leaves that to the session: the one that executes it is
 // the node's.
-func withDefiner(text, user string) string {
-	if !definable.MatchString(text) {
+func withDefiner(text string, d *statement.Definer, user string) string {
+	if d == nil || !d.Current {
 		return text
 	}
 	name, host := splitAccount(user)
-	definer := "DEFINER=" + quoteName(name) + "@" + quoteName(host) + " "
-	return definable.ReplaceAllString(text, "${1}"+strings.ReplaceAll(definer, "$", "$$")+"${2}")
+	definer := "DEFINER=" + quoteName(name) + "@" + quoteName(host)
+	if d.Start == d.End {
+		definer += " "
+	}
+	return text[:d.Start] + definer + text[d.End:]
 }
 
 // splitAccount takes what CURRENT_USER() says apart.
@@ -209,10 +223,7 @@ func refuseSchema(c call, current string) *wire.Error {
 		}
 	}
 	if own {
-		return refused("%s is refused: nexus.position, applied, schema_change, address and global_variable are Nexus's own", c.what.Verb)
-	}
-	if found := lateWord.FindStringSubmatch(c.text); found != nil && strings.EqualFold(found[1], "EVENT") {
-		return refused("%s is refused: events are not executed on one node only yet", c.what.Verb)
+		return refused("%s is refused: nexus.position, applied, schema_change, address, global_variable and program_answer are Nexus's own", c.what.Verb)
 	}
 	return nil
 }

@@ -13,9 +13,19 @@ func TestWithDefiner(t *testing.T) {
 		{"CREATE ALGORITHM=MERGE SQL SECURITY INVOKER VIEW v AS SELECT 1", "CREATE ALGORITHM=MERGE DEFINER=`a`@`%` SQL SECURITY INVOKER VIEW v AS SELECT 1"},
 		{"CREATE PROCEDURE p() SELECT 1", "CREATE DEFINER=`a`@`%` PROCEDURE p() SELECT 1"},
 		{"CREATE DEFINER=b@c TRIGGER t BEFORE INSERT ON u FOR EACH ROW SET @a=1", "CREATE DEFINER=b@c TRIGGER t BEFORE INSERT ON u FOR EACH ROW SET @a=1"},
+		{"/* who */ CREATE /* what */ FUNCTION f() RETURNS INT RETURN 1", "/* who */ CREATE /* what */ DEFINER=`a`@`%` FUNCTION f() RETURNS INT RETURN 1"},
+		{"CREATE DEFINER = CURRENT_USER ( ) PROCEDURE p() SELECT 1", "CREATE DEFINER=`a`@`%` PROCEDURE p() SELECT 1"},
+		{"CREATE DEFINER=CURRENT_USER SQL SECURITY DEFINER VIEW v AS SELECT 1", "CREATE DEFINER=`a`@`%` SQL SECURITY DEFINER VIEW v AS SELECT 1"},
+		{"/*!50003 CREATE*/ /*!50017 DEFINER=`r`@`%`*/ /*!50003 TRIGGER t BEFORE INSERT ON u FOR EACH ROW SET @a=1 */", "/*!50003 CREATE*/ /*!50017 DEFINER=`r`@`%`*/ /*!50003 TRIGGER t BEFORE INSERT ON u FOR EACH ROW SET @a=1 */"},
+		{"CREATE OR REPLACE AGGREGATE FUNCTION f(x INT) RETURNS INT BEGIN RETURN 1; END", "CREATE OR REPLACE DEFINER=`a`@`%` AGGREGATE FUNCTION f(x INT) RETURNS INT BEGIN RETURN 1; END"},
+		{"ALTER VIEW v AS SELECT 1", "ALTER DEFINER=`a`@`%` VIEW v AS SELECT 1"},
+		{"ALTER EVENT e DISABLE", "ALTER DEFINER=`a`@`%` EVENT e DISABLE"},
+		{"CREATE EVENT IF NOT EXISTS e ON SCHEDULE EVERY 1 DAY DO SELECT 1", "CREATE DEFINER=`a`@`%` EVENT IF NOT EXISTS e ON SCHEDULE EVERY 1 DAY DO SELECT 1"},
+		{"ALTER PROCEDURE p COMMENT 'x'", "ALTER PROCEDURE p COMMENT 'x'"},
 		{"CREATE TABLE view_of (a INT)", "CREATE TABLE view_of (a INT)"},
 	} {
-		if got := withDefiner(tc.text, "a@%"); got != tc.want {
+		what := statement.Classify(tc.text, statement.Dialect{MariaDB: true, Version: 101100})
+		if got := withDefiner(tc.text, what.Definer, "a@%"); got != tc.want {
 			t.Errorf("%s:\n got %s\nwant %s", tc.text, got, tc.want)
 		}
 	}
@@ -35,7 +45,8 @@ func TestRefuseSchema(t *testing.T) {
 		{"CREATE TABLE people (id INT, address TEXT)", "nexus", false},
 		{"DROP TABLE position", "app", false},
 		{"DROP DATABASE nexus2", "", false},
-		{"CREATE EVENT e ON SCHEDULE EVERY 1 DAY DO DELETE FROM t", "app", true},
+		{"CREATE EVENT e ON SCHEDULE EVERY 1 DAY DO DELETE FROM t", "app", false},
+		{"CREATE EVENT mysql.e ON SCHEDULE EVERY 1 DAY DO DELETE FROM t", "app", true},
 		{"CREATE OR REPLACE SEQUENCE s", "app", false},
 	} {
 		c := call{text: tc.text, what: statement.Classify(tc.text, statement.Dialect{MariaDB: true, Version: 101100})}
@@ -61,6 +72,20 @@ func TestSchemasOf(t *testing.T) {
 		}
 		if len(got) != len(tc.want) {
 			t.Errorf("%s: got %v, want %v", tc.text, got, tc.want)
+		}
+	}
+}
+
+func TestDefiners(t *testing.T) {
+	for _, tc := range []struct{ clause, name, host string }{
+		{"root@localhost", "root", "localhost"}, {"`a b`@`10.0.%`", "a b", "10.0.%"}, {"'a'@'%'", "a", "%"}, {"a@10.0.0.1", "a", "10.0.0.1"},
+		{"a@my-host.net", "a", "my-host.net"}, {"role", "role", ""}, {"a@%", "a", "%"},
+	} {
+		text := "CREATE DEFINER=" + tc.clause + " PROCEDURE p() SELECT 1"
+		what := statement.Classify(text, statement.Dialect{MariaDB: true, Version: 101100})
+		d := what.Definer
+		if what.Kind != statement.DDL || d == nil || d.Current || d.Name != tc.name || d.Host != tc.host || text[d.Start:d.End] != "DEFINER="+tc.clause {
+			t.Errorf("%s: %s, %+v", text, what.Kind, d)
 		}
 	}
 }

@@ -28,9 +28,11 @@ type Server struct {
 	backend Backend
 	gate    *gate
 	commits commitGroup
-	accept  *tls.Config // nil without TLS
-	stats   counters
-	times   statementTimes
+	// procedures are those that clients have called.
+	procedures procedures
+	accept     *tls.Config // nil without TLS
+	stats      counters
+	times      statementTimes
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -44,11 +46,14 @@ type Server struct {
 
 type counters struct {
 	connections, refused, slowed, reads, commits, rollbacks, unknown, schema atomic.Uint64
+	events, eventsFailed                                                     atomic.Uint64
 }
 
 // Stats counts what happened since the process started.
 type Stats struct {
 	Connections, Refused, Slowed, Reads, Commits, Rollbacks, Unknown, SchemaChanges uint64
+	// Events were executed by this node; FailedEvents ended with an error.
+	Events, FailedEvents uint64
 	// Clients are connected now.
 	Clients int
 }
@@ -71,7 +76,7 @@ func New(cfg Config, node Node, backend Backend) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{cfg: cfg, node: node, backend: backend, gate: newGate(), accept: acceptTLS(&cfg), conns: make(map[*connection]bool), times: newStatementTimes()}
-	s.commits.propose = node.Propose
+	s.commits.propose, s.commits.patience = node.Propose, groupPatience
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s, nil
 }
@@ -84,7 +89,7 @@ func (s *Server) Stats() Stats {
 	return Stats{
 		Connections: s.stats.connections.Load(), Refused: s.stats.refused.Load(), Slowed: s.stats.slowed.Load(), Reads: s.stats.reads.Load(),
 		Commits: s.stats.commits.Load(), Rollbacks: s.stats.rollbacks.Load(), Unknown: s.stats.unknown.Load(),
-		SchemaChanges: s.stats.schema.Load(), Clients: clients,
+		SchemaChanges: s.stats.schema.Load(), Events: s.stats.events.Load(), FailedEvents: s.stats.eventsFailed.Load(), Clients: clients,
 	}
 }
 
@@ -95,6 +100,9 @@ func (s *Server) Serve(lis net.Listener) error {
 	}
 	s.tasks.Go(s.watchOffice)
 	s.tasks.Go(s.watchClients)
+	if s.cfg.Account.User != "" {
+		s.tasks.Go(s.watchEvents)
+	}
 	s.tasks.Go(s.announce)
 	return s.acceptAll(lis, false)
 }

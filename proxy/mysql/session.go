@@ -24,11 +24,13 @@ type session struct {
 	backend *wire.Conn
 	id      uint64 // of the connection to the server
 	epoch   uint64
+	local   bool // of this node itself, as its own account
 	reader  bool // nothing may be written, nor locked
 
 	deprecateEOF bool
 	extended     bool   // columns tell more about their types
 	multi        bool   // several statements in one text
+	results      bool   // the client takes several results of one statement
 	system       bool   // the default database is mysql
 	status       uint16 // as the server told last
 	dialect      statement.Dialect
@@ -40,8 +42,10 @@ type session struct {
 	rate *rate.Limit // nil without one
 
 	facts     facts
-	affected  uint64 // rows, by the statement that is answered with OK
-	excluding bool   // schema changes are behind the barrier that this session holds
+	affected  uint64               // rows, by the statement that is answered with OK
+	plain     map[[2]string]uint64 // procedures that the server executes by itself, as named; as of how many schema changes
+	steered   *programRun          // that the server is executing
+	excluding bool                 // schema changes are behind the barrier that this session holds
 	locked    tableLock
 	temporary bool        // it may have temporary tables
 	checks    [][4]string // of the maintenance of tables that is being answered
@@ -65,8 +69,8 @@ func newSession(s *Server, c *connection, epoch uint64) *session {
 		perSecond = 0
 	}
 	return &session{
-		rate: rate.New(perSecond), server: s, client: wire.NewConn(c.client, s.cfg.MaxPacket), epoch: epoch, reader: c.reader, dialect: s.dialect(),
-		statements: make(map[uint32]*prepared), named: make(map[string]*prepared),
+		rate: rate.New(perSecond), server: s, client: wire.NewConn(c.client, s.cfg.MaxPacket), epoch: epoch, local: c.local, reader: c.reader, dialect: s.dialect(),
+		statements: make(map[uint32]*prepared), named: make(map[string]*prepared), plain: make(map[[2]string]uint64),
 	}
 }
 

@@ -99,30 +99,6 @@ func (s *session) startReading(what statement.Statement) error {
 	return nil
 }
 
-// enterGate keeps schema changes out. Readers do not: a schema change that waits for one disconnects it.
-func (s *session) enterGate() error {
-	if s.reader || s.excluding {
-		return nil
-	}
-	ctx, cancel := s.context(s.server.cfg.GateTimeout)
-	defer cancel()
-	err := s.server.gate.enter(ctx)
-	if err != nil && s.server.ctx.Err() == nil {
-		return &wire.Error{Code: codeLockTimeout, State: "HY000", Message: fmt.Sprintf("Nexus: the transaction was not begun: "+
-			"a schema change was executed for %v; try again", s.server.cfg.GateTimeout)}
-	}
-	if err != nil {
-		return unavailable(fmt.Errorf("wait for a schema change: %w", err))
-	}
-	return nil
-}
-
-func (s *session) leaveGate() {
-	if !s.reader && !s.excluding {
-		s.server.gate.leave()
-	}
-}
-
 // beginXA opens the gate and registers a transaction.
 func (s *session) beginXA() (*appliers.Transaction, error) {
 	if err := s.enterGate(); err != nil {
@@ -364,6 +340,11 @@ func (s *session) rollbackEnded(xa *appliers.Transaction) error {
 
 // rollbackXA rolls back a transaction that has ended or is prepared.
 func (s *session) rollbackXA(xa *appliers.Transaction) error {
+	if s.steered != nil { // the server is executing a program, and nothing else can be said to it
+		xa.End(false)
+		s.leaveToApplier()
+		return errHangUp
+	}
 	if err := s.ask("XA ROLLBACK "+xa.XID(), closeSession); err != nil {
 		return fmt.Errorf("%w: roll back: %s", errHangUp, err.Error())
 	}
@@ -386,6 +367,9 @@ func (s *session) abandon() {
 
 // SendCommit says XA COMMIT, and Committed reads the answer. Both are called by the applier while the session waits for it.
 func (s *session) SendCommit(xid string) error {
+	if s.steered != nil {
+		return s.steered.sendCommit()
+	}
 	if err := s.backend.Query("XA COMMIT " + xid); err != nil {
 		return err
 	}
@@ -393,4 +377,9 @@ func (s *session) SendCommit(xid string) error {
 }
 
 // Committed reads the answer to XA COMMIT.
-func (s *session) Committed() error { return s.answer() }
+func (s *session) Committed() error {
+	if s.steered != nil {
+		return s.steered.committed()
+	}
+	return s.answer()
+}

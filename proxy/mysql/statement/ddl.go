@@ -25,8 +25,10 @@ func (p *parser) create(verb string) Statement {
 	case "PROCEDURE", "TRIGGER", "EVENT", "PACKAGE":
 	case "ROLE":
 		return p.createRole(verb)
-	case "DATABASE", "SCHEMA", "INDEX", "VIEW", "USER":
-		return Statement{Kind: DDL, Verb: verb, Definer: p.definedBy}
+	case "VIEW":
+		return Statement{Kind: DDL, Verb: verb, Definer: p.defines}
+	case "DATABASE", "SCHEMA", "INDEX", "USER":
+		return Statement{Kind: DDL, Verb: verb}
 	case "SERVER", "TABLESPACE", "UNDO", "LOGFILE", "RESOURCE", "SPATIAL REFERENCE":
 		return refuse(verb, reasonServer)
 	default:
@@ -35,11 +37,33 @@ func (p *parser) create(verb string) Statement {
 	if reason := p.besideTransaction(); reason != "" {
 		return refuse(verb, reason)
 	}
-	return Statement{Kind: DDL, Verb: verb}
+	return Statement{Kind: DDL, Verb: verb, Definer: p.defines}
+}
+
+// versionRefusal says why a table with a history cannot be the same on all servers.
+func (p *parser) versionRefusal() string {
+	if p.has("PARTITION", "BY", "SYSTEM_TIME") && p.has("AUTO") {
+		return "each server would add partitions by itself, and end the transaction; add them by ALTER TABLE"
+	}
+	for q := *p; !q.end(); q.skip() {
+		column := q
+		if !column.take("BIGINT") {
+			continue
+		}
+		for column.take("UNSIGNED") || column.take("GENERATED", "ALWAYS") {
+		}
+		if column.take("AS", "ROW") && column.at("START", "END") {
+			return "numbers of transactions are each server's own; let ROW START and ROW END be TIMESTAMP(6)"
+		}
+	}
+	return ""
 }
 
 func (p *parser) createTable(verb string, replace bool) Statement {
 	engine, rewritten, reason := p.tableOptions()
+	if reason == "" {
+		reason = p.versionRefusal()
+	}
 	if reason != "" {
 		return refuse(verb, reason)
 	}
@@ -108,8 +132,13 @@ func (p *parser) alter(verb string) Statement {
 	switch what {
 	case "TABLE":
 		return p.alterTable(verb)
-	case "DATABASE", "SCHEMA", "VIEW", "PROCEDURE", "FUNCTION", "EVENT", "SEQUENCE", "USER", "ROLE":
-		return Statement{Kind: DDL, Verb: verb, Definer: p.definedBy}
+	case "VIEW", "EVENT":
+		if reason := p.besideTransaction(); reason != "" {
+			return refuse(verb, reason)
+		}
+		return Statement{Kind: DDL, Verb: verb, Definer: p.defines}
+	case "DATABASE", "SCHEMA", "PROCEDURE", "FUNCTION", "SEQUENCE", "USER", "ROLE":
+		return Statement{Kind: DDL, Verb: verb}
 	case "INSTANCE", "SERVER", "TABLESPACE", "UNDO", "LOGFILE", "RESOURCE":
 		return refuse(verb, reasonServer)
 	}
@@ -119,6 +148,9 @@ func (p *parser) alter(verb string) Statement {
 // alterTable refuses what would give the rows that are there already another value on every node.
 func (p *parser) alterTable(verb string) Statement {
 	engine, rewritten, reason := p.tableOptions()
+	if reason == "" {
+		reason = p.versionRefusal()
+	}
 	if reason != "" {
 		return refuse(verb, reason)
 	}
@@ -201,6 +233,7 @@ func (p *parser) table() string {
 func (p *parser) object() string {
 	temporary := false
 	for !p.end() {
+		start := p.tok.start
 		word := upper(p.tok.text)
 		if p.tok.kind != tokenWord {
 			return ""
@@ -209,7 +242,7 @@ func (p *parser) object() string {
 		switch word {
 		case "TEMPORARY":
 			temporary = true
-		case "ONLINE", "OFFLINE", "IGNORE", "UNIQUE", "FULLTEXT", "AGGREGATE", "INVOKER", "VECTOR":
+		case "ONLINE", "OFFLINE", "IGNORE", "UNIQUE", "FULLTEXT", "INVOKER", "VECTOR":
 		case "SPATIAL":
 			if p.take("REFERENCE") {
 				return "SPATIAL REFERENCE"
@@ -218,11 +251,15 @@ func (p *parser) object() string {
 			p.takePunct('=')
 			p.skip()
 		case "DEFINER":
-			p.definer()
+			p.definer(start)
+		case "AGGREGATE":
+			p.undefined(start)
 		case "SQL": // SECURITY DEFINER
+			p.undefined(start)
 			p.skip()
 			p.skip()
 		default:
+			p.undefined(start)
 			if temporary {
 				return "TEMPORARY " + word
 			}
@@ -232,21 +269,40 @@ func (p *parser) object() string {
 	return ""
 }
 
-// definer takes = user[@host], = CURRENT_USER[()] or = role.
-func (p *parser) definer() {
+// undefined notes where a definer would stand, if there is none.
+func (p *parser) undefined(at int) {
+	if p.defines == nil {
+		p.defines = &Definer{Start: at, End: at, Current: true}
+	}
+}
+
+// definer takes = user[@host], = CURRENT_USER[()] or = role, behind the word DEFINER, which begins at start.
+func (p *parser) definer(start int) {
+	d := &Definer{Start: start}
+	p.defines = d
 	p.takePunct('=')
-	start := p.tok.start
-	defer func() { p.definedBy = strings.TrimSpace(p.lexer.text[start:p.tok.start]) }()
+	start = p.tok.start
+	defer func() { d.Said = strings.TrimSpace(p.lexer.text[start:d.End]) }()
+	d.Current = p.at("CURRENT_USER")
+	d.Name, d.End = unquote(p.tok.text), p.tok.end
 	p.skip()
 	switch {
-	case p.takePunct('('):
+	case p.tok.punct('('):
+		p.skip()
+		d.End = p.tok.end
 		p.takePunct(')')
 	case p.tok.kind == tokenUser: // @host, @'host'
-		p.skip()
-		for p.takePunct('.') || p.takePunct('%') || p.takePunct('-') {
-			p.name()
+		host := p.tok.start + 1
+		for d.End = p.tok.end; ; {
+			p.skip()
+			if p.tok.start != d.End || !p.tok.punct('.') && !p.tok.punct('%') && !p.tok.punct('-') && p.tok.kind != tokenWord {
+				break
+			}
+			d.End = p.tok.end
 		}
+		d.Host = unquote(p.lexer.text[host:d.End])
 	case p.takePunct('@'):
+		d.Host, d.End = unquote(p.tok.text), p.tok.end
 		p.skip()
 	}
 }

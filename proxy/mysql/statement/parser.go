@@ -8,7 +8,7 @@ type parser struct {
 	tok    token
 	global bool // the scope of SET that was said last
 
-	definedBy string // what DEFINER = says
+	defines *Definer // of what is created or altered
 }
 
 func newParser(text string, d Dialect) *parser {

@@ -131,14 +131,14 @@ type Statement struct {
 	// role to give, if it does not.
 	Behind int
 
-	// Definer of a view, as written.
-	Definer string
-
 	// Roles that GRANT or REVOKE is about, rather than privileges.
 	Roles []string
 
 	// Filling of CreateSelect.
 	Filling *Filling
+
+	// Definer of a view, a program or an event.
+	Definer *Definer
 
 	// Engine is one that a table names and does not get: it becomes one of InnoDB. Rewritten is the statement to be executed
 	// instead, where there is one.
@@ -150,6 +150,18 @@ type Statement struct {
 
 	// LocalFile is set where the client is asked for a file: LOAD DATA LOCAL INFILE.
 	LocalFile bool
+}
+
+// Definer is what a statement says about whose rights something has. It stands from Start to End in the text; where nothing is
+// said, that is the place for it.
+type Definer struct {
+	Start, End int
+	// Current is set for CURRENT_USER, and where nothing is said.
+	Current bool
+	// Name and Host otherwise; a name without a host is a role, or of any host.
+	Name, Host string
+	// Said is what stands behind DEFINER =, as written.
+	Said string
 }
 
 // Filling is what CREATE TABLE ... SELECT says about its table.

@@ -49,8 +49,8 @@ func describe(s Statement) string {
 	if s.Syntax {
 		fmt.Fprintf(&b, ", near %q on line %d", s.Near, s.Line)
 	}
-	if s.Definer != "" {
-		fmt.Fprintf(&b, ", definer %q", s.Definer)
+	if s.Definer != nil && s.Definer.Said != "" {
+		fmt.Fprintf(&b, ", definer %q", s.Definer.Said)
 	}
 	if len(s.Roles) > 0 {
 		fmt.Fprintf(&b, ", roles %q", s.Roles)

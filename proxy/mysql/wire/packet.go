@@ -33,6 +33,7 @@ const (
 	CapProtocol41      = 1 << 9
 	CapSSL             = 1 << 11
 	CapMultiStatements = 1 << 16
+	CapMultiResults    = 1 << 17
 	CapDeprecateEOF    = 1 << 24
 	CapZstd            = 1 << 26
 	CapQueryAttributes = 1 << 27

@@ -90,3 +90,16 @@ func IsNumber(definition []byte) bool {
 	}
 	return false
 }
+
+// ColumnName is the name of a column, which stands behind those of its catalog, database, and table, twice.
+func ColumnName(definition []byte) string {
+	for range 4 {
+		_, _, rest, ok := Text(definition)
+		if !ok {
+			return ""
+		}
+		definition = rest
+	}
+	name, _, _, _ := Text(definition)
+	return string(name)
+}

@@ -1,0 +1,214 @@
+package mysql
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/go-mysql-org/go-mysql/client"
+	gomysql "github.com/go-mysql-org/go-mysql/mysql"
+
+	appliers "github.com/nexus-replication/nexus/appliers/mysql"
+)
+
+// Events are executed by the leader, in sessions of the node's own account that go through the log like a client's: in one
+// transaction with a row of nexus.event_run that says which due time it was. Whoever leads next finds the row, or neither.
+
+const (
+	// eventPause is how often it is looked for events that are due. They are due at whole seconds.
+	eventPause = 500 * time.Millisecond
+	// eventTimeout bounds looking for them, and what is done for one on the server beside its transaction.
+	eventTimeout = 10 * time.Second
+	// maxEvents are executed at a time.
+	maxEvents = 8
+)
+
+// eventTable is replicated like any table of clients'.
+const eventTable = "CREATE TABLE IF NOT EXISTS nexus.event_run (db VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin, name VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci," +
+	" due DATETIME NOT NULL, modified DATETIME NOT NULL, PRIMARY KEY (db, name)) ENGINE=InnoDB"
+
+// Account is the node's own on its server.
+type Account struct{ User, Password string }
+
+// eventName tells events apart.
+type eventName struct{ database, name string }
+
+// watchEvents executes events that are due, while this node leads.
+func (s *Server) watchEvents() {
+	tick := time.NewTicker(eventPause)
+	defer tick.Stop()
+	running, done := make(map[eventName]bool), make(chan eventName, maxEvents)
+	none, asOf := false, uint64(0) // there were no events after so many schema changes
+	for {
+		select {
+		case name := <-done:
+			delete(running, name)
+			continue
+		case <-tick.C:
+		case <-s.ctx.Done():
+			return
+		}
+		changes := s.backend.SchemaChanges()
+		if _, leads := s.node.Office(); !leads || none && changes == asOf {
+			none = none && leads
+			continue
+		}
+		due, enabled, err := s.dueEvents()
+		if err != nil {
+			s.cfg.Logger.Warn("events cannot be looked for", "err", err)
+			continue
+		}
+		none, asOf = enabled == 0, changes
+		for i := range due {
+			name := eventName{due[i].Database, due[i].Name}
+			if running[name] || len(running) >= maxEvents {
+				continue
+			}
+			running[name] = true
+			s.tasks.Go(func() {
+				s.executeEvent(&due[i])
+				done <- name // as many as may run have their place
+			})
+		}
+	}
+}
+
+func (s *Server) dueEvents() ([]appliers.Event, int, error) {
+	ctx, cancel := context.WithTimeout(s.ctx, eventTimeout)
+	defer cancel()
+	return s.backend.Events(ctx)
+}
+
+// executeEvent executes an event where that was not done yet, and ends it where it is over.
+func (s *Server) executeEvent(e *appliers.Event) {
+	r := &eventRun{s: s, e: e}
+	err := r.execute()
+	if err != nil && s.ctx.Err() == nil {
+		s.cfg.Logger.Warn("an event could not be executed", "event", e.Database+"."+e.Name, "due", e.Due, "err", err)
+	}
+}
+
+// eventRun is one event and the session in which it is executed.
+type eventRun struct {
+	s *Server
+	e *appliers.Event
+	c *client.Conn
+}
+
+func (r *eventRun) execute() (err error) {
+	dial := func(context.Context, string, string) (net.Conn, error) { return r.s.dialLocal(r.s.ctx, "", "") }
+	account := r.s.cfg.Account
+	r.c, err = client.ConnectWithDialer(r.s.ctx, "tcp", "local", account.User, account.Password, "", dial, func(c *client.Conn) error {
+		c.SetCapability(gomysql.CLIENT_MULTI_RESULTS)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	defer r.c.Close()
+	defer context.AfterFunc(r.s.ctx, func() { r.c.Conn.Close() })()
+	if err := r.say("SET NAMES utf8mb4", "SET SESSION sql_mode='', time_zone='+00:00', autocommit=1"); err != nil {
+		return err
+	}
+	if r.e.Due != "" {
+		if err := r.once(); err != nil {
+			return err
+		}
+	}
+	if r.e.Over {
+		return r.end()
+	}
+	return nil
+}
+
+// say executes statements.
+func (r *eventRun) say(texts ...string) error {
+	for _, text := range texts {
+		if _, err := r.c.Execute(text); err != nil {
+			return fmt.Errorf("%.40s: %w", text, err)
+		}
+	}
+	return nil
+}
+
+// once executes the event, unless the log says that this was done.
+func (r *eventRun) once() error {
+	if err := r.say("BEGIN"); err != nil {
+		return err
+	}
+	recorded, err := r.recorded()
+	var server *gomysql.MyError
+	if errors.As(err, &server) && server.Code == 1146 {
+		if err := r.say("ROLLBACK", eventTable, "BEGIN"); err != nil {
+			return err
+		}
+		recorded, err = r.recorded()
+	}
+	if err != nil || recorded {
+		return errors.Join(err, r.say("ROLLBACK"))
+	}
+	if err := r.record(); err != nil {
+		return err
+	}
+	failed := r.call()
+	if failed == nil {
+		err = r.say("COMMIT") // after an error it is looked again, soon
+		if err == nil {
+			r.s.stats.events.Add(1)
+		}
+		return err
+	}
+	// It is not tried again, as on a plain server.
+	r.s.stats.eventsFailed.Add(1)
+	return errors.Join(failed, r.say("ROLLBACK"), r.record())
+}
+
+// recorded reports whether the event was executed for this due time already.
+func (r *eventRun) recorded() (bool, error) {
+	result, err := r.c.Execute(fmt.Sprintf("SELECT (due, modified)>=(%s, %s) FROM nexus.event_run WHERE db=%s AND name=%s FOR UPDATE",
+		literal(r.e.Due), literal(r.e.Modified), literal(r.e.Database), literal(r.e.Name)))
+	if err != nil || result.RowNumber() == 0 {
+		return false, err
+	}
+	is, err := result.GetInt(0, 0)
+	return is != 0, err
+}
+
+func (r *eventRun) record() error {
+	return r.say(fmt.Sprintf("REPLACE INTO nexus.event_run VALUES (%s, %s, %s, %s)", literal(r.e.Database), literal(r.e.Name), literal(r.e.Due), literal(r.e.Modified)))
+}
+
+// call does what the event does, with the rights of its definer.
+func (r *eventRun) call() (err error) {
+	ctx, cancel := context.WithTimeout(r.s.ctx, eventTimeout)
+	defer cancel()
+	procedure, err := r.s.backend.MakeProcedure(ctx, r.e)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(r.s.ctx, eventTimeout)
+		defer cancel()
+		err = errors.Join(err, r.s.backend.DropProcedure(ctx, r.e.Database, procedure))
+	}()
+	if err := r.say("SET SESSION time_zone="+literal(r.e.TimeZone), "USE "+quoteName(r.e.Database)); err != nil {
+		return err
+	}
+	var failed error
+	_, err = r.c.ExecuteMultiple("CALL "+procedure+"()", func(_ *gomysql.Result, err error) {
+		failed = errors.Join(failed, err)
+	})
+	return errors.Join(err, failed)
+}
+
+// end drops or disables an event that will not be due again.
+func (r *eventRun) end() error {
+	name := quoteName(r.e.Database) + "." + quoteName(r.e.Name)
+	if !r.e.Preserve {
+		return r.say("DROP EVENT IF EXISTS " + name)
+	}
+	user, host := splitAccount(r.e.Definer)
+	return r.say("ALTER DEFINER=" + quoteName(user) + "@" + quoteName(host) + " EVENT " + name + " DISABLE")
+}

@@ -1,0 +1,273 @@
+package mysql
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	appliers "github.com/nexus-replication/nexus/appliers/mysql"
+	"github.com/nexus-replication/nexus/proxy/mysql/statement"
+	"github.com/nexus-replication/nexus/proxy/mysql/wire"
+)
+
+// A procedure that ends its transaction, or changes the schema, is executed as a block of statements, with something else in
+// the place of each such step: the block prepares its transaction, tells so by a row, and waits for a lock that a Steering
+// holds. The rows go through the log as those of any COMMIT; the applier gives the lock where it would say XA COMMIT itself.
+// Then the schema change goes through the log, the block is told what became of it, and goes on in the next transaction.
+// Variables, cursors, handlers and the order of statements are the server's own business all the while.
+
+// programRun is a procedure that is being executed.
+type programRun struct {
+	s        *session
+	steering *appliers.Steering
+	program  *statement.Program
+	tag      string        // that no name of the client's contains
+	patience time.Duration // with those who keep a schema change waiting
+	explicit bool          // the client, or the program, has begun the transaction by itself
+}
+
+// The rows that a program tells its node something with begin with the name of a column.
+const (
+	tellStep      = "step"
+	tellPrepared  = "prepared"
+	tellCommitted = "committed"
+)
+
+// names of what is declared besides what the procedure declares.
+func (r *programRun) name(what string) string { return "nexus_" + r.tag + "_" + what }
+
+// text is the block.
+func (r *programRun) text(p *procedure, arguments []string, xa *appliers.Transaction) string {
+	var b strings.Builder
+	v := r.name
+	fmt.Fprintf(&b, "BEGIN NOT ATOMIC DECLARE %s, %s, %s, %s INT DEFAULT 0; DECLARE %s BIGINT UNSIGNED DEFAULT %d; DECLARE %s VARCHAR(80) CHARACTER SET utf8mb4 DEFAULT %s;"+
+		" DECLARE %s CHAR(5) CHARACTER SET utf8mb4; DECLARE %s VARCHAR(512) CHARACTER SET utf8mb4;",
+		v("n"), v("step"), v("code"), v("ok"), v("sequence"), xa.Sequence(), v("xid"), r.s.literal(xa.XID()), v("state"), v("message"))
+	for i, parameter := range p.parameters {
+		fmt.Fprintf(&b, " DECLARE %s %s DEFAULT ", quoteName(parameter.name), parameter.declared)
+		if parameter.mode == "OUT" {
+			b.WriteString("NULL;")
+		} else {
+			b.WriteString("(" + arguments[i] + ");")
+		}
+	}
+	b.WriteString("\n" + p.program.Replaced(func(i int, s *statement.Step) string { return r.replacement(i, s, xa.Epoch()) }) + ";\n")
+	for i, parameter := range p.parameters {
+		if parameter.out() {
+			fmt.Fprintf(&b, "SET %s=%s;", arguments[i], quoteName(parameter.name))
+		}
+	}
+	b.WriteString("END")
+	return b.String()
+}
+
+// replacement stands in the place of a step.
+func (r *programRun) replacement(i int, step *statement.Step, epoch uint64) string {
+	v := r.name
+	xa := func(verb string) string { return "EXECUTE IMMEDIATE CONCAT('XA " + verb + " ', " + v("xid") + ");" }
+	var b strings.Builder
+	fmt.Fprintf(&b, "BEGIN SELECT %d AS %s, %s;", i, v(tellStep), preludeColumns)
+	if step.What.Kind == statement.Rollback {
+		// XA END fails where the server has rolled back already.
+		b.WriteString("BEGIN DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END; " + xa("END") + " END;" + xa("ROLLBACK"))
+		fmt.Fprintf(&b, "SELECT 1 AS %s;", v(tellCommitted))
+	} else {
+		fmt.Fprintf(&b, "INSERT INTO nexus.applied VALUES (%d,%s);", epoch, v("sequence"))
+		b.WriteString(xa("END") + xa("PREPARE"))
+		fmt.Fprintf(&b, "SELECT 1 AS %s;", v(tellPrepared))
+		b.WriteString(r.wait() + xa("COMMIT"))
+		fmt.Fprintf(&b, "SELECT 1 AS %s;", v(tellCommitted))
+	}
+	b.WriteString(r.wait())
+	fmt.Fprintf(&b, "SELECT step, code, state, message, xid, sequence INTO %s, %s, %s, %s, %s, %s FROM nexus.program_answer WHERE connection=CONNECTION_ID();",
+		v("step"), v("code"), v("state"), v("message"), v("xid"), v("sequence"))
+	fmt.Fprintf(&b, "IF %s<>%s-1 THEN %s END IF;", v("step"), v("n"), giveUp)
+	b.WriteString("COMMIT; " + openTransaction + ";" + xa("START")) // where autocommit is off, the row was read in a transaction
+	fmt.Fprintf(&b, "IF %s<>0 THEN EXECUTE IMMEDIATE CONCAT('SIGNAL SQLSTATE ''', %s, ''' SET MYSQL_ERRNO=', %s, ', MESSAGE_TEXT=''', REPLACE(%s, '''', ''''''), ''''); END IF; END",
+		v("code"), v("state"), v("code"), v("message"))
+	return b.String()
+}
+
+// giveUp ends a program whose node has gone.
+const giveUp = "SIGNAL SQLSTATE '70100' SET MYSQL_ERRNO=1927, MESSAGE_TEXT='Nexus: the node that executes the procedure has gone';"
+
+// wait waits for the lock of the next step, which counts if the one behind it is held by who has given it.
+func (r *programRun) wait() string {
+	v := r.name
+	return fmt.Sprintf("SET %[1]s=GET_LOCK(CONCAT('%[2]s', %[3]s), 86400); DO RELEASE_LOCK(CONCAT('%[2]s', %[3]s)); SET %[3]s=%[3]s+1;"+
+		" IF NOT IFNULL(%[1]s=1 AND IS_USED_LOCK(CONCAT('%[2]s', %[3]s))=%[4]d, 0) THEN %[5]s END IF;", v("ok"), r.steering.Prefix(), v("n"), r.steering.ID(), giveUp)
+}
+
+// told takes a row of the program's own that is not waited for.
+func (r *programRun) told(column string, row []string) error {
+	var step int
+	if _, err := fmt.Sscan(row[0], &step); err != nil || column != r.name(tellStep) || step >= len(r.program.Steps) {
+		return fmt.Errorf("a program tells %s out of its turn", column)
+	}
+	return r.reached(&r.program.Steps[step], row[1:])
+}
+
+// expect reads a row of the program's own.
+func (r *programRun) expect(what string) error {
+	s := r.s
+	p, err := s.backend.ReadPacket()
+	if err != nil {
+		return err
+	}
+	if len(p) > 0 && p[0] == wire.HeaderError {
+		return wire.ParseError(p)
+	}
+	columns, _, ok := wire.Lenenc(p)
+	if !ok || columns != 1 {
+		return errProgram
+	}
+	if p, err = s.backend.ReadPacket(); err != nil {
+		return err
+	}
+	if wire.ColumnName(p) != r.name(what) {
+		return errProgram
+	}
+	_, err = s.readRowOf(columns)
+	return err
+}
+
+// errProgram is for a program that could not end its transaction, and has a handler for that.
+var errProgram = errors.New("the procedure went on behind an error at the end of its transaction")
+
+// reached executes a step. After an error, the server cannot be told how to go on.
+func (r *programRun) reached(step *statement.Step, prelude []string) error {
+	s := r.s
+	var failed *wire.Error
+	err := r.endTransaction(step.What.Kind == statement.Rollback)
+	if err == nil && step.What.Kind == statement.DDL {
+		failed, err = r.change(step, prelude)
+	}
+	if err != nil {
+		return errors.Join(err, errHangUp)
+	}
+	r.explicit = step.What.Kind == statement.Begin || s.status&wire.StatusAutocommit == 0
+	xa, err := s.beginXA()
+	if err != nil {
+		return errors.Join(err, errHangUp)
+	}
+	s.tx = &transaction{xa: xa, wrote: true}
+	answer := &appliers.StepAnswer{Next: xa}
+	if failed != nil {
+		answer.Failed = &appliers.ServerError{Code: failed.Code, State: failed.State, Message: failed.Message}
+	}
+	return r.proceed(answer)
+}
+
+// endTransaction ends the transaction that the program is in.
+func (r *programRun) endTransaction(rolledBack bool) error {
+	s := r.s
+	xa := s.tx.xa
+	if rolledBack {
+		if err := r.expect(tellCommitted); err != nil {
+			return err
+		}
+		s.server.stats.rollbacks.Add(1)
+		xa.End(true)
+		s.over()
+		return nil
+	}
+	if err := xa.Prepare(); err != nil {
+		return s.fenced(err)
+	}
+	if err := r.expect(tellPrepared); err != nil {
+		return err
+	}
+	return s.commitPrepared(xa)
+}
+
+// change executes a schema change. What failed is the program's to handle.
+func (r *programRun) change(step *statement.Step, row []string) (failed *wire.Error, err error) {
+	s := r.s
+	prelude, user, err := preludeOf(row, step.What.Engine != "")
+	if err != nil {
+		return nil, err
+	}
+	prelude = append(ownRoles(step.What.Roles), prelude...)
+	text := step.What.Rewritten
+	if text == "" {
+		text = s.withAdmin(call{what: step.What}, withDefiner(step.Text, step.What.Definer, user), user)
+	}
+	err = s.behindBarrierFor(r.patience, func(ctx context.Context) error {
+		return s.proposeSchema(ctx, prelude, text)
+	})
+	s.affected, s.checks = 0, nil
+	var final *finalError
+	if err == nil || errors.As(err, &final) || !errors.As(err, &failed) || strings.HasPrefix(failed.Message, OutcomeUnknown) {
+		return nil, err
+	}
+	return failed, nil
+}
+
+// proceedTimeout bounds the way to the server.
+const proceedTimeout = 10 * time.Second
+
+// proceed lets the program go on. It is called by the applier too, which has no time to lose.
+func (r *programRun) proceed(answer *appliers.StepAnswer) error {
+	ctx, cancel := context.WithTimeout(r.s.server.ctx, proceedTimeout)
+	defer cancel()
+	if err := r.steering.Proceed(ctx, answer); err != nil {
+		return fmt.Errorf("lead a procedure on: %w", err)
+	}
+	return nil
+}
+
+// sendCommit lets the program say XA COMMIT, and committed waits until it has.
+func (r *programRun) sendCommit() error { return r.proceed(nil) }
+
+func (r *programRun) committed() error { return r.expect(tellCommitted) }
+
+// relay passes on what the program answers, and does what it asks for.
+func (r *programRun) relay(f shape) (result, error) {
+	s := r.s
+	s.executing.Store(true)
+	defer s.executing.Store(false)
+	for {
+		p, err := s.backend.ReadPacket()
+		if err != nil {
+			return result{}, err
+		}
+		columns, _, ok := wire.Lenenc(p)
+		if !ok || columns == 0 || p[0] == wire.HeaderError { // the end
+			out := result{}
+			if len(p) > 0 && p[0] == wire.HeaderError {
+				out.err = wire.ParseError(p)
+				return out, s.client.WritePacket(p)
+			}
+			out.affected, _, _ = wire.Lenenc(p[1:])
+			status, err := s.relayEnd(p, f)
+			if err != nil || status&wire.StatusMoreResults == 0 {
+				return out, err
+			}
+			continue
+		}
+		header := bytes.Clone(p)
+		if p, err = s.backend.ReadPacket(); err != nil {
+			return result{}, err
+		}
+		if name := wire.ColumnName(p); strings.HasPrefix(name, r.name("")) {
+			row, err := s.readRowOf(columns)
+			if err == nil && len(row) > 0 {
+				err = r.told(name, row)
+			}
+			if err != nil {
+				return result{}, err
+			}
+			continue
+		}
+		if err := errors.Join(s.client.WritePacket(header), s.client.WritePacket(p)); err != nil {
+			return result{}, err
+		}
+		out, status, err := s.relayRowsOf(columns-1, f)
+		if err != nil || out.err != nil || status&wire.StatusMoreResults == 0 {
+			return out, err
+		}
+	}
+}

@@ -1,0 +1,227 @@
+package statement
+
+import (
+	"slices"
+	"strings"
+)
+
+// Step is a statement of a program that cannot be executed where the program is: it ends the transaction, or changes the schema.
+type Step struct {
+	// What it is: DDL, Begin, Commit or Rollback.
+	What Statement
+	// Text of the statement, without its semicolon.
+	Text string
+
+	start, end int // in the program
+}
+
+// Program is the body of a procedure, with its steps.
+type Program struct {
+	Steps []Step
+	body  string
+	// temporary are the tables that it makes for the session alone, in lower case.
+	temporary []string
+}
+
+// ReadProgram finds the steps of a body. The reason says why a program that has some cannot be executed with them.
+func ReadProgram(body string, d Dialect) (program Program, reason string) {
+	r := programReader{parser: *newParser(body, d)}
+	r.body = body
+	r.read()
+	return r.Program, r.reason
+}
+
+// Replaced returns the body with others in the place of the steps.
+func (p *Program) Replaced(with func(i int, s *Step) string) string {
+	var out strings.Builder
+	done := 0
+	for i := range p.Steps {
+		s := &p.Steps[i]
+		out.WriteString(p.body[done:s.start])
+		out.WriteString(with(i, s))
+		done = s.end
+	}
+	out.WriteString(p.body[done:])
+	return out.String()
+}
+
+type programReader struct {
+	parser
+	Program
+	reason string
+}
+
+// read looks at what may be the beginning of a statement: behind a semicolon, and behind the words that statements stand
+// behind. Some of these are also of expressions (CASE ... THEN), where none of the words can follow that begin a step.
+func (r *programReader) read() {
+	begins := true
+	for r.tok.kind != tokenEnd && r.tok.kind != tokenBad {
+		if begins {
+			if q := r.parser; q.label() {
+				r.parser = q
+				continue
+			}
+			if r.handler() {
+				continue
+			}
+			if r.step() {
+				begins = false
+				continue
+			}
+		}
+		begins = r.tok.punct(';') || r.at("BEGIN", "THEN", "ELSE", "LOOP", "REPEAT", "DO")
+		r.skip()
+	}
+}
+
+// handler takes DECLARE ... HANDLER FOR and its conditions, behind which a statement stands.
+func (r *programReader) handler() bool {
+	q := r.parser
+	if !q.take("DECLARE") || !q.take("CONTINUE") && !q.take("EXIT") && !q.take("UNDO") || !q.take("HANDLER", "FOR") {
+		return false
+	}
+	for more := true; more; more = q.takePunct(',') {
+		switch {
+		case q.take("NOT", "FOUND"):
+		case q.take("SQLSTATE"):
+			q.take("VALUE")
+			q.skip()
+		default:
+			q.skip()
+		}
+	}
+	r.parser = q
+	return true
+}
+
+// step takes a statement that is a step, or that does not go with steps.
+func (r *programReader) step() bool {
+	switch verb := upper(r.tok.text); verb {
+	case "CREATE", "ALTER", "DROP", "RENAME", "GRANT", "REVOKE", "TRUNCATE", "OPTIMIZE", "REPAIR", "ANALYZE", "FLUSH", "COMMIT", "ROLLBACK", "START":
+	case "CALL", "PREPARE", "EXECUTE":
+		r.refuse(verb + " stands in it")
+		return false
+	case "SET":
+		if q := r.parser; q.take("SET") && q.setsAutocommit() {
+			r.refuse("it sets autocommit")
+		}
+		return false
+	default:
+		return false
+	}
+	if q := r.parser; r.tok.kind != tokenWord || r.lexer.inside || q.call() {
+		return false
+	}
+	s := Step{start: r.tok.start, end: r.tok.end}
+	q := r.parser
+	for ; q.tok.kind != tokenEnd && q.tok.kind != tokenBad && !q.tok.punct(';'); q.skip() {
+		s.end = q.tok.end
+	}
+	s.Text = r.body[s.start:s.end]
+	s.What = Classify(s.Text, r.lexer.dialect)
+	switch s.What.Kind {
+	case Commit, Rollback, Begin:
+		if s.What.Chain || s.What.Release || s.What.Snapshot || s.What.Access == ReadOnly {
+			r.refuse(s.What.Verb + " says more than that")
+		}
+	case DDL:
+	case CreateSelect:
+		r.refuse("CREATE TABLE ... SELECT stands in it")
+	case Refused, Flush:
+		r.refuse(s.What.Verb + " stands in it")
+	case Temporary:
+		if p := newParser(s.Text, r.lexer.dialect); p.take("CREATE") {
+			p.object()
+			p.take("IF", "NOT", "EXISTS")
+			r.temporary = append(r.temporary, strings.ToLower(p.table()))
+		}
+		return false
+	default: // a savepoint, or no statement at all
+		return false
+	}
+	for _, table := range s.What.Tables {
+		if slices.Contains(r.temporary, strings.ToLower(table)) {
+			r.refuse(s.What.Verb + " names a temporary table, without the word TEMPORARY")
+		}
+	}
+	r.Steps = append(r.Steps, s)
+	r.parser = q
+	return true
+}
+
+// call takes a word and the parenthesis of a function's arguments.
+func (p *parser) call() bool {
+	p.skip()
+	return p.takePunct('(')
+}
+
+// setsAutocommit reports whether SET, of which the assignments are next, sets autocommit.
+func (p *parser) setsAutocommit() bool {
+	for ; !p.end(); p.skip() {
+		if p.variable("AUTOCOMMIT") {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *programReader) refuse(reason string) {
+	if r.reason == "" {
+		r.reason = reason
+	}
+}
+
+// Call is what CALL says.
+type Call struct {
+	Database, Name string // Database is empty where the default one is meant
+	Arguments      []string
+}
+
+// ReadCall reads CALL name [(arguments)]. ok is false where it says anything else.
+func ReadCall(text string, d Dialect) (c Call, ok bool) {
+	p := newParser(text, d)
+	if !p.take("CALL") {
+		return c, false
+	}
+	if c.Name = p.name(); p.takePunct('.') {
+		c.Database, c.Name = c.Name, p.name()
+	}
+	if c.Name == "" || p.lexer.inside {
+		return c, false
+	}
+	if p.end() {
+		return c, true
+	}
+	if !p.takePunct('(') {
+		return c, false
+	}
+	start, end := p.tok.start, p.tok.start
+	for depth := 0; !p.end(); p.skip() {
+		switch {
+		case p.tok.punct('('):
+			depth++
+		case depth > 0 && p.tok.punct(')'):
+			depth--
+		case depth == 0 && (p.tok.punct(',') || p.tok.punct(')')):
+			if end > start || len(c.Arguments) > 0 || p.tok.punct(',') {
+				c.Arguments = append(c.Arguments, strings.TrimSpace(text[start:end]))
+			}
+			if p.takePunct(')') {
+				return c, p.end() && !p.lexer.inside
+			}
+			start = p.tok.end
+		}
+		end = p.tok.end
+	}
+	return c, false
+}
+
+// IsUserVariable reports whether an argument is a variable of the session and nothing else.
+func IsUserVariable(argument string, d Dialect) bool {
+	p := newParser(argument, d)
+	if p.tok.kind != tokenUser {
+		return false
+	}
+	p.skip()
+	return p.tok.kind == tokenEnd
+}

@@ -1,0 +1,59 @@
+package statement
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+func TestReadProgram(t *testing.T) {
+	for _, tc := range []struct{ body, want, reason string }{
+		{"SELECT 1", "SELECT 1", ""},
+		{"ALTER TABLE t ADD a INT", "<ddl>", ""},
+		{"BEGIN START TRANSACTION; INSERT INTO t VALUES (1); COMMIT; END", "BEGIN <begin>; INSERT INTO t VALUES (1); <commit>; END", ""},
+		{"BEGIN DECLARE EXIT HANDLER FOR SQLEXCEPTION, NOT FOUND, 1050, SQLSTATE VALUE '42S01', c ROLLBACK; DECLARE CONTINUE HANDLER FOR 1 BEGIN COMMIT; END; END",
+			"BEGIN DECLARE EXIT HANDLER FOR SQLEXCEPTION, NOT FOUND, 1050, SQLSTATE VALUE '42S01', c <rollback>; DECLARE CONTINUE HANDLER FOR 1 BEGIN <commit>; END; END", ""},
+		{"IF a THEN CREATE TABLE t (a INT, b TEXT DEFAULT ';'); ELSEIF b THEN DROP TABLE t; ELSE TRUNCATE t; END IF",
+			"IF a THEN <ddl>; ELSEIF b THEN <ddl>; ELSE <ddl>; END IF", ""},
+		{"x: LOOP y: WHILE a DO GRANT SELECT ON t TO u; LEAVE x; END WHILE; END LOOP", "x: LOOP y: WHILE a DO <ddl>; LEAVE x; END WHILE; END LOOP", ""},
+		{"REPEAT RENAME TABLE a TO b; UNTIL 1 END REPEAT", "REPEAT <ddl>; UNTIL 1 END REPEAT", ""},
+		{"BEGIN SELECT CASE a WHEN 1 THEN TRUNCATE(b, 2) ELSE REPEAT('a', 3) END; /* COMMIT; */ SET @a='; COMMIT;'; -- ; COMMIT\nEND",
+			"BEGIN SELECT CASE a WHEN 1 THEN TRUNCATE(b, 2) ELSE REPEAT('a', 3) END; /* COMMIT; */ SET @a='; COMMIT;'; -- ; COMMIT\nEND", ""},
+		{"BEGIN CREATE TEMPORARY TABLE t (a INT); SAVEPOINT a; ROLLBACK TO a; DROP TEMPORARY TABLE t; END",
+			"BEGIN CREATE TEMPORARY TABLE t (a INT); SAVEPOINT a; ROLLBACK TO a; DROP TEMPORARY TABLE t; END", ""},
+		{"BEGIN CREATE TEMPORARY TABLE IF NOT EXISTS T (a INT); DROP TABLE t; END",
+			"BEGIN CREATE TEMPORARY TABLE IF NOT EXISTS T (a INT); <ddl>; END", "DROP TABLE names a temporary table, without the word TEMPORARY"},
+		{"BEGIN COMMIT AND CHAIN; END", "BEGIN <commit>; END", "COMMIT says more than that"},
+		{"BEGIN COMMIT; CALL p(); END", "BEGIN <commit>; CALL p(); END", "CALL stands in it"},
+		{"BEGIN PREPARE s FROM @a; COMMIT; END", "BEGIN PREPARE s FROM @a; <commit>; END", "PREPARE stands in it"},
+		{"BEGIN SET @a=1, autocommit=0; END", "BEGIN SET @a=1, autocommit=0; END", "it sets autocommit"},
+		{"BEGIN CREATE TABLE t AS SELECT 1; END", "BEGIN <create select>; END", "CREATE TABLE ... SELECT stands in it"},
+		{"BEGIN CREATE TABLE t (a INT) ENGINE=MERGE; END", "BEGIN <refused>; END", "CREATE TABLE stands in it"},
+	} {
+		p, reason := ReadProgram(tc.body, mariadb)
+		if got := p.Replaced(func(_ int, s *Step) string { return "<" + s.What.Kind.String() + ">" }); got != tc.want || reason != tc.reason {
+			t.Errorf("%s\n got %s, %q\nwant %s, %q", tc.body, got, reason, tc.want, tc.reason)
+		}
+	}
+}
+
+func TestReadCall(t *testing.T) {
+	for _, tc := range []struct{ text, want string }{
+		{"CALL p", "[] p []"}, {"call p()", "[] p []"}, {"CALL `a b`.`p``q` ( )", "[a b] p`q []"},
+		{"CALL p(1, 'a,)b', f(x, (y)), @z)", "[] p [1|'a,)b'|f(x, (y))|@z]"}, {"CALL p(/* no */);", "[] p []"},
+		{"CALL p(1", "no"}, {"CALL p() x", "no"}, {"CALL a.b.c()", "no"}, {"SELECT 1", "no"}, {"CALL p(1,)", "[] p [1|]"},
+	} {
+		got := "no"
+		if c, ok := ReadCall(tc.text, mariadb); ok {
+			got = fmt.Sprintf("[%s] %s [%s]", c.Database, c.Name, strings.Join(c.Arguments, "|"))
+		}
+		if got != tc.want {
+			t.Errorf("%s: got %s, want %s", tc.text, got, tc.want)
+		}
+	}
+	for text, want := range map[string]bool{"@a": true, "@`a b`": true, "@a + 1": false, "a": false, "@@a": false, "": false} {
+		if got := IsUserVariable(text, mariadb); got != want {
+			t.Errorf("%s: got %v", text, got)
+		}
+	}
+}
