@@ -98,6 +98,7 @@ func TestLeaderStaysDuringLongApply(t *testing.T) {
 	if _, err := leader.Propose(ctx, [][]byte{make([]byte, 2*slowDisk)}); err != nil {
 		t.Errorf("large proposal: %v", err)
 	}
+	eventually(t, "the time for a large entry to be over", func() bool { return leader.applying.Load() == 0 })
 	if s := leader.Status(); s.Term != term || s.Role != "leader" {
 		t.Errorf("%s in term %d afterwards, was the leader in term %d", s.Role, s.Term, term)
 	}
