@@ -143,6 +143,7 @@ func (a *applyLoop) step(ctx context.Context, target uint64) error {
 			if n := len(run.entries); n > 0 {
 				failpoint.Hit("raft.after-apply")
 				a.finish(run, run.entries[n-1].Index)
+				a.r.applying.Store(0)
 			}
 			if run.checkpoint != 0 {
 				a.takeCheckpoint(run.checkpoint)

@@ -1,6 +1,7 @@
 package raft
 
 import (
+	"slices"
 	"time"
 
 	etcdraft "go.etcd.io/etcd/raft/v3"
@@ -20,30 +21,43 @@ func Allowance(bytes int) time.Duration {
 	return time.Duration(bytes/slowDisk) * time.Second
 }
 
-// save makes state and entries durable. While a leader writes entries that take long its loop says nothing, so something else
-// has to say that it is still there, or it would lose its office for a large value.
+// save makes state and entries durable. While the loop writes entries that take long it says nothing, so something else has
+// to say that it is still there: of a leader, or the others would elect another for a large value; of the others, or the
+// leader would take itself for cut off from them.
 func (r *Replicator) save(state raftpb.HardState, entries []raftpb.Entry) error {
 	bytes := 0
 	for i := range entries {
 		bytes += len(entries[i].Data)
 	}
-	if r.leading && bytes >= longWrite {
-		defer r.beat(time.Duration(bytes) * time.Second / slowDisk)()
+	if bytes >= longWrite {
+		defer r.beat(r.signsOfLife(), time.Duration(bytes)*time.Second/slowDisk)()
 	}
 	return r.disk.save(state, entries)
 }
 
-// beat sends heartbeats for as long as limit allows, or until the function that it returns is called. They carry no round: no
-// answer to them prolongs a lease. Only the loop may call it, and must not go on before it has called that function, for they
-// are of the term that is current now.
-func (r *Replicator) beat(limit time.Duration) (end func()) {
+// signsOfLife returns the messages that beat sends. They carry no round: no answer to those of a leader prolongs a lease,
+// nor do those to it. They are of the term that is current now.
+func (r *Replicator) signsOfLife() []raftpb.Message {
 	self, term := r.identity.ID, r.term.Load()
-	var peers []uint64
+	if !r.leading {
+		if lead := r.leader.Load(); lead != 0 {
+			// It acknowledges nothing, and asks for nothing, as an answer to a heartbeat may.
+			return []raftpb.Message{{Type: raftpb.MsgAppResp, From: self, To: lead, Term: term}}
+		}
+		return nil
+	}
+	var beats []raftpb.Message
 	r.node.WithProgress(func(id uint64, _ etcdraft.ProgressType, _ tracker.Progress) {
 		if id != self {
-			peers = append(peers, id)
+			beats = append(beats, raftpb.Message{Type: raftpb.MsgHeartbeat, From: self, To: id, Term: term})
 		}
 	})
+	return beats
+}
+
+// beat sends messages every tick for as long as limit allows, or until the function that it returns is called. Only the loop
+// may call it, and must not go on before it has called that function.
+func (r *Replicator) beat(messages []raftpb.Message, limit time.Duration) (end func()) {
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -55,11 +69,7 @@ func (r *Replicator) beat(limit time.Duration) (end func()) {
 				return
 			case <-ticker.C:
 			}
-			beats := make([]raftpb.Message, 0, len(peers))
-			for _, id := range peers {
-				beats = append(beats, raftpb.Message{Type: raftpb.MsgHeartbeat, From: self, To: id, Term: term})
-			}
-			r.transport.send(beats)
+			r.transport.send(slices.Clone(messages))
 		}
 	}()
 	return func() {

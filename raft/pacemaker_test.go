@@ -46,6 +46,33 @@ func TestLeaderStaysDuringLongWrite(t *testing.T) {
 	}
 }
 
+// Nor does it lose its office while the others write the entry, and answer nothing meanwhile.
+func TestLeaderStaysDuringLongWriteOfOthers(t *testing.T) {
+	t.Parallel()
+	c := newTestCluster(t, 3, nil)
+	leader := c.nodes[c.leader()]
+	for _, n := range c.nodes {
+		if n == leader {
+			continue
+		}
+		ready := make(chan struct{})
+		n.mail.call(func() {
+			n.disk.wal = slowLog{writeAheadLog: n.disk.wal, slept: make(chan struct{})}
+			close(ready)
+		})
+		<-ready
+	}
+	term := leader.Status().Term
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if _, err := leader.Propose(ctx, [][]byte{make([]byte, 4*longWrite)}); err != nil {
+		t.Errorf("large proposal: %v", err)
+	}
+	if s := leader.Status(); s.Term != term || s.Role != "leader" {
+		t.Errorf("%s in term %d afterwards, was the leader in term %d", s.Role, s.Term, term)
+	}
+}
+
 // slowStore takes its time for large commands.
 type slowStore struct{ Store }
 
@@ -71,6 +98,7 @@ func TestLeaderStaysDuringLongApply(t *testing.T) {
 	if _, err := leader.Propose(ctx, [][]byte{make([]byte, 2*slowDisk)}); err != nil {
 		t.Errorf("large proposal: %v", err)
 	}
+	eventually(t, "the time for a large entry to be over", func() bool { return leader.applying.Load() == 0 })
 	if s := leader.Status(); s.Term != term || s.Role != "leader" {
 		t.Errorf("%s in term %d afterwards, was the leader in term %d", s.Role, s.Term, term)
 	}

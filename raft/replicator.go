@@ -84,7 +84,7 @@ type Replicator struct {
 	lagging              atomic.Bool
 	lease                lease
 	backendProblem       atomic.Pointer[error]
-	applying             atomic.Int64           // bytes of the entries that were given to the backend last
+	applying             atomic.Int64           // bytes of the entries that the backend has been given, or 0
 	look                 atomic.Uint64          // number of the look at the idle backend that is under way, or 0
 	problem              atomic.Pointer[string] // while starting
 	snapshotIndex        atomic.Uint64          // of the newest snapshot on disk

@@ -18,6 +18,7 @@ const (
 // not applied, or a look at it that does not come back. A leader hands over its office. Loop only.
 func (r *Replicator) watchOwnBackend() {
 	r.watchLook()
+	patience := applyStall + Allowance(int(r.applying.Load())) // before applied, which is published before it ends
 	applied := r.applied.Load()
 	if b, ok := r.cfg.Store.(Busier); ok && b.Busy() {
 		r.appliedBefore, r.appliedAt = applied, r.leaseClock()
@@ -27,7 +28,7 @@ func (r *Replicator) watchOwnBackend() {
 		r.appliedBefore, r.appliedAt = applied, r.leaseClock()
 		return
 	}
-	if r.leaseClock()-r.appliedAt > applyStall+Allowance(int(r.applying.Load())) {
+	if r.leaseClock()-r.appliedAt > patience {
 		r.appliedAt = r.leaseClock()
 		r.log.Warn("backend applies nothing", "applied", applied, "committed", r.commit.Load())
 		r.handOver()

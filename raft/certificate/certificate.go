@@ -1,7 +1,7 @@
 // Package certificate reads a certificate and its key from files that are replaced while the process runs.
 //
 // Two files cannot be replaced at once, and a renewal may go wrong. A Source goes on with the last pair that belonged
-// together, says so in the log, and has metrics for it.
+// together, and while that is valid, with no other that is not; it says so in the log, and has metrics for it.
 package certificate
 
 import (
@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -83,8 +84,15 @@ func (s *Source) take(cert, key []byte) error {
 	if err != nil {
 		return fmt.Errorf("%s with the key %s: %w", s.certFile, s.keyFile, err)
 	}
+	if now := time.Now(); s.pair != nil && isValid(s.pair, now) && !isValid(&pair, now) {
+		return fmt.Errorf("%s is valid from %v until %v only", s.certFile, pair.Leaf.NotBefore, pair.Leaf.NotAfter)
+	}
 	s.pair, s.cert, s.key = &pair, cert, key
 	return nil
+}
+
+func isValid(pair *tls.Certificate, at time.Time) bool {
+	return !at.Before(pair.Leaf.NotBefore) && !at.After(pair.Leaf.NotAfter)
 }
 
 // note tells when the files become unusable, or unusable for another reason.

@@ -35,9 +35,14 @@ func newFiles(t *testing.T) *files {
 // made returns a new certificate with a serial number, and its key.
 func (f *files) made(serial int64) (cert, key []byte) {
 	f.t.Helper()
+	return f.madeFor(serial, time.Time{}, time.Unix(2_000_000_000+serial, 0))
+}
+
+func (f *files) madeFor(serial int64, from, until time.Time) (cert, key []byte) {
+	f.t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	check(f.t, err)
-	template := &x509.Certificate{SerialNumber: big.NewInt(serial), NotAfter: time.Unix(2_000_000_000+serial, 0)}
+	template := &x509.Certificate{SerialNumber: big.NewInt(serial), NotBefore: from, NotAfter: until}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
 	check(f.t, err)
 	keyDER, err := x509.MarshalPKCS8PrivateKey(private)
@@ -124,6 +129,36 @@ func TestLastGoodPairIsKept(t *testing.T) {
 	f.write(f.key, newKey)
 	shows("with it again", 2, 0)
 	warnings(3)
+}
+
+// A pair that nobody would accept, as an old one that was put back by mistake, does not replace one that everybody accepts.
+func TestInvalidPairIsNotTaken(t *testing.T) {
+	f := newFiles(t)
+	put := func(cert, key []byte) {
+		f.write(f.cert, cert)
+		f.write(f.key, key)
+	}
+	var log bytes.Buffer
+	hour := time.Now().Add(time.Hour)
+	put(f.madeFor(1, time.Time{}, hour.Add(-2*time.Hour)))
+	s, err := Open("proxy", f.cert, f.key, slog.New(slog.NewTextHandler(&log, nil)))
+	check(t, err) // it is all there is
+	shows := func(serial int64) {
+		t.Helper()
+		if got := s.Current().Leaf.SerialNumber.Int64(); got != serial {
+			t.Errorf("certificate %d is shown, want %d", got, serial)
+		}
+	}
+	shows(1)
+	put(f.madeFor(2, time.Time{}, hour))
+	shows(2)
+	put(f.madeFor(3, time.Time{}, hour.Add(-2*time.Hour)))
+	shows(2)
+	put(f.madeFor(4, hour, hour.Add(time.Hour)))
+	shows(2)
+	if got := strings.Count(log.String(), "level=WARN"); got != 2 {
+		t.Errorf("%d warnings, want 2:\n%s", got, &log)
+	}
 }
 
 func TestBadPairIsRefusedAtFirst(t *testing.T) {
