@@ -281,11 +281,11 @@ func (k *tracker) take(r *trackerRun, change backend.Change) {
 	}
 	names := k.runs.take(change.Runs)
 	defer k.noteHeard(r, change.Runs)
-	if change.All && !r.flushed {
+	if change.Lost || change.All && !r.flushed {
 		k.forgetAll(false)
 	}
 	// FLUSHALL is the flush of one database after the other.
-	r.flushed = change.All && len(change.Runs) == 0
+	r.flushed = change.All && !change.Lost && len(change.Runs) == 0
 	if change.All {
 		return
 	}

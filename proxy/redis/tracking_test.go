@@ -80,6 +80,21 @@ func TestTrackingSwappedDatabases(t *testing.T) {
 	want(t, c.reply(), allForgotten)
 }
 
+// A transaction that changes more than is taken note of is a change of all, and so is the next.
+func TestTrackingLargeChanges(t *testing.T) {
+	p := startProxy(t)
+	c, other := dial(t, p.addr), dial(t, p.addr)
+	c.cmd("HELLO 3")
+	want(t, c.cmd("CLIENT TRACKING ON"), replyOK)
+	large := strings.Repeat("k", 9<<20)
+	want(t, c.cmd("GET k"), "_\r\n")
+	want(t, other.do("MSET", "k", "1", large, "1"), replyOK)
+	want(t, c.reply(), allForgotten)
+	want(t, c.cmd("GET k"), "$1\r\n1\r\n")
+	want(t, other.do("MSET", "k", "2", large, "2"), replyOK)
+	want(t, c.reply(), allForgotten)
+}
+
 const allForgotten = ">2\r\n$10\r\ninvalidate\r\n_\r\n"
 
 // Keys whose time has come.
