@@ -44,6 +44,7 @@ type tracked struct {
 	mu      sync.Mutex
 	held    bool
 	all     bool // all keys have to be forgotten, before those of pending
+	named   bool // and before them those of read, by their names
 	pending []invalidation
 	bytes   int           // of what is pending
 	read    []string      // what the last batch has read, or the one that runs
@@ -57,6 +58,7 @@ type invalidation struct {
 	keys [][]byte
 	// mine tells when it is sent, for a noloop client, which of the keys the client has changed itself.
 	mine *runNames
+	all  bool // in place of keys
 }
 
 // maxPendingBytes bounds what waits for a client. One that is further behind has to forget all.
@@ -79,7 +81,9 @@ func (c *tracked) hold() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.held = true
-	c.read, c.size = c.read[:0], 0
+	if !c.named {
+		c.read, c.size = c.read[:0], 0
+	}
 	if c.waits != nil {
 		close(c.waits)
 		c.waits = nil
@@ -164,37 +168,44 @@ func (c *tracked) reads(keys [][]byte) {
 	}
 }
 
-// forgetAll queues a message that all keys have to be forgotten. With lastRead, one about each key that was read last follows:
-// there are clients that take a message about all keys for one about those that they have, and not for one about a value
-// that arrives with it.
+// forgetAll queues a message that all keys have to be forgotten. With lastRead, or if replies are on their way, those that were
+// read last are named before it: there are clients that take a message about all keys for one about those that they have, and
+// not for one about a value that arrives with it. Behind it a name would be one that they do not know any more.
 func (c *tracked) forgetAll(lastRead bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.setAll()
-	for i := 0; lastRead && i < len(c.read); i++ {
-		c.pending = append(c.pending, invalidation{keys: [][]byte{[]byte(c.read[i])}})
-	}
+	c.named = c.named || lastRead
 	if !c.held {
 		c.notify()
 	}
 }
 
-func (c *tracked) setAll() { c.all, c.pending, c.bytes = true, nil, 0 }
+func (c *tracked) setAll() {
+	c.all, c.named, c.pending, c.bytes = true, c.named || c.held, nil, 0
+}
 
 // take returns what may be sent now.
-func (c *tracked) take() (pending []invalidation, all bool) {
+func (c *tracked) take() []invalidation {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.held {
-		return nil, false
+		return nil
 	}
 	return c.takeLocked()
 }
 
-func (c *tracked) takeLocked() (pending []invalidation, all bool) {
-	pending, all = c.pending, c.all
-	c.pending, c.all, c.bytes = nil, false, 0
-	return pending, all
+func (c *tracked) takeLocked() []invalidation {
+	messages := c.pending
+	if c.all {
+		messages = nil
+		for i := 0; c.named && i < len(c.read); i++ {
+			messages = append(messages, invalidation{keys: [][]byte{[]byte(c.read[i])}})
+		}
+		messages = append(append(messages, invalidation{all: true}), c.pending...)
+	}
+	c.pending, c.all, c.named, c.bytes = nil, false, false, 0
+	return messages
 }
 
 // appendPending appends what waits for a client that gets its messages itself, to be sent together with the replies that
@@ -204,13 +215,10 @@ func (c *tracked) appendPending(dst []byte) []byte {
 		return dst
 	}
 	c.mu.Lock()
-	pending, all := c.takeLocked()
+	messages := c.takeLocked()
 	c.mu.Unlock()
-	if all {
-		dst = appendInvalidated(appendBulk(append(dst, ">2\r\n"...), "invalidate"), nil, backend.RESP3)
-	}
-	for _, m := range pending {
-		if keys := c.keysOf(m); len(keys) > 0 {
+	for _, m := range messages {
+		if keys := c.keysOf(m); m.all || len(keys) > 0 {
 			dst = appendInvalidated(appendBulk(append(dst, ">2\r\n"...), "invalidate"), keys, backend.RESP3)
 		}
 	}
@@ -236,12 +244,8 @@ func (c *tracked) push() {
 			return
 		}
 		c.awaitReply()
-		pending, all := c.take()
-		if all {
-			c.send(nil)
-		}
-		for _, m := range pending {
-			if keys := c.keysOf(m); len(keys) > 0 {
+		for _, m := range c.take() {
+			if keys := c.keysOf(m); m.all || len(keys) > 0 {
 				c.send(keys)
 			}
 		}
