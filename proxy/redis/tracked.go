@@ -28,8 +28,9 @@ type tracked struct {
 	// Of the session's goroutine: the next command, or the one that runs, is the one that CLIENT CACHING spoke of.
 	caching, fresh bool
 
-	// The session changes opts with tracker.mu held, and may look at it without.
-	opts trackingOptions
+	// The session changes opts with tracker.mu held, and may look at it without. bcast is that of opts, which never changes.
+	opts  trackingOptions
+	bcast bool
 
 	// With tracker.mu.
 	keys    map[string]struct{} // what the table has of this client
@@ -65,7 +66,7 @@ type invalidation struct {
 const maxPendingBytes = 1 << 20
 
 func newTracked(s *session, opts trackingOptions) *tracked {
-	return &tracked{session: s, opts: opts, to: opts.redirect, keys: make(map[string]struct{}), held: true,
+	return &tracked{session: s, opts: opts, bcast: opts.bcast, to: opts.redirect, keys: make(map[string]struct{}), held: true,
 		wake: make(chan struct{}, 1), done: make(chan struct{})}
 }
 
