@@ -261,19 +261,25 @@ func (c *tracked) send(keys [][]byte) {
 		to, redirected = other, true
 		if !s.srv.connected(to) {
 			c.brokenRedirect.Store(true)
-			if s.shownProtocol() == backend.RESP3 {
-				s.push(appendInt(appendBulk([]byte(">2\r\n"), "tracking-redir-broken"), int64(to.conn.ID())))
-			}
+			s.push(func() []byte {
+				if s.shownProtocol() != backend.RESP3 {
+					return nil
+				}
+				return appendInt(appendBulk([]byte(">2\r\n"), "tracking-redir-broken"), int64(to.conn.ID()))
+			})
 			return
 		}
 	}
-	switch {
-	case to.shownProtocol() == backend.RESP3:
-		to.push(appendInvalidated(appendBulk([]byte(">2\r\n"), "invalidate"), keys, s.shownProtocol()))
-	case redirected && to.clientType() == pubsubClient:
-		message := appendBulk(appendBulk([]byte("*3\r\n"), "message"), trackingChannel)
-		to.push(appendInvalidated(message, keys, s.shownProtocol()))
-	}
+	to.push(func() []byte {
+		switch {
+		case to.shownProtocol() == backend.RESP3:
+			return appendInvalidated(appendBulk([]byte(">2\r\n"), "invalidate"), keys, s.shownProtocol())
+		case redirected && to.clientType() == pubsubClient:
+			message := appendBulk(appendBulk([]byte("*3\r\n"), "message"), trackingChannel)
+			return appendInvalidated(message, keys, s.shownProtocol())
+		}
+		return nil
+	})
 }
 
 // trackingChannel is the channel on which clients that speak RESP2 get the messages for others.
@@ -294,11 +300,14 @@ func appendInvalidated(dst []byte, keys [][]byte, p backend.Protocol) []byte {
 	return dst
 }
 
-// push sends a message to the client between two replies. CLIENT REPLY does not concern it.
-func (s *session) push(message []byte) {
+// push sends a message to the client between two replies, which is made when nothing can come before it: the reply to RESET or
+// HELLO, for instance, behind which the client would not understand it. CLIENT REPLY does not concern it.
+func (s *session) push(message func() []byte) {
 	s.sending.Lock()
 	defer s.sending.Unlock()
-	_, _ = s.conn.Write(message) // the session notices by itself that the connection is gone
+	if m := message(); m != nil {
+		_, _ = s.conn.Write(m) // the session notices by itself that the connection is gone
+	}
 }
 
 // shownProtocol may be called by any goroutine.

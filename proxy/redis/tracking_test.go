@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	backend "github.com/nexus-replication/nexus/appliers/redis"
 	"github.com/nexus-replication/nexus/proxy/redis/policy"
@@ -96,6 +98,24 @@ func TestTrackingLargeChanges(t *testing.T) {
 }
 
 const allForgotten = ">2\r\n$10\r\ninvalidate\r\n_\r\n"
+
+// A message that comes late finds a client that speaks RESP2 by then, as behind RESET.
+func TestTrackingLateMessage(t *testing.T) {
+	p := startProxy(t)
+	c := dial(t, p.addr)
+	c.cmd("HELLO 3")
+	want(t, c.cmd("CLIENT TRACKING ON"), replyOK)
+	s := p.server.sessionList()[0]
+	k := s.tracked
+	var late sync.WaitGroup
+	s.sending.Lock()
+	late.Go(func() { k.send([][]byte{[]byte("k")}) })
+	time.Sleep(10 * time.Millisecond) // to find what was decided too early; without it the test finds nothing
+	s.setProtocol(backend.RESP2)
+	s.sending.Unlock()
+	late.Wait()
+	want(t, c.cmd("PING"), "+PONG\r\n")
+}
 
 // Keys whose time has come.
 func TestTrackingExpiredKeys(t *testing.T) {
