@@ -201,6 +201,22 @@ func TestTrackingToldBeforeTheWriter(t *testing.T) {
 	}
 }
 
+// A client's key whose name is that of a transaction to come makes nobody believe that it was heard of.
+func TestTrackingOwnNameOfTransaction(t *testing.T) {
+	p := startProxy(t)
+	c, other := dial(t, p.addr), dial(t, p.addr)
+	c.cmd("HELLO 3")
+	want(t, c.cmd("CLIENT TRACKING ON"), replyOK)
+	want(t, other.cmd("SET raft.run:18446744073709551615 x"), replyOK)
+	want(t, other.cmd("SET k v"), replyOK)
+	k := p.server.tracker
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if last := k.announced.Load(); k.run.heard > last {
+		t.Errorf("heard of %d, and the last entry is %d", k.run.heard, last)
+	}
+}
+
 // The table is bounded, and what leaves it has to be forgotten.
 func TestTrackingTableIsBounded(t *testing.T) {
 	p := startProxy(t)
