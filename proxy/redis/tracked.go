@@ -44,6 +44,7 @@ type tracked struct {
 
 	mu      sync.Mutex
 	held    bool
+	replied bool // the replies to the batch that runs are on their way
 	all     bool // all keys have to be forgotten, before those of pending
 	named   bool // and before them those of read, by their names
 	pending []invalidation
@@ -81,7 +82,7 @@ func (c *tracked) redirect() *session {
 func (c *tracked) hold() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.held = true
+	c.held, c.replied = true, false
 	if !c.named {
 		c.read, c.size = c.read[:0], 0
 	}
@@ -183,7 +184,7 @@ func (c *tracked) forgetAll(lastRead bool) {
 }
 
 func (c *tracked) setAll() {
-	c.all, c.named, c.pending, c.bytes = true, c.named || c.held, nil, 0
+	c.all, c.named, c.pending, c.bytes = true, c.named || c.held && !c.replied && c.to == nil, nil, 0
 }
 
 // take returns what may be sent now.
@@ -210,13 +211,15 @@ func (c *tracked) takeLocked() []invalidation {
 }
 
 // appendPending appends what waits for a client that gets its messages itself, to be sent together with the replies that
-// they belong behind.
+// they belong behind. What comes later is sent by itself.
 func (c *tracked) appendPending(dst []byte) []byte {
-	if c.redirect() != nil || c.session.protocol != backend.RESP3 {
-		return dst
-	}
+	inline := len(dst) > 0 && !c.session.muted && c.session.protocol == backend.RESP3
+	var messages []invalidation
 	c.mu.Lock()
-	messages := c.takeLocked()
+	c.replied = true
+	if inline && c.to == nil {
+		messages = c.takeLocked()
+	}
 	c.mu.Unlock()
 	for _, m := range messages {
 		if keys := c.keysOf(m); m.all || len(keys) > 0 {
