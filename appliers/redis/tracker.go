@@ -28,8 +28,8 @@ type trackerHooks struct {
 
 // Change is what a Tracker has heard.
 type Change struct {
-	// All says that any key may have changed.
-	All bool
+	// All says that any key may have changed. With Lost, more was told than is kept, of one transaction or several.
+	All, Lost bool
 	// Keys have changed. Those of the bookkeeping are in Own: clients may have keys of the same names.
 	Keys, Own [][]byte
 	// Runs are the transactions that changed them, as the index of the last entry of each.
@@ -108,7 +108,7 @@ func (t *Tracker) Next() (Change, error) {
 	case err != nil:
 		return Change{}, fmt.Errorf("read what has changed: %w", err)
 	case !kept:
-		return Change{All: true}, nil
+		return Change{All: true, Lost: true}, nil
 	}
 	return parseChange(raw)
 }

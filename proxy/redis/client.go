@@ -108,7 +108,7 @@ func (f *clientFacts) flags() string {
 		set  bool
 		name byte
 	}{{f.monitor, 'O'}, {f.sub != nil, 'P'}, {f.queued >= 0, 'x'}, {f.block != nil && f.block.parked.Load(), 'b'},
-		{f.tracked != nil, 't'}, {f.tracked != nil && f.tracked.brokenRedirect.Load(), 'R'}, {f.tracked != nil && f.tracked.opts.bcast, 'B'},
+		{f.tracked != nil, 't'}, {f.tracked != nil && f.tracked.brokenRedirect.Load(), 'R'}, {f.tracked != nil && f.tracked.bcast, 'B'},
 		{f.noEvict, 'e'}} {
 		if flag.set {
 			flags = append(flags, flag.name)

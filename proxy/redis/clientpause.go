@@ -115,6 +115,8 @@ func (s *session) awaitPause(d policy.Decision, args [][]byte) bool {
 	if s.ended {
 		return false
 	}
+	s.releasePushes()
+	defer s.holdPushes()
 	s.srv.blocked.Add(1)
 	defer s.srv.blocked.Add(-1)
 	ctx, stop := s.conn.WatchDisconnect(s.srv.ctx)

@@ -10,6 +10,8 @@ func (s *session) slowDown() {
 	}
 	s.endPhase()
 	s.flush()
+	s.releasePushes()
+	defer s.holdPushes()
 	s.srv.metrics.slowed.Add(1)
 	ctx, stop := s.conn.WatchDisconnect(s.srv.ctx)
 	defer stop()

@@ -151,7 +151,7 @@ func (s *session) finish(conn redcon.Conn) {
 		s.ended = true
 		s.out = nil
 	}
-	if s.tracked != nil && !s.muted && len(s.out) > 0 {
+	if s.tracked != nil {
 		s.out = s.tracked.appendPending(s.out)
 	}
 	s.flush()

@@ -28,8 +28,9 @@ type tracked struct {
 	// Of the session's goroutine: the next command, or the one that runs, is the one that CLIENT CACHING spoke of.
 	caching, fresh bool
 
-	// The session changes opts with tracker.mu held, and may look at it without.
-	opts trackingOptions
+	// The session changes opts with tracker.mu held, and may look at it without. bcast is that of opts, which never changes.
+	opts  trackingOptions
+	bcast bool
 
 	// With tracker.mu.
 	keys    map[string]struct{} // what the table has of this client
@@ -43,7 +44,9 @@ type tracked struct {
 
 	mu      sync.Mutex
 	held    bool
+	replied bool // the replies to the batch that runs are on their way
 	all     bool // all keys have to be forgotten, before those of pending
+	named   bool // and before them those of read, by their names
 	pending []invalidation
 	bytes   int           // of what is pending
 	read    []string      // what the last batch has read, or the one that runs
@@ -57,13 +60,14 @@ type invalidation struct {
 	keys [][]byte
 	// mine tells when it is sent, for a noloop client, which of the keys the client has changed itself.
 	mine *runNames
+	all  bool // in place of keys
 }
 
 // maxPendingBytes bounds what waits for a client. One that is further behind has to forget all.
 const maxPendingBytes = 1 << 20
 
 func newTracked(s *session, opts trackingOptions) *tracked {
-	return &tracked{session: s, opts: opts, to: opts.redirect, keys: make(map[string]struct{}), held: true,
+	return &tracked{session: s, opts: opts, bcast: opts.bcast, to: opts.redirect, keys: make(map[string]struct{}), held: true,
 		wake: make(chan struct{}, 1), done: make(chan struct{})}
 }
 
@@ -78,8 +82,10 @@ func (c *tracked) redirect() *session {
 func (c *tracked) hold() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.held = true
-	c.read, c.size = c.read[:0], 0
+	c.held, c.replied = true, false
+	if !c.named {
+		c.read, c.size = c.read[:0], 0
+	}
 	if c.waits != nil {
 		close(c.waits)
 		c.waits = nil
@@ -164,53 +170,59 @@ func (c *tracked) reads(keys [][]byte) {
 	}
 }
 
-// forgetAll queues a message that all keys have to be forgotten. With lastRead, one about each key that was read last follows:
-// there are clients that take a message about all keys for one about those that they have, and not for one about a value
-// that arrives with it.
+// forgetAll queues a message that all keys have to be forgotten. With lastRead, or if replies are on their way, those that were
+// read last are named before it: there are clients that take a message about all keys for one about those that they have, and
+// not for one about a value that arrives with it. Behind it a name would be one that they do not know any more.
 func (c *tracked) forgetAll(lastRead bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.setAll()
-	for i := 0; lastRead && i < len(c.read); i++ {
-		c.pending = append(c.pending, invalidation{keys: [][]byte{[]byte(c.read[i])}})
-	}
+	c.named = c.named || lastRead
 	if !c.held {
 		c.notify()
 	}
 }
 
-func (c *tracked) setAll() { c.all, c.pending, c.bytes = true, nil, 0 }
+func (c *tracked) setAll() {
+	c.all, c.named, c.pending, c.bytes = true, c.named || c.held && !c.replied && c.to == nil, nil, 0
+}
 
 // take returns what may be sent now.
-func (c *tracked) take() (pending []invalidation, all bool) {
+func (c *tracked) take() []invalidation {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.held {
-		return nil, false
+		return nil
 	}
 	return c.takeLocked()
 }
 
-func (c *tracked) takeLocked() (pending []invalidation, all bool) {
-	pending, all = c.pending, c.all
-	c.pending, c.all, c.bytes = nil, false, 0
-	return pending, all
+func (c *tracked) takeLocked() []invalidation {
+	messages := c.pending
+	if c.all {
+		messages = nil
+		for i := 0; c.named && i < len(c.read); i++ {
+			messages = append(messages, invalidation{keys: [][]byte{[]byte(c.read[i])}})
+		}
+		messages = append(append(messages, invalidation{all: true}), c.pending...)
+	}
+	c.pending, c.all, c.named, c.bytes = nil, false, false, 0
+	return messages
 }
 
 // appendPending appends what waits for a client that gets its messages itself, to be sent together with the replies that
-// they belong behind.
+// they belong behind. What comes later is sent by itself.
 func (c *tracked) appendPending(dst []byte) []byte {
-	if c.redirect() != nil || c.session.protocol != backend.RESP3 {
-		return dst
-	}
+	inline := len(dst) > 0 && !c.session.muted && c.session.protocol == backend.RESP3
+	var messages []invalidation
 	c.mu.Lock()
-	pending, all := c.takeLocked()
-	c.mu.Unlock()
-	if all {
-		dst = appendInvalidated(appendBulk(append(dst, ">2\r\n"...), "invalidate"), nil, backend.RESP3)
+	c.replied = true
+	if inline && c.to == nil {
+		messages = c.takeLocked()
 	}
-	for _, m := range pending {
-		if keys := c.keysOf(m); len(keys) > 0 {
+	c.mu.Unlock()
+	for _, m := range messages {
+		if keys := c.keysOf(m); m.all || len(keys) > 0 {
 			dst = appendInvalidated(appendBulk(append(dst, ">2\r\n"...), "invalidate"), keys, backend.RESP3)
 		}
 	}
@@ -236,12 +248,8 @@ func (c *tracked) push() {
 			return
 		}
 		c.awaitReply()
-		pending, all := c.take()
-		if all {
-			c.send(nil)
-		}
-		for _, m := range pending {
-			if keys := c.keysOf(m); len(keys) > 0 {
+		for _, m := range c.take() {
+			if keys := c.keysOf(m); m.all || len(keys) > 0 {
 				c.send(keys)
 			}
 		}
@@ -256,19 +264,25 @@ func (c *tracked) send(keys [][]byte) {
 		to, redirected = other, true
 		if !s.srv.connected(to) {
 			c.brokenRedirect.Store(true)
-			if s.shownProtocol() == backend.RESP3 {
-				s.push(appendInt(appendBulk([]byte(">2\r\n"), "tracking-redir-broken"), int64(to.conn.ID())))
-			}
+			s.push(func() []byte {
+				if s.shownProtocol() != backend.RESP3 {
+					return nil
+				}
+				return appendInt(appendBulk([]byte(">2\r\n"), "tracking-redir-broken"), int64(to.conn.ID()))
+			})
 			return
 		}
 	}
-	switch {
-	case to.shownProtocol() == backend.RESP3:
-		to.push(appendInvalidated(appendBulk([]byte(">2\r\n"), "invalidate"), keys, s.shownProtocol()))
-	case redirected && to.clientType() == pubsubClient:
-		message := appendBulk(appendBulk([]byte("*3\r\n"), "message"), trackingChannel)
-		to.push(appendInvalidated(message, keys, s.shownProtocol()))
-	}
+	to.push(func() []byte {
+		switch {
+		case to.shownProtocol() == backend.RESP3:
+			return appendInvalidated(appendBulk([]byte(">2\r\n"), "invalidate"), keys, s.shownProtocol())
+		case redirected && to.clientType() == pubsubClient:
+			message := appendBulk(appendBulk([]byte("*3\r\n"), "message"), trackingChannel)
+			return appendInvalidated(message, keys, s.shownProtocol())
+		}
+		return nil
+	})
 }
 
 // trackingChannel is the channel on which clients that speak RESP2 get the messages for others.
@@ -289,11 +303,14 @@ func appendInvalidated(dst []byte, keys [][]byte, p backend.Protocol) []byte {
 	return dst
 }
 
-// push sends a message to the client between two replies. CLIENT REPLY does not concern it.
-func (s *session) push(message []byte) {
+// push sends a message to the client between two replies, which is made when nothing can come before it: the reply to RESET or
+// HELLO, for instance, behind which the client would not understand it. CLIENT REPLY does not concern it.
+func (s *session) push(message func() []byte) {
 	s.sending.Lock()
 	defer s.sending.Unlock()
-	_, _ = s.conn.Write(message) // the session notices by itself that the connection is gone
+	if m := message(); m != nil {
+		_, _ = s.conn.Write(m) // the session notices by itself that the connection is gone
+	}
 }
 
 // shownProtocol may be called by any goroutine.

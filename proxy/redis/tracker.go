@@ -24,6 +24,8 @@ type tracker struct {
 	srv   *Server
 	limit atomic.Int64 // of keys in the table; 0 for none
 	sure  atomic.Bool  // that of run, for those who write
+	// announced is the last entry that the backend was given.
+	announced atomic.Uint64
 
 	mu      sync.Mutex
 	clients map[*tracked]struct{}
@@ -281,11 +283,11 @@ func (k *tracker) take(r *trackerRun, change backend.Change) {
 	}
 	names := k.runs.take(change.Runs)
 	defer k.noteHeard(r, change.Runs)
-	if change.All && !r.flushed {
+	if change.Lost || change.All && !r.flushed {
 		k.forgetAll(false)
 	}
 	// FLUSHALL is the flush of one database after the other.
-	r.flushed = change.All && len(change.Runs) == 0
+	r.flushed = change.All && !change.Lost && len(change.Runs) == 0
 	if change.All {
 		return
 	}
@@ -315,7 +317,9 @@ func (k *tracker) take(r *trackerRun, change backend.Change) {
 // noteHeard wakes those who wait for a transaction. mu is held.
 func (k *tracker) noteHeard(r *trackerRun, runs []uint64) {
 	for _, index := range runs {
-		r.heard = max(r.heard, index)
+		if index <= k.announced.Load() { // else a client has a key of such a name
+			r.heard = max(r.heard, index)
+		}
 	}
 	if len(runs) > 0 && r.hearing != nil {
 		close(r.hearing)

@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	backend "github.com/nexus-replication/nexus/appliers/redis"
 )
 
 // cachingClient is a client that keeps what it has read until it is told to forget it. It pipelines, so that messages find
@@ -265,8 +267,8 @@ func TestTrackingWithoutBackendConnection(t *testing.T) {
 	want(t, c.cmd("CLIENT TRACKING ON"), replyOK)
 	want(t, c.cmd("GET k"), "_\r\n")
 	killTrackers(t, p.redis)
+	want(t, c.reply(), forgotten("k")) // its reply may have come with the message behind
 	want(t, c.reply(), allForgotten)
-	want(t, c.reply(), forgotten("k")) // its reply may have come with the message before
 	for deadline := time.Now().Add(60 * time.Second); !p.server.tracker.sure.Load(); {
 		if time.Now().After(deadline) {
 			t.Fatal("the tracker does not come back")
@@ -290,14 +292,90 @@ func TestTrackingUnsure(t *testing.T) {
 	c := newTracked(nil, trackingOptions{})
 	k.clients[c] = struct{}{}
 	k.read(c, [][]byte{[]byte("a"), []byte("b")})
-	if pending, all := c.take(); pending != nil || all {
+	if c.take() != nil {
 		t.Error("sent before the reply")
 	}
 	c.release()
-	pending, all := c.take()
-	if len(pending) != 2 || string(pending[0].keys[0]) != "a" || all || len(k.table.keys) != 0 {
-		t.Errorf("sent: %v, all: %v", pending, all)
+	if pending := c.take(); len(pending) != 2 || string(pending[0].keys[0]) != "a" || len(k.table.keys) != 0 {
+		t.Errorf("sent: %v", pending)
 	}
+}
+
+// There are clients that keep a value which arrives together with a message about all keys, unless it was named before: also
+// where all keys are flushed while it is on its way.
+func TestTrackingFlushInFlight(t *testing.T) {
+	p := startProxy(t)
+	c, other := dial(t, p.addr), dial(t, p.addr)
+	c.cmd("HELLO 3")
+	want(t, c.cmd("CLIENT TRACKING ON"), replyOK)
+	want(t, other.cmd("SET k v"), replyOK)
+	flush := func() {
+		if reply := other.cmd("FLUSHALL"); reply != replyOK {
+			t.Errorf("FLUSHALL: %q", reply)
+		}
+		for deadline := time.Now().Add(60 * time.Second); !p.server.tracker.toldAll(); time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Error("nobody is told")
+				return
+			}
+		}
+	}
+	p.log.afterRead.Store(&flush)
+	want(t, c.cmd("GET k"), "$1\r\nv\r\n")
+	want(t, c.reply(), forgotten("k"))
+	want(t, c.reply(), allForgotten)
+}
+
+// A client whose commands are held up is told meanwhile: what it has cached does not get stale for as long.
+func TestTrackingHeldUp(t *testing.T) {
+	p := startProxy(t, func(c *Config) { c.MaxClientRate = 5 })
+	c, other := dial(t, p.addr), dial(t, p.addr)
+	c.cmd("HELLO 3")
+	want(t, c.cmd("CLIENT TRACKING ON"), replyOK)
+	want(t, other.cmd("CLIENT PAUSE 3600000 WRITE"), replyOK)
+	want(t, c.cmd("GET k"), "_\r\n")
+	c.send([]byte("SET other v\r\n"))
+	for p.server.blocked.Load() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	if _, err := p.log.Propose(t.Context(), [][]byte{backend.AppendOp(nil, backend.Item{Cmd: appendRequest(nil, "SET", "k", "v")})}); err != nil {
+		t.Fatal(err) // as by a client of another node
+	}
+	want(t, c.reply(), forgotten("k"))
+	want(t, other.cmd("CLIENT UNPAUSE"), replyOK)
+	want(t, c.reply(), replyOK)
+
+	want(t, c.cmd("GET k"), "$1\r\nv\r\n")
+	c.send(bytes.Repeat([]byte("PING\r\n"), 1000)) // for more than three minutes
+	for p.server.metrics.slowed.Load() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	want(t, dial(t, p.addr).cmd("DEL k"), ":1\r\n")
+	for reply := ""; reply != forgotten("k"); {
+		if reply = c.reply(); reply != forgotten("k") {
+			want(t, reply, "+PONG\r\n")
+		}
+	}
+}
+
+// CLIENT LIST of others shows a client that changes its options.
+func TestTrackingShownToOthers(t *testing.T) {
+	p := startProxy(t)
+	c, other := dial(t, p.addr), dial(t, p.addr)
+	c.cmd("HELLO 3")
+	want(t, c.cmd("CLIENT TRACKING ON BCAST PREFIX 0"), replyOK)
+	var listing sync.WaitGroup
+	listing.Go(func() {
+		for range 100 {
+			if list := other.cmd("CLIENT LIST"); !strings.Contains(list, "flags=tB") {
+				t.Errorf("no tracked client in %q", list)
+			}
+		}
+	})
+	for i := range 100 {
+		want(t, c.cmd("CLIENT TRACKING ON BCAST NOLOOP PREFIX "+strconv.Itoa(1000+i)), replyOK)
+	}
+	listing.Wait()
 }
 
 // The backend tells of nothing while no client wants to know.

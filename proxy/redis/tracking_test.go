@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	backend "github.com/nexus-replication/nexus/appliers/redis"
 	"github.com/nexus-replication/nexus/proxy/redis/policy"
@@ -80,7 +82,40 @@ func TestTrackingSwappedDatabases(t *testing.T) {
 	want(t, c.reply(), allForgotten)
 }
 
+// A transaction that changes more than is taken note of is a change of all, and so is the next.
+func TestTrackingLargeChanges(t *testing.T) {
+	p := startProxy(t)
+	c, other := dial(t, p.addr), dial(t, p.addr)
+	c.cmd("HELLO 3")
+	want(t, c.cmd("CLIENT TRACKING ON"), replyOK)
+	large := strings.Repeat("k", 9<<20)
+	want(t, c.cmd("GET k"), "_\r\n")
+	want(t, other.do("MSET", "k", "1", large, "1"), replyOK)
+	want(t, c.reply(), allForgotten)
+	want(t, c.cmd("GET k"), "$1\r\n1\r\n")
+	want(t, other.do("MSET", "k", "2", large, "2"), replyOK)
+	want(t, c.reply(), allForgotten)
+}
+
 const allForgotten = ">2\r\n$10\r\ninvalidate\r\n_\r\n"
+
+// A message that comes late finds a client that speaks RESP2 by then, as behind RESET.
+func TestTrackingLateMessage(t *testing.T) {
+	p := startProxy(t)
+	c := dial(t, p.addr)
+	c.cmd("HELLO 3")
+	want(t, c.cmd("CLIENT TRACKING ON"), replyOK)
+	s := p.server.sessionList()[0]
+	k := s.tracked
+	var late sync.WaitGroup
+	s.sending.Lock()
+	late.Go(func() { k.send([][]byte{[]byte("k")}) })
+	time.Sleep(10 * time.Millisecond) // to find what was decided too early; without it the test finds nothing
+	s.setProtocol(backend.RESP2)
+	s.sending.Unlock()
+	late.Wait()
+	want(t, c.cmd("PING"), "+PONG\r\n")
+}
 
 // Keys whose time has come.
 func TestTrackingExpiredKeys(t *testing.T) {
@@ -163,6 +198,22 @@ func TestTrackingToldBeforeTheWriter(t *testing.T) {
 	}
 	if late > rounds/20 {
 		t.Errorf("%d of %d writes were answered before others were told of them", late, rounds)
+	}
+}
+
+// A client's key whose name is that of a transaction to come makes nobody believe that it was heard of.
+func TestTrackingOwnNameOfTransaction(t *testing.T) {
+	p := startProxy(t)
+	c, other := dial(t, p.addr), dial(t, p.addr)
+	c.cmd("HELLO 3")
+	want(t, c.cmd("CLIENT TRACKING ON"), replyOK)
+	want(t, other.cmd("SET raft.run:18446744073709551615 x"), replyOK)
+	want(t, other.cmd("SET k v"), replyOK)
+	k := p.server.tracker
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if last := k.announced.Load(); k.run.heard > last {
+		t.Errorf("heard of %d, and the last entry is %d", k.run.heard, last)
 	}
 }
 

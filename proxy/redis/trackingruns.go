@@ -46,10 +46,14 @@ func (l runLog) take(runs []uint64) *runNames {
 
 // applying is called by the goroutine of Apply with the entries of a transaction.
 func (k *tracker) applying(entries []raft.Entry) {
+	if len(entries) == 0 {
+		return
+	}
+	k.announced.Store(entries[len(entries)-1].Index)
 	k.mu.Lock()
 	wanted := k.noloop > 0
 	k.mu.Unlock()
-	if !wanted || len(entries) == 0 {
+	if !wanted {
 		return
 	}
 	n := &runNames{first: entries[0].Index, last: entries[len(entries)-1].Index, named: make(map[string]int)}
