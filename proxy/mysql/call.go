@@ -76,13 +76,7 @@ func (s *session) maySteps(p *procedure) error {
 		if s.tx != nil {
 			return refused("CALL of a procedure that changes the schema is refused within a transaction: commit it first")
 		}
-		if err := s.rehearseStep(c); err != nil {
-			return err
-		}
-		for _, table := range step.What.Tables {
-			if !s.temporary {
-				break
-			}
+		for _, table := range step.What.Tables { // which the rehearsal would change, and ask for no privilege
 			is, err := s.isTemporary(table)
 			if err != nil {
 				return err
@@ -90,6 +84,9 @@ func (s *session) maySteps(p *procedure) error {
 			if is {
 				return refused("%s of %s in a procedure is refused: the session has a temporary table of that name", step.What.Verb, table)
 			}
+		}
+		if err := s.rehearseStep(c); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -193,7 +193,7 @@ func (r *programRun) change(step *statement.Step, row []string) (failed *wire.Er
 	prelude = append(ownRoles(step.What.Roles), prelude...)
 	text := step.What.Rewritten
 	if text == "" {
-		text = s.withAdmin(call{what: step.What}, withDefiner(step.Text, step.What.Definer, user), user)
+		text = s.asClient(call{what: step.What}, withDefiner(step.Text, step.What.Definer, user), user)
 	}
 	err = s.behindBarrierFor(r.patience, func(ctx context.Context) error {
 		return s.proposeSchema(ctx, prelude, text)

@@ -47,7 +47,6 @@ type session struct {
 	steered   *programRun          // that the server is executing
 	excluding bool                 // schema changes are behind the barrier that this session holds
 	locked    tableLock
-	temporary bool        // it may have temporary tables
 	checks    [][4]string // of the maintenance of tables that is being answered
 
 	rowNumber, rowNull bool   // what the first value of the row that was read last is
