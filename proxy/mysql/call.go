@@ -128,6 +128,10 @@ func (s *session) runProcedure(c call, p *procedure, arguments []string, restore
 	r, failed, err := s.tryProcedure(c, p, arguments)
 	if err != nil {
 		s.client.Rewind(mark)
+		var told *wire.Error
+		if errors.As(err, &told) && !errors.Is(err, errHangUp) { // it was not begun
+			err = errors.Join(err, restore())
+		}
 		return true, s.failWith(err)
 	}
 	if err := restore(); err != nil {
@@ -147,12 +151,13 @@ func (s *session) runProcedure(c call, p *procedure, arguments []string, restore
 	return s.answerHeld(mark, s.commit())
 }
 
-// tryProcedure returns the run, of which the transaction is open still. An error ends the session.
+// tryProcedure returns the run, of which the transaction is open still. An error ends the session, but for one that says that
+// it could not be begun.
 func (s *session) tryProcedure(c call, p *procedure, arguments []string) (r *programRun, failed bool, err error) {
 	if err := s.implicit(); err != nil {
 		return nil, true, err
 	}
-	r = &programRun{s: s, program: &p.program, tag: newTag(), explicit: s.tx != nil}
+	r = &programRun{s: s, program: &p.program, mode: p.mode, tag: newTag(), explicit: s.tx != nil}
 	if r.patience, err = s.barrierPatience(); err != nil {
 		return nil, true, err
 	}
