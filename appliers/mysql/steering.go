@@ -19,7 +19,8 @@ type Steering struct {
 	step       int
 }
 
-// answerTable may be missing on a server that an earlier program has claimed. Its rows are of this server alone.
+// answerTable may be missing on a server that an earlier program has claimed. Its rows are of this server alone. xid is empty: the
+// name of a transaction is nobody else's business.
 const answerTable = "CREATE TABLE IF NOT EXISTS nexus.program_answer (connection BIGINT UNSIGNED PRIMARY KEY, step INT UNSIGNED NOT NULL, code SMALLINT UNSIGNED NOT NULL," +
 	" state CHAR(5) NOT NULL, message VARCHAR(512) CHARACTER SET utf8mb4 NOT NULL, xid VARCHAR(80) NOT NULL, sequence BIGINT UNSIGNED NOT NULL) ENGINE=InnoDB"
 
@@ -72,8 +73,8 @@ func (s *Steering) Proceed(ctx context.Context, answer *StepAnswer) error {
 		if e == nil {
 			e = &ServerError{}
 		}
-		if err := s.k.run(ctx, fmt.Sprintf("REPLACE INTO nexus.program_answer VALUES (%d, %d, %d, %s, LEFT(%s, 512), %s, %d)",
-			s.connection, s.step, e.Code, quote(e.State), quote(e.Message), quote(answer.Next.XID()), answer.Next.sequence)); err != nil {
+		if err := s.k.run(ctx, fmt.Sprintf("REPLACE INTO nexus.program_answer VALUES (%d, %d, %d, %s, LEFT(%s, 512), '', %d)",
+			s.connection, s.step, e.Code, quote(e.State), quote(e.Message), answer.Next.sequence)); err != nil {
 			return err
 		}
 	}

@@ -226,3 +226,27 @@ func TestProceduresAtOnce(t *testing.T) {
 	}
 	awaitEqual(t, c)
 }
+
+// Who may read what programs are told learns no name of a transaction, with which it could be ended beside the log.
+func TestProgramsTellNoNames(t *testing.T) {
+	t.Parallel()
+	_, leader := startCluster(t)
+	db := open(t, leader)
+	execute(t, db, "CREATE DATABASE app", "CREATE USER nobody@'%'", "CREATE PROCEDURE app.p() BEGIN COMMIT; START TRANSACTION; DO SLEEP(30); END")
+	ctx := within(t, 120*time.Second)
+	caller, reader := oneConn(t, db), account(t, leader, "nobody", "")
+	_, err := caller.ExecContext(ctx, "USE app")
+	check(t, err)
+	id := mustQuery(t, caller, "SELECT CONNECTION_ID()")
+	called := make(chan error, 1)
+	go func() { _, err := caller.ExecContext(ctx, "CALL p()"); called <- err }()
+	eventually(t, 60*time.Second, func() error {
+		got, err := query(ctx, reader, "SELECT step, xid FROM nexus.program_answer")
+		if err == nil && got != "3," && got != "1," {
+			err = fmt.Errorf("told is %q", got)
+		}
+		return err
+	})
+	execute(t, db, "KILL QUERY "+id)
+	<-called // whatever it says
+}

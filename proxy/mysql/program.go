@@ -81,8 +81,9 @@ func (r *programRun) replacement(i int, step *statement.Step, epoch uint64) stri
 		fmt.Fprintf(&b, "SELECT 1 AS %s;", v(tellPrepared))
 		b.WriteString(r.wait(xa("COMMIT") + fmt.Sprintf("SELECT 1 AS %s;", v(tellCommitted))))
 	}
-	answer := fmt.Sprintf("SELECT step, code, state, message, xid, sequence INTO %s, %s, %s, %s, %s, %s FROM nexus.program_answer WHERE connection=CONNECTION_ID();",
-		v("step"), v("code"), v("state"), v("message"), v("xid"), v("sequence"))
+	answer := fmt.Sprintf("SELECT step, code, state, message, sequence INTO %[1]s, %[2]s, %[3]s, %[4]s, %[5]s FROM nexus.program_answer WHERE connection=CONNECTION_ID();"+
+		" SET %[6]s=CONCAT(SUBSTRING_INDEX(%[6]s, '-', 2), '-', %[5]s, '-', SUBSTRING_INDEX(%[6]s, '-', -1));",
+		v("step"), v("code"), v("state"), v("message"), v("sequence"), v("xid"))
 	next := "COMMIT; " + openTransaction + ";" + xa("START") // where autocommit is off, the row was read in a transaction
 	failed := fmt.Sprintf("IF %s<>0 THEN EXECUTE IMMEDIATE CONCAT('SIGNAL SQLSTATE ''', %s, ''' SET MYSQL_ERRNO=', %s, ', MESSAGE_TEXT=''', REPLACE(%s, '''', ''''''), ''''); END IF;",
 		v("code"), v("state"), v("code"), v("message"))
@@ -141,6 +142,7 @@ var errProgram = errors.New("the procedure went on behind an error at the end of
 // reached executes a step. After an error, the server cannot be told how to go on.
 func (r *programRun) reached(step *statement.Step, prelude []string) error {
 	s := r.s
+	before := s.tx.xa
 	var failed *wire.Error
 	err := r.endTransaction(step.What.Kind == statement.Rollback)
 	if err == nil && step.What.Kind == statement.DDL {
@@ -154,6 +156,7 @@ func (r *programRun) reached(step *statement.Step, prelude []string) error {
 	if err != nil {
 		return errors.Join(err, errHangUp)
 	}
+	xa.Follow(before)
 	s.tx = &transaction{xa: xa, wrote: true}
 	answer := &appliers.StepAnswer{Next: xa}
 	if failed != nil {
