@@ -247,6 +247,16 @@ func TestProgramsTellNoNames(t *testing.T) {
 		}
 		return err
 	})
-	execute(t, db, "KILL QUERY "+id)
-	<-called // whatever it says
+	// One that ends in the middle leaves nothing behind that leads it.
+	execute(t, db, "KILL "+id)
+	if err := <-called; err == nil {
+		t.Error("the procedure was answered")
+	}
+	eventually(t, 60*time.Second, func() error {
+		got, err := query(ctx, reader, "SELECT step FROM nexus.program_answer")
+		if err == nil && got != "" {
+			err = fmt.Errorf("the answer of step %s is still there", got)
+		}
+		return err
+	})
 }

@@ -174,15 +174,19 @@ func (s *session) tryProcedure(c call, p *procedure, arguments []string) (r *pro
 	if r.steering, err = s.server.backend.Steer(ctx, s.id); err != nil {
 		return nil, true, errors.Join(unavailable(err), errHangUp)
 	}
+	run := r // r is nil where an error is returned
+	s.steered.Store(run)
 	defer func() {
+		if err != nil { // the applier may be about to commit: what it reads must not be an answer to something else
+			s.backend.Close()
+		}
+		s.steered.Store(nil)
 		ctx, cancel := s.context(proceedTimeout)
 		defer cancel()
-		if err := r.steering.Close(ctx); err != nil {
+		if err := run.steering.Close(ctx); err != nil {
 			s.server.cfg.Logger.Debug("the end of a procedure", "err", err)
 		}
 	}()
-	s.steered = r
-	defer func() { s.steered = nil }()
 	s.client.Hold = true // the answer is the client's only when the rows are safe
 	if err := s.backend.Query(r.text(p, arguments, s.tx.xa)); err != nil {
 		return nil, true, err
