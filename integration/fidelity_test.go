@@ -133,11 +133,13 @@ type rawConn struct {
 	r    *bufio.Reader
 }
 
+func newRawConn(conn net.Conn) *rawConn { return &rawConn{conn: conn, r: bufio.NewReader(conn)} }
+
 func dialRaw(t *testing.T, addr string, protocol int) *rawConn {
 	t.Helper()
 	conn := must(net.DialTimeout("tcp", addr, 5*time.Second))(t)
 	t.Cleanup(func() { conn.Close() })
-	c := &rawConn{conn: conn, r: bufio.NewReader(conn)}
+	c := newRawConn(conn)
 	if reply := must(c.do([]string{"HELLO", strconv.Itoa(protocol)}))(t); reply[0] == '-' {
 		t.Fatalf("HELLO %d: %q", protocol, reply)
 	}
@@ -208,7 +210,7 @@ func (c *rawConn) reply(dst []byte) ([]byte, error) {
 		return append(dst, bulk...), nil
 	case '%':
 		n *= 2
-	case '*', '~':
+	case '*', '~', '>':
 	default:
 		return nil, fmt.Errorf("no reply of RESP2 or RESP3: %q", line)
 	}

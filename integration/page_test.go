@@ -86,6 +86,10 @@ func TestStatusPageInBrowser(t *testing.T) {
 	if eval[int](ctx, t, wide, `byId("events").rows.length`) < 3 {
 		t.Error("no events are shown")
 	}
+	const messages = `[...byId("events").rows].map(r => r.querySelector("b").textContent + "|" + r.querySelector("span").textContent).join("\n")`
+	if got := eval[string](ctx, t, wide, messages); !strings.Contains(got, "running| bind=127.0.0.1 ") {
+		t.Errorf("the events are %q", got)
+	}
 	if over := eval[int](ctx, t, wide, fits); over > 0 {
 		t.Errorf("the page is %d pixels wider than a screen of 1280", over)
 	}

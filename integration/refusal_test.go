@@ -15,7 +15,6 @@ var refused = []string{
 	"SAVE", "BGSAVE", "BGREWRITEAOF", "CONFIG REWRITE", "CONFIG SET maxmemory-clients 1", "MODULE LOAD /x.so",
 	"MIGRATE 127.0.0.1 1 k 0 10", "CLUSTER RESET", "PSYNC ? -1", "SYNC", "REPLCONF listening-port 1",
 	"ACL SETUSER mallory on nopass ~* +@all",
-	"CLIENT TRACKING ON",
 }
 
 func TestRefusals(t *testing.T) {

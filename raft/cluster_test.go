@@ -205,7 +205,7 @@ type testCluster struct {
 	tune   func(*Config)
 }
 
-func freeURL(t *testing.T) string {
+func freeURL(t testing.TB) string {
 	t.Helper()
 	for range 100 {
 		// Below the ports that the system gives to outgoing connections, one of which could take it in between.

@@ -69,6 +69,7 @@ func (b *Backend) applyOnce(ctx context.Context, entries []raft.Entry) error {
 		if err := b.run.build(&b.cfg, rest, b.conn.server.databases, b.settings); err != nil {
 			return err
 		}
+		b.tell(rest[:b.run.entries])
 		err := b.execute(ctx)
 		if errors.Is(err, errBusy) && time.Now().Before(deadline) && pause(ctx, busyPause) {
 			continue // a client's script reads on another connection

@@ -53,6 +53,7 @@ type Backend struct {
 	streams     streams
 	watchers    watchers
 	subscribers subscribers
+	tracking    atomic.Pointer[trackerHooks] // nil without a Tracker
 
 	closing context.Context // ends with Close
 	close   context.CancelFunc

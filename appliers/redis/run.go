@@ -32,6 +32,7 @@ type run struct {
 	joined int
 
 	indexed bool // a command touches deadlines
+	tracked bool // a Tracker is there
 	db      int  // database that the commands so far have selected
 	resp3   bool // the commands so far have selected RESP3
 	// settings are those after the commands so far.
@@ -67,6 +68,7 @@ const (
 	slotHello              // HELLO, to change the protocol of the replies
 	slotMeta               // SELECT of the metadata database
 	slotSetting            // a setting of the backend is changed or kept
+	slotNumber             // what tells a Tracker of the transaction
 	slotMarker             // SET of the marker
 )
 
@@ -321,6 +323,9 @@ func (r *run) finish(metadataDB int, marker []byte) {
 	}
 	r.sel(metadataDB, slotMeta)
 	r.speak(false)
+	if r.tracked {
+		r.number()
+	}
 	r.out = append(r.out, "*4\r\n$3\r\nSET\r\n$10\r\n"+markerKey+"\r\n"...)
 	r.out = appendHead(r.out, '$', len(marker))
 	r.out = append(r.out, marker...)
@@ -374,6 +379,8 @@ func (r *run) name(s *slot) string {
 		return "the deadlines of a script"
 	case slotFlush:
 		return "FLUSHDB"
+	case slotNumber:
+		return "SET, or DEL, " + runKeyPrefix
 	case slotMarker:
 		return "SET " + markerKey
 	case slotSetting:

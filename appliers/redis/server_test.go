@@ -39,7 +39,13 @@ func startServer(t testing.TB, args ...string) *server {
 	_, s.port, _ = net.SplitHostPort(s.addr)
 	_ = l.Close()
 	s.start()
-	t.Cleanup(s.kill)
+	t.Cleanup(func() {
+		s.kill()
+		// A child of it that writes a file may live a moment longer.
+		for end := time.Now().Add(10 * time.Second); os.RemoveAll(s.dir) != nil && time.Now().Before(end); {
+			time.Sleep(20 * time.Millisecond)
+		}
+	})
 	return s
 }
 

@@ -56,6 +56,7 @@ SET sql_mode=''; INSERT INTO w (v) VALUES ('toolong'); SHOW WARNINGS; SELECT @@w
 INSERT INTO w (v) VALUES ('toolong'),('x'); SELECT @@warning_count, ROW_COUNT()
 INSERT INTO w (id) VALUES (1); SELECT ROW_COUNT(); SHOW WARNINGS
 SELECT nosuch; SELECT ROW_COUNT()
+PREPARE counted FROM 'SELECT ROW_COUNT(), ROW_COUNT()+1 AS n'; INSERT INTO w (v) VALUES ('p'),('q'); EXECUTE counted; EXECUTE counted; UPDATE w SET v='r' WHERE v='q'; EXECUTE IMMEDIATE 'SELECT ROW_COUNT()'
 BEGIN; INSERT INTO w (v) VALUES ('t'); SELECT ROW_COUNT(); COMMIT; SELECT ROW_COUNT()
 BEGIN; INSERT INTO w (v) VALUES ('t'); COMMIT; SELECT ROW_COUNT(), LAST_INSERT_ID()
 SELECT @@tx_read_only, @@session.tx_read_only, @@local.tx_read_only AS x; SHOW VARIABLES LIKE 'tx_read%'; SHOW SESSION VARIABLES WHERE variable_name='tx_read_only'

@@ -221,9 +221,10 @@ func column(ctx context.Context, q queryer, text string, args ...any) ([]string,
 	return list, rows.Err()
 }
 
-// equal waits until all servers hold the same, for as long as applying may take.
+// equal waits until all servers hold the same, for as long as applying may take: each row of a table without keys that is changed
+// is looked for among all of its rows.
 func (l *lab) equal(ctx context.Context) error {
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(150 * time.Second)
 	for {
 		err := l.compareServers(ctx)
 		if err == nil || time.Now().After(deadline) {

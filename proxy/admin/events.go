@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -15,9 +16,13 @@ const maxEvents = 100
 type Event struct {
 	Time  time.Time `json:"time"`
 	Level string    `json:"level"`
-	// Text is the message with its attributes.
-	Text string `json:"text"`
+	// Text is the message with its attributes, and Message its beginning without them.
+	Text    string `json:"text"`
+	Message string `json:"message"`
 }
+
+// Attributes are the rest of the text.
+func (e Event) Attributes() string { return strings.TrimPrefix(e.Text, e.Message) }
 
 // Events is a slog.Handler that passes on what is logged, and keeps the last messages of level info and above for the
 // status page. It is safe for concurrent use.
@@ -74,7 +79,7 @@ func (e *Events) keep(r slog.Record) {
 	if len(e.ring.events) == maxEvents {
 		e.ring.events = slices.Delete(e.ring.events, 0, 1)
 	}
-	e.ring.events = append(e.ring.events, Event{Time: r.Time, Level: r.Level.String(), Text: text})
+	e.ring.events = append(e.ring.events, Event{Time: r.Time, Level: r.Level.String(), Text: text, Message: r.Message})
 }
 
 func attrText(a slog.Attr) string { return " " + a.Key + "=" + a.Value.String() }

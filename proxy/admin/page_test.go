@@ -36,7 +36,7 @@ func TestStatusPage(t *testing.T) {
 	node.about = server.About()
 	page := serve(h, "/")
 	for _, want := range []string{
-		">leader<", "http://127.0.0.1:9023", "unreachable", "no answer within 1s", "connection refused", `data-l="behind">3<`, "no snapshot part=raft err=&lt;script&gt;alert(1)&lt;/script&gt;", "serving",
+		">leader<", "http://127.0.0.1:9023", "unreachable", "no answer within 1s", "connection refused", `data-l="behind">3<`, `no snapshot</b><span class="dim"> part=raft err=&lt;script&gt;alert(1)&lt;/script&gt;`, "serving",
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %q", want)
@@ -80,7 +80,7 @@ func TestEventsKeepTheLast(t *testing.T) {
 		log.Info("event", "n", i)
 	}
 	last := events.Last()
-	if len(last) != maxEvents || last[0].Text != "event n=104" || last[maxEvents-1].Text != "event n=5" {
+	if len(last) != maxEvents || last[0].Text != "event n=104" || last[maxEvents-1].Text != "event n=5" || last[0].Message != "event" || last[0].Attributes() != " n=104" {
 		t.Errorf("%d events, from %q to %q", len(last), last[0].Text, last[len(last)-1].Text)
 	}
 	if events.Enabled(context.Background(), slog.LevelDebug) {

@@ -128,14 +128,15 @@ func (s *session) runProcedure(c call, p *procedure, arguments []string, restore
 	r, failed, err := s.tryProcedure(c, p, arguments)
 	if err != nil {
 		s.client.Rewind(mark)
-		var told *wire.Error
-		if errors.As(err, &told) && !errors.Is(err, errHangUp) { // it was not begun
-			err = errors.Join(err, restore())
+		if err := s.failWith(err); err != nil {
+			return true, err
 		}
-		return true, s.failWith(err)
 	}
-	if err := restore(); err != nil {
-		return true, s.lost(err)
+	if restoreErr := restore(); restoreErr != nil {
+		return true, s.lost(restoreErr)
+	}
+	if err != nil { // before anything was executed
+		return true, nil
 	}
 	if r.explicit {
 		s.client.Hold = false

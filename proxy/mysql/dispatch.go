@@ -70,7 +70,9 @@ func (s *session) dispatch(c call) (failed bool, err error) {
 	if len(informed.text) == len(c.text) { // who asks for warnings leaves them where they are
 		s.facts.warnings = nil
 	}
-	c, s.facts.rowCount = informed, nil
+	if c = informed; c.what.Kind != statement.Execute { // which is what it executes, and comes here again as that
+		s.facts.rowCount = nil
+	}
 	switch c.what.Kind {
 	case statement.Begin:
 		return s.answer1(c, s.begin(c.what))

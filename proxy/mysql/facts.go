@@ -38,7 +38,7 @@ func (s *session) informed(c call) call {
 		f.Warnings = &n
 	}
 	text := statement.Substitute(c.text, s.dialect, &f)
-	if text == c.text || string(c.payload[1:]) != c.text { // nothing to tell, or EXECUTE of a statement with parameters
+	if text == c.text || string(c.payload[1:]) != c.text && strings.Contains(c.text, "?") { // nothing to tell, or EXECUTE of a statement with parameters, maybe
 		return c
 	}
 	c.text = text

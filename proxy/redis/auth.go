@@ -133,6 +133,7 @@ func (s *session) reset() {
 	s.flush()
 	s.endSubscription()
 	s.endMonitor()
+	s.endTracking()
 	s.skipNext, s.repliesOff = false, false
 	s.setMuted(false)
 	s.endMulti()

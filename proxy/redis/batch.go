@@ -35,6 +35,9 @@ func (s *session) run(cmd redcon.Command) {
 		s.lastCommand.Store(d.Spec)
 		s.srv.metrics.count(d.Spec)
 	}
+	if s.tracked != nil {
+		s.nextCaching(d.Spec)
+	}
 	if s.multi != nil || !s.authenticated || d.Err != "" || d.Policy == policy.Local || s.sub != nil || s.monitor != nil {
 		s.endPhase()
 		if !s.ended {
@@ -46,7 +49,7 @@ func (s *session) run(cmd redcon.Command) {
 		if text := s.denied(d.Spec, cmd.Args); text != "" {
 			if s.endPhase(); !s.ended {
 				s.out = appendError(s.out, text)
-				s.srv.metrics.times.failed(d.Spec)
+				s.srv.metrics.reject(d.Spec, false)
 			}
 			return
 		}
@@ -57,7 +60,7 @@ func (s *session) run(cmd redcon.Command) {
 	if d.Spec.Grows && s.srv.full() {
 		s.endPhase()
 		s.out = appendError(s.out, errTextFull)
-		s.srv.metrics.times.failed(d.Spec)
+		s.srv.metrics.reject(d.Spec, false)
 		return
 	}
 	s.runData(cmd, d)
@@ -159,6 +162,27 @@ func (s *session) timeAlone(cmd redcon.Command, d policy.Decision) {
 // The order of the checks is that of Redis: existence and arity, authentication, the rest. It reports whether the
 // command is answered, rather than queued, or handed to runData, which sees to the rest.
 func (s *session) runAlone(cmd redcon.Command, d policy.Decision) (answered bool) {
+	if s.rejects(cmd, d) {
+		s.srv.metrics.reject(d.Spec, true)
+		return true
+	}
+	switch {
+	case s.control(d.Spec, cmd.Args):
+	case s.multi != nil:
+		s.queue(cmd, d)
+		return false
+	case d.Policy == policy.Local:
+		s.out = s.runLocal(s.out, d.Spec, cmd.Args)
+	default:
+		// Of a client that is not like others, but whose command is.
+		s.runData(cmd, d)
+		return false
+	}
+	return true
+}
+
+// rejects answers a command that must not be executed, nor queued, and reports whether it did.
+func (s *session) rejects(cmd redcon.Command, d policy.Decision) bool {
 	switch {
 	case d.Err != "" && d.Spec != nil && d.Spec.Name == "exec" && (s.authenticated || !fits(d.Spec, cmd.Args)):
 		s.endMulti()
@@ -186,15 +210,7 @@ func (s *session) runAlone(cmd redcon.Command, d policy.Decision) (answered bool
 	case (d.Spec.Grows || s.multi != nil && (!notQueued[d.Spec.Name] || d.Spec.Name == "multi")) && s.srv.full():
 		s.abort()
 		s.out = appendError(s.out, errTextFull)
-	case s.control(d.Spec, cmd.Args):
-	case s.multi != nil:
-		s.queue(cmd, d)
-		return false
-	case d.Policy == policy.Local:
-		s.out = s.runLocal(s.out, d.Spec, cmd.Args)
 	default:
-		// Of a client that is not like others, but whose command is.
-		s.runData(cmd, d)
 		return false
 	}
 	return true

@@ -51,6 +51,10 @@ func (*instantBackend) Subscriber(context.Context, backend.Protocol) (*backend.S
 	return nil, backend.ErrNoSubscriber
 }
 
+func (*instantBackend) Tracker(context.Context, func([]raft.Entry)) (*backend.Tracker, error) {
+	return nil, backend.ErrNoSubscriber
+}
+
 func (b *instantBackend) ReadAs(_ context.Context, _ backend.Protocol, _ int, _ []byte, n int) ([]byte, int, error) {
 	return b.replies[:n*5], n, nil
 }

@@ -79,6 +79,7 @@ func (s *session) writeBlocking(w *block, place *place, cmd redcon.Command, d po
 	case len(outcome.Replies) != 1:
 		s.broken("a wait came back with another number of replies", "replies", len(outcome.Replies))
 	default:
+		s.srv.tracker.await(outcome.Index)
 		reply := &outcome.Replies[0]
 		if b.Kind == policy.KindGroup && reply.Err == nil {
 			reply.Data = s.appendGroupReply(nil, reply.Data)
@@ -109,6 +110,7 @@ func (s *session) show(w *block) {
 func (w *block) park() {
 	s := w.session
 	s.srv.metrics.blocked.Add(1)
+	s.releaseWaiting()
 	w.parked.Store(true)
 	w.since = time.Now()
 	ctx, stop := s.conn.WatchDisconnect(w.ctx)
@@ -128,6 +130,7 @@ func (w *block) end() {
 		w.timer.Stop()
 	}
 	s.show(nil)
+	s.holdPushes()
 	if w.parked.Load() {
 		// Only now, when its end is logged, will nothing be popped for it.
 		s.srv.metrics.blocked.Add(-1)
@@ -200,8 +203,10 @@ func (s *session) readBlocking(w *block, cmd redcon.Command, d policy.Decision, 
 		if !w.parked.Load() {
 			w.park()
 		}
+		s.releaseWaiting()
 		select {
 		case <-arrival.came:
+			s.holdPushes()
 		case <-w.ctx.Done():
 			w.giveUp()
 			return
@@ -232,6 +237,9 @@ func (s *session) readArrived(w *block, rd read) {
 
 // runRead runs one read at once.
 func (s *session) runRead(rd read) {
+	if s.tracked != nil {
+		s.noteRead(rd.spec, rd.args)
+	}
 	s.reads.cmds, s.reads.size, s.reads.parts = append(s.reads.cmds, rd), len(rd.raw), true
 	s.runReads()
 	s.reads.clear()

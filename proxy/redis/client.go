@@ -83,9 +83,9 @@ func (s *session) appendClientLine(dst []byte, now time.Time, request int) []byt
 	idle := max(now.Sub(time.Unix(0, s.lastActive.Load()))/time.Second, 0)
 	return fmt.Appendf(dst, "id=%d addr=%s laddr=%s fd=0 name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d "+
 		"multi=%d qbuf=%d qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r cmd=%s "+
-		"user=%s redir=-1 resp=%d\n",
+		"user=%s redir=%d resp=%d\n",
 		s.conn.ID(), s.conn.RemoteAddr(), s.conn.LocalAddr(), shown.name, age, idle, shown.flags(), shown.db,
-		count.channels, count.patterns, count.shards, shown.queued, request, commandName(s.lastCommand.Load()), shown.user.Name, shown.protocol)
+		count.channels, count.patterns, count.shards, shown.queued, request, commandName(s.lastCommand.Load()), shown.user.Name, shown.tracked.redirectID(), shown.protocol)
 }
 
 // clientFacts are what CLIENT LIST of other sessions may see.
@@ -99,6 +99,7 @@ type clientFacts struct {
 	sub      *subscription
 	monitor  bool
 	noEvict  bool
+	tracked  *tracked // or nil
 }
 
 func (f *clientFacts) flags() string {
@@ -106,7 +107,9 @@ func (f *clientFacts) flags() string {
 	for _, flag := range []struct {
 		set  bool
 		name byte
-	}{{f.monitor, 'O'}, {f.sub != nil, 'P'}, {f.queued >= 0, 'x'}, {f.block != nil && f.block.parked.Load(), 'b'}, {f.noEvict, 'e'}} {
+	}{{f.monitor, 'O'}, {f.sub != nil, 'P'}, {f.queued >= 0, 'x'}, {f.block != nil && f.block.parked.Load(), 'b'},
+		{f.tracked != nil, 't'}, {f.tracked != nil && f.tracked.brokenRedirect.Load(), 'R'}, {f.tracked != nil && f.tracked.opts.bcast, 'B'},
+		{f.noEvict, 'e'}} {
 		if flag.set {
 			flags = append(flags, flag.name)
 		}

@@ -52,6 +52,7 @@ func (s *session) cmdConfigSet(dst []byte, args [][]byte) []byte {
 		if set.Scope == policy.ScopeNode {
 			s.srv.slow.configure(set.Name, set.Value)
 			s.srv.settings.set(set.Name, set.Value)
+			s.srv.tracker.configure(set.Name, set.Value)
 			s.srv.attend()
 		}
 	}
@@ -136,8 +137,9 @@ func (s *Server) backendHas(name string) bool {
 	return err != nil || string(reply) != "*0\r\n"
 }
 
-// cmdConfigResetStat resets the counters of the local backend.
+// cmdConfigResetStat resets the counters of the local backend, and those of the commands of the node's clients.
 func (s *session) cmdConfigResetStat(dst []byte, _ [][]byte) []byte {
+	s.srv.metrics.resetStats()
 	return s.askBackend(dst, "CONFIG", "RESETSTAT")
 }
 
@@ -161,6 +163,8 @@ func (s *Server) nodeSetting(name string) (value string, ok bool) {
 		return strconv.FormatInt(s.backend.MemoryLimit(), 10), true
 	case "timeout":
 		return strconv.FormatInt(int64(s.cfg.IdleTimeout/time.Second), 10), true
+	case "tracking-table-max-keys":
+		return strconv.FormatInt(s.tracker.limit.Load(), 10), true
 	case "slowlog-log-slower-than", "slowlog-max-len":
 		return fmt.Sprint(s.slow.setting(name)), true
 	}

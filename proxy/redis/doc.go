@@ -10,13 +10,15 @@
 //     (reads.go), and what the proxy answers itself (local.go, auth.go, client.go, info.go, configget.go).
 //   - transaction.go queues MULTI and makes EXEC one item of the log; watch.go has the backend watch keys until then.
 //   - pubsub.go and subscription.go subscribe clients; relay.go copies what the backend sends to them, cut by frames.go.
+//   - tracking.go, tracked.go, tracker.go, trackerproof.go, trackingtable.go and trackingruns.go tell clients which of the keys that they have
+//     read have changed.
 //   - choice.go has members chosen before SPOP is proposed.
 //   - monitor.go, clientkill.go, clientpause.go and clientreply.go are about the connections of this node.
 //   - configset.go, slowlog.go, inspect.go and nexus.go are what a node tells about itself, and lets be set.
 //   - sequencer.go and expirer.go run on the leader: they turn times into deadlines and deadlines into deletions.
 //     touched.go decides there whether a transaction still finds its watched keys as its client saw them.
 //   - reaper.go closes clients that do not log in, or that are idle.
-//   - clock.go bounds each phase in time; metrics.go counts.
+//   - clock.go bounds each phase in time; metrics.go and commandstats.go count.
 //   - lua.go runs statements of the operator on every node; clients cannot reach it.
 //   - errors.go is the only place where an error becomes a reply.
 //

@@ -94,6 +94,7 @@ type fakeLog struct {
 	readTwice    atomic.Bool
 	proposeFails func(cmds [][]byte) error
 	readFails    func() error
+	afterRead    atomic.Pointer[func()] // called once, when a read has been executed and is not answered
 	follower     atomic.Bool
 }
 
@@ -178,7 +179,15 @@ func (l *fakeLog) Read(ctx context.Context, fn func(context.Context) error) erro
 			return err
 		}
 	}
-	return fn(ctx)
+	before := l.store.Stats().Reads
+	err := fn(ctx)
+	if l.store.Stats().Reads == before {
+		return err // only a barrier
+	}
+	if after := l.afterRead.Swap(nil); after != nil {
+		(*after)()
+	}
+	return err
 }
 
 func (l *fakeLog) Verify(context.Context) (raft.VerifyReport, error) {

@@ -103,12 +103,15 @@ func (s *Server) rewriteInfo(text []byte) []byte {
 		if name, ok := bytes.CutPrefix(line, []byte("# ")); ok {
 			section = string(bytes.TrimSpace(name))
 			out = append(out, line...)
-			if section == "Replication" {
+			switch section {
+			case "Replication":
 				out = appendInfoReplication(out, s.rep.Status())
+			case "Commandstats":
+				out = s.appendCommandStats(out)
 			}
 			continue
 		}
-		if section == "Replication" && len(bytes.TrimSpace(line)) > 0 {
+		if (section == "Replication" || section == "Commandstats") && len(bytes.TrimSpace(line)) > 0 {
 			continue
 		}
 		out = s.appendInfoLine(out, line)
@@ -139,6 +142,14 @@ func (s *Server) appendInfoLine(out, line []byte) []byte {
 		if n, ok := parseInt(value); ok {
 			return fmt.Appendf(out, "rdb_changes_since_last_save:%d\r\n", s.changes.ofClients(n, int64(s.backend.MarkerWrites())))
 		}
+	case "tracking_clients":
+		return fmt.Appendf(out, "tracking_clients:%d\r\n", s.tracker.counts().clients)
+	case "tracking_total_keys":
+		return fmt.Appendf(out, "tracking_total_keys:%d\r\n", s.tracker.counts().keys)
+	case "tracking_total_items":
+		return fmt.Appendf(out, "tracking_total_items:%d\r\n", s.tracker.counts().items)
+	case "tracking_total_prefixes":
+		return fmt.Appendf(out, "tracking_total_prefixes:%d\r\n", s.tracker.counts().prefixes)
 	case "maxmemory":
 		return fmt.Appendf(out, "maxmemory:%d\r\n", s.backend.MemoryLimit())
 	case "maxclients":

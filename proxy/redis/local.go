@@ -49,7 +49,7 @@ func localCommands() map[string]localCommand {
 		"lastsave":            (*session).cmdOfBackend,
 		"latency|doctor":      (*session).cmdOfBackend,
 		"latency|graph":       (*session).cmdOfBackend,
-		"latency|histogram":   (*session).cmdOfBackend,
+		"latency|histogram":   (*session).cmdLatencyHistogram,
 		"latency|history":     (*session).cmdOfBackend,
 		"latency|latest":      (*session).cmdOfBackend,
 		"latency|reset":       (*session).cmdOfBackend,

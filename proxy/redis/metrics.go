@@ -33,6 +33,7 @@ type metrics struct {
 	// commands counts by Spec.Index.
 	commands []atomic.Uint64
 	times    commandTimes
+	stats    commandStats
 	// reads and writes time phases: from the moment at which their commands are handed on to that at which the last is
 	// answered.
 	reads, writes, transactions *histogram
@@ -51,6 +52,7 @@ func newMetrics(commands int) metrics {
 	return metrics{
 		commands:     make([]atomic.Uint64, commands),
 		times:        newCommandTimes(commands),
+		stats:        newCommandStats(commands),
 		reads:        newHistogram(phaseBounds),
 		writes:       newHistogram(phaseBounds),
 		transactions: newHistogram(phaseBounds),

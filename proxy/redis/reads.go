@@ -86,6 +86,9 @@ func (s *session) collectRead(rd read) {
 		}
 		s.phase = phaseReads
 	}
+	if s.tracked != nil {
+		s.noteRead(rd.spec, rd.args)
+	}
 	r.cmds = append(r.cmds, rd)
 	r.size += len(rd.raw)
 }
@@ -344,8 +347,14 @@ func (s *session) stream(cmd read) {
 	s.sending.Lock()
 	defer s.sending.Unlock()
 	w := countingWriter{session: s}
+	var running *runningScript
+	if cmd.call != nil {
+		running = s.beginScript(cmd.call.IsFunction(), cmd.args)
+	}
 	// Time counts until the first byte only: how long the rest may take is up to the guard, which asks for progress.
-	err := s.srv.backend.StreamAs(s.phaseContext(), cmd.protocol, cmd.db, cmd.raw, &w)
+	ctx := s.phaseContext()
+	err := s.srv.backend.StreamAs(ctx, cmd.protocol, cmd.db, cmd.raw, &w)
+	s.endScript(running, err != nil && ctx.Err() != nil)
 	s.clock.stop()
 	switch {
 	case err == nil:

@@ -32,6 +32,16 @@ func (s *session) appendMap(dst []byte, n int) []byte {
 	return append(dst, '\r', '\n')
 }
 
+// appendSet begins a set of n elements, which is an array in RESP2.
+func (s *session) appendSet(dst []byte, n int) []byte {
+	if s.protocol != backend.RESP3 {
+		return appendArray(dst, n)
+	}
+	dst = append(dst, '~')
+	dst = strconv.AppendInt(dst, int64(n), 10)
+	return append(dst, '\r', '\n')
+}
+
 // appendText appends text for people, which is a verbatim string in RESP3.
 func (s *session) appendText(dst, text []byte) []byte {
 	if s.protocol != backend.RESP3 {

@@ -242,7 +242,8 @@ func (s *session) cmdKill(dst []byte, args [][]byte) []byte {
 	// To the backend, all scripts are functions of the library.
 	reply, err := s.srv.askKiller("FUNCTION", "KILL")
 	if err != nil {
-		return appendError(dst, readErrorText(err))
+		// It may be on its way, and end the script.
+		return appendError(dst, wordUnknown+reason(err))
 	}
 	return append(dst, reply...)
 }

@@ -49,6 +49,50 @@ func TestKillOfAScriptThatWasLeft(t *testing.T) {
 	want(t, c2.cmd("SCRIPT KILL"), "-NOTBUSY No scripts in execution right now.\r\n")
 }
 
+// A script with a reply that is too large to be kept runs again, for the client. It can be killed then too.
+func TestKillOfAStreamedScript(t *testing.T) {
+	p := startProxy(t)
+	c1, c2 := dial(t, p.addr), dial(t, p.addr)
+	want(t, c1.cmd("CONFIG SET busy-reply-threshold 1"), "+OK\r\n")
+	c1.do(append([]string{"RPUSH", "l"}, strings.Fields(strings.Repeat("x ", 500))...)...)
+	script := "while redis.call('exists', 'again') == 1 do redis.call('lrange', 'l', 0, -1) end return string.rep('x', 3000000)"
+	if n := len(c2.do("EVAL_RO", script, "0")); n < 3_000_000 {
+		t.Fatalf("%d bytes", n)
+	}
+	c3 := dial(t, p.addr)
+	slow := func() { c3.cmd("SET again 1") }
+	p.log.afterRead.Store(&slow)
+	c2.send(appendRequest(nil, "EVAL_RO", script, "0"))
+	for deadline := time.Now().Add(30 * time.Second); ; {
+		reply := c1.cmd("SCRIPT KILL")
+		if reply == "+OK\r\n" {
+			break
+		}
+		want(t, reply, "-NOTBUSY No scripts in execution right now.\r\n")
+		if time.Now().After(deadline) {
+			t.Fatal("the script is not known to run")
+		}
+	}
+	if reply := c2.reply(); !strings.HasPrefix(reply, "-ERR Script killed by user with SCRIPT KILL") {
+		t.Errorf("EVAL_RO: %q", reply)
+	}
+}
+
+// A node that does not hear whether the script is killed does not say that it is not.
+func TestKillWithoutAnAnswer(t *testing.T) {
+	p := startProxy(t)
+	p.server.running.after.Store(1)
+	script := p.server.running.begin(false, [][]byte{[]byte("EVAL")}, func() {})
+	awaitCurrent(t, &p.server.running)
+	defer script.end()
+	if err := p.store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if reply := dial(t, p.addr).cmd("SCRIPT KILL"); !strings.HasPrefix(reply, "-"+wordUnknown) {
+		t.Errorf("SCRIPT KILL: %q", reply)
+	}
+}
+
 // Nobody waits for such a script when the server closes.
 func TestCloseLeavesScripts(t *testing.T) {
 	p := startProxy(t, func(c *Config) { c.Timeout = time.Second })

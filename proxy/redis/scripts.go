@@ -205,6 +205,9 @@ func (s *session) addScript(cmd redcon.Command, d policy.Decision) {
 	if changesFunctions(name) {
 		s.srv.tries.forgetFunctions()
 	}
+	if s.tracked != nil {
+		s.noteRead(d.Spec, cmd.Args)
+	}
 	if s.addItem(d.Spec, s.scriptItem(call)) {
 		s.writes.calls = append(s.writes.calls, writeCall{at: len(s.writes.ops) - 1, call: call})
 	}

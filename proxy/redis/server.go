@@ -66,6 +66,9 @@ type Backend interface {
 	// Subscriber makes a connection for one client that subscribes, which speaks the protocol. It ends when what was
 	// heard on it may come again, or be left out.
 	Subscriber(ctx context.Context, p backend.Protocol) (*backend.Subscriber, error)
+	// Tracker makes a connection on which the backend tells of the keys that change, and in which of the transactions that
+	// are announced to applying.
+	Tracker(ctx context.Context, applying func(entries []raft.Entry)) (*backend.Tracker, error)
 }
 
 // Server serves Redis clients. Make it with New.
@@ -101,6 +104,7 @@ type Server struct {
 	pause       pause
 	blocked     atomic.Int64 // clients that wait
 	changes     changes
+	tracker     *tracker
 	memory      memoryUse
 	tasks       *tasks // goroutines that send to clients beside their sessions, or wait for scripts
 
@@ -155,6 +159,7 @@ func New(cfg Config, rep Replicator, b Backend) (*Server, error) {
 		}
 		s.locals[spec] = cmd
 	}
+	s.tracker = newTracker(s)
 	users, err := readUsers(s.acl, &s.cfg)
 	if err != nil {
 		return nil, err

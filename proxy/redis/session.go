@@ -62,6 +62,7 @@ type session struct {
 	sub      *subscription
 	captured *captured
 	monitor  *monitor // set while the client is in MONITOR
+	tracked  *tracked // set while the client is told of what others change
 	skipNext bool     // CLIENT REPLY SKIP: the next command gets no reply
 	// CLIENT REPLY OFF. Nothing is sent while muted, which the command behind SKIP is, too.
 	repliesOff bool
@@ -111,6 +112,7 @@ func (s *session) handle(conn redcon.Conn, first redcon.Command) {
 	start := time.Now()
 	s.lastActive.Store(start.UnixNano())
 	s.failed, s.waited = false, 0
+	s.holdPushes()
 	if frame := s.conn.TakeLarge(); frame != nil {
 		args, err := backend.ParseCommand(frame, nil)
 		if err != nil {
@@ -149,7 +151,11 @@ func (s *session) finish(conn redcon.Conn) {
 		s.ended = true
 		s.out = nil
 	}
+	if s.tracked != nil && !s.muted && len(s.out) > 0 {
+		s.out = s.tracked.appendPending(s.out)
+	}
 	s.flush()
+	s.releasePushes()
 	if cap(s.out) > keepBytes {
 		s.out = nil
 	}
@@ -220,6 +226,7 @@ func (s *session) release() {
 	if s.monitor != nil {
 		s.leaveMonitor()
 	}
+	s.endTracking()
 }
 
 // broken ends the session because something that cannot be was seen.

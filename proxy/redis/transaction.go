@@ -26,6 +26,8 @@ type queued struct {
 	d   policy.Decision
 	// shown is the reply to a command that was run before the others.
 	shown []byte
+	// shows is set for a command that is to show what others before it have changed.
+	shows bool
 }
 
 // queuedOverhead is about what a queued command needs beside its bytes; it keeps empty commands from being free.
@@ -159,9 +161,11 @@ func (s *session) execute(t *transaction, conditions []backend.Item) {
 	steps, items, plain := s.plan(t)
 	if len(items) == 0 {
 		s.out = appendArray(s.out, len(steps))
+		mark := len(s.out)
 		for _, st := range steps {
 			s.appendOwn(&st)
 		}
+		s.srv.metrics.countTransaction(t, s.out[mark:])
 		return
 	}
 	outcome, errText := s.propose([][]byte{backend.AppendOp(nil, append(conditions, items...)...)})
@@ -182,14 +186,15 @@ func (s *session) execute(t *transaction, conditions []backend.Item) {
 	}
 	mark := len(s.out)
 	s.out = appendArray(s.out, len(steps))
+	replies := len(s.out)
 	if plain {
 		s.out = append(s.out, outcome.Replies[0].Data...)
-		return
-	}
-	if err := s.appendSteps(steps, &outcome); err != nil {
+	} else if err := s.appendSteps(steps, &outcome); err != nil {
 		s.out = appendError(s.out[:mark], wordLost+"internal error")
 		s.broken("a transaction came back with a malformed reply", "error", err)
+		return
 	}
+	s.srv.metrics.countTransaction(t, s.out[replies:])
 }
 
 // standing is what the commands of a transaction may have changed of the session when it turns out that they were not
@@ -200,10 +205,16 @@ type standing struct {
 	protocol      backend.Protocol
 	authenticated bool
 	user          *acl.User
+	tracked       *tracked
+	noEvict       bool
 }
 
 func (s *session) standing() standing {
-	return standing{db: s.db, name: s.name, protocol: s.protocol, authenticated: s.authenticated, user: s.user}
+	s.shown.Lock()
+	noEvict := s.shown.noEvict
+	s.shown.Unlock()
+	return standing{db: s.db, name: s.name, protocol: s.protocol, authenticated: s.authenticated, user: s.user,
+		tracked: s.tracked, noEvict: noEvict}
 }
 
 func (s *session) restore(to standing) {
@@ -212,6 +223,8 @@ func (s *session) restore(to standing) {
 	s.setProtocol(to.protocol)
 	s.setUser(to.user)
 	s.setAuthenticated(to.authenticated)
+	s.setNoEvict(to.noEvict)
+	s.restoreTracking(to.tracked)
 }
 
 // plan turns queued commands into items for the log, in order, and the steps of their replies. Commands of the session
@@ -223,10 +236,12 @@ func (s *session) plan(t *transaction) (steps []step, items []backend.Item, plai
 	s.planning = true
 	defer func() { s.planning = false }()
 	now := failpoint.Now().UnixMilli()
-	configured := false
+	configured, changed := false, false
 	for i := range t.cmds {
 		protocol := s.protocol
 		q := &t.cmds[i]
+		changed = changed || q.d.Policy.Writes() && q.d.Err == ""
+		q.shows = changed && showsChanges[q.d.Spec.Name]
 		configured = configured || q.d.Spec.Name == "config|set"
 		if q.d.Spec.Name == "config|get" && q.d.Err == "" && !configured {
 			// It is to show what the settings were before.
@@ -260,10 +275,15 @@ var hasEffect = map[string]bool{
 	"client|kill": true, "client|pause": true, "client|unpause": true, "client|unblock": true,
 }
 
+// showsChanges are commands that show what the commands before them in a transaction have changed. What stands behind them
+// is not to be seen, but is if it changes something too.
+var showsChanges = map[string]bool{"info": true, "lastsave": true, "memory|stats": true, "memory|doctor": true, "role": true}
+
 // runLater reports whether the session runs a queued command when the others have been executed: also those that have
 // their reply from a subscription, which are the ones that make it, and PING behind them.
-func (s *session) runLater(spec *policy.Spec) bool {
-	return hasEffect[spec.Name] || s.captured != nil && (subscriptionCommands[spec.Name] || spec.Name == "ping")
+func (s *session) runLater(q *queued) bool {
+	spec := q.d.Spec
+	return q.shows || hasEffect[spec.Name] || s.captured != nil && (subscriptionCommands[spec.Name] || spec.Name == "ping")
 }
 
 // appendOwn appends the reply to a command that the session runs by itself. It reports false for the others.
@@ -295,7 +315,7 @@ func (s *session) planOne(q *queued, now int64) (step, backend.Item, bool) {
 		return step{literal: q.shown}, item, false
 	case q.d.Spec.Name == "config|set":
 		return s.planConfigSet(q, item)
-	case s.runLater(q.d.Spec):
+	case s.runLater(q):
 		return step{later: q}, item, false
 	case q.d.Spec.Name == "monitor":
 		return step{literal: appendError(nil, "ERR MONITOR isn't allowed for DENY BLOCKING client")}, item, false
@@ -309,14 +329,23 @@ func (s *session) planOne(q *queued, now int64) (step, backend.Item, bool) {
 		if errText != "" {
 			return step{literal: appendError(nil, errText)}, item, false
 		}
+		if s.tracked != nil {
+			s.noteRead(q.d.Spec, q.cmd.Args)
+		}
 		return step{call: call}, s.scriptItem(call), true
 	case q.d.Policy == policy.ReadTime:
+		if s.tracked != nil {
+			s.noteRead(q.d.Spec, q.cmd.Args)
+		}
 		item.Cmd = appendRequest(nil, policy.ReadTimeCommand(q.cmd.Args)...)
 		return step{convert: q.d.Spec.Name}, item, true
 	case q.d.Policy == policy.WriteTime:
 		if _, _, errText := policy.RewriteTime(q.cmd.Args, now); errText != "" {
 			return step{literal: appendError(nil, errText)}, item, false
 		}
+	}
+	if s.tracked != nil {
+		s.noteRead(q.d.Spec, q.cmd.Args)
 	}
 	st := step{}
 	if q.d.Policy.Writes() {

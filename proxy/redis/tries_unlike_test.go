@@ -16,7 +16,7 @@ func TestKillsSpareTheLog(t *testing.T) {
 	writer, reader, killer := dial(t, p.addr), dial(t, p.addr), dial(t, p.addr)
 	want(t, killer.cmd("CONFIG SET busy-reply-threshold 5"), "+OK\r\n")
 	want(t, reader.do("EVAL", "return 1", "0"), ":1\r\n")
-	writer.send(appendRequest(nil, "EVAL", "for i=1,200000 do redis.call('set','k'..i,'v','px',100000000) end return 1", "0"))
+	writer.send(appendRequest(nil, "EVAL", "for i=1,60000 do redis.call('set','k'..i,'v','px',100000000) end return 1", "0"))
 	answered := make(chan string, 1)
 	go func() { answered <- writer.reply() }()
 	for asked := false; ; {

@@ -55,6 +55,9 @@ func (s *session) addWrite(cmd redcon.Command, d policy.Decision) {
 			return
 		}
 	}
+	if s.tracked != nil {
+		s.noteRead(d.Spec, cmd.Args)
+	}
 	if s.addItem(d.Spec, backend.Item{DB: s.db, Cmd: cmd.Raw, Flags: s.writeFlags(d)}) && isGroupRead(d.Spec) {
 		s.writes.groups = append(s.writes.groups, len(s.writes.ops)-1)
 	}
@@ -202,6 +205,8 @@ func (s *session) propose(ops [][]byte) (raft.Outcome, string) {
 		s.srv.metrics.failed(err)
 		return raft.Outcome{}, writeErrorText(err)
 	}
+	s.noteWrites(ops, outcome.Index)
+	s.srv.tracker.await(outcome.Index)
 	if len(outcome.Replies) != len(ops) {
 		s.broken("a proposal came back with another number of replies", "ops", len(ops), "replies", len(outcome.Replies))
 		return raft.Outcome{}, wordUnknown + "internal error"

@@ -12,14 +12,14 @@ import (
 	"path/filepath"
 )
 
-// findPython returns a Python that has redis-py. Another Python may stand before that of Debian in the PATH.
+// findPython returns a Python that has redis-py and the queues. Another Python may stand before that of Debian in the PATH.
 func findPython() (string, error) {
 	for _, name := range []string{"python3", "/usr/bin/python3"} {
-		if exec.Command(name, "-c", "import redis").Run() == nil {
+		if exec.Command(name, "-c", "import redis, rq, celery").Run() == nil {
 			return name, nil
 		}
 	}
-	return "", errors.New("no python3 has the module redis: run make test-clients, or install python3-redis")
+	return "", errors.New("no python3 has the modules redis, rq and celery: run make test-clients, or install python3-redis, python3-rq and python3-celery")
 }
 
 // installNodeModules returns a directory with the packages of node/package-lock.json. It is made once for each lock file,

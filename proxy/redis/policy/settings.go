@@ -72,6 +72,8 @@ var settingRules = map[string]settingRule{
 	"slowlog-log-slower-than": {ScopeNode, number(-1, math.MaxInt64)},
 	"slowlog-max-len":         {ScopeNode, number(0, math.MaxInt64)},
 
+	"tracking-table-max-keys": {ScopeNode, number(0, math.MaxInt64)},
+
 	// About replicas, of which a node has none.
 	"masterauth":               {ScopeNode, anything},
 	"masteruser":               {ScopeNode, anything},
@@ -99,7 +101,7 @@ var backendSettings = []string{
 	"busy-reply-threshold", "dynamic-hz", "hz", "jemalloc-bg-thread", "latency-monitor-threshold", "latency-tracking",
 	"latency-tracking-info-percentiles", "lazyfree-lazy-eviction", "lazyfree-lazy-expire", "lazyfree-lazy-server-del",
 	"lazyfree-lazy-user-del", "lazyfree-lazy-user-flush", "lfu-decay-time", "lfu-log-factor", "loglevel", "lua-time-limit",
-	"maxmemory-eviction-tenacity", "maxmemory-samples", "rdbcompression", "tracking-table-max-keys",
+	"maxmemory-eviction-tenacity", "maxmemory-samples", "rdbcompression",
 }
 
 // immutableSettings are those that Redis lets nobody change while it runs.

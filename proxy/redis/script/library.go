@@ -21,6 +21,15 @@ const (
 	librariesKey = "nexus.functions"
 )
 
+// IsOwnKey reports whether the library may keep something under a key of that name.
+func IsOwnKey(key []byte) bool {
+	switch string(key) {
+	case bodiesKey, passingKey, librariesKey:
+		return true
+	}
+	return false
+}
+
 // Library is the code that runs scripts, for backends with a number of databases of which one is reserved.
 type Library struct {
 	// Name is made from the text, so that a changed one is another library.

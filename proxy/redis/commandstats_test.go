@@ -1,0 +1,63 @@
+package redis
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// What INFO commandstats tells of what a client has sent is what it tells on a redis-server.
+func TestCommandStatsAreTheServers(t *testing.T) {
+	lines := []string{
+		"CONFIG RESETSTAT", "SET k v", "SET k v", "GET k", "GET k", "EXPIRE k 0", "INCR k", "SADD k x", "GET", "SET k", "FOO bar",
+		"MULTI", "SET a 1", "SADD a x", "GET", "EXEC", "MULTI", "SET a 1", "SADD a x", "CLIENT ID", "EXEC", "EXEC", "SPOP nothing", "XADD s * a b",
+		"PING", "CLIENT ID", "AUTH wrong", "LPUSH l x", "BRPOP l 0", "EVAL_RO nonsense 0", "TTL a", "CONFIG GET hz", "MGET", "DISCARD",
+	}
+	stats := func(addr string) map[string]string {
+		c := dial(t, addr)
+		for _, line := range lines {
+			c.cmd(line)
+		}
+		times := regexp.MustCompile(`,usec=\d+,usec_per_call=[\d.]+`)
+		found := make(map[string]string)
+		for _, line := range strings.Split(times.ReplaceAllString(c.cmd("INFO commandstats"), ""), "\r\n") {
+			if name, counts, ok := strings.Cut(line, ":"); ok {
+				found[name] = counts
+			}
+		}
+		return found
+	}
+	got, want := stats(startProxy(t).addr), stats(startRedis(t))
+	for name := range want {
+		if got[name] != want[name] {
+			t.Errorf("%s: %s, want %s", name, got[name], want[name])
+		}
+	}
+	for name := range got {
+		if _, ok := want[name]; !ok {
+			t.Errorf("%s: %s, and the server has none", name, got[name])
+		}
+	}
+}
+
+func TestLatencyHistogram(t *testing.T) {
+	p := startProxy(t)
+	c := dial(t, p.addr)
+	c.cmd("SET k v")
+	want(t, c.cmd("CONFIG RESETSTAT"), replyOK)
+	c.cmd("SET k v")
+	c.cmd("SET k v")
+	c.cmd("CLIENT ID")
+	all := c.cmd("LATENCY HISTOGRAM")
+	if !strings.HasPrefix(all, "*6\r\n$9\r\nclient|id\r\n") {
+		t.Errorf("all: %q", all)
+	}
+	set := c.cmd("LATENCY HISTOGRAM nonsense set get")
+	if !strings.HasPrefix(set, "*2\r\n$3\r\nset\r\n*4\r\n$5\r\ncalls\r\n:2\r\n$14\r\nhistogram_usec\r\n*") || !strings.HasSuffix(set, ":2\r\n") {
+		t.Errorf("SET: %q", set)
+	}
+	if client := c.cmd("LATENCY HISTOGRAM client"); !strings.HasPrefix(client, "*2\r\n$9\r\nclient|id\r\n") {
+		t.Errorf("CLIENT: %q", client)
+	}
+	want(t, c.cmd("LATENCY HISTOGRAM nonsense"), "*0\r\n")
+}
