@@ -16,10 +16,13 @@ type Steering struct {
 	k          *conn
 	connection uint64
 	prefix     string
-	step       int
+
+	mu   sync.Mutex // the applier may let a program go on of which the session has just given up
+	step int
 }
 
-// answerTable may be missing on a server that an earlier program has claimed. Its rows are of this server alone.
+// answerTable may be missing on a server that an earlier program has claimed. Its rows are of this server alone. xid is empty: the
+// name of a transaction is nobody else's business.
 const answerTable = "CREATE TABLE IF NOT EXISTS nexus.program_answer (connection BIGINT UNSIGNED PRIMARY KEY, step INT UNSIGNED NOT NULL, code SMALLINT UNSIGNED NOT NULL," +
 	" state CHAR(5) NOT NULL, message VARCHAR(512) CHARACTER SET utf8mb4 NOT NULL, xid VARCHAR(80) NOT NULL, sequence BIGINT UNSIGNED NOT NULL) ENGINE=InnoDB"
 
@@ -67,13 +70,18 @@ func (s *Steering) ID() uint64 { return uint64(s.k.c.GetConnectionID()) }
 
 // Proceed lets the program go on, with an answer where it is not nil.
 func (s *Steering) Proceed(ctx context.Context, answer *StepAnswer) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.k == nil {
+		return errors.New("nobody leads the program any more")
+	}
 	if answer != nil {
 		e := answer.Failed
 		if e == nil {
 			e = &ServerError{}
 		}
-		if err := s.k.run(ctx, fmt.Sprintf("REPLACE INTO nexus.program_answer VALUES (%d, %d, %d, %s, LEFT(%s, 512), %s, %d)",
-			s.connection, s.step, e.Code, quote(e.State), quote(e.Message), quote(answer.Next.XID()), answer.Next.sequence)); err != nil {
+		if err := s.k.run(ctx, fmt.Sprintf("REPLACE INTO nexus.program_answer VALUES (%d, %d, %d, %s, LEFT(%s, 512), '', %d)",
+			s.connection, s.step, e.Code, quote(e.State), quote(e.Message), answer.Next.sequence)); err != nil {
 			return err
 		}
 	}
@@ -88,9 +96,13 @@ func (s *Steering) Proceed(ctx context.Context, answer *StepAnswer) error {
 
 // Close ends it. A program that still waits gives up.
 func (s *Steering) Close(ctx context.Context) error {
-	defer s.k.close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	k := s.k
+	s.k = nil
+	defer k.close()
 	s.b.steered.remove(s.connection)
-	_, err := s.k.exec(ctx, fmt.Sprintf("DELETE FROM nexus.program_answer WHERE connection=%d", s.connection))
+	_, err := k.exec(ctx, fmt.Sprintf("DELETE FROM nexus.program_answer WHERE connection=%d", s.connection))
 	return err
 }
 

@@ -101,6 +101,10 @@ func (t *Transaction) XID() string {
 	return "'" + t.name() + "'"
 }
 
+// Follow gives the transaction, before it is started, the secret of the one before it in the same program, which knows that and
+// has to be told the sequence only: everybody may read what programs are told.
+func (t *Transaction) Follow(before *Transaction) { t.secret = before.secret }
+
 // name has at most 64 bytes, as XA takes.
 func (t *Transaction) name() string {
 	return "nexus-" + strconv.FormatUint(t.epoch, 10) + "-" + strconv.FormatUint(t.sequence, 10) + "-" + t.secret

@@ -76,3 +76,47 @@ func TestSchemaChangesUnderLoad(t *testing.T) {
 	wg.Wait()
 	awaitEqual(t, c)
 }
+
+// A connection that is lost while it fills a table does not count as one that has left the barrier.
+func TestBarrierAfterLostFilling(t *testing.T) {
+	t.Parallel()
+	_, leader := startCluster(t)
+	db := open(t, leader)
+	execute(t, db, "CREATE DATABASE app", "CREATE TABLE app.t (id INT PRIMARY KEY)")
+	ctx := within(t, 120*time.Second)
+	filling, holder, changer := oneConn(t, db), oneConn(t, db), oneConn(t, db)
+	_, err := filling.ExecContext(ctx, "USE app")
+	check(t, err)
+	id := mustQuery(t, filling, "SELECT CONNECTION_ID()")
+	filled := make(chan error, 1)
+	go func() {
+		_, err := filling.ExecContext(ctx, "CREATE TABLE app.big (a INT PRIMARY KEY) SELECT seq AS a, REPEAT('x', 100) AS b FROM seq_1_to_1000000")
+		filled <- err
+	}()
+	eventually(t, 60*time.Second, func() error {
+		if got := mustQuery(t, db, "SELECT COUNT(*) FROM information_schema.processlist WHERE id="+id+" AND info LIKE '%INSERT INTO `app`.`big`%'"); got != "1" {
+			select {
+			case err := <-filled:
+				t.Fatalf("the table was not filled: %v", err)
+			default:
+			}
+			return errors.New("the table is not being filled yet")
+		}
+		return nil
+	})
+	execute(t, db, "KILL "+id)
+	if err := <-filled; err == nil {
+		t.Fatal("the table was filled")
+	}
+	for _, text := range []string{"BEGIN", "INSERT INTO app.t VALUES (1)"} {
+		_, err := holder.ExecContext(ctx, text)
+		check(t, err)
+	}
+	_, err = changer.ExecContext(ctx, "SET lock_wait_timeout=1")
+	check(t, err)
+	if _, err := changer.ExecContext(ctx, "CREATE TABLE app.late (a INT)"); code(err) != 1205 {
+		t.Errorf("a schema change beside an open transaction: %v", err)
+	}
+	_, err = holder.ExecContext(ctx, "COMMIT")
+	check(t, err)
+}

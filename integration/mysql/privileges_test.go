@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"database/sql"
+	"fmt"
 	"testing"
 	"time"
 
@@ -90,5 +91,59 @@ func TestPrivilegesForSchemaChanges(t *testing.T) {
 			t.Errorf("the session is not as it was: %v", err)
 		}
 	}
+	awaitEqual(t, c)
+}
+
+// What a client says of itself is not said of the account of the nodes, and what it may do with temporary tables of its own it may
+// not do with the tables that these hide.
+func TestChangesOfAnotherAccount(t *testing.T) {
+	t.Parallel()
+	c, leader := startCluster(t)
+	db := open(t, leader)
+	execute(t, db, "CREATE DATABASE app", "CREATE DATABASE mine", "CREATE TABLE app.a (id INT PRIMARY KEY, v INT)", "INSERT INTO app.a VALUES (1, 1)",
+		"CREATE USER small@'%'", "GRANT CREATE TEMPORARY TABLES ON app.* TO small@'%'", "GRANT ALL ON mine.* TO small@'%'", "CREATE ROLE r", "GRANT r TO small@'%'")
+	want := mustQuery(t, db, "SHOW CREATE TABLE app.a")
+	ctx := within(t, 120*time.Second)
+	conn := account(t, leader, "small", "app")
+	do := func(text string, allowed bool) {
+		t.Helper()
+		if _, err := conn.ExecContext(ctx, text); allowed && err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+	}
+	for _, text := range []string{"DROP TABLE a", "DROP TABLE a, mine.x", "TRUNCATE a", "RENAME TABLE a TO mine.stolen", "RENAME TABLE a TO mine.stolen, mine.x TO mine.y",
+		"CREATE INDEX i ON a (v)", "ALTER TABLE a ADD w INT", "DROP SEQUENCE a", "OPTIMIZE TABLE a"} {
+		do("CREATE TABLE IF NOT EXISTS mine.x (a INT)", true)
+		do("BEGIN NOT ATOMIC CREATE OR REPLACE TEMPORARY TABLE app.a (v INT); END", true)
+		do(text, false)
+		if got := mustQuery(t, db, "SHOW CREATE TABLE app.a"); got != want {
+			t.Fatalf("%s: the table is now %s", text, got)
+		}
+	}
+	if got := mustQuery(t, db, "SELECT * FROM app.a"); got != "1,1" {
+		t.Errorf("the table holds %q", got)
+	}
+	do("SET DEFAULT ROLE r", true)
+	do("GRANT SELECT ON mine.* TO CURRENT_USER", false)
+	do("SET @a=1, PASSWORD=PASSWORD('x')", false)
+	do("SET PASSWORD=PASSWORD('own')", true)
+	eventually(t, 60*time.Second, func() error {
+		for _, n := range c.Nodes {
+			server, err := n.MariaDB.Client()
+			if err != nil {
+				return err
+			}
+			got, err := query(ctx, server, "SELECT user, JSON_VALUE(priv, '$.default_role'), JSON_VALUE(priv, '$.authentication_string')=PASSWORD('own') FROM mysql.global_priv WHERE user='small'"+
+				" OR user='root' AND JSON_VALUE(priv, '$.authentication_string')<>''")
+			server.Close()
+			if err != nil {
+				return err
+			}
+			if got != "small,r,1" {
+				return fmt.Errorf("accounts of %s: %s", n.Name, got)
+			}
+		}
+		return nil
+	})
 	awaitEqual(t, c)
 }

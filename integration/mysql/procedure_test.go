@@ -85,6 +85,15 @@ func TestProceduresWithSteps(t *testing.T) {
 	if _, err := small.ExecContext(ctx, "CALL half(5)"); code(err) != 1399 {
 		t.Errorf("with the definer's rights: %v", err)
 	}
+	// A text that the program makes up may be anything, and one that it reads otherwise was not looked at.
+	do("USE app", "CREATE PROCEDURE texts() BEGIN COMMIT; SET STATEMENT max_statement_time=100 FOR EXECUTE IMMEDIATE 'SELECT 1'; END")
+	fails("CALL texts()", "1399")
+	do("CREATE PROCEDURE modes() BEGIN SET sql_mode='NO_BACKSLASH_ESCAPES'; ALTER TABLE log COMMENT 'x\\', RENAME TO other.log -- '\n; END")
+	fails("CALL modes()", "1235")
+	do("CREATE PROCEDURE charsets() BEGIN SET NAMES latin1; ALTER TABLE log COMMENT 'x'; END")
+	fails("CALL charsets()", "1235")
+	holds("SELECT @@character_set_client, DATABASE()", "utf8mb4,app")
+	do("USE other")
 	do("BEGIN")
 	fails("CALL app.migrate()", "1235")
 	do("ROLLBACK")
@@ -113,9 +122,11 @@ func TestCrashWithinProcedure(t *testing.T) {
 	leader, err := c.Leader(ctx)
 	check(t, err)
 	execute(t, open(t, leader), "CREATE DATABASE app", "CREATE TABLE app.t (place VARCHAR(40), n INT, PRIMARY KEY (place, n))",
+		"CREATE PROCEDURE app.handled(place VARCHAR(40)) BEGIN DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END; INSERT INTO app.t VALUES (place, 1); COMMIT; INSERT INTO app.t VALUES (place, 2); END",
 		"CREATE PROCEDURE app.p(place VARCHAR(40)) BEGIN INSERT INTO app.t VALUES (place, 1); ALTER TABLE app.t ADD INDEX (n); INSERT INTO app.t VALUES (place, 2); COMMIT; INSERT INTO app.t VALUES (place, 3); END")
-	for _, step := range []struct{ place, want string }{
-		{"mysql.captured", ""}, {"mysql.before-commit", "1"}, {"mysql.before-answer", "1"}, {"mysql.after-schema", "1"},
+	for _, step := range []struct{ procedure, place, want string }{
+		{"p", "mysql.captured", ""}, {"p", "mysql.before-commit", "1"}, {"p", "mysql.before-answer", "1"}, {"p", "mysql.after-schema", "1"},
+		{"handled", "mysql.captured", ""}, // it goes on behind any error, but not to its commit
 	} {
 		victim, err := c.Leader(ctx)
 		check(t, err)
@@ -127,7 +138,7 @@ func TestCrashWithinProcedure(t *testing.T) {
 		conn := oneConn(t, db)
 		_, err = conn.ExecContext(ctx, "USE app")
 		check(t, err)
-		if _, err := conn.ExecContext(ctx, "CALL p('"+step.place+"')"); err == nil {
+		if _, err := conn.ExecContext(ctx, "CALL "+step.procedure+"('"+step.procedure+step.place+"')"); err == nil {
 			t.Errorf("%s: the procedure was answered", step.place)
 		}
 		select {
@@ -140,7 +151,7 @@ func TestCrashWithinProcedure(t *testing.T) {
 		awaitEqual(t, c)
 		n, err := c.Leader(ctx)
 		check(t, err)
-		if got := mustQuery(t, open(t, n), "SELECT n FROM app.t WHERE place=? ORDER BY n", step.place); got != step.want {
+		if got := mustQuery(t, open(t, n), "SELECT n FROM app.t WHERE place=? ORDER BY n", step.procedure+step.place); got != step.want {
 			t.Errorf("%s: rows %q, want %q", step.place, got, step.want)
 		}
 		for _, n := range c.Nodes {
@@ -214,4 +225,38 @@ func TestProceduresAtOnce(t *testing.T) {
 		t.Errorf("the sum is %s", got)
 	}
 	awaitEqual(t, c)
+}
+
+// Who may read what programs are told learns no name of a transaction, with which it could be ended beside the log.
+func TestProgramsTellNoNames(t *testing.T) {
+	t.Parallel()
+	_, leader := startCluster(t)
+	db := open(t, leader)
+	execute(t, db, "CREATE DATABASE app", "CREATE USER nobody@'%'", "CREATE PROCEDURE app.p() BEGIN COMMIT; START TRANSACTION; DO SLEEP(30); END")
+	ctx := within(t, 120*time.Second)
+	caller, reader := oneConn(t, db), account(t, leader, "nobody", "")
+	_, err := caller.ExecContext(ctx, "USE app")
+	check(t, err)
+	id := mustQuery(t, caller, "SELECT CONNECTION_ID()")
+	called := make(chan error, 1)
+	go func() { _, err := caller.ExecContext(ctx, "CALL p()"); called <- err }()
+	eventually(t, 60*time.Second, func() error {
+		got, err := query(ctx, reader, "SELECT step, xid FROM nexus.program_answer")
+		if err == nil && got != "3," && got != "1," {
+			err = fmt.Errorf("told is %q", got)
+		}
+		return err
+	})
+	// One that ends in the middle leaves nothing behind that leads it.
+	execute(t, db, "KILL "+id)
+	if err := <-called; err == nil {
+		t.Error("the procedure was answered")
+	}
+	eventually(t, 60*time.Second, func() error {
+		got, err := query(ctx, reader, "SELECT step FROM nexus.program_answer")
+		if err == nil && got != "" {
+			err = fmt.Errorf("the answer of step %s is still there", got)
+		}
+		return err
+	})
 }

@@ -76,13 +76,7 @@ func (s *session) maySteps(p *procedure) error {
 		if s.tx != nil {
 			return refused("CALL of a procedure that changes the schema is refused within a transaction: commit it first")
 		}
-		if err := s.rehearseStep(c); err != nil {
-			return err
-		}
-		for _, table := range step.What.Tables {
-			if !s.temporary {
-				break
-			}
+		for _, table := range step.What.Tables { // which the rehearsal would change, and ask for no privilege
 			is, err := s.isTemporary(table)
 			if err != nil {
 				return err
@@ -90,6 +84,9 @@ func (s *session) maySteps(p *procedure) error {
 			if is {
 				return refused("%s of %s in a procedure is refused: the session has a temporary table of that name", step.What.Verb, table)
 			}
+		}
+		if err := s.rehearseStep(c); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -155,12 +152,13 @@ func (s *session) runProcedure(c call, p *procedure, arguments []string, restore
 	return s.answerHeld(mark, s.commit())
 }
 
-// tryProcedure returns the run, of which the transaction is open still. An error ends the session.
+// tryProcedure returns the run, of which the transaction is open still. An error ends the session, but for one that says that
+// it could not be begun.
 func (s *session) tryProcedure(c call, p *procedure, arguments []string) (r *programRun, failed bool, err error) {
 	if err := s.implicit(); err != nil {
 		return nil, true, err
 	}
-	r = &programRun{s: s, program: &p.program, tag: newTag(), explicit: s.tx != nil}
+	r = &programRun{s: s, program: &p.program, mode: p.mode, tag: newTag(), explicit: s.tx != nil}
 	if r.patience, err = s.barrierPatience(); err != nil {
 		return nil, true, err
 	}
@@ -177,15 +175,19 @@ func (s *session) tryProcedure(c call, p *procedure, arguments []string) (r *pro
 	if r.steering, err = s.server.backend.Steer(ctx, s.id); err != nil {
 		return nil, true, errors.Join(unavailable(err), errHangUp)
 	}
+	run := r // r is nil where an error is returned
+	s.steered.Store(run)
 	defer func() {
+		if err != nil { // the applier may be about to commit: what it reads must not be an answer to something else
+			s.backend.Close()
+		}
+		s.steered.Store(nil)
 		ctx, cancel := s.context(proceedTimeout)
 		defer cancel()
-		if err := r.steering.Close(ctx); err != nil {
+		if err := run.steering.Close(ctx); err != nil {
 			s.server.cfg.Logger.Debug("the end of a procedure", "err", err)
 		}
 	}()
-	s.steered = r
-	defer func() { s.steered = nil }()
 	s.client.Hold = true // the answer is the client's only when the rows are safe
 	if err := s.backend.Query(r.text(p, arguments, s.tx.xa)); err != nil {
 		return nil, true, err

@@ -102,7 +102,10 @@ func (s *session) fill(t *filling) (rows uint64, err error) {
 		}
 		s.facts.warnings = slices.DeleteFunc(s.facts.warnings, func(w appliers.Warning) bool { return w.Code != codeOtherEngine })
 		s.excluding = true
-		defer func() { s.excluding = s.locked.excludes() }()
+		defer func() {
+			s.abandon() // what a lost connection has left open was begun behind the barrier
+			s.excluding = s.locked.excludes()
+		}()
 		failpoint.Hit("mysql.filling")
 		rows, err = s.copyRows(t)
 		if err != nil && !errors.Is(err, errHangUp) {

@@ -85,7 +85,6 @@ func (s *session) dispatch(c call) (failed bool, err error) {
 	case statement.Flush:
 		return s.flush(c)
 	case statement.Temporary:
-		s.temporary = true
 		return s.direct(c)
 	case statement.DDL:
 		if done, failed, err := s.changeTemporary(c); done {

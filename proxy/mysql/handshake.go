@@ -190,7 +190,7 @@ func (s *session) reset(payload []byte) error {
 	clear(s.statements)
 	clear(s.named)
 	clear(s.plain)
-	s.access, s.nextAccess, s.temporary = 0, 0, false
+	s.access, s.nextAccess = 0, 0
 	s.backend.Seq = 0
 	err := s.login(payload)
 	var refusal *wire.Error

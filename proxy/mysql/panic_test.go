@@ -69,3 +69,23 @@ func TestPanicEndsOneSession(t *testing.T) {
 		t.Errorf("told %d times: %s", n, logged.String())
 	}
 }
+
+// Nor does a text that comes from within the process, as an event does.
+func TestPanicEndsOneLocalSession(t *testing.T) {
+	cfg := NewConfig()
+	cfg.Logger = slog.New(slog.DiscardHandler)
+	s, err := New(cfg, alwaysLeader{}, &buggy{trusting: &trusting{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := s.dialLocal(context.Background(), "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadAll(c); err != nil {
+		t.Error(err)
+	}
+	if err := s.Close(context.Background()); err != nil {
+		t.Error(err)
+	}
+}

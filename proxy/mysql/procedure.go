@@ -34,10 +34,16 @@ type procedures struct {
 	known   map[string]*procedure
 }
 
+// maxName bounds the bytes of a name with its database: each has 64 characters at most.
+const maxName = 2 * 64 * 4
+
+// maxProcedures are kept, of all clients, and names of as many for each session.
+const maxProcedures = 1000
+
 func (p *procedures) find(changes uint64, name string) (found *procedure, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.changes != changes || p.known == nil {
+	if p.changes != changes || p.known == nil || len(p.known) >= maxProcedures {
 		p.changes, p.known = changes, make(map[string]*procedure)
 	}
 	found, ok = p.known[name]
@@ -55,7 +61,7 @@ func (p *procedures) keep(changes uint64, name string, found *procedure) {
 // procedure returns what a CALL is to be executed as, or nil where the server may do it.
 func (s *session) procedure(c *call) (found *procedure, said statement.Call, err error) {
 	said, ok := statement.ReadCall(c.text, s.dialect)
-	if !ok || c.payload[0] != wire.ComQuery || s.reader || !s.results {
+	if !ok || c.payload[0] != wire.ComQuery || s.reader || !s.results || len(said.Database)+len(said.Name) > maxName {
 		return nil, said, nil
 	}
 	changes, named := s.server.backend.SchemaChanges(), [2]string{said.Database, strings.ToLower(said.Name)}
@@ -78,6 +84,9 @@ func (s *session) procedure(c *call) (found *procedure, said statement.Call, err
 		s.server.procedures.keep(changes, key, found)
 	}
 	if found == nil {
+		if len(s.plain) >= maxProcedures {
+			clear(s.plain)
+		}
 		s.plain[named] = changes
 	}
 	if found == nil || len(found.parameters) != len(said.Arguments) {

@@ -24,6 +24,7 @@ type programRun struct {
 	s        *session
 	steering *appliers.Steering
 	program  *statement.Program
+	mode     string        // of SQL, that it was made with
 	tag      string        // that no name of the client's contains
 	patience time.Duration // with those who keep a schema change waiting
 	explicit bool          // the client, or the program, has begun the transaction by itself
@@ -43,9 +44,9 @@ func (r *programRun) name(what string) string { return "nexus_" + r.tag + "_" + 
 func (r *programRun) text(p *procedure, arguments []string, xa *appliers.Transaction) string {
 	var b strings.Builder
 	v := r.name
-	fmt.Fprintf(&b, "BEGIN NOT ATOMIC DECLARE %s, %s, %s, %s INT DEFAULT 0; DECLARE %s BIGINT UNSIGNED DEFAULT %d; DECLARE %s VARCHAR(80) CHARACTER SET utf8mb4 DEFAULT %s;"+
+	fmt.Fprintf(&b, "BEGIN NOT ATOMIC DECLARE %s, %s, %s, %s INT DEFAULT 0; DECLARE %s BIGINT UNSIGNED DEFAULT %d; DECLARE %s VARCHAR(80) CHARACTER SET utf8mb4 DEFAULT %s; DECLARE %s VARCHAR(40) CHARACTER SET utf8mb4 DEFAULT '%s';"+
 		" DECLARE %s CHAR(5) CHARACTER SET utf8mb4; DECLARE %s VARCHAR(512) CHARACTER SET utf8mb4;",
-		v("n"), v("step"), v("code"), v("ok"), v("sequence"), xa.Sequence(), v("xid"), r.s.literal(xa.XID()), v("state"), v("message"))
+		v("n"), v("step"), v("code"), v("ok"), v("sequence"), xa.Sequence(), v("xid"), r.s.literal(xa.XID()), v("locks"), r.steering.Prefix(), v("state"), v("message"))
 	for i, parameter := range p.parameters {
 		fmt.Fprintf(&b, " DECLARE %s %s DEFAULT ", quoteName(parameter.name), parameter.declared)
 		if parameter.mode == "OUT" {
@@ -78,27 +79,28 @@ func (r *programRun) replacement(i int, step *statement.Step, epoch uint64) stri
 		fmt.Fprintf(&b, "INSERT INTO nexus.applied VALUES (%d,%s);", epoch, v("sequence"))
 		b.WriteString(xa("END") + xa("PREPARE"))
 		fmt.Fprintf(&b, "SELECT 1 AS %s;", v(tellPrepared))
-		b.WriteString(r.wait() + xa("COMMIT"))
-		fmt.Fprintf(&b, "SELECT 1 AS %s;", v(tellCommitted))
+		b.WriteString(r.wait(xa("COMMIT") + fmt.Sprintf("SELECT 1 AS %s;", v(tellCommitted))))
 	}
-	b.WriteString(r.wait())
-	fmt.Fprintf(&b, "SELECT step, code, state, message, xid, sequence INTO %s, %s, %s, %s, %s, %s FROM nexus.program_answer WHERE connection=CONNECTION_ID();",
-		v("step"), v("code"), v("state"), v("message"), v("xid"), v("sequence"))
-	fmt.Fprintf(&b, "IF %s<>%s-1 THEN %s END IF;", v("step"), v("n"), giveUp)
-	b.WriteString("COMMIT; " + openTransaction + ";" + xa("START")) // where autocommit is off, the row was read in a transaction
-	fmt.Fprintf(&b, "IF %s<>0 THEN EXECUTE IMMEDIATE CONCAT('SIGNAL SQLSTATE ''', %s, ''' SET MYSQL_ERRNO=', %s, ', MESSAGE_TEXT=''', REPLACE(%s, '''', ''''''), ''''); END IF; END",
+	answer := fmt.Sprintf("SELECT step, code, state, message, sequence INTO %[1]s, %[2]s, %[3]s, %[4]s, %[5]s FROM nexus.program_answer WHERE connection=CONNECTION_ID();"+
+		" SET %[6]s=CONCAT(SUBSTRING_INDEX(%[6]s, '-', 2), '-', %[5]s, '-', SUBSTRING_INDEX(%[6]s, '-', -1));",
+		v("step"), v("code"), v("state"), v("message"), v("sequence"), v("xid"))
+	next := "COMMIT; " + openTransaction + ";" + xa("START") // where autocommit is off, the row was read in a transaction
+	failed := fmt.Sprintf("IF %s<>0 THEN EXECUTE IMMEDIATE CONCAT('SIGNAL SQLSTATE ''', %s, ''' SET MYSQL_ERRNO=', %s, ', MESSAGE_TEXT=''', REPLACE(%s, '''', ''''''), ''''); END IF;",
 		v("code"), v("state"), v("code"), v("message"))
+	b.WriteString(r.wait(answer + fmt.Sprintf("IF %s=%s-1 THEN %s ELSE %s END IF;", v("step"), v("n"), next+failed, giveUp)))
+	b.WriteString("END")
 	return b.String()
 }
 
-// giveUp ends a program whose node has gone.
+// giveUp ends a program whose node has gone. It may have a handler for that, and go on behind it: in its transaction, which it
+// cannot commit.
 const giveUp = "SIGNAL SQLSTATE '70100' SET MYSQL_ERRNO=1927, MESSAGE_TEXT='Nexus: the node that executes the procedure has gone';"
 
-// wait waits for the lock of the next step, which counts if the one behind it is held by who has given it.
-func (r *programRun) wait() string {
+// wait waits for the lock of the next step, and executes then if the one behind it is held by who has given it.
+func (r *programRun) wait(then string) string {
 	v := r.name
-	return fmt.Sprintf("SET %[1]s=GET_LOCK(CONCAT('%[2]s', %[3]s), 86400); DO RELEASE_LOCK(CONCAT('%[2]s', %[3]s)); SET %[3]s=%[3]s+1;"+
-		" IF NOT IFNULL(%[1]s=1 AND IS_USED_LOCK(CONCAT('%[2]s', %[3]s))=%[4]d, 0) THEN %[5]s END IF;", v("ok"), r.steering.Prefix(), v("n"), r.steering.ID(), giveUp)
+	return fmt.Sprintf("SET %[1]s=GET_LOCK(CONCAT(%[2]s, %[3]s), 86400); DO RELEASE_LOCK(CONCAT(%[2]s, %[3]s)); SET %[3]s=%[3]s+1;"+
+		" IF %[1]s=1 AND IS_USED_LOCK(CONCAT(%[2]s, %[3]s))=%[4]d THEN %[5]s ELSE %[6]s END IF;", v("ok"), v("locks"), v("n"), r.steering.ID(), then, giveUp)
 }
 
 // told takes a row of the program's own that is not waited for.
@@ -140,6 +142,7 @@ var errProgram = errors.New("the procedure went on behind an error at the end of
 // reached executes a step. After an error, the server cannot be told how to go on.
 func (r *programRun) reached(step *statement.Step, prelude []string) error {
 	s := r.s
+	before := s.tx.xa
 	var failed *wire.Error
 	err := r.endTransaction(step.What.Kind == statement.Rollback)
 	if err == nil && step.What.Kind == statement.DDL {
@@ -153,6 +156,7 @@ func (r *programRun) reached(step *statement.Step, prelude []string) error {
 	if err != nil {
 		return errors.Join(err, errHangUp)
 	}
+	xa.Follow(before)
 	s.tx = &transaction{xa: xa, wrote: true}
 	answer := &appliers.StepAnswer{Next: xa}
 	if failed != nil {
@@ -190,10 +194,13 @@ func (r *programRun) change(step *statement.Step, row []string) (failed *wire.Er
 	if err != nil {
 		return nil, err
 	}
+	if !r.readsAlike(row[1], row[2]) {
+		return refused("%s is refused: the procedure has changed the sql_mode or character set that its text was checked with", step.What.Verb), nil
+	}
 	prelude = append(ownRoles(step.What.Roles), prelude...)
 	text := step.What.Rewritten
 	if text == "" {
-		text = s.withAdmin(call{what: step.What}, withDefiner(step.Text, step.What.Definer, user), user)
+		text = s.asClient(call{what: step.What}, withDefiner(step.Text, step.What.Definer, user), user)
 	}
 	err = s.behindBarrierFor(r.patience, func(ctx context.Context) error {
 		return s.proposeSchema(ctx, prelude, text)
@@ -204,6 +211,17 @@ func (r *programRun) change(step *statement.Step, row []string) (failed *wire.Er
 		return nil, err
 	}
 	return failed, nil
+}
+
+// readsAlike reports whether a text means to a session with this sql_mode and character_set_client what it meant when the
+// procedure was looked at.
+func (r *programRun) readsAlike(mode, client string) bool {
+	for _, word := range []string{"ANSI_QUOTES", "NO_BACKSLASH_ESCAPES", "IGNORE_SPACE", "ORACLE"} {
+		if hasWord(mode, word) != hasWord(r.mode, word) {
+			return false
+		}
+	}
+	return client == "utf8mb4"
 }
 
 // proceedTimeout bounds the way to the server.
@@ -222,7 +240,13 @@ func (r *programRun) proceed(answer *appliers.StepAnswer) error {
 // sendCommit lets the program say XA COMMIT, and committed waits until it has.
 func (r *programRun) sendCommit() error { return r.proceed(nil) }
 
-func (r *programRun) committed() error { return r.expect(tellCommitted) }
+func (r *programRun) committed() error {
+	// Somebody who has learned the name of the lock may have got it instead: the applier then commits by itself.
+	if err := r.s.backend.SetReadDeadline(time.Now().Add(proceedTimeout)); err != nil {
+		return err
+	}
+	return errors.Join(r.expect(tellCommitted), r.s.backend.SetReadDeadline(time.Time{}))
+}
 
 // relay passes on what the program answers, and does what it asks for.
 func (r *programRun) relay(f shape) (result, error) {

@@ -39,18 +39,18 @@ func (s *session) rehearse(c call, text string) error {
 		}
 	case c.what.Verb == "DROP FUNCTION": // looks for one of a plugin first, and at privileges later
 		var server *wire.Error
-		err := s.rehearseLocked("ALTER FUNCTION "+c.what.Name+" COMMENT ''", false)
+		err := s.rehearseLocked(&statement.Statement{}, "ALTER FUNCTION "+c.what.Name+" COMMENT ''")
 		if err != nil && (!errors.As(err, &server) || server.Code == codeRoutineDenied) {
 			return err
 		}
 	}
-	return s.rehearseLocked(text, c.what.Engine != "")
+	return s.rehearseLocked(&c.what, text)
 }
 
-// rehearseLocked says text under a lock. substitute says that it names an engine that its table does not get.
-func (s *session) rehearseLocked(text string, substitute bool) error {
+// rehearseLocked says text under a lock.
+func (s *session) rehearseLocked(what *statement.Statement, text string) error {
 	before, behind := []string{rehearsalLock, openSession}, []string{"UNLOCK TABLES", closeSession}
-	if substitute {
+	if what.Engine != "" { // its table does not get it
 		row, err := s.row("SELECT @@sql_mode, @@innodb_strict_mode")
 		if err != nil {
 			return err
@@ -58,9 +58,10 @@ func (s *session) rehearseLocked(text string, substitute bool) error {
 		before = append(before, "SET SESSION innodb_strict_mode=0, sql_mode="+literal(without(row[0], "NO_ENGINE_SUBSTITUTION")))
 		behind = append(behind, "SET SESSION innodb_strict_mode="+row[1]+", sql_mode="+literal(row[0]))
 	}
+	executed := false
 	err := s.ask(before...)
 	if err == nil {
-		err = s.try(text)
+		executed, err = s.try(text)
 	}
 	var server *wire.Error
 	if err != nil && !errors.As(err, &server) {
@@ -72,27 +73,30 @@ func (s *session) rehearseLocked(text string, substitute bool) error {
 	if server != nil && server.Code != codeNotLocked && server.Code != codeActiveLocks {
 		return server
 	}
+	if executed && len(what.Tables) > 0 { // which the client may need no privilege for
+		return refused("%s is refused: the session has a temporary table of that name", what.Verb)
+	}
 	return nil
 }
 
-// try says text and returns the error that the server answers, without its rows.
-func (s *session) try(text string) error {
+// try says text and returns the error that the server answers, without its rows. executed says that it answered with OK.
+func (s *session) try(text string) (executed bool, err error) {
 	if err := s.backend.Query(text); err != nil {
-		return err
+		return false, err
 	}
 	if err := s.backend.Flush(); err != nil {
-		return err
+		return false, err
 	}
 	p, err := s.backend.ReadPacket()
 	if err != nil {
-		return err
+		return false, err
 	}
 	if len(p) > 0 && p[0] == wire.HeaderOK {
 		s.note(p)
-		return nil
+		return true, nil
 	}
 	_, err = s.readRowBehind(p)
-	return err
+	return false, err
 }
 
 // rehearsePrepared lets the server prepare text: for a view, which no session with locked tables gets to, that looks at
@@ -173,11 +177,13 @@ func ownRoles(roles []string) []string {
 	return append(texts, "FLUSH PRIVILEGES")
 }
 
-// withAdmin makes the client, not the node's account, who has a new role to give.
-func (s *session) withAdmin(c call, text, user string) string {
+// asClient makes the client, not the node's account, who has a new role to give, and who is meant by CURRENT_USER, by a password
+// and by a default role of nobody else.
+func (s *session) asClient(c call, text, user string) string {
 	name, host := splitAccount(user)
-	if c.what.Verb != "CREATE ROLE" || c.what.Behind == 0 || s.server.backend.IsOwnAccount(name) {
-		return text
+	account := quoteName(name) + "@" + quoteName(host)
+	if c.what.Verb == "CREATE ROLE" && c.what.Behind > 0 && !s.server.backend.IsOwnAccount(name) {
+		text = text[:c.what.Behind] + " WITH ADMIN " + account + text[c.what.Behind:]
 	}
-	return text[:c.what.Behind] + " WITH ADMIN " + quoteName(name) + "@" + quoteName(host) + text[c.what.Behind:]
+	return c.what.AsAccount(text, s.dialect, account)
 }

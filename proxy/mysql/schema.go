@@ -45,7 +45,7 @@ func (s *session) schemaChange(c call) error {
 	}
 	prelude = append(ownRoles(c.what.Roles), prelude...)
 	if c.what.Rewritten == "" {
-		text = s.withAdmin(c, withDefiner(text, c.what.Definer, user), user)
+		text = s.asClient(c, withDefiner(text, c.what.Definer, user), user)
 	}
 	return s.behindBarrier(func(ctx context.Context) error { return s.proposeSchema(ctx, prelude, text) })
 }

@@ -42,12 +42,11 @@ type session struct {
 	rate *rate.Limit // nil without one
 
 	facts     facts
-	affected  uint64               // rows, by the statement that is answered with OK
-	plain     map[[2]string]uint64 // procedures that the server executes by itself, as named; as of how many schema changes
-	steered   *programRun          // that the server is executing
-	excluding bool                 // schema changes are behind the barrier that this session holds
+	affected  uint64                     // rows, by the statement that is answered with OK
+	plain     map[[2]string]uint64       // procedures that the server executes by itself, as named; as of how many schema changes
+	steered   atomic.Pointer[programRun] // that the server is executing; the applier asks for it
+	excluding bool                       // schema changes are behind the barrier that this session holds
 	locked    tableLock
-	temporary bool        // it may have temporary tables
 	checks    [][4]string // of the maintenance of tables that is being answered
 
 	rowNumber, rowNull bool   // what the first value of the row that was read last is

@@ -142,6 +142,7 @@ func (s *Server) dialLocal(context.Context, string, string) (net.Conn, error) {
 	}
 	s.tasks.Go(func() {
 		defer s.remove(conn)
+		defer s.survive(conn) // what an event executes is a client's text
 		s.serve(conn)
 	})
 	return here, nil

@@ -15,7 +15,7 @@ const openSession = "SET SESSION TRANSACTION READ WRITE"
 
 // changeTemporary executes DROP TABLE, TRUNCATE and ALTER TABLE of temporary tables. done is false for what concerns others.
 func (s *session) changeTemporary(c call) (done, failed bool, err error) {
-	if !s.temporary || len(c.what.Tables) == 0 {
+	if len(c.what.Tables) == 0 {
 		return false, false, nil
 	}
 	temporary := 0

@@ -340,7 +340,7 @@ func (s *session) rollbackEnded(xa *appliers.Transaction) error {
 
 // rollbackXA rolls back a transaction that has ended or is prepared.
 func (s *session) rollbackXA(xa *appliers.Transaction) error {
-	if s.steered != nil { // the server is executing a program, and nothing else can be said to it
+	if s.steered.Load() != nil { // the server is executing a program, and nothing else can be said to it
 		xa.End(false)
 		s.leaveToApplier()
 		return errHangUp
@@ -367,8 +367,8 @@ func (s *session) abandon() {
 
 // SendCommit says XA COMMIT, and Committed reads the answer. Both are called by the applier while the session waits for it.
 func (s *session) SendCommit(xid string) error {
-	if s.steered != nil {
-		return s.steered.sendCommit()
+	if run := s.steered.Load(); run != nil {
+		return run.sendCommit()
 	}
 	if err := s.backend.Query("XA COMMIT " + xid); err != nil {
 		return err
@@ -378,8 +378,8 @@ func (s *session) SendCommit(xid string) error {
 
 // Committed reads the answer to XA COMMIT.
 func (s *session) Committed() error {
-	if s.steered != nil {
-		return s.steered.committed()
+	if run := s.steered.Load(); run != nil {
+		return run.committed()
 	}
 	return s.answer()
 }

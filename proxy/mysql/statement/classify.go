@@ -125,7 +125,7 @@ func schemaForm(verb string) form {
 	case "TRUNCATE":
 		return (*parser).truncate
 	case "RENAME":
-		return kind(DDL)
+		return (*parser).rename
 	case "GRANT", "REVOKE":
 		return (*parser).grant
 	case "OPTIMIZE", "REPAIR", "CHECK":

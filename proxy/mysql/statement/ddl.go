@@ -27,7 +27,9 @@ func (p *parser) create(verb string) Statement {
 		return p.createRole(verb)
 	case "VIEW":
 		return Statement{Kind: DDL, Verb: verb, Definer: p.defines}
-	case "DATABASE", "SCHEMA", "INDEX", "USER":
+	case "INDEX":
+		return p.onTable(verb)
+	case "DATABASE", "SCHEMA", "USER":
 		return Statement{Kind: DDL, Verb: verb}
 	case "SERVER", "TABLESPACE", "UNDO", "LOGFILE", "RESOURCE", "SPATIAL REFERENCE":
 		return refuse(verb, reasonServer)
@@ -137,7 +139,10 @@ func (p *parser) alter(verb string) Statement {
 			return refuse(verb, reason)
 		}
 		return Statement{Kind: DDL, Verb: verb, Definer: p.defines}
-	case "DATABASE", "SCHEMA", "PROCEDURE", "FUNCTION", "SEQUENCE", "USER", "ROLE":
+	case "SEQUENCE":
+		p.take("IF", "EXISTS")
+		return Statement{Kind: DDL, Verb: verb, Tables: []string{p.table()}}
+	case "DATABASE", "SCHEMA", "PROCEDURE", "FUNCTION", "USER", "ROLE":
 		return Statement{Kind: DDL, Verb: verb}
 	case "INSTANCE", "SERVER", "TABLESPACE", "UNDO", "LOGFILE", "RESOURCE":
 		return refuse(verb, reasonServer)
@@ -184,12 +189,14 @@ func (p *parser) drop(verb string) Statement {
 		return Statement{Kind: Deallocate, Verb: verb, Name: p.name()}
 	case "TEMPORARY TABLE", "TEMPORARY TABLES", "TEMPORARY SEQUENCE":
 		return Statement{Kind: Temporary, Verb: verb}
-	case "TABLE", "TABLES":
+	case "TABLE", "TABLES", "SEQUENCE":
 		return p.dropTables(verb, start)
+	case "INDEX":
+		return p.onTable(verb)
 	case "FUNCTION":
 		p.take("IF", "EXISTS")
 		return Statement{Kind: DDL, Verb: verb, Name: p.table()}
-	case "DATABASE", "SCHEMA", "INDEX", "VIEW", "PROCEDURE", "TRIGGER", "EVENT", "SEQUENCE", "PACKAGE", "USER", "ROLE":
+	case "DATABASE", "SCHEMA", "VIEW", "PROCEDURE", "TRIGGER", "EVENT", "PACKAGE", "USER", "ROLE":
 		return Statement{Kind: DDL, Verb: verb}
 	case "SERVER", "TABLESPACE", "UNDO", "LOGFILE", "RESOURCE", "SPATIAL REFERENCE":
 		return refuse(verb, reasonServer)
@@ -203,6 +210,32 @@ func (p *parser) dropTables(verb string, start int) Statement {
 	p.take("IF", "EXISTS")
 	for more := true; more; more = p.takePunct(',') {
 		s.Tables = append(s.Tables, p.table())
+	}
+	return s
+}
+
+// onTable classifies what is done to an index ON a table.
+func (p *parser) onTable(verb string) Statement {
+	s := Statement{Kind: DDL, Verb: verb}
+	if p.find("ON") {
+		p.skip()
+		s.Tables = []string{p.table()}
+	}
+	return s
+}
+
+// rename classifies RENAME TABLE and RENAME USER.
+func (p *parser) rename(verb string) Statement {
+	s := Statement{Kind: DDL, Verb: verb}
+	if !p.take("TABLE") && !p.take("TABLES") {
+		return s
+	}
+	p.take("IF", "EXISTS")
+	for more := true; more; more = p.takePunct(',') {
+		s.Tables = append(s.Tables, p.table())
+		p.wait()
+		p.take("TO")
+		p.table()
 	}
 	return s
 }

@@ -69,6 +69,9 @@ func (r *programReader) read() {
 				continue
 			}
 		}
+		if r.at("CALL", "PREPARE", "EXECUTE") { // also behind SET STATEMENT ... FOR
+			r.refuse(upper(r.tok.text) + " stands in it")
+		}
 		begins = r.tok.punct(';') || r.at("BEGIN", "THEN", "ELSE", "LOOP", "REPEAT", "DO")
 		r.skip()
 	}

@@ -11,6 +11,8 @@ func variableRefusal(a Assignment) string {
 		"binlog_row_value_options", "binlog_rows_query_log_events", "binlog_row_metadata", "server_id", "skip_replication",
 		"skip_parallel_replication", "binlog_alter_two_phase", "log_bin_compress", "sql_log_off":
 		return "Nexus takes the rows from the binary log: " + a.Name + " cannot be changed"
+	case "password": // which the server takes behind another assignment
+		return "SET PASSWORD must stand alone"
 	case "enforce_storage_engine":
 		if v := upper(unquote(a.Value)); v != "INNODB" && v != "DEFAULT" && v != "NULL" {
 			return "only InnoDB is replicated, and tables of other engines become its own"

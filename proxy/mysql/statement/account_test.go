@@ -1,0 +1,25 @@
+package statement
+
+import "testing"
+
+func TestAsAccount(t *testing.T) {
+	for text, want := range map[string]string{
+		"SET PASSWORD = PASSWORD('x')":                  "SET PASSWORD FOR `a`@`%` = PASSWORD('x')",
+		"SET PASSWORD FOR b = PASSWORD('x')":            "SET PASSWORD FOR b = PASSWORD('x')",
+		"SET PASSWORD FOR CURRENT_USER() = ''":          "SET PASSWORD FOR `a`@`%` = ''",
+		"SET DEFAULT ROLE r;":                           "SET DEFAULT ROLE r FOR `a`@`%`;",
+		"SET DEFAULT ROLE NONE FOR b":                   "SET DEFAULT ROLE NONE FOR b",
+		"ALTER USER current_user IDENTIFIED BY 'x'":     "ALTER USER `a`@`%` IDENTIFIED BY 'x'",
+		"GRANT SELECT ON t TO CURRENT_USER ( ), c":      "GRANT SELECT ON t TO `a`@`%`, c",
+		"CREATE ROLE r WITH ADMIN CURRENT_USER":         "CREATE ROLE r WITH ADMIN `a`@`%`",
+		"DROP USER 'CURRENT_USER', `CURRENT_USER`":      "DROP USER 'CURRENT_USER', `CURRENT_USER`",
+		"CREATE VIEW v AS SELECT CURRENT_USER()":        "CREATE VIEW v AS SELECT CURRENT_USER()",
+		"SET PASSWORD /*! = */ PASSWORD('x') /* FOR */": "SET PASSWORD FOR `a`@`%` /*! = */ PASSWORD('x') /* FOR */",
+	} {
+		d := Dialect{MariaDB: true, Version: 101119}
+		s := Classify(text, d)
+		if got := s.AsAccount(text, d, "`a`@`%`"); got != want {
+			t.Errorf("%s (%s): %s, want %s", text, s.Verb, got, want)
+		}
+	}
+}
