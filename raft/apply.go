@@ -111,11 +111,29 @@ func (a *applyLoop) run(ctx context.Context) {
 			a.r.fail(fmt.Errorf("apply after index %d: %w", a.position.Index, err))
 			return
 		}
+		if err := a.doubt(); err != nil {
+			a.r.fail(err)
+			return
+		}
 		a.snapshotIfDue()
 		if a.r.quarantined.Load() != nil && a.r.leader.Load() == a.r.identity.ID {
 			a.r.mail.call(a.r.handOver)
 		}
 	}
+}
+
+// doubt takes this node out of service where its Store says that the backend may differ. One that is alone differs from nobody,
+// and nobody could repair it.
+func (a *applyLoop) doubt() error {
+	d, ok := a.r.cfg.Store.(Doubter)
+	if !ok {
+		return nil
+	}
+	why := d.Doubt()
+	if why == nil || len(a.r.Members()) < 2 || a.r.quarantined.Load() != nil {
+		return nil
+	}
+	return a.r.enterQuarantine(quarantine{Node: a.r.identity.ID, Index: max(a.position.Index, 1), Reason: why.Error()})
 }
 
 // step applies the next run of entries up to target, or looks at the backend if there is none. An error is fatal.

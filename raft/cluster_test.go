@@ -39,6 +39,7 @@ type mapStore struct {
 	restores    []Position
 	applied     []string
 	lists       bool // commands are those of listRules
+	doubt       error
 }
 
 func newMapStore() *mapStore { return &mapStore{data: make(map[string]string)} }

@@ -36,7 +36,7 @@ type quarantine struct {
 	Node   uint64 `json:"node,omitempty"`
 	Index  uint64 `json:"index"` // of the checkpoint
 	Reason string `json:"reason"`
-	Good   string `json:"good"` // URL of a member that holds what the majority holds
+	Good   string `json:"good"` // URL of a member that holds what the majority holds, if members were compared
 }
 
 func (q *quarantine) Error() string {
@@ -216,6 +216,9 @@ func (r *Replicator) Repair(ctx context.Context) error {
 func (r *Replicator) fetchGood(ctx context.Context, q *quarantine) error {
 	if newest := r.snapshotIndex.Load(); newest != q.Index {
 		return fmt.Errorf("this node's newest snapshot is at index %d, not %d", newest, q.Index)
+	}
+	if q.Good == "" {
+		return errors.New("it was not compared with the others yet")
 	}
 	if sameURL(q.Good, r.cfg.NodeURL) {
 		return errors.New("this node itself was named as the good one")

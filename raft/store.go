@@ -126,6 +126,13 @@ type Busier interface {
 	Busy() bool
 }
 
+// Doubter is an optional hook of a Store that may notice that its backend was changed otherwise than by Apply.
+type Doubter interface {
+	// Doubt returns why the backend may differ from those of the others, once for each reason, or nil. The node does not serve
+	// from then on, until it is repaired. It is called after each Apply, by the same goroutine.
+	Doubt() error
+}
+
 // BehindError says that the backend holds Position, which is not where the log was applied up to.
 type BehindError struct {
 	Position Position

@@ -52,6 +52,15 @@ func (s *mapStore) corrupt(change func(data map[string]string)) {
 	change(s.data)
 }
 
+// Doubt makes mapStore a Doubter.
+func (s *mapStore) Doubt() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	why := s.doubt
+	s.doubt = nil
+	return why
+}
+
 func (c *testCluster) verify(i int) VerifyReport {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
@@ -154,6 +163,55 @@ func TestVerifyFindsAndRepairs(t *testing.T) {
 			c.stores[odd].wipe()
 			c.converged()
 		})
+	}
+}
+
+// A leader whose Store says that its data may differ does not serve, also after a restart, until it was compared with the others
+// and, where it differs, filled from them.
+func TestDoubt(t *testing.T) {
+	for _, differs := range []bool{false, true} {
+		t.Run(fmt.Sprint("differs=", differs), func(t *testing.T) {
+			c := newTestCluster(t, 3, nil)
+			c.count(50)
+			c.converged()
+			odd := c.leader()
+			c.stores[odd].corrupt(func(data map[string]string) {
+				if differs {
+					data["x"] = "y"
+				}
+				c.stores[odd].doubt = errors.New("it was seen in the mirror")
+			})
+			eventually(t, "the node to stop serving", func() bool {
+				status := c.nodes[odd].Status()
+				return status.Quarantined && !status.Serving && strings.Contains(status.Problem, "seen in the mirror")
+			})
+			eventually(t, "another leader", func() bool { return c.nodes[(odd+1)%3].Status().Leader != c.nodes[odd].identity.ID })
+			c.stop(odd)
+			c.start(odd)
+			ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+			defer cancel()
+			if err := c.nodes[odd].Repair(ctx); err != nil {
+				t.Fatal(err)
+			}
+			c.propose(odd, "z=later")
+			c.converged()
+		})
+	}
+}
+
+// One that is alone has nobody to differ from, and nobody to repair it.
+func TestDoubtOfOne(t *testing.T) {
+	c := newTestCluster(t, 1, nil)
+	c.propose(0, "a=1")
+	c.stores[0].corrupt(func(map[string]string) { c.stores[0].doubt = errors.New("it was seen in the mirror") })
+	eventually(t, "the doubt to be heard", func() bool {
+		c.stores[0].mu.Lock()
+		defer c.stores[0].mu.Unlock()
+		return c.stores[0].doubt == nil
+	})
+	c.propose(0, "a=2")
+	if status := c.nodes[0].Status(); status.Quarantined {
+		t.Errorf("status is %+v", status)
 	}
 }
 

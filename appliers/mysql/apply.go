@@ -141,9 +141,10 @@ const maxRunBytes = 4 << 20
 func (b *Backend) commitOwn(ctx context.Context, ops []operation, txs []*Transaction) error {
 	failpoint.Hit("mysql.before-commit")
 	errs := make([]error, len(txs))
+	names := b.transactions.expect(txs)
 	for i, tx := range txs {
 		if !tx.committed { // in an earlier call, which failed afterwards
-			errs[i] = tx.session.SendCommit(tx.XID())
+			errs[i] = tx.session.SendCommit(names[i])
 		}
 	}
 	for i, tx := range txs {

@@ -32,6 +32,7 @@ type Backend struct {
 	steered      steered
 	stats        counters
 	changing     atomic.Bool // a schema change is being executed
+	doubt        atomic.Pointer[error]
 
 	// What follows is touched only by the goroutine that calls Open, Apply and so on.
 	conn    *conn // nil while there is none that may be used
@@ -90,8 +91,9 @@ func (b *Backend) Stats() Stats {
 }
 
 var (
-	_ raft.Store  = (*Backend)(nil)
-	_ raft.Busier = (*Backend)(nil)
+	_ raft.Store   = (*Backend)(nil)
+	_ raft.Busier  = (*Backend)(nil)
+	_ raft.Doubter = (*Backend)(nil)
 )
 
 // New returns a Backend that has not connected yet.

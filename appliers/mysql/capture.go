@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"strconv"
+	"strings"
 	"sync"
 
 	gomysql "github.com/go-mysql-org/go-mysql/mysql"
@@ -57,6 +58,7 @@ type capture struct {
 // startCapture begins to read at the end of the binary log as it is now.
 func (b *Backend) startCapture(ctx context.Context) error {
 	b.stopCapture()
+	b.transactions.missed()
 	row, err := b.conn.row(ctx, "SHOW MASTER STATUS")
 	if err != nil {
 		return err
@@ -159,7 +161,10 @@ func (c *capture) HandleEvent(e *replication.BinlogEvent) error {
 			c.beside()
 		}
 	case kind == eventQuery:
-		if c.group&(preparedGroup|completedGroup) == 0 && !endsTransaction(raw) {
+		switch {
+		case c.group&completedGroup != 0:
+			c.checkCompleted(raw)
+		case c.group&preparedGroup == 0 && !endsTransaction(raw):
 			c.b.sequences.redefined()
 		}
 	case kind == eventXAPrepare:
@@ -249,11 +254,42 @@ func (c *capture) add(raw []byte) {
 	c.events = append(c.events, raw...)
 }
 
+// checkCompleted looks at the end of a prepared transaction: only the applier commits any.
+func (c *capture) checkCompleted(raw []byte) {
+	at := bytes.LastIndex(raw, commitsXA)
+	if at < 0 {
+		return // rolled back, which writes nothing
+	}
+	if !c.b.transactions.takeExpected(raw[at+len(commitsXA):]) {
+		c.table = "of a prepared transaction" // of which the rows were read before
+		c.beside()
+	}
+}
+
+// commitsXA begins the text of XA COMMIT in the binary log; the name in hexadecimal digits, and commonXID, follow.
+var (
+	commitsXA = []byte("XA COMMIT X'")
+	commonXID = []byte("',X'',1")
+)
+
 // beside notices rows that were written without the log of raft: those of engines without transactions, or by somebody
 // who should not be there.
 func (c *capture) beside() {
 	c.b.stats.beside.Add(1)
 	c.b.log.Error("the backend was written to beside the log, and differs from the others now", "table", c.table)
+	if !strings.HasPrefix(c.table, "mysql.time_zone") { // which everybody fills for his own server
+		c.b.doubt.Store(&errBeside)
+	}
+}
+
+var errBeside = errors.New("it was written to beside the log")
+
+// Doubt returns why the server may differ from the others. See raft.Doubter.
+func (b *Backend) Doubt() error {
+	if why := b.doubt.Swap(nil); why != nil {
+		return *why
+	}
+	return nil
 }
 
 // preparedXID reads the name out of an XA PREPARE event: one-phase flag, format, two lengths, bytes.

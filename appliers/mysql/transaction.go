@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -67,13 +68,18 @@ type transactions struct {
 	next   uint64
 	fenced uint64 // epochs before it are over
 	byID   map[transactionID]*Transaction
+	// expected are the names of those that the applier commits, until the binary log shows that.
+	expected map[string]struct{}
 	// given are those that their sessions ended without certainty, up to the next takeGiven.
 	given []*Transaction
 }
 
 type transactionID struct{ epoch, sequence uint64 }
 
-func (t *transactions) init() { t.byID = make(map[transactionID]*Transaction) }
+func (t *transactions) init() {
+	t.byID = make(map[transactionID]*Transaction)
+	t.expected = make(map[string]struct{})
+}
 
 func (t *transactions) count() int {
 	t.mu.Lock()
@@ -196,6 +202,47 @@ func (t *transactions) take(epoch, sequence uint64) *Transaction {
 		return nil
 	}
 	return tx
+}
+
+// expect is called before txs are committed, and returns what their sessions are to commit.
+func (t *transactions) expect(txs []*Transaction) []string {
+	names := make([]string, len(txs))
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i, tx := range txs {
+		if tx.committed {
+			continue
+		}
+		names[i] = tx.XID()
+		t.expected[names[i][1:len(names[i])-1]] = struct{}{}
+	}
+	return names
+}
+
+// takeExpected takes the name that begins a text in hexadecimal digits, and reports whether it was expected.
+func (t *transactions) takeExpected(text []byte) bool {
+	digits, rest, _ := bytes.Cut(text, commonXID)
+	var name [64]byte
+	n, err := hex.Decode(name[:], digits[:min(len(digits), 2*len(name))])
+	if err != nil || len(rest) > 0 || !bytes.HasSuffix(text, commonXID) {
+		return false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	_, ok := t.expected[string(name[:n])]
+	delete(t.expected, string(name[:n]))
+	return ok
+}
+
+// missed forgets what is expected of transactions that have ended: the binary log is read on from its end.
+func (t *transactions) missed() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for name := range t.expected {
+		if id, ok := parseXID(name); !ok || t.byID[id] == nil {
+			delete(t.expected, name)
+		}
+	}
 }
 
 // committed notes those of txs whose commit brought no error: should Apply fail after it, they are not committed again.

@@ -3,6 +3,10 @@ package mysql
 import (
 	"context"
 	"database/sql"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
 )
@@ -44,6 +48,88 @@ EXECUTE IMMEDIATE CONCAT('X','A COMMIT ''nexus-',e,'-',i,''''); END FOR; END FOR
 		if n := metric(t, leader, "nexus_mysql_beside_total"); n != "0" {
 			t.Errorf("%s: %v transactions beside the log", attack.name, n)
 		}
+	}
+}
+
+// A transaction that its own program ends, with the name that the session was told, takes the leader out of service, and a repair
+// removes what nobody else has.
+func TestWhatIsWrittenBesideTheLogIsFound(t *testing.T) {
+	t.Parallel()
+	for _, ending := range []string{
+		"EXECUTE IMMEDIATE CONCAT('X','A COMMIT ', x, ' ONE PHASE');",
+		"EXECUTE IMMEDIATE CONCAT('X','A PREPARE ', x); EXECUTE IMMEDIATE CONCAT('X','A COMMIT ', x);",
+	} {
+		c, leader := startCluster(t)
+		db := open(t, leader)
+		execute(t, db, "CREATE DATABASE app", "CREATE TABLE app.t (id INT PRIMARY KEY)", "CREATE USER u@'%'", "GRANT ALL ON app.* TO u@'%'",
+			"INSERT INTO app.t VALUES (1)")
+		u, err := sql.Open("mysql", "u@tcp("+leader.Addr()+")/app")
+		check(t, err)
+		t.Cleanup(func() { u.Close() })
+		execute(t, u, "CREATE PROCEDURE p(x VARCHAR(80)) BEGIN INSERT INTO t VALUES (2); EXECUTE IMMEDIATE CONCAT('X','A END ', x); "+ending+" END")
+		caller := oneConn(t, u)
+		name := ownTransaction(t, caller, oneConn(t, u))
+		_, err = caller.ExecContext(within(t, 20*time.Second), "CALL p(\""+name+"\")")
+		t.Logf("%s: %v", name, err)
+		eventually(t, 60*time.Second, func() error {
+			if metric(t, leader, "nexus_mysql_beside_total") == "0" {
+				return errors.New("nothing was found")
+			}
+			out, err := repl(t, leader, "status")
+			if err == nil && !strings.Contains(out, "beside the log") {
+				err = fmt.Errorf("status: %s", out)
+			}
+			return err
+		})
+		eventually(t, 60*time.Second, func() error {
+			next, err := c.Leader(within(t, 60*time.Second))
+			if err == nil && next == leader {
+				err = fmt.Errorf("%s leads still", next.Name)
+			}
+			return err
+		})
+		next, err := c.Leader(within(t, 60*time.Second))
+		check(t, err)
+		if got := mustQuery(t, open(t, next), "SELECT COUNT(*) FROM app.t"); got != "1" {
+			t.Errorf("%s has %s rows", next.Name, got)
+		}
+		eventually(t, 60*time.Second, func() error {
+			out, err := repl(t, leader, "repair")
+			if err != nil {
+				err = fmt.Errorf("%w: %s", err, out)
+			}
+			return err
+		})
+		awaitEqual(t, c)
+	}
+}
+
+// ownTransaction begins a transaction in k and returns its name, as watcher finds it in the list of processes.
+func ownTransaction(t *testing.T, k, watcher *sql.Conn) string {
+	t.Helper()
+	ctx := within(t, 60*time.Second)
+	id := mustQuery(t, k, "SELECT CONNECTION_ID()")
+	for {
+		began := make(chan error, 1)
+		go func() { _, err := k.ExecContext(ctx, "BEGIN"); began <- err }()
+		for waiting := true; waiting; {
+			select {
+			case err := <-began:
+				check(t, err)
+				waiting = false
+			default:
+			}
+			info, err := query(ctx, watcher, "SELECT info FROM information_schema.processlist WHERE id="+id)
+			check(t, err)
+			if name := regexp.MustCompile("'nexus-[0-9]+-[0-9]+-[0-9a-f]+'").FindString(info); name != "" {
+				if waiting {
+					check(t, <-began)
+				}
+				return name
+			}
+		}
+		_, err := k.ExecContext(ctx, "ROLLBACK")
+		check(t, err)
 	}
 }
 
