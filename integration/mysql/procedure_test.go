@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -259,4 +260,58 @@ func TestProgramsTellNoNames(t *testing.T) {
 		}
 		return err
 	})
+}
+
+// Somebody who waits for the lock of a program before the program does keeps it from its commit, but not the leader from its office.
+func TestStolenLockOfProgram(t *testing.T) {
+	t.Parallel()
+	c, leader := startCluster(t)
+	db := open(t, leader)
+	execute(t, db, "CREATE DATABASE app", "CREATE TABLE app.t (id INT PRIMARY KEY)", "CREATE USER u@'%'", "GRANT ALL ON app.* TO u@'%'")
+	execute(t, db, "CREATE DEFINER=u@'%' PROCEDURE app.p(n INT) BEGIN INSERT INTO t VALUES (n); DO SLEEP(1); COMMIT; END")
+	term := metric(t, leader, "nexus_raft_term")
+	ctx := within(t, 60*time.Second)
+	const programs = 3
+	watcher := account(t, leader, "u", "app")
+	called := make(chan error, programs)
+	prefix := regexp.MustCompile("nexus-[0-9a-f]{16}-")
+	seen := make(map[string]bool)
+	for i := range programs {
+		caller := account(t, leader, "u", "app")
+		go func() { _, err := caller.ExecContext(ctx, fmt.Sprintf("CALL p(%d+SLEEP(1))", i)); called <- err }()
+	}
+	for len(seen) < programs {
+		info, err := query(ctx, watcher, "SELECT GROUP_CONCAT(info) FROM information_schema.processlist WHERE id<>CONNECTION_ID()")
+		check(t, err)
+		select {
+		case err := <-called:
+			t.Fatalf("a program has ended before: %v", err)
+		default:
+		}
+		for _, name := range prefix.FindAllString(info, -1) {
+			if seen[name] {
+				continue
+			}
+			seen[name] = true
+			thief := account(t, leader, "u", "app")
+			go func() { _, _ = query(ctx, thief, "SELECT GET_LOCK('"+name+"0', 60), SLEEP(20)") }()
+		}
+	}
+	for range programs {
+		if err := <-called; err == nil {
+			t.Error("a program was answered that could not go on")
+		}
+	}
+	if got := metric(t, leader, "nexus_raft_term"); got != term {
+		t.Errorf("term is %s, was %s", got, term)
+	}
+	n, err := c.Leader(ctx)
+	check(t, err)
+	if n != leader {
+		t.Errorf("%s leads", n.Name)
+	}
+	if got := mustQuery(t, db, "SELECT COUNT(*) FROM app.t"); got != "3" {
+		t.Errorf("%s rows", got)
+	}
+	awaitEqual(t, c)
 }

@@ -28,6 +28,7 @@ type programRun struct {
 	tag      string        // that no name of the client's contains
 	patience time.Duration // with those who keep a schema change waiting
 	explicit bool          // the client, or the program, has begun the transaction by itself
+	commitBy time.Time     // when the program must have said XA COMMIT; the applier's
 }
 
 // The rows that a program tells its node something with begin with the name of a column.
@@ -237,12 +238,18 @@ func (r *programRun) proceed(answer *appliers.StepAnswer) error {
 	return nil
 }
 
+// commitTimeout is less than what a leader's server may be silent for: all programs that are let go on together have it together.
+const commitTimeout = 2 * time.Second
+
 // sendCommit lets the program say XA COMMIT, and committed waits until it has.
-func (r *programRun) sendCommit() error { return r.proceed(nil) }
+func (r *programRun) sendCommit() error {
+	r.commitBy = time.Now().Add(commitTimeout)
+	return r.proceed(nil)
+}
 
 func (r *programRun) committed() error {
 	// Somebody who has learned the name of the lock may have got it instead: the applier then commits by itself.
-	if err := r.s.backend.SetReadDeadline(time.Now().Add(proceedTimeout)); err != nil {
+	if err := r.s.backend.SetReadDeadline(r.commitBy); err != nil {
 		return err
 	}
 	return errors.Join(r.expect(tellCommitted), r.s.backend.SetReadDeadline(time.Time{}))
