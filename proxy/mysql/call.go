@@ -158,7 +158,7 @@ func (s *session) tryProcedure(c call, p *procedure, arguments []string) (r *pro
 	if err := s.implicit(); err != nil {
 		return nil, true, err
 	}
-	r = &programRun{s: s, program: &p.program, mode: p.mode, tag: newTag(), explicit: s.tx != nil}
+	r = &programRun{s: s, program: &p.program, mode: p.mode, user: p.caller, tag: newTag(), explicit: s.tx != nil}
 	if r.patience, err = s.barrierPatience(); err != nil {
 		return nil, true, err
 	}

@@ -18,6 +18,7 @@ type procedure struct {
 	program    statement.Program
 	mode       string // of SQL
 	collation  string // of the connection
+	caller     string // whose rights were looked at, as CURRENT_USER() says
 }
 
 type parameter struct {
@@ -80,6 +81,9 @@ func (s *session) procedure(c *call) (found *procedure, said statement.Call, err
 	if !ok {
 		if found, err = s.readProcedure(said); err != nil {
 			return nil, said, err
+		}
+		if found != nil {
+			found.caller = row[1]
 		}
 		s.server.procedures.keep(changes, key, found)
 	}

@@ -25,6 +25,7 @@ type programRun struct {
 	steering *appliers.Steering
 	program  *statement.Program
 	mode     string        // of SQL, that it was made with
+	user     string        // that calls it
 	tag      string        // that no name of the client's contains
 	patience time.Duration // with those who keep a schema change waiting
 	explicit bool          // the client, or the program, has begun the transaction by itself
@@ -191,7 +192,7 @@ func (r *programRun) endTransaction(rolledBack bool) error {
 // change executes a schema change. What failed is the program's to handle.
 func (r *programRun) change(step *statement.Step, row []string) (failed *wire.Error, err error) {
 	s := r.s
-	prelude, user, err := preludeOf(row, step.What.Engine != "")
+	prelude, _, err := preludeOf(row, step.What.Engine != "")
 	if err != nil {
 		return nil, err
 	}
@@ -201,7 +202,7 @@ func (r *programRun) change(step *statement.Step, row []string) (failed *wire.Er
 	prelude = append(ownRoles(step.What.Roles), prelude...)
 	text := step.What.Rewritten
 	if text == "" {
-		text = s.asClient(call{what: step.What}, withDefiner(step.Text, step.What.Definer, user), user)
+		text = s.asClient(call{what: step.What}, withDefiner(step.Text, step.What.Definer, r.user), r.user)
 	}
 	err = s.behindBarrierFor(r.patience, func(ctx context.Context) error {
 		return s.proposeSchema(ctx, prelude, text)

@@ -157,6 +157,11 @@ func preludeOf(row []string, substitute bool) (texts []string, user string, err 
 	if substitute || !strings.EqualFold(row[11], "InnoDB") { // and does not mind options that InnoDB does not know
 		strict = "0"
 	}
+	for _, plain := range []string{row[2], row[3], row[4], row[6], row[7], row[9], strict, row[12]} {
+		if !plainWord.MatchString(plain) {
+			return nil, "", fmt.Errorf("a variable of the session is told to be %q", plain)
+		}
+	}
 	// sql_mode comes last: these texts are written in the default one.
 	return append(texts,
 		fmt.Sprintf("SET SESSION character_set_client=%s, collation_connection=%s, foreign_key_checks=%s, time_zone=%s, check_constraint_checks=%s, explicit_defaults_for_timestamp=%s",
@@ -164,6 +169,9 @@ func preludeOf(row []string, substitute bool) (texts []string, user string, err 
 		fmt.Sprintf("SET SESSION collation_server=%s, innodb_strict_mode=%s, system_versioning_alter_history=%s", row[9], strict, row[12]),
 		"SET SESSION sql_mode="+literal(mode)), row[8], nil
 }
+
+// plainWord is a value of a variable that needs no quotes.
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9_]+$`)
 
 // without takes a word out of a list with commas.
 func without(list, word string) string {

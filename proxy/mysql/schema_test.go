@@ -31,6 +31,22 @@ func TestWithDefiner(t *testing.T) {
 	}
 }
 
+// What is put into texts without quotes is a word.
+func TestPreludeOf(t *testing.T) {
+	row := []string{"617070", "STRICT_ALL_TABLES", "utf8mb4", "utf8mb4_general_ci", "1", "SYSTEM", "1", "0", "u@%", "latin1_swedish_ci", "1", "InnoDB", "ERROR"}
+	texts, user, err := preludeOf(row, false)
+	if err != nil || user != "u@%" || len(texts) != 5 {
+		t.Errorf("%q, %s, %v", texts, user, err)
+	}
+	for _, i := range []int{2, 3, 4, 6, 7, 9, 10, 12} {
+		forged := append([]string(nil), row...)
+		forged[i] = "1, sql_log_bin=0"
+		if texts, _, err := preludeOf(forged, false); err == nil {
+			t.Errorf("column %d: %q", i, texts)
+		}
+	}
+}
+
 func TestRefuseSchema(t *testing.T) {
 	for _, tc := range []struct {
 		text, current string
