@@ -220,6 +220,12 @@ func (b *Backend) unmarked(ctx context.Context, ops []operation) ([]operation, e
 	return missing, nil
 }
 
+// IsMachineError reports whether an error says nothing about what was to be done: the same can succeed later.
+func IsMachineError(err error) bool {
+	code := serverCode(err)
+	return code == 0 || machineError(code)
+}
+
 // machineError reports whether an error of the server says something about the machine, or about locks, rather than the
 // data: the same statement can succeed later.
 func machineError(code uint16) bool {

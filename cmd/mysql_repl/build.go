@@ -41,7 +41,7 @@ func (o *options) Build(log *slog.Logger) (*node.Node, error) {
 	proxyCfg.MaxConnections, proxyCfg.MaxPacket = o.maxConnections, o.maxRequest
 	proxyCfg.MaxClientRate = o.maxClientRate
 	proxyCfg.WriteTimeout, proxyCfg.HandshakeTimeout = o.patience, o.handshake
-	proxyCfg.LockTimeout = o.tableLock
+	proxyCfg.LockTimeout, proxyCfg.EventTimeout = o.tableLock, o.eventTimeout
 	proxyCfg.TLSOptional = o.tlsOptional
 	proxyCfg.Logger = log.With("part", "proxy")
 	toClients, err := o.protectClients(&proxyCfg)

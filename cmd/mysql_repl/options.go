@@ -27,6 +27,7 @@ type options struct {
 	patience       time.Duration
 	handshake      time.Duration
 	tableLock      time.Duration
+	eventTimeout   time.Duration
 	tlsOptional    bool
 
 	connURL     string
@@ -50,6 +51,7 @@ func newOptions() *options {
 		patience:       limits.WriteTimeout,
 		handshake:      limits.HandshakeTimeout,
 		tableLock:      limits.LockTimeout,
+		eventTimeout:   limits.EventTimeout,
 		connURL:        "root@tcp(127.0.0.1:3306)/nexus",
 	}
 }
@@ -64,7 +66,7 @@ func (o *options) Settings() *settings.Set {
 		{Name: "maxRequest", Value: settings.Int(&o.maxRequest, 1<<16, 1<<30),
 			Usage: "Bytes of one statement or parameter of a MySQL client; a longer one is an error and its connection is closed."},
 		{Name: "maxClientRate", Value: settings.Int(&o.maxClientRate, 0, 100_000_000),
-			Usage: "Statements, and other commands, a second that one MySQL client may send; what is more waits. A second's worth may come at once. 0 for any number."},
+			Usage: "Statements, and other commands, a second that one connection of a MySQL client may send; what is more waits. A second's worth may come at once. 0 for any number."},
 		{Name: "maxTransaction", Value: settings.Int(&o.maxTransaction, 1<<20, 256<<20),
 			Usage: "Bytes of the rows that one transaction of a MySQL client may write, before and after each change; a larger one is rolled back with an error."},
 		{Name: "slowClientTimeout", Value: settings.Duration(&o.patience, 100*time.Millisecond, time.Hour),
@@ -73,6 +75,8 @@ func (o *options) Settings() *settings.Set {
 			Usage: "Time that a MySQL client may take to log in, with TLS or without. How long it may be idle is the server's wait_timeout."},
 		{Name: "tableLockTimeout", Value: settings.Duration(&o.tableLock, time.Second, 24*time.Hour),
 			Usage: "Time for which a MySQL client may keep all others from writing by LOCK TABLES ... WRITE or FLUSH TABLES WITH READ LOCK, before its connection is closed."},
+		{Name: "eventTimeout", Value: settings.Duration(&o.eventTimeout, time.Second, 30*24*time.Hour),
+			Usage: "Time for which an event (CREATE EVENT) may be executed. One that takes longer is ended, rolled back and counts as failed."},
 		{Name: "proxyTLSOptional", Value: settings.Bool(&o.tlsOptional),
 			Usage: "Let database clients choose whether they use TLS, where -proxyCert is given."},
 	}

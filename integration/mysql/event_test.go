@@ -115,3 +115,26 @@ func TestEvents(t *testing.T) {
 	}
 	awaitEqual(t, c)
 }
+
+// An event that would never end is ended, counts as failed, and leaves nothing behind.
+func TestEventThatNeverEnds(t *testing.T) {
+	t.Parallel()
+	c, leader := startCluster(t, "-eventTimeout", "2s")
+	db := open(t, leader)
+	execute(t, db, "CREATE DATABASE app", "CREATE TABLE app.t (what VARCHAR(40))",
+		"CREATE EVENT app.endless ON SCHEDULE AT NOW() DO BEGIN INSERT INTO t VALUES ('endless'); LOOP SET @n=1; END LOOP; END",
+		"CREATE EVENT app.other ON SCHEDULE AT NOW() DO INSERT INTO t VALUES ('other')")
+	eventually(t, 30*time.Second, func() error {
+		if got := mustQuery(t, db, "SELECT GROUP_CONCAT(event_name) FROM information_schema.events"); got != "" {
+			return fmt.Errorf("there are %s", got)
+		}
+		return nil
+	})
+	if got := metric(t, leader, "nexus_mysql_failed_events_total"); got != "1" {
+		t.Errorf("%s events have failed", got)
+	}
+	if got := mustQuery(t, db, "SELECT GROUP_CONCAT(what) FROM app.t"); got != "other" {
+		t.Errorf("done is %s", got)
+	}
+	awaitEqual(t, c)
+}

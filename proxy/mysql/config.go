@@ -65,6 +65,8 @@ type Config struct {
 	GateTimeout time.Duration
 	// LockTimeout is how long a session may keep all others from writing by LOCK TABLES ... WRITE.
 	LockTimeout time.Duration
+	// EventTimeout is how long an event may be executed.
+	EventTimeout time.Duration
 	// HandshakeTimeout bounds the time up to the end of the login.
 	HandshakeTimeout time.Duration
 	// WriteTimeout is how long a client may take nothing of what is sent to it.
@@ -92,6 +94,7 @@ func NewConfig() Config {
 		BarrierTimeout:   10 * time.Second,
 		GateTimeout:      50 * time.Second, // as innodb_lock_wait_timeout
 		LockTimeout:      10 * time.Minute,
+		EventTimeout:     time.Hour,
 		HandshakeTimeout: 10 * time.Second,
 		WriteTimeout:     30 * time.Second,
 		MaxConnections:   400,
@@ -107,7 +110,7 @@ func (c *Config) Validate() error {
 		value time.Duration
 	}{
 		{"Timeout", c.Timeout}, {"SchemaTimeout", c.SchemaTimeout}, {"BarrierTimeout", c.BarrierTimeout}, {"GateTimeout", c.GateTimeout},
-		{"LockTimeout", c.LockTimeout}, {"HandshakeTimeout", c.HandshakeTimeout}, {"WriteTimeout", c.WriteTimeout},
+		{"LockTimeout", c.LockTimeout}, {"EventTimeout", c.EventTimeout}, {"HandshakeTimeout", c.HandshakeTimeout}, {"WriteTimeout", c.WriteTimeout},
 	} {
 		if d.value < time.Millisecond {
 			return fmt.Errorf("config: %s is %v, want at least 1ms", d.name, d.value)

@@ -85,6 +85,10 @@ func (s *Server) dueEvents() ([]appliers.Event, int, error) {
 func (s *Server) executeEvent(e *appliers.Event) {
 	r := &eventRun{s: s, e: e}
 	err := r.execute()
+	var login *loginError
+	if errors.As(err, &login) && s.eventsBarred.Swap(true) {
+		return // that was said already
+	}
 	if err != nil && s.ctx.Err() == nil {
 		s.cfg.Logger.Warn("an event could not be executed", "event", e.Database+"."+e.Name, "due", e.Due, "err", err)
 	}
@@ -97,6 +101,11 @@ type eventRun struct {
 	c *client.Conn
 }
 
+// loginError is for an account that the server does not let in.
+type loginError struct{ error }
+
+func (e *loginError) Unwrap() error { return e.error }
+
 func (r *eventRun) execute() (err error) {
 	dial := func(context.Context, string, string) (net.Conn, error) { return r.s.dialLocal(r.s.ctx, "", "") }
 	account := r.s.cfg.Account
@@ -104,9 +113,14 @@ func (r *eventRun) execute() (err error) {
 		c.SetCapability(gomysql.CLIENT_MULTI_RESULTS)
 		return nil
 	})
+	var server *gomysql.MyError
+	if errors.As(err, &server) {
+		return &loginError{fmt.Errorf("%s cannot log in over TCP, so that no event is executed: give it a password, or another account in -mysqlConnUrl: %w", account.User, err)}
+	}
 	if err != nil {
 		return err
 	}
+	r.s.eventsBarred.Store(false)
 	defer r.c.Close()
 	defer context.AfterFunc(r.s.ctx, func() { r.c.Conn.Close() })()
 	if err := r.say("SET NAMES utf8mb4", "SET SESSION sql_mode='', time_zone='+00:00', autocommit=1"); err != nil {
@@ -152,9 +166,12 @@ func (r *eventRun) once() error {
 	if err := r.record(); err != nil {
 		return err
 	}
-	failed := r.call()
+	failed, err := r.call()
+	if err != nil {
+		return errors.Join(err, r.say("ROLLBACK")) // it is looked again, soon
+	}
 	if failed == nil {
-		err = r.say("COMMIT") // after an error it is looked again, soon
+		err = r.say("COMMIT") // and after an error here
 		if err == nil {
 			r.s.stats.events.Add(1)
 		}
@@ -180,27 +197,70 @@ func (r *eventRun) record() error {
 	return r.say(fmt.Sprintf("REPLACE INTO nexus.event_run VALUES (%s, %s, %s, %s)", literal(r.e.Database), literal(r.e.Name), literal(r.e.Due), literal(r.e.Modified)))
 }
 
-// call does what the event does, with the rights of its definer.
-func (r *eventRun) call() (err error) {
+// call does what the event does, with the rights of its definer. What failed is the event's own fault; err is the machine's.
+func (r *eventRun) call() (failed, err error) {
 	ctx, cancel := context.WithTimeout(r.s.ctx, eventTimeout)
 	defer cancel()
 	procedure, err := r.s.backend.MakeProcedure(ctx, r.e)
 	if err != nil {
-		return err
+		return whose(err)
 	}
-	defer func() {
-		ctx, cancel := context.WithTimeout(r.s.ctx, eventTimeout)
-		defer cancel()
-		err = errors.Join(err, r.s.backend.DropProcedure(ctx, r.e.Database, procedure))
-	}()
+	failed = r.callProcedure(procedure)
+	ctx, cancel = context.WithTimeout(r.s.ctx, eventTimeout)
+	defer cancel()
+	left, err := whose(r.s.backend.DropProcedure(ctx, r.e.Database, procedure))
+	return errors.Join(failed, left), err
+}
+
+// whose tells an error of the node's own connection that is the event's fault from one that is the machine's.
+func whose(err error) (failed, machine error) {
+	if err == nil || !appliers.IsMachineError(err) {
+		return err, nil
+	}
+	return nil, err
+}
+
+func (r *eventRun) callProcedure(procedure string) error {
 	if err := r.say("SET SESSION time_zone="+literal(r.e.TimeZone), "USE "+quoteName(r.e.Database)); err != nil {
 		return err
 	}
+	defer r.interruptLate()()
 	var failed error
-	_, err = r.c.ExecuteMultiple("CALL "+procedure+"()", func(_ *gomysql.Result, err error) {
+	_, err := r.c.ExecuteMultiple("CALL "+procedure+"()", func(_ *gomysql.Result, err error) {
 		failed = errors.Join(failed, err)
 	})
 	return errors.Join(err, failed)
+}
+
+// interruptLate ends what is being executed when it takes too long. The function that it returns takes that back.
+func (r *eventRun) interruptLate() (stop func()) {
+	ctx, cancel := context.WithTimeout(r.s.ctx, r.s.cfg.EventTimeout)
+	done, over := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		<-ctx.Done()
+		for late := errors.Is(ctx.Err(), context.DeadlineExceeded); late; { // again: SLEEP() takes it for itself
+			if err := r.interrupt(); err != nil {
+				r.s.cfg.Logger.Warn("an event takes too long and could not be ended", "event", r.e.Database+"."+r.e.Name, "err", err)
+			}
+			select {
+			case <-time.After(eventPause):
+			case <-over:
+				return
+			}
+		}
+	}()
+	return func() {
+		cancel()
+		close(over)
+		<-done
+	}
+}
+
+func (r *eventRun) interrupt() error {
+	ctx, cancel := context.WithTimeout(r.s.ctx, eventTimeout)
+	defer cancel()
+	return r.s.backend.Interrupt(ctx, []uint64{uint64(r.c.GetConnectionID())})
 }
 
 // end drops or disables an event that will not be due again.

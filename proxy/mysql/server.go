@@ -29,10 +29,11 @@ type Server struct {
 	gate    *gate
 	commits commitGroup
 	// procedures are those that clients have called.
-	procedures procedures
-	accept     *tls.Config // nil without TLS
-	stats      counters
-	times      statementTimes
+	procedures   procedures
+	eventsBarred atomic.Bool // it was said that no event is executed, for the account cannot log in
+	accept       *tls.Config // nil without TLS
+	stats        counters
+	times        statementTimes
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
