@@ -84,6 +84,7 @@ func (r *Replicator) tick() {
 		_ = r.node.Campaign()
 	}
 	r.leaderless.tick(r.leader.Load(), r.leaseClock(), max(leaderGrace*r.cfg.ElectionTimeout(), leastGrace))
+	r.noLeader.Store(r.leaderless.known)
 	r.watchOwnBackend()
 	r.waits.tick()
 	r.reopenLink()

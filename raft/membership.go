@@ -89,6 +89,8 @@ func (r *Replicator) change(ctx context.Context, req membershipRequest) (answer 
 	}
 	ctx, cancel := r.whileRunning(ctx)
 	defer cancel()
+	ctx, stop := r.whileLed(ctx)
+	defer stop()
 	for {
 		if err := r.absence(); err != nil {
 			return answer, err
@@ -100,11 +102,14 @@ func (r *Replicator) change(ctx context.Context, req membershipRequest) (answer 
 		case r.ctx.Err() != nil:
 			return answer, fmt.Errorf("%s: %w: %w", req.Op, r.stopCause(), err)
 		case !errors.Is(err, errNotLeader):
-			return answer, err
+			return answer, notDoneWithout(ctx, err)
 		}
 		select {
 		case <-time.After(membershipPause):
 		case <-ctx.Done():
+			if missing := leaderlessCause(ctx); missing != nil {
+				return answer, fmt.Errorf("%w: %w", ErrNotDone, missing)
+			}
 			return answer, fmt.Errorf("%s: no leader: %w", req.Op, context.Cause(ctx))
 		}
 	}
@@ -144,6 +149,9 @@ func (r *Replicator) askLeader(ctx context.Context, url string, req membershipRe
 	}
 	hreq.Header.Set(headerCluster, formatID(r.identity.Cluster))
 	resp, err := r.client.Do(hreq)
+	if missing := leaderlessCause(ctx); err != nil && missing != nil {
+		return answer, fmt.Errorf("%w: the leader %s did not answer, it may still happen: %w", ErrOutcomeUnknown, url, missing)
+	}
 	if err != nil {
 		return answer, fmt.Errorf("ask the leader %s: %w", url, err)
 	}
@@ -171,6 +179,8 @@ func (r *Replicator) serveMembership(w http.ResponseWriter, req *http.Request) {
 	}
 	ctx, cancel := r.whileRunning(req.Context())
 	defer cancel()
+	ctx, stop := r.whileLed(ctx)
+	defer stop()
 	report, err := r.changeAsLeader(ctx, change)
 	answer := membershipAnswer{Report: report, Complete: err == nil, NotHere: errors.Is(err, errNotLeader), Refused: errors.Is(err, ErrRefused)}
 	if err != nil {
@@ -225,7 +235,10 @@ func (r *Replicator) meet(ctx context.Context, url string) (introduction, error)
 		select {
 		case <-time.After(bootstrapPause):
 		case <-ctx.Done():
-			return peer, fmt.Errorf("add %s: %w", url, err)
+			if missing := leaderlessCause(ctx); missing != nil {
+				return peer, fmt.Errorf("add %s: %w", url, missing)
+			}
+			return peer, fmt.Errorf("add %s: it did not answer so far: is it running, and reachable from the leader? %w", url, err)
 		}
 	}
 }

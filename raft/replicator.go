@@ -82,6 +82,7 @@ type Replicator struct {
 	term, leader, commit atomic.Uint64
 	applied, appliedTerm atomic.Uint64
 	lagging              atomic.Bool
+	noLeader             atomic.Bool // for longer than a fail-over takes, as of the last tick
 	lease                lease
 	backendProblem       atomic.Pointer[error]
 	applying             atomic.Int64           // bytes of the entries that the backend has been given, or 0

@@ -153,6 +153,22 @@ func TestAddNodeTellsHowFar(t *testing.T) {
 	}
 }
 
+// What is at the URL of a replacement is the member that it replaces, until that is removed.
+func TestReplaceNodeWaitsForTheNewOne(t *testing.T) {
+	_, addr := startFake(t)
+	const lost = "http://127.0.0.1:9022"
+	var both bytes.Buffer
+	if code := realMain(t.Context(), []string{addr, "replaceNode", lost}, &both, &both); code != exitOK {
+		t.Fatal(both.String())
+	}
+	if text := both.String(); strings.Contains(text, lost+" votes.") || !strings.Contains(text, "Waiting for the new node at "+lost+" to answer") {
+		t.Errorf("got %q", text)
+	}
+	if text := both.String(); !strings.Contains(text, lost+" votes, but does not serve yet: backend of this node: connection refused.") {
+		t.Errorf("got %q", text)
+	}
+}
+
 func TestErrors(t *testing.T) {
 	f, addr := startFake(t)
 	f.fail = nodeError(codes.Unknown, "outcome unknown: no answer within 5s")

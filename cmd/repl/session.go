@@ -147,9 +147,12 @@ func (s *session) listNodes([]string) error {
 }
 
 func (s *session) addNode(args []string) error {
-	stop := s.follow(args[0])
+	stop := s.follow(args[0], false)
 	resp, err := s.client.AddNode(s.ctx, &nexuspb.AddNodeRequest{Url: args[0]})
 	stop()
+	if err == nil {
+		s.tellFilling(args[0])
+	}
 	return s.members(resp, describe(err, true))
 }
 
@@ -160,9 +163,12 @@ func (s *session) removeNode(args []string) error {
 
 func (s *session) replaceNode(args []string) error {
 	by := args[len(args)-1]
-	stop := s.follow(by)
+	stop := s.follow(by, true)
 	resp, err := s.client.ReplaceNode(s.ctx, &nexuspb.ReplaceNodeRequest{Url: args[0], By: by})
 	stop()
+	if err == nil {
+		s.tellFilling(by)
+	}
 	return s.members(resp, describe(err, true))
 }
 

@@ -72,6 +72,17 @@ func lines(members []*nexuspb.Member) string {
 	return strings.Join(all, "\n")
 }
 
+// Who gives no more time than this hears what was waited for, not that the call was cancelled.
+func TestServerAnswersBeforeTheCallerGivesUp(t *testing.T) {
+	_, conn := startServer(t, newFakeNode(), &fakeStore{})
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	defer cancel()
+	_, err := nexuspb.NewNexusClient(conn).AddNode(ctx, &nexuspb.AddNodeRequest{Url: silentURL})
+	if text := status.Convert(err).Message(); !strings.Contains(text, "it did not answer so far") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestServerMembers(t *testing.T) {
 	node := newFakeNode()
 	_, conn := startServer(t, node, &fakeStore{})
