@@ -251,7 +251,7 @@ func (r *Replicator) replaceAsLeader(ctx context.Context, url, by string) error 
 	old, isMember := r.membership.byURL(url)
 	switch {
 	case isMember && old.ID == peer.ID && !old.Learner:
-		return fmt.Errorf("%w: %s is node %x as before: it has not lost its data", ErrRefused, url, peer.ID)
+		return fmt.Errorf("%w: %s is node %016x as before: it has not lost its data", ErrRefused, url, peer.ID)
 	case !isMember && !sameURL(url, by) && !r.isMemberURL(by):
 		return fmt.Errorf("%w: %s is not a member", ErrRefused, url)
 	case isMember && old.ID != peer.ID: // else it was broken off after this
@@ -275,13 +275,13 @@ func (r *Replicator) addAsLeader(ctx context.Context, url string) error {
 	known, isMember := r.membership.byURL(url)
 	switch {
 	case isMember && known.ID != peer.ID:
-		return fmt.Errorf("%w: %s is already a member as node %x, but node %x runs there now: remove it first", ErrRefused, url, known.ID, peer.ID)
+		return fmt.Errorf("%w: %s is already a member as node %016x, but node %016x runs there now: remove it first", ErrRefused, url, known.ID, peer.ID)
 	case isMember && !known.Learner:
 		return nil
 	case r.membership.isRemoved(peer.ID):
-		return fmt.Errorf("%w: node %x at %s was removed from this cluster before: empty its data directory, or start it with -nexus-wipe-removed, so that it comes back with a new id", ErrRefused, peer.ID, url)
+		return fmt.Errorf("%w: node %016x at %s was removed from this cluster before: empty its data directory, or start it with -nexus-wipe-removed, so that it comes back with a new id", ErrRefused, peer.ID, url)
 	case peer.Cluster != 0 && peer.Cluster != r.identity.Cluster:
-		return fmt.Errorf("%w: node %x at %s is in another cluster (%x)", ErrRefused, peer.ID, url, peer.Cluster)
+		return fmt.Errorf("%w: node %016x at %s is in another cluster (%016x)", ErrRefused, peer.ID, url, peer.Cluster)
 	}
 	if !isMember {
 		if err := r.proposeChange(ctx, raftpb.ConfChangeAddLearnerNode, peer.ID, url); err != nil {

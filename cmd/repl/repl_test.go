@@ -2,8 +2,11 @@ package main
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -288,6 +291,29 @@ func TestBackupToABadPath(t *testing.T) {
 	code, _, stderr := run(t, addr, "backup", path)
 	if want := "repl: write the backup to " + path + ": no such file or directory\n"; code != exitFailure || stderr != want {
 		t.Errorf("%d %q, want %q", code, stderr, want)
+	}
+}
+
+// A node without a majority makes a backup of what it has, and it is told that this may be little.
+func TestBackupOfALoneNode(t *testing.T) {
+	for _, alone := range []bool{false, true} {
+		f, addr := startFake(t)
+		header := []byte(`{"clusterName":"test","cluster":18446744073709551615,"node":193,"index":7,"size":3}`)
+		file := binary.BigEndian.AppendUint32([]byte("nexusbk1"), uint32(len(header)))
+		file = append(append(file, header...), "abc"...)
+		sum := sha256.Sum256(file)
+		f.backup, f.alone = [][]byte{file, sum[:]}, alone
+		path := filepath.Join(t.TempDir(), "nexus.backup")
+		code, stdout, stderr := run(t, addr, "backup", path)
+		if code != exitOK || !strings.Contains(stdout, "as of log index 7, 3 bytes") || strings.Contains(stderr, "has no leader") != alone {
+			t.Errorf("alone %v: %d %q %q", alone, code, stdout, stderr)
+		}
+		_, stdout, _ = run(t, addr, "backup", path, "-json")
+		for _, want := range []string{`"cluster": "ffffffffffffffff"`, `"node": "00000000000000c1"`, fmt.Sprintf(`"noLeader": %v`, alone)} {
+			if !strings.Contains(stdout, want) {
+				t.Errorf("%s is not in %s", want, stdout)
+			}
+		}
 	}
 }
 

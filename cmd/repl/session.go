@@ -231,7 +231,8 @@ func memberLines(list []*nexuspb.Member) string {
 	return b.String()
 }
 
-func hex(id uint64) string { return strconv.FormatUint(id, 16) }
+// hex is an id as messages of the nodes have it.
+func hex(id uint64) string { return fmt.Sprintf("%016x", id) }
 
 func (s *session) printJSON(v any) error {
 	enc := json.NewEncoder(s.out)

@@ -159,7 +159,7 @@ func (s *service) target(req *nexuspb.TransferLeaderRequest) (uint64, error) {
 		return m.ID, nil
 	}
 	if req.GetId() != 0 {
-		return 0, invalid(fmt.Sprintf("%x is not the id of a member", req.GetId()))
+		return 0, invalid(fmt.Sprintf("%016x is not the id of a member", req.GetId()))
 	}
 	return 0, invalid(fmt.Sprintf("%q is not the URL of a member", req.GetUrl()))
 }
