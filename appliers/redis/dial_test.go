@@ -140,3 +140,14 @@ func TestSocketErrors(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// A plain server does not answer a greeting of TLS: who asks for that is told which setting it is.
+func TestTLSToAPlainServer(t *testing.T) {
+	s := startServer(t)
+	cfg := testConfig(s.addr)
+	cfg.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	_, err := newBackend(t, cfg).Open(context.Background(), testID)
+	if err == nil || !strings.Contains(err.Error(), "leave out -redisTLS") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -51,6 +53,10 @@ func (b *Backend) verifyServer(c *conn) error {
 		return errLoading
 	}
 	_, err := c.one("SELECT", strconv.Itoa(b.cfg.MetadataDB))
+	var refused *replyError
+	if errors.As(err, &refused) && strings.Contains(refused.text, "out of range") {
+		return refuse("backend %s has no database %d for -metadataDB: start it with databases %d or more", b.cfg.Addr, b.cfg.MetadataDB, b.cfg.MetadataDB+1)
+	}
 	return err
 }
 
@@ -188,7 +194,7 @@ func (b *Backend) checkMarker(value string) (raft.Position, error) {
 // read afterwards in any case.
 func (b *Backend) claim(c *conn) error {
 	if !c.server.empty(b.cfg.MetadataDB, 0) {
-		return b.notEmpty()
+		return b.notEmpty(c)
 	}
 	marker := string(appendMarker(nil, *b.id.Load(), raft.Position{}))
 	raw, err := c.one("SET", markerKey, marker, "NX")
@@ -208,10 +214,42 @@ func (b *Backend) claim(c *conn) error {
 	if _, err := c.one("DEL", markerKey); err != nil {
 		return fmt.Errorf("give backend %s back: %w", b.cfg.Addr, err)
 	}
-	return b.notEmpty()
+	return b.notEmpty(c)
 }
 
-func (b *Backend) notEmpty() error {
+func (b *Backend) notEmpty(c *conn) error {
+	if err := b.otherDatabase(c); err != nil {
+		return err
+	}
 	return refuse("backend %s holds data but no position of this cluster: its data is not in the log and would differ from that of other nodes. "+
 		"Use an empty backend, or run FLUSHALL and FUNCTION FLUSH on it if its data may go, and load it again through a node", b.cfg.Addr)
+}
+
+// otherDatabase finds the position of a node in another database than this one keeps it in, or returns nil. c is of no
+// more use then. An error of the server says nothing about that.
+func (b *Backend) otherDatabase(c *conn) error {
+	for _, db := range slices.Sorted(maps.Keys(c.server.keys)) {
+		if db == b.cfg.MetadataDB {
+			continue
+		}
+		if _, err := c.one("SELECT", strconv.Itoa(db)); err != nil {
+			return nil //nolint:nilerr // there is another error to be told
+		}
+		raw, err := c.one("GET", markerKey)
+		if err != nil {
+			continue // of another type, for instance
+		}
+		text, _, err := bulkText(raw)
+		if err != nil {
+			return err
+		}
+		if _, _, err := parseMarker(string(text)); err == nil {
+			return refuse("backend %s has the position of a node in database %d, and this node keeps it in %d: start it with -metadataDB %d, as before and as all nodes of the cluster. "+
+				"Only if the data may go, run FLUSHALL and FUNCTION FLUSH on the backend", b.cfg.Addr, db, b.cfg.MetadataDB, db)
+		}
+	}
+	if _, err := c.one("SELECT", strconv.Itoa(b.cfg.MetadataDB)); err != nil {
+		return err
+	}
+	return nil
 }

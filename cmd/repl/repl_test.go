@@ -3,11 +3,13 @@ package main
 import (
 	"bytes"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/binary"
 	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -239,6 +241,37 @@ func TestNobodyListens(t *testing.T) {
 }
 
 // Whoever takes another port of a node is told which one it is.
+// A port with TLS says nothing to who comes without; it is told by a greeting.
+func TestStatusWithoutTLS(t *testing.T) {
+	s := httptest.NewUnstartedServer(nil)
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw := tls.NewListener(ln, s.TLS)
+	t.Cleanup(func() { raw.Close() })
+	go func() {
+		for {
+			conn, err := raw.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				_ = conn.(*tls.Conn).Handshake()
+				_ = conn.Close()
+			}()
+		}
+	}()
+	addr := raw.Addr().String()
+	code, _, stderr := run(t, addr, "status")
+	if code != exitFailure || !strings.Contains(stderr, addr+" is a port that wants TLS, see -tls-ca: ") {
+		t.Errorf("%d %q", code, stderr)
+	}
+}
+
 func TestWrongPort(t *testing.T) {
 	talk := func(greeting, answer string) string {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
