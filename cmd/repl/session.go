@@ -107,7 +107,7 @@ func (s *session) loadMySQL(args []string) error { return s.loadFrom("MySQL", ar
 
 func (s *session) saveTo(backend string, args []string) error {
 	statement, named := splitStatement(args)
-	resp, err := s.client.Save(s.ctx, &nexuspb.SaveRequest{Data: statement, Args: named})
+	resp, err := s.client.Save(admin.AskedOf(s.ctx, backend), &nexuspb.SaveRequest{Data: statement, Args: named})
 	if err != nil {
 		return describe(err, true)
 	}
@@ -116,7 +116,7 @@ func (s *session) saveTo(backend string, args []string) error {
 
 func (s *session) loadFrom(backend string, args []string) error {
 	statement, named := splitStatement(args)
-	resp, err := s.client.Load(s.ctx, &nexuspb.LoadRequest{Data: statement, Args: named})
+	resp, err := s.client.Load(admin.AskedOf(s.ctx, backend), &nexuspb.LoadRequest{Data: statement, Args: named})
 	if err != nil {
 		return describe(err, false)
 	}

@@ -26,6 +26,9 @@ func (s *service) Check(context.Context, *nexuspb.CheckRequest) (*nexuspb.CheckR
 }
 
 func (s *service) Save(ctx context.Context, req *nexuspb.SaveRequest) (*nexuspb.SaveResponse, error) {
+	if err := s.checkAsked(ctx); err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, s.cfg.Timeout, &raft.NoAnswerError{After: s.cfg.Timeout})
 	defer cancel()
 	data, err := s.cfg.Datastore.Save(ctx, req.GetData(), req.GetArgs())
@@ -36,6 +39,9 @@ func (s *service) Save(ctx context.Context, req *nexuspb.SaveRequest) (*nexuspb.
 }
 
 func (s *service) Load(ctx context.Context, req *nexuspb.LoadRequest) (*nexuspb.LoadResponse, error) {
+	if err := s.checkAsked(ctx); err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, s.cfg.Timeout, &raft.NoAnswerError{After: s.cfg.Timeout})
 	defer cancel()
 	data, err := s.cfg.Datastore.Load(ctx, req.GetData(), req.GetArgs())
