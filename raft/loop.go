@@ -169,7 +169,11 @@ func (r *Replicator) fail(err error) {
 		default:
 			r.log.Error("node stops", "err", err)
 		}
-		r.cancel(fmt.Errorf("%w: %w", ErrStopped, err))
+		cause := fmt.Errorf("%w: %w", ErrStopped, err)
+		if errors.Is(err, ErrRemoved) {
+			cause = removal{err}
+		}
+		r.cancel(cause)
 		close(r.failed)
 	})
 }
