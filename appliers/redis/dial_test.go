@@ -151,3 +151,25 @@ func TestTLSToAPlainServer(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// Nor does a server of something else speak RESP.
+func TestNoRedisServer(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	go func() {
+		for {
+			nc, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = nc.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
+		}
+	}()
+	_, err = newBackend(t, testConfig(ln.Addr().String())).Open(context.Background(), testID)
+	if err == nil || !strings.Contains(err.Error(), "is it a redis-server, and without TLS?") {
+		t.Errorf("got %v", err)
+	}
+}

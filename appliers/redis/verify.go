@@ -25,7 +25,7 @@ func refuse(format string, args ...any) error {
 func (b *Backend) dial(ctx context.Context) (c *conn, release func() bool, err error) {
 	c, release, err = connect(ctx, &b.cfg)
 	if err != nil {
-		return nil, nil, fmt.Errorf("connect to backend %s: %w", b.cfg.Addr, err)
+		return nil, nil, fmt.Errorf("connect to backend %s: %w", b.cfg.Addr, hinted(err))
 	}
 	if err := b.verifyServer(c); err != nil {
 		release()
@@ -34,9 +34,17 @@ func (b *Backend) dial(ctx context.Context) (c *conn, release func() bool, err e
 		if errors.As(err, &fatal) {
 			return nil, nil, err
 		}
-		return nil, nil, fmt.Errorf("verify backend %s: %w", b.cfg.Addr, err)
+		return nil, nil, fmt.Errorf("verify backend %s: %w", b.cfg.Addr, hinted(err))
 	}
 	return c, release, nil
+}
+
+// hinted says what it means that something else than RESP came from a server that was just reached.
+func hinted(err error) error {
+	if !errors.Is(err, errProtocol) {
+		return err
+	}
+	return fmt.Errorf("%w: is it a redis-server, and without TLS? See -redisHost, -redisPort and -redisTLS", err)
 }
 
 func (b *Backend) verifyServer(c *conn) error {
