@@ -65,6 +65,16 @@ func (r *Replicator) refuseReads(next *readRound) {
 	}
 }
 
+// whileRunning returns a context that ends with ctx and with the node.
+func (r *Replicator) whileRunning(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(r.ctx, func() { cancel(r.stopCause()) })
+	return ctx, func() {
+		stop()
+		cancel(nil)
+	}
+}
+
 // errLeaderless ends what was asked of a leader, if there has been none for long.
 type errLeaderless struct{ error }
 

@@ -115,16 +115,6 @@ func (r *Replicator) change(ctx context.Context, req membershipRequest) (answer 
 	}
 }
 
-// whileRunning returns a context that ends with ctx and with the node.
-func (r *Replicator) whileRunning(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	stop := context.AfterFunc(r.ctx, func() { cancel(r.stopCause()) })
-	return ctx, func() {
-		stop()
-		cancel(nil)
-	}
-}
-
 func (r *Replicator) changeOnce(ctx context.Context, req membershipRequest) (membershipAnswer, error) {
 	leader := r.leader.Load()
 	if leader == r.identity.ID {
