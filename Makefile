@@ -128,7 +128,7 @@ dist: ## Package the programs as dist/nexus-VERSION-GOOS-GOARCH.tar.gz, and a .d
 dist-all: ## The same for linux/amd64, linux/arm64, darwin/amd64 and darwin/arm64
 	@$(PACK) -targets linux/amd64,linux/arm64,darwin/amd64,darwin/arm64
 
-certs: ## Make certificates for trying out TLS in certs/ (make certs HOSTS="10.0.0.1 db.example")
+certs: ## Make certificates for trying out TLS in certs/, if none are there (make certs HOSTS="10.0.0.1 db.example")
 	$(GO) run ./integration/makecerts -dir certs $(HOSTS)
 
 generate: ## Generate the code of the gRPC service from its .proto

@@ -74,7 +74,7 @@ type applyLoop struct {
 	settledTerm uint64
 	// highest is the index up to which entries were applied at any time, and their proposals answered.
 	highest   uint64
-	looks     uint64    // at the backend, when there was nothing to apply
+	calls     uint64    // of Store.Apply
 	logBytes  uint64    // applied since the last snapshot, about
 	failingAt time.Time // when the backend began to fail; zero while it works
 	scratch   scratch

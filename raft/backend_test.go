@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -67,6 +68,58 @@ func TestIdleBackendHangsOnTheLeader(t *testing.T) {
 	})
 	release()
 	eventually(t, "the node to serve again", func() bool { return c.nodes[leader].Status().Serving })
+}
+
+// Under writes, too, whoever leads: what is under way there does not come back.
+func TestBackendHangsUnderWrites(t *testing.T) {
+	for _, who := range []string{"leader", "follower"} {
+		t.Run(who, func(t *testing.T) {
+			t.Parallel()
+			c := newTestCluster(t, 3, nil)
+			leader := c.leader()
+			c.propose(leader, "k=1")
+			c.converged()
+			hung, other := leader, (leader+1)%3
+			if who == "follower" {
+				hung, other = other, leader
+			}
+			release := sync.OnceFunc(c.stores[hung].hang())
+			defer release()
+			c.propose(other, "k=2")
+			eventually(t, "the node to say so", func() bool { return strings.Contains(c.nodes[hung].Status().Problem, errSilent.Error()) })
+			err := c.nodes[hung].Read(context.Background(), func(context.Context) error { return nil })
+			if !errors.Is(err, ErrNotDone) || !strings.Contains(err.Error(), errSilent.Error()) {
+				t.Errorf("read from a node whose backend hangs: %v", err)
+			}
+			release()
+			eventually(t, "the node to serve again", func() bool { return c.nodes[hung].Status().Serving })
+			if got := c.read(hung, "k"); got != "2" {
+				t.Errorf("read %q", got)
+			}
+		})
+	}
+}
+
+// busyStore says that what it applies may take long.
+type busyStore struct{ Store }
+
+func (busyStore) Busy() bool { return true }
+
+// What takes as long everywhere is not taken for a backend that hangs.
+func TestBusyBackendIsNotSilent(t *testing.T) {
+	c := newTestCluster(t, 1, func(cfg *Config) { cfg.Store = busyStore{cfg.Store} })
+	c.propose(0, "k=1")
+	r := c.nodes[0]
+	c.stop(0) // its loop is ended, so that its turn can be taken here
+	for _, call := range []uint64{0, 1} {
+		r.call.Store(call)
+		for range 10 * lookStall / r.cfg.Tick {
+			r.watchCall()
+		}
+		if p := r.backendProblem.Load(); p != nil {
+			t.Errorf("call %d: %v", call, *p)
+		}
+	}
 }
 
 func TestBackendFailsOnTheLeader(t *testing.T) {

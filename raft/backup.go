@@ -138,6 +138,19 @@ func (b *backupReader) finish() error {
 	return nil
 }
 
+// PeekBackup reads only what a backup says of itself, and the first bytes, n at most, of the stream of its Store.
+func PeekBackup(from io.Reader, n int) (BackupInfo, []byte, error) {
+	b, err := openBackup(from)
+	if err != nil {
+		return BackupInfo{}, nil, err
+	}
+	head := make([]byte, min(int64(n), b.Size))
+	if _, err := io.ReadFull(b.stream(), head); err != nil {
+		return b.BackupInfo, nil, fmt.Errorf("backup is cut off: %w", err)
+	}
+	return b.BackupInfo, head, nil
+}
+
 // CheckBackup reads a whole backup and compares it with its checksum.
 func CheckBackup(from io.Reader) (BackupInfo, error) {
 	b, err := openBackup(from)

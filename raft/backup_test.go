@@ -18,6 +18,9 @@ func (c *testCluster) backup(i int) []byte {
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	if got, head, err := PeekBackup(bytes.NewReader(file.Bytes()), 4); err != nil || got != info || len(head) != 4 {
+		c.t.Errorf("%+v, begins with %q: %v", got, head, err)
+	}
 	if got, err := CheckBackup(bytes.NewReader(file.Bytes())); err != nil || got != info {
 		c.t.Fatalf("backup %+v was read as %+v: %v", info, got, err)
 	}

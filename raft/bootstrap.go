@@ -189,7 +189,7 @@ func (r *Replicator) introduce(ctx context.Context, url string) (introduction, e
 	case peer.ClusterName != r.cfg.ClusterName:
 		return introduction{}, errMisconfigured{fmt.Errorf("node %s is of cluster %q, this node of %q: correct the cluster name or the URL", url, peer.ClusterName, r.cfg.ClusterName)}
 	case peer.ID == r.identity.ID && !sameURL(url, r.cfg.NodeURL):
-		return introduction{}, errMisconfigured{fmt.Errorf("node %s has the same id %x as this node: one of the data directories is a copy, empty it", url, peer.ID)}
+		return introduction{}, errMisconfigured{fmt.Errorf("node %s has the same id %016x as this node: one of the data directories is a copy, empty it", url, peer.ID)}
 	case !sameURL(peer.URL, url):
 		return introduction{}, errMisconfigured{fmt.Errorf("the node at %s calls itself %s: use that URL", url, peer.URL)}
 	}

@@ -52,7 +52,7 @@ func (r *Replicator) whyWaiting() error {
 	case r.backendProblem.Load() != nil:
 		return fmt.Errorf("backend of this node: %w", *r.backendProblem.Load())
 	default:
-		return fmt.Errorf("leader is node %x, backend has applied %d of %d", r.leader.Load(), r.applied.Load(), r.commit.Load())
+		return fmt.Errorf("leader is node %016x, backend has applied %d of %d", r.leader.Load(), r.applied.Load(), r.commit.Load())
 	}
 }
 

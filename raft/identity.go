@@ -95,7 +95,7 @@ func loadIdentity(cfg *Config) (identity, error) {
 	}
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) && noted != 0 {
-		return identity{}, fmt.Errorf("data directory %s was being emptied after node %x was removed: start with -nexus-wipe-removed to go on, or empty it", cfg.DataDir, noted)
+		return identity{}, fmt.Errorf("data directory %s was being emptied after node %016x was removed: start with -nexus-wipe-removed to go on, or empty it", cfg.DataDir, noted)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return makeIdentity(cfg)
@@ -115,7 +115,7 @@ func loadIdentity(cfg *Config) (identity, error) {
 	case id.ClusterName != cfg.ClusterName:
 		return identity{}, fmt.Errorf("data directory %s belongs to cluster %q, not %q: correct the cluster name or the directory", cfg.DataDir, id.ClusterName, cfg.ClusterName)
 	case noted != 0 && noted != id.ID:
-		return identity{}, fmt.Errorf("data directory %s belongs to node %x, but notes that node %x was removed: it was put together from two, empty it", cfg.DataDir, id.ID, noted)
+		return identity{}, fmt.Errorf("data directory %s belongs to node %016x, but notes that node %016x was removed: it was put together from two, empty it", cfg.DataDir, id.ID, noted)
 	case !sameURL(id.URL, cfg.NodeURL):
 		return identity{}, fmt.Errorf("data directory %s belongs to node %s, not %s: correct the node URL or the directory", cfg.DataDir, id.URL, cfg.NodeURL)
 	}

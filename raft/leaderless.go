@@ -1,7 +1,10 @@
 package raft
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"sync"
 	"time"
 )
 
@@ -60,4 +63,61 @@ func (r *Replicator) refuseReads(next *readRound) {
 		r.round = nil
 		r.mail.wake() // for those who came while it was under way
 	}
+}
+
+// whileRunning returns a context that ends with ctx and with the node.
+func (r *Replicator) whileRunning(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(r.ctx, func() { cancel(r.stopCause()) })
+	return ctx, func() {
+		stop()
+		cancel(nil)
+	}
+}
+
+// errLeaderless ends what was asked of a leader, if there has been none for long.
+type errLeaderless struct{ error }
+
+func (e errLeaderless) Unwrap() error { return e.error }
+
+// whileLed returns a context that ends with ctx, and when a leader has been missed for longer than a fail-over takes.
+func (r *Replicator) whileLed(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	var watcher sync.WaitGroup
+	watcher.Go(func() {
+		tick := time.NewTicker(membershipPause)
+		defer tick.Stop()
+		for {
+			if r.noLeader.Load() && r.leader.Load() == 0 {
+				cancel(errLeaderless{r.whyWaiting()})
+				return
+			}
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	return ctx, func() {
+		cancel(nil)
+		watcher.Wait()
+	}
+}
+
+// leaderlessCause is why ctx of whileLed has ended, if it was for want of a leader, or nil.
+func leaderlessCause(ctx context.Context) error {
+	var missing errLeaderless
+	if errors.As(context.Cause(ctx), &missing) {
+		return missing
+	}
+	return nil
+}
+
+// notDoneWithout marks what ended for want of a leader as not done, unless something of it may have been committed.
+func notDoneWithout(ctx context.Context, err error) error {
+	if leaderlessCause(ctx) == nil || errors.Is(err, ErrOutcomeUnknown) || errors.Is(err, ErrNotDone) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrNotDone, err)
 }

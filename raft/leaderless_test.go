@@ -54,6 +54,17 @@ func TestLongWithoutLeader(t *testing.T) {
 			t.Errorf("round %d: a read got %v", round, err)
 		}
 	}
+	for what, ask := range map[string]func() error{
+		"transfer": func() error { return r.TransferLeadership(ctx, 0) },
+		"remove":   func() error { return r.RemoveMember(ctx, c.urls[leader], false) },
+		"replace":  func() error { return r.ReplaceMember(ctx, c.urls[leader], freeURL(t)) },
+		"add":      func() error { return r.AddMember(ctx, freeURL(t)) },
+		"verify":   func() error { _, err := r.Verify(ctx); return err },
+	} {
+		if err := ask(); !errors.Is(err, ErrNotDone) || !strings.Contains(err.Error(), "no leader") {
+			t.Errorf("%s got %v", what, err)
+		}
+	}
 	if ctx.Err() != nil {
 		t.Error("nobody was told before the time was up")
 	}
@@ -62,4 +73,28 @@ func TestLongWithoutLeader(t *testing.T) {
 		_, err := r.Propose(ctx, [][]byte{[]byte("k=x")})
 		return err == nil
 	})
+}
+
+// What the leader has begun when it loses the majority does not wait for it for ever.
+func TestChangeUnderWayWithoutMajority(t *testing.T) {
+	c := newTestCluster(t, 3, nil)
+	c.propose(0, "k=v")
+	leader := c.leader()
+	r := c.nodes[leader]
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	defer cancel()
+	waiting := make(chan error, 1)
+	go func() { waiting <- r.AddMember(ctx, freeURL(t)) }() // nobody is there
+	eventually(t, "the change to be under way", func() bool { return len(r.changeTurn) > 0 })
+	for i := range c.nodes {
+		if i != leader {
+			c.stop(i)
+		}
+	}
+	if err := <-waiting; !errors.Is(err, ErrNotDone) || !strings.Contains(err.Error(), "no leader") {
+		t.Errorf("got %v", err)
+	}
+	if ctx.Err() != nil {
+		t.Error("told only when the time was up")
+	}
 }

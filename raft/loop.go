@@ -84,6 +84,7 @@ func (r *Replicator) tick() {
 		_ = r.node.Campaign()
 	}
 	r.leaderless.tick(r.leader.Load(), r.leaseClock(), max(leaderGrace*r.cfg.ElectionTimeout(), leastGrace))
+	r.noLeader.Store(r.leaderless.known)
 	r.watchOwnBackend()
 	r.waits.tick()
 	r.reopenLink()
@@ -168,7 +169,11 @@ func (r *Replicator) fail(err error) {
 		default:
 			r.log.Error("node stops", "err", err)
 		}
-		r.cancel(fmt.Errorf("%w: %w", ErrStopped, err))
+		cause := fmt.Errorf("%w: %w", ErrStopped, err)
+		if errors.Is(err, ErrRemoved) {
+			cause = removal{err}
+		}
+		r.cancel(cause)
 		close(r.failed)
 	})
 }

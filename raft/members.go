@@ -169,7 +169,7 @@ func (r *Replicator) applyMembership(e *raftpb.Entry) error {
 	switch cc.Type {
 	case raftpb.ConfChangeAddNode, raftpb.ConfChangeAddLearnerNode:
 		if r.membership.isRemoved(cc.NodeID) {
-			return fmt.Errorf("membership change at index %d adds node %x, which was removed before", e.Index, cc.NodeID)
+			return fmt.Errorf("membership change at index %d adds node %016x, which was removed before", e.Index, cc.NodeID)
 		}
 		r.membership.put(Member{ID: cc.NodeID, URL: context.URL, Learner: cc.Type == raftpb.ConfChangeAddLearnerNode})
 		if cc.NodeID != r.identity.ID {

@@ -89,6 +89,8 @@ func (r *Replicator) change(ctx context.Context, req membershipRequest) (answer 
 	}
 	ctx, cancel := r.whileRunning(ctx)
 	defer cancel()
+	ctx, stop := r.whileLed(ctx)
+	defer stop()
 	for {
 		if err := r.absence(); err != nil {
 			return answer, err
@@ -100,23 +102,16 @@ func (r *Replicator) change(ctx context.Context, req membershipRequest) (answer 
 		case r.ctx.Err() != nil:
 			return answer, fmt.Errorf("%s: %w: %w", req.Op, r.stopCause(), err)
 		case !errors.Is(err, errNotLeader):
-			return answer, err
+			return answer, notDoneWithout(ctx, err)
 		}
 		select {
 		case <-time.After(membershipPause):
 		case <-ctx.Done():
+			if missing := leaderlessCause(ctx); missing != nil {
+				return answer, fmt.Errorf("%w: %w", ErrNotDone, missing)
+			}
 			return answer, fmt.Errorf("%s: no leader: %w", req.Op, context.Cause(ctx))
 		}
-	}
-}
-
-// whileRunning returns a context that ends with ctx and with the node.
-func (r *Replicator) whileRunning(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	stop := context.AfterFunc(r.ctx, func() { cancel(r.stopCause()) })
-	return ctx, func() {
-		stop()
-		cancel(nil)
 	}
 }
 
@@ -144,6 +139,9 @@ func (r *Replicator) askLeader(ctx context.Context, url string, req membershipRe
 	}
 	hreq.Header.Set(headerCluster, formatID(r.identity.Cluster))
 	resp, err := r.client.Do(hreq)
+	if missing := leaderlessCause(ctx); err != nil && missing != nil {
+		return answer, fmt.Errorf("%w: the leader %s did not answer, it may still happen: %w", ErrOutcomeUnknown, url, missing)
+	}
 	if err != nil {
 		return answer, fmt.Errorf("ask the leader %s: %w", url, err)
 	}
@@ -171,6 +169,8 @@ func (r *Replicator) serveMembership(w http.ResponseWriter, req *http.Request) {
 	}
 	ctx, cancel := r.whileRunning(req.Context())
 	defer cancel()
+	ctx, stop := r.whileLed(ctx)
+	defer stop()
 	report, err := r.changeAsLeader(ctx, change)
 	answer := membershipAnswer{Report: report, Complete: err == nil, NotHere: errors.Is(err, errNotLeader), Refused: errors.Is(err, ErrRefused)}
 	if err != nil {
@@ -225,7 +225,10 @@ func (r *Replicator) meet(ctx context.Context, url string) (introduction, error)
 		select {
 		case <-time.After(bootstrapPause):
 		case <-ctx.Done():
-			return peer, fmt.Errorf("add %s: %w", url, err)
+			if missing := leaderlessCause(ctx); missing != nil {
+				return peer, fmt.Errorf("add %s: %w", url, missing)
+			}
+			return peer, fmt.Errorf("add %s: it did not answer so far: is it running, and reachable from the leader? %w", url, err)
 		}
 	}
 }
@@ -238,7 +241,7 @@ func (r *Replicator) replaceAsLeader(ctx context.Context, url, by string) error 
 	old, isMember := r.membership.byURL(url)
 	switch {
 	case isMember && old.ID == peer.ID && !old.Learner:
-		return fmt.Errorf("%w: %s is node %x as before: it has not lost its data", ErrRefused, url, peer.ID)
+		return fmt.Errorf("%w: %s is node %016x as before: it has not lost its data", ErrRefused, url, peer.ID)
 	case !isMember && !sameURL(url, by) && !r.isMemberURL(by):
 		return fmt.Errorf("%w: %s is not a member", ErrRefused, url)
 	case isMember && old.ID != peer.ID: // else it was broken off after this
@@ -262,13 +265,13 @@ func (r *Replicator) addAsLeader(ctx context.Context, url string) error {
 	known, isMember := r.membership.byURL(url)
 	switch {
 	case isMember && known.ID != peer.ID:
-		return fmt.Errorf("%w: %s is already a member as node %x, but node %x runs there now: remove it first", ErrRefused, url, known.ID, peer.ID)
+		return fmt.Errorf("%w: %s is already a member as node %016x, but node %016x runs there now: remove it first", ErrRefused, url, known.ID, peer.ID)
 	case isMember && !known.Learner:
 		return nil
 	case r.membership.isRemoved(peer.ID):
-		return fmt.Errorf("%w: node %x at %s was removed from this cluster before: empty its data directory, or start it with -nexus-wipe-removed, so that it comes back with a new id", ErrRefused, peer.ID, url)
+		return fmt.Errorf("%w: node %016x at %s was removed from this cluster before: empty its data directory, or start it with -nexus-wipe-removed, so that it comes back with a new id", ErrRefused, peer.ID, url)
 	case peer.Cluster != 0 && peer.Cluster != r.identity.Cluster:
-		return fmt.Errorf("%w: node %x at %s is in another cluster (%x)", ErrRefused, peer.ID, url, peer.Cluster)
+		return fmt.Errorf("%w: node %016x at %s is in another cluster (%016x)", ErrRefused, peer.ID, url, peer.Cluster)
 	}
 	if !isMember {
 		if err := r.proposeChange(ctx, raftpb.ConfChangeAddLearnerNode, peer.ID, url); err != nil {

@@ -188,3 +188,11 @@ func removedInLog(cfg *Config, id identity) (removed bool, err error) {
 	}
 	return false, nil
 }
+
+// removal is why a node stopped that was removed. It is an ErrStopped, too, but says it once.
+type removal struct{ error }
+
+func (e removal) Unwrap() error { return e.error }
+
+// Is makes it an ErrStopped.
+func (e removal) Is(target error) bool { return target == ErrStopped }

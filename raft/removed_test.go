@@ -190,6 +190,9 @@ func TestRemovedMemberStarts(t *testing.T) {
 		}
 	}
 	c.start(gone)
+	if err := c.nodes[gone].Err(); !errors.Is(err, ErrStopped) || strings.Contains(err.Error(), ErrStopped.Error()) {
+		t.Errorf("it is to be told once, and that it stopped is known: %v", err)
+	}
 	if err := c.nodes[gone].Err(); !errors.Is(err, ErrRemoved) {
 		t.Errorf("a removed member runs: %v", err)
 	}

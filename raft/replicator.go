@@ -82,10 +82,11 @@ type Replicator struct {
 	term, leader, commit atomic.Uint64
 	applied, appliedTerm atomic.Uint64
 	lagging              atomic.Bool
+	noLeader             atomic.Bool // for longer than a fail-over takes, as of the last tick
 	lease                lease
 	backendProblem       atomic.Pointer[error]
 	applying             atomic.Int64           // bytes of the entries that the backend has been given, or 0
-	look                 atomic.Uint64          // number of the look at the idle backend that is under way, or 0
+	call                 atomic.Uint64          // number of the call of Store.Apply that is under way, or 0
 	problem              atomic.Pointer[string] // while starting
 	snapshotIndex        atomic.Uint64          // of the newest snapshot on disk
 	snapshotWritten      atomic.Uint64          // bytes
@@ -105,8 +106,8 @@ type Replicator struct {
 	leaderless    leaderless
 	appliedBefore uint64        // as of the last tick
 	appliedAt     time.Duration // on leaseClock, when applied last grew
-	lookBefore    uint64        // as of the last tick
-	lookTicks     int           // for which that look is under way
+	callBefore    uint64        // as of the last tick
+	callTicks     int           // for which that call is under way
 	proposedAt    time.Duration // on leaseClock
 	transferTerm  uint64        // in which a leadership transfer was started: no lease
 	gathering     gathering

@@ -10,17 +10,18 @@ const (
 	// applyStall is how long a leader keeps its office while its own backend says nothing at all, besides the time that large
 	// entries may need.
 	applyStall = 3 * time.Second
-	// lookStall is how long a look at an idle backend may take before the node counts it as one that hangs.
+	// lookStall is how long a look at an idle backend, or a call that applies entries, besides the time that large ones may
+	// need, takes before the node counts the backend as one that hangs and refuses.
 	lookStall = 2 * time.Second
 )
 
 // watchOwnBackend notices a backend that hangs, which is silent for long before that counts as an error: entries that are
 // not applied, or a look at it that does not come back. A leader hands over its office. Loop only.
 func (r *Replicator) watchOwnBackend() {
-	r.watchLook()
+	r.watchCall()
 	patience := applyStall + Allowance(int(r.applying.Load())) // before applied, which is published before it ends
 	applied := r.applied.Load()
-	if b, ok := r.cfg.Store.(Busier); ok && b.Busy() {
+	if r.storeIsBusy() {
 		r.appliedBefore, r.appliedAt = applied, r.leaseClock()
 		return
 	}
@@ -35,42 +36,49 @@ func (r *Replicator) watchOwnBackend() {
 	}
 }
 
-// watchLook judges the look at the idle backend that is under way: by ticks, since a node that was paused itself has to
-// hear first what came meanwhile. Until the look returns, the node refuses.
-func (r *Replicator) watchLook() {
-	look := r.look.Load()
-	if look == 0 || look != r.lookBefore {
-		r.lookBefore, r.lookTicks = look, 0
+// watchCall judges the call of Store.Apply that is under way: by ticks, since a node that was paused itself has to hear
+// first what came meanwhile. Until the call returns, the node refuses. Who leads hands over at once if the backend was
+// only looked at; for entries that may take long elsewhere too, applyStall decides.
+func (r *Replicator) watchCall() {
+	call := r.call.Load()
+	if call == 0 || call != r.callBefore || r.storeIsBusy() {
+		r.callBefore, r.callTicks = call, 0
 		return
 	}
-	r.lookTicks++
-	silent := time.Duration(r.lookTicks) * r.cfg.Tick
-	if silent < lookStall {
+	r.callTicks++
+	silent := time.Duration(r.callTicks) * r.cfg.Tick
+	bytes := r.applying.Load()
+	if silent < lookStall+Allowance(int(bytes)) {
 		return
 	}
+	looks := bytes == 0
 	if r.backendProblem.Load() == nil {
 		err := errSilent
 		r.backendProblem.Store(&err)
-		r.log.Error("backend silent, not serving until it answers", "for", silent)
-		r.handOver()
+		r.log.Error("backend silent, not serving until it answers", "for", silent, "applied", r.applied.Load(), "committed", r.commit.Load())
+		if looks {
+			r.handOver()
+		}
 	}
-	if silent%applyStall < r.cfg.Tick {
+	if looks && silent%applyStall < r.cfg.Tick {
 		r.handOver() // nobody took it
 	}
 }
 
-// errSilent is the problem of a backend that does not come back from being looked at.
+// storeIsBusy reports that the backend may well take long, as it would elsewhere.
+func (r *Replicator) storeIsBusy() bool {
+	b, ok := r.cfg.Store.(Busier)
+	return ok && b.Busy()
+}
+
+// errSilent is the problem of a backend that does not come back from what it was asked.
 var errSilent = fmt.Errorf("it has not answered for more than %v", lookStall)
 
 // apply gives the entries of run to the Store. Without any, that is a look at the backend, which is a matter of an instant.
 func (a *applyLoop) apply(ctx context.Context, run applyRun) error {
-	if len(run.entries) > 0 {
-		a.r.applying.Store(int64(run.bytes))
-		return a.r.cfg.Store.Apply(ctx, run.entries)
-	}
-	a.looks++
-	a.r.look.Store(a.looks)
-	err := a.r.cfg.Store.Apply(ctx, nil)
-	a.r.look.Store(0)
-	return err
+	a.r.applying.Store(int64(run.bytes))
+	a.calls++
+	a.r.call.Store(a.calls)
+	defer a.r.call.Store(0)
+	return a.r.cfg.Store.Apply(ctx, run.entries)
 }

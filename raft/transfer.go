@@ -31,9 +31,9 @@ func (r *Replicator) transferAsLeader(ctx context.Context, to uint64) error {
 		case to == 0:
 			return fmt.Errorf("%w: no other voter is reachable", ErrRefused)
 		case !ok:
-			return fmt.Errorf("%w: node %x is not a member", ErrRefused, to)
+			return fmt.Errorf("%w: node %016x is not a member", ErrRefused, to)
 		case m.Learner:
-			return fmt.Errorf("%w: node %x is a learner", ErrRefused, to)
+			return fmt.Errorf("%w: node %016x is a learner", ErrRefused, to)
 		}
 		r.startTransfer(to)
 		return nil
@@ -45,15 +45,15 @@ func (r *Replicator) transferAsLeader(ctx context.Context, to uint64) error {
 		select {
 		case <-time.After(membershipPause / 10):
 		case <-ctx.Done():
-			return fmt.Errorf("transfer to node %x: %w", to, context.Cause(ctx))
+			return fmt.Errorf("transfer to node %016x: %w", to, context.Cause(ctx))
 		case <-r.ctx.Done():
 			return r.stopCause()
 		}
 		if leader := r.leader.Load(); leader != 0 && leader != to && leader != r.identity.ID {
-			return fmt.Errorf("node %x became leader instead of node %x", leader, to)
+			return fmt.Errorf("node %016x became leader instead of node %016x", leader, to)
 		}
 		if err := r.onLoop(ctx, func() error { r.renewTransfer(to); return nil }); err != nil {
-			return fmt.Errorf("transfer to node %x: %w", to, err)
+			return fmt.Errorf("transfer to node %016x: %w", to, err)
 		}
 	}
 	return nil

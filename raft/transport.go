@@ -117,18 +117,18 @@ type inbound struct{ r *Replicator }
 func (in inbound) Process(ctx context.Context, m raftpb.Message) error {
 	r := in.r
 	if m.To != r.identity.ID {
-		return fmt.Errorf("message for node %x reached node %x", m.To, r.identity.ID)
+		return fmt.Errorf("message for node %016x reached node %016x", m.To, r.identity.ID)
 	}
 	if r.membership.isRemoved(m.From) {
-		return fmt.Errorf("message from node %x, which was removed", m.From)
+		return fmt.Errorf("message from node %016x, which was removed", m.From)
 	}
 	if m.Type == raftpb.MsgProp {
-		return fmt.Errorf("unexpected proposal from node %x", m.From)
+		return fmt.Errorf("unexpected proposal from node %016x", m.From)
 	}
 	if m.Type == raftpb.MsgSnap {
 		// The transport has put the body on disk before.
 		if err := r.disk.snapshots.checkBody(ctx, m.Snapshot.Metadata.Index); err != nil {
-			return fmt.Errorf("snapshot from node %x: %w", m.From, err)
+			return fmt.Errorf("snapshot from node %016x: %w", m.From, err)
 		}
 	}
 	if !r.mail.message(m) {

@@ -105,12 +105,16 @@ func (r *Replicator) verifyOnce(ctx context.Context) (*VerifyReport, error) {
 	if err != nil {
 		return nil, fmt.Errorf("verify: put a checkpoint into the log: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, verifyTimeout)
+	limited, cancel := context.WithTimeout(ctx, verifyTimeout)
 	defer cancel()
-	answers, err := r.collectDigests(ctx, id)
+	answers, err := r.collectDigests(limited, id)
 	if err != nil {
 		return nil, err
 	}
+	if missing := leaderlessCause(ctx); missing != nil {
+		return nil, fmt.Errorf("verify: %w", missing)
+	}
+	ctx = limited
 	report, good, err := r.compare(ctx, id, answers)
 	if err != nil {
 		return nil, err

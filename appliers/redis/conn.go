@@ -180,7 +180,9 @@ func connect(ctx context.Context, cfg *Config) (c *conn, release func() bool, er
 // loginError says that the backend does not take the credentials.
 type loginError struct{ text string }
 
-func (e *loginError) Error() string { return "backend answered " + strconv.Quote(e.text) }
+func (e *loginError) Error() string {
+	return fmt.Sprintf("backend answered %q: see -redisPassword and -redisUsername", e.text)
+}
 
 // learn asks the server who it is.
 func (c *conn) learn() error {

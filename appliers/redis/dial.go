@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -36,6 +37,10 @@ func dial(ctx context.Context, cfg *Config) (net.Conn, error) {
 	secure := tls.Client(nc, settings)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		_ = nc.Close()
+		var plain tls.RecordHeaderError
+		if errors.As(err, &plain) || errors.Is(err, context.DeadlineExceeded) { // redis-server waits for the end of a line
+			return nil, fmt.Errorf("TLS with the backend %s: %w: does it speak TLS on that port (tls-port)? Else leave out -redisTLS", address, err)
+		}
 		return nil, fmt.Errorf("TLS with the backend %s: %w", address, err)
 	}
 	return secure, nil

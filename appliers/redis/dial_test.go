@@ -140,3 +140,36 @@ func TestSocketErrors(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// A plain server does not answer a greeting of TLS: who asks for that is told which setting it is.
+func TestTLSToAPlainServer(t *testing.T) {
+	s := startServer(t)
+	cfg := testConfig(s.addr)
+	cfg.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	_, err := newBackend(t, cfg).Open(context.Background(), testID)
+	if err == nil || !strings.Contains(err.Error(), "leave out -redisTLS") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Nor does a server of something else speak RESP.
+func TestNoRedisServer(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	go func() {
+		for {
+			nc, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = nc.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
+		}
+	}()
+	_, err = newBackend(t, testConfig(ln.Addr().String())).Open(context.Background(), testID)
+	if err == nil || !strings.Contains(err.Error(), "is it a redis-server, and without TLS?") {
+		t.Errorf("got %v", err)
+	}
+}

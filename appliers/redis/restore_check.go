@@ -54,7 +54,7 @@ func (b *Backend) mayReplace(ctx context.Context, c *conn, snap *raft.Snapshot, 
 	}
 	if !found {
 		if !c.server.empty(b.cfg.MetadataDB, 0) {
-			return b.notEmpty()
+			return b.notEmpty(c)
 		}
 		return nil
 	}

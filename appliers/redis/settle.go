@@ -97,6 +97,9 @@ func (b *Backend) lostMarker(c *conn) error {
 		return err
 	}
 	if !c.server.empty(b.cfg.MetadataDB, 0) {
+		if err := b.otherDatabase(c); err != nil {
+			return err
+		}
 		return refuse("backend %s holds data but lost its position (it was %q): another client ran FLUSHALL or deleted %s. "+
 			"Run FLUSHALL and FUNCTION FLUSH on it, and it will be filled again", b.cfg.Addr, b.marker, markerKey)
 	}

@@ -315,6 +315,10 @@ func TestOpenRefuses(t *testing.T) {
 		{name: "maxmemory", want: "CONFIG SET maxmemory 0", args: []string{"--maxmemory", "100mb"}},
 		{name: "databases", want: "has 13 databases", args: []string{"--databases", "13"}},
 		{name: "replica", want: "REPLICAOF NO ONE", prepare: func(s *server) { s.do(0, "REPLICAOF", "127.0.0.1", "1") }},
+		{name: "metadata in another database", want: "start it with -metadataDB 7, as before", prepare: func(s *server) {
+			s.do(7, "SET", markerKey, string(appendMarker(nil, testID, raft.Position{})))
+		}},
+		{name: "password without one", want: "see -redisPassword", args: []string{"--requirepass", "secret"}},
 		{name: "password", want: "NOAUTH", args: []string{"--requirepass", "secret"}},
 		{name: "wrong password", want: "WRONGPASS", args: []string{"--requirepass", "secret"}, change: func(c *Config) { c.Password = "x" }},
 		{name: "renamed", want: "does not know the command GETEX", args: []string{"--rename-command", "GETEX", "x"},

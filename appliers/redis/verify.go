@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -23,7 +25,7 @@ func refuse(format string, args ...any) error {
 func (b *Backend) dial(ctx context.Context) (c *conn, release func() bool, err error) {
 	c, release, err = connect(ctx, &b.cfg)
 	if err != nil {
-		return nil, nil, fmt.Errorf("connect to backend %s: %w", b.cfg.Addr, err)
+		return nil, nil, fmt.Errorf("connect to backend %s: %w", b.cfg.Addr, hinted(err))
 	}
 	if err := b.verifyServer(c); err != nil {
 		release()
@@ -32,9 +34,17 @@ func (b *Backend) dial(ctx context.Context) (c *conn, release func() bool, err e
 		if errors.As(err, &fatal) {
 			return nil, nil, err
 		}
-		return nil, nil, fmt.Errorf("verify backend %s: %w", b.cfg.Addr, err)
+		return nil, nil, fmt.Errorf("verify backend %s: %w", b.cfg.Addr, hinted(err))
 	}
 	return c, release, nil
+}
+
+// hinted says what it means that something else than RESP came from a server that was just reached.
+func hinted(err error) error {
+	if !errors.Is(err, errProtocol) {
+		return err
+	}
+	return fmt.Errorf("%w: is it a redis-server, and without TLS? See -redisHost, -redisPort and -redisTLS", err)
 }
 
 func (b *Backend) verifyServer(c *conn) error {
@@ -51,6 +61,10 @@ func (b *Backend) verifyServer(c *conn) error {
 		return errLoading
 	}
 	_, err := c.one("SELECT", strconv.Itoa(b.cfg.MetadataDB))
+	var refused *replyError
+	if errors.As(err, &refused) && strings.Contains(refused.text, "out of range") {
+		return refuse("backend %s has no database %d for -metadataDB: start it with databases %d or more", b.cfg.Addr, b.cfg.MetadataDB, b.cfg.MetadataDB+1)
+	}
 	return err
 }
 
@@ -188,7 +202,7 @@ func (b *Backend) checkMarker(value string) (raft.Position, error) {
 // read afterwards in any case.
 func (b *Backend) claim(c *conn) error {
 	if !c.server.empty(b.cfg.MetadataDB, 0) {
-		return b.notEmpty()
+		return b.notEmpty(c)
 	}
 	marker := string(appendMarker(nil, *b.id.Load(), raft.Position{}))
 	raw, err := c.one("SET", markerKey, marker, "NX")
@@ -208,10 +222,42 @@ func (b *Backend) claim(c *conn) error {
 	if _, err := c.one("DEL", markerKey); err != nil {
 		return fmt.Errorf("give backend %s back: %w", b.cfg.Addr, err)
 	}
-	return b.notEmpty()
+	return b.notEmpty(c)
 }
 
-func (b *Backend) notEmpty() error {
+func (b *Backend) notEmpty(c *conn) error {
+	if err := b.otherDatabase(c); err != nil {
+		return err
+	}
 	return refuse("backend %s holds data but no position of this cluster: its data is not in the log and would differ from that of other nodes. "+
 		"Use an empty backend, or run FLUSHALL and FUNCTION FLUSH on it if its data may go, and load it again through a node", b.cfg.Addr)
+}
+
+// otherDatabase finds the position of a node in another database than this one keeps it in, or returns nil. c is of no
+// more use then. An error of the server says nothing about that.
+func (b *Backend) otherDatabase(c *conn) error {
+	for _, db := range slices.Sorted(maps.Keys(c.server.keys)) {
+		if db == b.cfg.MetadataDB {
+			continue
+		}
+		if _, err := c.one("SELECT", strconv.Itoa(db)); err != nil {
+			return nil //nolint:nilerr // there is another error to be told
+		}
+		raw, err := c.one("GET", markerKey)
+		if err != nil {
+			continue // of another type, for instance
+		}
+		text, _, err := bulkText(raw)
+		if err != nil {
+			return err
+		}
+		if _, _, err := parseMarker(string(text)); err == nil {
+			return refuse("backend %s has the position of a node in database %d, and this node keeps it in %d: start it with -metadataDB %d, as before and as all nodes of the cluster. "+
+				"Only if the data may go, run FLUSHALL and FUNCTION FLUSH on the backend", b.cfg.Addr, db, b.cfg.MetadataDB, db)
+		}
+	}
+	if _, err := c.one("SELECT", strconv.Itoa(b.cfg.MetadataDB)); err != nil {
+		return err
+	}
+	return nil
 }

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"strconv"
 
@@ -112,6 +114,9 @@ func (o *options) completeUsers() error {
 		return o.UsageError("proxyPassword", "is given with -users", "want one of them: the file may have a line for default")
 	}
 	users, err := acl.ReadFile(acl.NewTable(), o.usersFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return o.UsageError("users", fmt.Sprintf("names %q, which does not exist", o.usersFile), `want a file with a line for each user, such as "user alice on >PASSWORD ~* &* +@all"`)
+	}
 	if err != nil {
 		return o.UsageError("users", "is not right: "+err.Error(), "want a file in the form of Redis' aclfile")
 	}

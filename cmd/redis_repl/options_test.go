@@ -70,7 +70,9 @@ func TestOptionsErrors(t *testing.T) {
 		{seedArgs("-nexus-cluster-url", "http://a:1,http://a:1/"), nil, `redis_repl: flag -nexus-cluster-url names "http://a:1" twice, want each member once`},
 		{seedArgs("-redisUsername", "nexus"), nil, `redis_repl: flag -redisUsername is "nexus" without a -redisPassword, want both or neither`},
 		{seedArgs("-nexus-force-new-cluster", "-restore", "f"), nil, `redis_repl: flag -restore does not go with -nexus-force-new-cluster, want one of them`},
-		{seedArgs("-nexus-wipe-removed", "-restore", "f"), nil, `redis_repl: flag -nexus-wipe-removed does not go with -restore or -nexus-force-new-cluster, want one of them`},
+		{seedArgs("-restore", "f"), nil, `redis_repl: flag -restore does not go with a -nexus-cluster-url of http://127.0.0.1:9021,http://127.0.0.1:9022,http://127.0.0.1:9023, want http://127.0.0.1:9021 alone there: a backup begins a new cluster of this node, which others join by repl addNode`},
+		{seedArgs("-nexus-wipe-removed", "-nexus-cluster-url", "http://127.0.0.1:9021", "-restore", "f"), nil, `redis_repl: flag -nexus-wipe-removed does not go with -restore or -nexus-force-new-cluster, want one of them`},
+		{seedArgs("-users", "/nonexistent/users.acl"), nil, `redis_repl: flag -users names "/nonexistent/users.acl", which does not exist, want a file with a line for each user, such as "user alice on >PASSWORD ~* &* +@all"`},
 		{seedArgs("-nosuch"), nil, `redis_repl: flag provided but not defined: -nosuch; -h lists the flags`},
 		{seedArgs("serve"), nil, `redis_repl: unexpected argument "serve", want flags only (a switch takes its value with =); -h lists them`},
 	} {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/nexus-replication/nexus/proxy/admin/nexuspb"
 	"github.com/nexus-replication/nexus/raft"
@@ -33,6 +34,7 @@ func (s *session) backup(args []string) error {
 	if err != nil {
 		return notWritten(path, err)
 	}
+	alone := s.lacksLeader()
 	info, err := s.receiveBackup(unfinished, path)
 	if cerr := unfinished.Close(); err == nil {
 		err = cerr
@@ -44,10 +46,36 @@ func (s *session) backup(args []string) error {
 		return errors.Join(err, remove(unfinished.Name()))
 	}
 	if s.json {
-		return s.printJSON(info)
+		return s.printJSON(backupFile{
+			ClusterName: info.ClusterName, Cluster: hex(info.Cluster), Node: hex(info.Node), Term: info.Term, Index: info.Index,
+			Stamp: info.Stamp, Created: info.Created, Size: info.Size, NoLeader: alone,
+		})
 	}
-	_, err = fmt.Fprintf(s.out, "%s holds cluster %s (%x) as of log index %d, %d bytes.\n", path, info.ClusterName, info.Cluster, info.Index, info.Size)
+	if alone {
+		fmt.Fprintf(s.progress, "Warning: the node has no leader, so that others may have gone on without it: the backup is as of log index %d, and what was written after that is not in it. Ask a node that serves for a newer one.\n", info.Index)
+	}
+	_, err = fmt.Fprintf(s.out, "%s holds cluster %s (%s) as of log index %d, %d bytes.\n", path, info.ClusterName, hex(info.Cluster), info.Index, info.Size)
 	return err
+}
+
+// backupFile is a backup as JSON shows it.
+type backupFile struct {
+	ClusterName string    `json:"clusterName"`
+	Cluster     string    `json:"cluster"`
+	Node        string    `json:"node"`
+	Term        uint64    `json:"term"`
+	Index       uint64    `json:"index"`
+	Stamp       int64     `json:"stamp"`
+	Created     time.Time `json:"created"`
+	Size        int64     `json:"size"`
+	// NoLeader says that the node had none, so that the cluster may have been ahead of it.
+	NoLeader bool `json:"noLeader"`
+}
+
+// lacksLeader reports that the node says it has no leader. The backup itself tells who else does not answer.
+func (s *session) lacksLeader() bool {
+	st, err := s.client.Status(s.ctx, &nexuspb.StatusRequest{})
+	return err == nil && st.GetLeader() == 0
 }
 
 // receiveBackup copies what the node sends to f, and reads it again to see that it is whole.

@@ -25,6 +25,7 @@ type fakeNexus struct {
 	fail   error // instead of what a node does
 	backup [][]byte
 	old    bool // of a version that knows only itself
+	alone  bool // without a leader
 	joined int  // how often it was asked since a node is to join
 }
 
@@ -78,6 +79,9 @@ func (f *fakeNexus) Status(context.Context, *nexuspb.StatusRequest) (*nexuspb.St
 	}
 	f.looks++
 	st := leaderStatus()
+	if f.alone {
+		st.Leader, st.Role = 0, "follower"
+	}
 	if f.joined > 0 {
 		f.joined++
 		st.Members = append(st.Members, &nexuspb.Member{Id: 4, Url: "http://127.0.0.1:9024", Learner: true})

@@ -22,18 +22,23 @@ func (s *session) newBar(what string, size int64, bytes bool) *progress.Bar {
 const progressPause = 300 * time.Millisecond
 
 // follow shows how far the node at url is on its way into the cluster, until the returned function is called: as a bar
-// on a terminal, else in a line whenever it changes.
-func (s *session) follow(url string) (stop func()) {
+// on a terminal, else in a line whenever it changes. With replaces, who votes there at first is the one to be replaced.
+func (s *session) follow(url string, replaces bool) (stop func()) {
 	ctx, cancel := context.WithCancel(s.ctx)
-	b := s.newBar("", 1, false)
+	b, measured := s.newBar("", -1, false), false // nobody knows how much of a snapshot is sent
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		said := ""
+		j := join{url: strings.TrimSuffix(url, "/"), replaces: replaces}
 		for {
-			step := s.joining(ctx, strings.TrimSuffix(url, "/"))
+			step := s.joining(ctx, &j)
 			switch {
 			case step.text == "":
 			case b != nil:
+				if step.commit > 0 && !measured {
+					b.Close()
+					b, measured = s.newBar(step.text, 1, false), true
+				}
 				b.Describe(step.text)
 				if step.commit > 0 {
 					b.Reach(min(step.index, step.commit-1), step.commit) // a full bar would end
@@ -56,32 +61,68 @@ func (s *session) follow(url string) (stop func()) {
 	}
 }
 
+// join is a node on its way into the cluster.
+type join struct {
+	url      string
+	replaces bool
+	old      uint64 // id of the voter at url that it replaces, or 0
+	looked   bool
+}
+
 // joinStep is where a node is on its way.
 type joinStep struct {
 	text          string
 	index, commit uint64 // of the log; 0 where that is not known
 }
 
-// joining tells what the asked node knows about the node at url; nothing while it does not know anything.
-func (s *session) joining(ctx context.Context, url string) joinStep {
+// joining tells what the asked node knows about the node that joins; nothing while it does not know anything.
+func (s *session) joining(ctx context.Context, j *join) joinStep {
 	st, err := s.client.Status(ctx, &nexuspb.StatusRequest{})
 	if err != nil {
 		return joinStep{}
 	}
-	for _, m := range st.GetMembers() {
-		if m.GetUrl() != url {
-			continue
-		}
-		if !m.GetLearner() {
-			return joinStep{text: url + " votes."}
-		}
-		if index, ok := st.GetProgress()[m.GetId()]; ok && index > 0 {
-			return joinStep{
-				text:  fmt.Sprintf("%s is a learner and holds the log up to %d of %d.", url, index, st.GetCommit()),
-				index: index, commit: st.GetCommit(),
-			}
-		}
-		return joinStep{text: url + " is a learner and is sent what it lacks."}
+	waiting := joinStep{text: fmt.Sprintf("Waiting for %s to answer.", j.url)}
+	m := memberAt(st.GetMembers(), j.url)
+	if j.replaces && !j.looked && m != nil && !m.GetLearner() {
+		j.old = m.GetId()
 	}
-	return joinStep{text: fmt.Sprintf("Waiting for %s to answer.", url)}
+	j.looked = true
+	switch {
+	case m == nil:
+		return waiting
+	case m.GetId() == j.old:
+		return joinStep{text: fmt.Sprintf("Waiting for the new node at %s to answer; the old one is a member still.", j.url)}
+	case !m.GetLearner():
+		return joinStep{text: j.url + " votes."}
+	}
+	if index, ok := st.GetProgress()[m.GetId()]; ok && index > 0 {
+		return joinStep{
+			text:  fmt.Sprintf("%s is a learner and holds the log up to %d of %d.", j.url, index, st.GetCommit()),
+			index: index, commit: st.GetCommit(),
+		}
+	}
+	return joinStep{text: j.url + " is a learner and is sent what it lacks."}
+}
+
+func memberAt(members []*nexuspb.Member, url string) *nexuspb.Member {
+	for _, m := range members {
+		if m.GetUrl() == url {
+			return m
+		}
+	}
+	return nil
+}
+
+// tellFilling says where the node at url, which votes now, does not serve yet. That it cannot be told is no failure.
+func (s *session) tellFilling(url string) {
+	url = strings.TrimSuffix(url, "/")
+	resp, err := s.client.Cluster(s.ctx, &nexuspb.ClusterRequest{})
+	if err != nil || s.json {
+		return
+	}
+	for _, n := range resp.GetNodes() {
+		if st := n.GetStatus(); st != nil && n.GetMember().GetUrl() == url && !st.GetServing() {
+			fmt.Fprintf(s.progress, "%s votes, but does not serve yet: %s. It goes on by itself; repl HOST:PORT status, asked of any node, shows how far it is.\n", url, st.GetProblem())
+		}
+	}
 }

@@ -2,9 +2,14 @@ package main
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/binary"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -153,6 +158,22 @@ func TestAddNodeTellsHowFar(t *testing.T) {
 	}
 }
 
+// What is at the URL of a replacement is the member that it replaces, until that is removed.
+func TestReplaceNodeWaitsForTheNewOne(t *testing.T) {
+	_, addr := startFake(t)
+	const lost = "http://127.0.0.1:9022"
+	var both bytes.Buffer
+	if code := realMain(t.Context(), []string{addr, "replaceNode", lost}, &both, &both); code != exitOK {
+		t.Fatal(both.String())
+	}
+	if text := both.String(); strings.Contains(text, lost+" votes.") || !strings.Contains(text, "Waiting for the new node at "+lost+" to answer") {
+		t.Errorf("got %q", text)
+	}
+	if text := both.String(); !strings.Contains(text, lost+" votes, but does not serve yet: backend of this node: connection refused.") {
+		t.Errorf("got %q", text)
+	}
+}
+
 func TestErrors(t *testing.T) {
 	f, addr := startFake(t)
 	f.fail = nodeError(codes.Unknown, "outcome unknown: no answer within 5s")
@@ -220,6 +241,37 @@ func TestNobodyListens(t *testing.T) {
 }
 
 // Whoever takes another port of a node is told which one it is.
+// A port with TLS says nothing to who comes without; it is told by a greeting.
+func TestStatusWithoutTLS(t *testing.T) {
+	s := httptest.NewUnstartedServer(nil)
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw := tls.NewListener(ln, s.TLS)
+	t.Cleanup(func() { raw.Close() })
+	go func() {
+		for {
+			conn, err := raw.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				_ = conn.(*tls.Conn).Handshake()
+				_ = conn.Close()
+			}()
+		}
+	}()
+	addr := raw.Addr().String()
+	code, _, stderr := run(t, addr, "status")
+	if code != exitFailure || !strings.Contains(stderr, addr+" is a port that wants TLS, see -tls-ca: ") {
+		t.Errorf("%d %q", code, stderr)
+	}
+}
+
 func TestWrongPort(t *testing.T) {
 	talk := func(greeting, answer string) string {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -272,6 +324,29 @@ func TestBackupToABadPath(t *testing.T) {
 	code, _, stderr := run(t, addr, "backup", path)
 	if want := "repl: write the backup to " + path + ": no such file or directory\n"; code != exitFailure || stderr != want {
 		t.Errorf("%d %q, want %q", code, stderr, want)
+	}
+}
+
+// A node without a majority makes a backup of what it has, and it is told that this may be little.
+func TestBackupOfALoneNode(t *testing.T) {
+	for _, alone := range []bool{false, true} {
+		f, addr := startFake(t)
+		header := []byte(`{"clusterName":"test","cluster":18446744073709551615,"node":193,"index":7,"size":3}`)
+		file := binary.BigEndian.AppendUint32([]byte("nexusbk1"), uint32(len(header)))
+		file = append(append(file, header...), "abc"...)
+		sum := sha256.Sum256(file)
+		f.backup, f.alone = [][]byte{file, sum[:]}, alone
+		path := filepath.Join(t.TempDir(), "nexus.backup")
+		code, stdout, stderr := run(t, addr, "backup", path)
+		if code != exitOK || !strings.Contains(stdout, "as of log index 7, 3 bytes") || strings.Contains(stderr, "has no leader") != alone {
+			t.Errorf("alone %v: %d %q %q", alone, code, stdout, stderr)
+		}
+		_, stdout, _ = run(t, addr, "backup", path, "-json")
+		for _, want := range []string{`"cluster": "ffffffffffffffff"`, `"node": "00000000000000c1"`, fmt.Sprintf(`"noLeader": %v`, alone)} {
+			if !strings.Contains(stdout, want) {
+				t.Errorf("%s is not in %s", want, stdout)
+			}
+		}
 	}
 }
 

@@ -107,7 +107,7 @@ func (s *session) loadMySQL(args []string) error { return s.loadFrom("MySQL", ar
 
 func (s *session) saveTo(backend string, args []string) error {
 	statement, named := splitStatement(args)
-	resp, err := s.client.Save(s.ctx, &nexuspb.SaveRequest{Data: statement, Args: named})
+	resp, err := s.client.Save(admin.AskedOf(s.ctx, backend), &nexuspb.SaveRequest{Data: statement, Args: named})
 	if err != nil {
 		return describe(err, true)
 	}
@@ -116,7 +116,7 @@ func (s *session) saveTo(backend string, args []string) error {
 
 func (s *session) loadFrom(backend string, args []string) error {
 	statement, named := splitStatement(args)
-	resp, err := s.client.Load(s.ctx, &nexuspb.LoadRequest{Data: statement, Args: named})
+	resp, err := s.client.Load(admin.AskedOf(s.ctx, backend), &nexuspb.LoadRequest{Data: statement, Args: named})
 	if err != nil {
 		return describe(err, false)
 	}
@@ -147,9 +147,12 @@ func (s *session) listNodes([]string) error {
 }
 
 func (s *session) addNode(args []string) error {
-	stop := s.follow(args[0])
+	stop := s.follow(args[0], false)
 	resp, err := s.client.AddNode(s.ctx, &nexuspb.AddNodeRequest{Url: args[0]})
 	stop()
+	if err == nil {
+		s.tellFilling(args[0])
+	}
 	return s.members(resp, describe(err, true))
 }
 
@@ -160,9 +163,12 @@ func (s *session) removeNode(args []string) error {
 
 func (s *session) replaceNode(args []string) error {
 	by := args[len(args)-1]
-	stop := s.follow(by)
+	stop := s.follow(by, true)
 	resp, err := s.client.ReplaceNode(s.ctx, &nexuspb.ReplaceNodeRequest{Url: args[0], By: by})
 	stop()
+	if err == nil {
+		s.tellFilling(by)
+	}
 	return s.members(resp, describe(err, true))
 }
 
@@ -225,7 +231,8 @@ func memberLines(list []*nexuspb.Member) string {
 	return b.String()
 }
 
-func hex(id uint64) string { return strconv.FormatUint(id, 16) }
+// hex is an id as messages of the nodes have it.
+func hex(id uint64) string { return fmt.Sprintf("%016x", id) }
 
 func (s *session) printJSON(v any) error {
 	enc := json.NewEncoder(s.out)

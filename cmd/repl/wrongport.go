@@ -1,9 +1,12 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"os"
 	"strings"
 	"time"
 )
@@ -23,9 +26,30 @@ func listens(addr string) string {
 	case strings.HasPrefix(answer, "+PONG"), strings.HasPrefix(answer, "-"):
 		return "a port for Redis clients"
 	case strings.HasPrefix(answer, "\x15\x03"):
-		return "a port that wants TLS, see -tls-ca"
+		return tlsPort
+	}
+	if speaksTLS(addr) {
+		return tlsPort
 	}
 	return ""
+}
+
+const tlsPort = "a port that wants TLS, see -tls-ca"
+
+// speaksTLS finds out whether somebody answers a greeting of TLS; who that is does not matter, as nothing is told them.
+func speaksTLS(addr string) bool {
+	conn, err := net.DialTimeout("tcp", addr, time.Second)
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	if conn.SetDeadline(time.Now().Add(time.Second)) != nil {
+		return false
+	}
+	err = tls.Client(conn, &tls.Config{InsecureSkipVerify: true}).Handshake() //nolint:gosec // see above
+	var plain tls.RecordHeaderError
+	var network net.Error
+	return err == nil || !errors.As(err, &plain) && !errors.As(err, &network) && !errors.Is(err, io.EOF)
 }
 
 // whichHTTP tells the port for metrics from that for the other nodes.
@@ -66,8 +90,11 @@ func (c *command) explain(err error) error {
 		return err
 	}
 	what := listens(c.addr)
-	if what == "" {
+	switch {
+	case what == "", what == tlsPort && (c.access.files.CA != "" || os.Getenv("NEXUS_TLS_CA") != ""):
 		return err
+	case what == tlsPort:
+		return fmt.Errorf("%s is %s: the file of the authority that signed the certificate of the node. Nothing was done", c.addr, what)
 	}
 	return fmt.Errorf("%s is %s. repl wants the gRPC port of the node (-grpcPort, 9121 by default). Nothing was done", c.addr, what)
 }

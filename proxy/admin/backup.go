@@ -6,14 +6,13 @@ import (
 	"fmt"
 
 	"github.com/nexus-replication/nexus/proxy/admin/nexuspb"
-	"github.com/nexus-replication/nexus/raft"
 )
 
 // backupChunk is what one message of a backup carries at most.
 const backupChunk = 256 << 10
 
 func (s *service) Snapshot(ctx context.Context, _ *nexuspb.SnapshotRequest) (*nexuspb.SnapshotResponse, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, s.cfg.MemberTimeout, &raft.NoAnswerError{After: s.cfg.MemberTimeout})
+	ctx, cancel := s.memberContext(ctx)
 	defer cancel()
 	if err := s.cfg.Node.Snapshot(ctx); err != nil {
 		return nil, readError(err) // asking again does no harm

@@ -67,7 +67,14 @@ func (n *fakeNode) Read(ctx context.Context, fn func(context.Context) error) err
 
 func (n *fakeNode) Members() []raft.Member { return n.Status().Members }
 
-func (n *fakeNode) AddMember(_ context.Context, url string) error {
+// silentURL is that of a node that never answers.
+const silentURL = "http://127.0.0.1:1"
+
+func (n *fakeNode) AddMember(ctx context.Context, url string) error {
+	if url == silentURL {
+		<-ctx.Done()
+		return fmt.Errorf("add %s: it did not answer so far: %w", url, ctx.Err())
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.calls = append(n.calls, "add "+url)

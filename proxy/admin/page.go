@@ -4,9 +4,9 @@ import (
 	"context"
 	"embed"
 	"encoding/json"
+	"fmt"
 	"html/template"
 	"net/http"
-	"strconv"
 	"sync"
 	"time"
 
@@ -165,4 +165,4 @@ func describeMember(r *raft.Report, self, commit uint64) pageMember {
 	return m
 }
 
-func hexID(id uint64) string { return strconv.FormatUint(id, 16) }
+func hexID(id uint64) string { return fmt.Sprintf("%016x", id) }

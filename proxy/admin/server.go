@@ -50,6 +50,8 @@ type Datastore interface {
 type Config struct {
 	Node      Node
 	Datastore Datastore
+	// Kind is that of the servers, Redis or MySQL, and may be left out.
+	Kind string
 	// Version is told to whoever asks.
 	Version string
 	// Timeout bounds Save and Load that carry no earlier deadline; MemberTimeout changes of membership and leadership,

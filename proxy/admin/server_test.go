@@ -26,7 +26,7 @@ import (
 func startServer(t *testing.T, node Node, store Datastore) (*Server, *grpc.ClientConn) {
 	t.Helper()
 	cfg := NewConfig()
-	cfg.Node, cfg.Datastore, cfg.Version = node, store, "v1"
+	cfg.Node, cfg.Datastore, cfg.Kind, cfg.Version = node, store, "Redis", "v1"
 	cfg.Logger = slog.New(slog.DiscardHandler)
 	s, err := New(cfg)
 	if err != nil {
@@ -70,6 +70,33 @@ func lines(members []*nexuspb.Member) string {
 		all = append(all, line)
 	}
 	return strings.Join(all, "\n")
+}
+
+// A statement for the other kind of server is told where it got to, before anybody tries to read it.
+func TestServerOfAnotherKind(t *testing.T) {
+	_, conn := startServer(t, newFakeNode(), &fakeStore{})
+	c, ctx := nexuspb.NewNexusClient(conn), testContext(t)
+	_, save := c.Save(AskedOf(ctx, "MySQL"), &nexuspb.SaveRequest{Data: []byte("x")})
+	_, load := c.Load(AskedOf(ctx, "MySQL"), &nexuspb.LoadRequest{Data: []byte("x")})
+	for _, err := range []error{save, load} {
+		if st := status.Convert(err); st.Code() != codes.InvalidArgument || !strings.HasPrefix(st.Message(), "this is a node of Redis, not of MySQL: use repl HOST:PORT redis") {
+			t.Errorf("got %v", err)
+		}
+	}
+	if _, err := c.Save(AskedOf(ctx, "Redis"), &nexuspb.SaveRequest{Data: []byte("x")}); err != nil {
+		t.Error(err)
+	}
+}
+
+// Who gives no more time than this hears what was waited for, not that the call was cancelled.
+func TestServerAnswersBeforeTheCallerGivesUp(t *testing.T) {
+	_, conn := startServer(t, newFakeNode(), &fakeStore{})
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	defer cancel()
+	_, err := nexuspb.NewNexusClient(conn).AddNode(ctx, &nexuspb.AddNodeRequest{Url: silentURL})
+	if text := status.Convert(err).Message(); !strings.Contains(text, "it did not answer so far") {
+		t.Errorf("got %v", err)
+	}
 }
 
 func TestServerMembers(t *testing.T) {

@@ -26,6 +26,9 @@ func (s *service) Check(context.Context, *nexuspb.CheckRequest) (*nexuspb.CheckR
 }
 
 func (s *service) Save(ctx context.Context, req *nexuspb.SaveRequest) (*nexuspb.SaveResponse, error) {
+	if err := s.checkAsked(ctx); err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, s.cfg.Timeout, &raft.NoAnswerError{After: s.cfg.Timeout})
 	defer cancel()
 	data, err := s.cfg.Datastore.Save(ctx, req.GetData(), req.GetArgs())
@@ -36,6 +39,9 @@ func (s *service) Save(ctx context.Context, req *nexuspb.SaveRequest) (*nexuspb.
 }
 
 func (s *service) Load(ctx context.Context, req *nexuspb.LoadRequest) (*nexuspb.LoadResponse, error) {
+	if err := s.checkAsked(ctx); err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, s.cfg.Timeout, &raft.NoAnswerError{After: s.cfg.Timeout})
 	defer cancel()
 	data, err := s.cfg.Datastore.Load(ctx, req.GetData(), req.GetArgs())
@@ -50,13 +56,26 @@ func (s *service) AddNode(ctx context.Context, req *nexuspb.AddNodeRequest) (*ne
 	if _, err := raft.ParseNodeURL(url); err != nil {
 		return nil, invalid("url: " + err.Error())
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, s.cfg.MemberTimeout, &raft.NoAnswerError{After: s.cfg.MemberTimeout})
+	ctx, cancel := s.memberContext(ctx)
 	defer cancel()
 	s.cfg.Logger.Info("adding a node", "url", url)
 	if err := s.cfg.Node.AddMember(ctx, url); err != nil {
 		return nil, memberError(err)
 	}
 	return s.membersWith(ctx, url), nil
+}
+
+// answerTime is what is left of a caller's time, of short ones a tenth, to tell why it was not enough.
+const answerTime = time.Second
+
+// memberContext bounds what may take long, so that the caller hears of its end before giving up.
+func (s *service) memberContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	patience := s.cfg.MemberTimeout
+	if deadline, ok := ctx.Deadline(); ok {
+		left := time.Until(deadline)
+		patience = min(patience, left-min(answerTime, left/10))
+	}
+	return context.WithTimeoutCause(ctx, patience, &raft.NoAnswerError{After: patience.Round(100 * time.Millisecond)})
 }
 
 // membersWith returns the members when this node, too, has seen that the one at url votes.
@@ -78,7 +97,7 @@ func (s *service) ReplaceNode(ctx context.Context, req *nexuspb.ReplaceNodeReque
 			return nil, invalid("url: " + err.Error())
 		}
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, s.cfg.MemberTimeout, &raft.NoAnswerError{After: s.cfg.MemberTimeout})
+	ctx, cancel := s.memberContext(ctx)
 	defer cancel()
 	s.cfg.Logger.Info("replacing a node", "url", url, "by", by)
 	if err := s.cfg.Node.ReplaceMember(ctx, url, by); err != nil {
@@ -92,7 +111,7 @@ func (s *service) RemoveNode(ctx context.Context, req *nexuspb.RemoveNodeRequest
 	if _, err := raft.ParseNodeURL(url); err != nil {
 		return nil, invalid("url: " + err.Error())
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, s.cfg.MemberTimeout, &raft.NoAnswerError{After: s.cfg.MemberTimeout})
+	ctx, cancel := s.memberContext(ctx)
 	defer cancel()
 	s.cfg.Logger.Info("removing a node", "url", url)
 	self := url == s.cfg.Node.Status().URL
@@ -117,7 +136,7 @@ func (s *service) TransferLeader(ctx context.Context, req *nexuspb.TransferLeade
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, s.cfg.MemberTimeout, &raft.NoAnswerError{After: s.cfg.MemberTimeout})
+	ctx, cancel := s.memberContext(ctx)
 	defer cancel()
 	before := s.cfg.Node.Status().Leader
 	s.cfg.Logger.Info("moving the leadership", "to", fmt.Sprintf("%016x", id))
@@ -146,7 +165,7 @@ func (s *service) target(req *nexuspb.TransferLeaderRequest) (uint64, error) {
 		return m.ID, nil
 	}
 	if req.GetId() != 0 {
-		return 0, invalid(fmt.Sprintf("%x is not the id of a member", req.GetId()))
+		return 0, invalid(fmt.Sprintf("%016x is not the id of a member", req.GetId()))
 	}
 	return 0, invalid(fmt.Sprintf("%q is not the URL of a member", req.GetUrl()))
 }

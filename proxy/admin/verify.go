@@ -4,11 +4,10 @@ import (
 	"context"
 
 	"github.com/nexus-replication/nexus/proxy/admin/nexuspb"
-	"github.com/nexus-replication/nexus/raft"
 )
 
 func (s *service) Verify(ctx context.Context, _ *nexuspb.VerifyRequest) (*nexuspb.VerifyResponse, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, s.cfg.MemberTimeout, &raft.NoAnswerError{After: s.cfg.MemberTimeout})
+	ctx, cancel := s.memberContext(ctx)
 	defer cancel()
 	report, err := s.cfg.Node.Verify(ctx)
 	if err != nil {
@@ -26,7 +25,7 @@ func (s *service) Verify(ctx context.Context, _ *nexuspb.VerifyRequest) (*nexusp
 }
 
 func (s *service) Repair(ctx context.Context, _ *nexuspb.RepairRequest) (*nexuspb.RepairResponse, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, s.cfg.MemberTimeout, &raft.NoAnswerError{After: s.cfg.MemberTimeout})
+	ctx, cancel := s.memberContext(ctx)
 	defer cancel()
 	s.cfg.Logger.Info("repairing this node")
 	if err := s.cfg.Node.Repair(ctx); err != nil {

@@ -208,13 +208,13 @@ func appendInfoNexus(out []byte, st raft.Status, version string) []byte {
 	if st.Serving {
 		serving = 1
 	}
-	out = fmt.Appendf(out, "# Nexus\r\nnexus_cluster:%s\r\nnexus_cluster_id:%x\r\nnexus_node_id:%x\r\nnexus_url:%s\r\n"+
-		"nexus_role:%s\r\nnexus_leader_id:%x\r\nnexus_leader_url:%s\r\nnexus_term:%d\r\nnexus_commit:%d\r\nnexus_applied:%d\r\n"+
+	out = fmt.Appendf(out, "# Nexus\r\nnexus_cluster:%s\r\nnexus_cluster_id:%016x\r\nnexus_node_id:%016x\r\nnexus_url:%s\r\n"+
+		"nexus_role:%s\r\nnexus_leader_id:%016x\r\nnexus_leader_url:%s\r\nnexus_term:%d\r\nnexus_commit:%d\r\nnexus_applied:%d\r\n"+
 		"nexus_serving:%d\r\nnexus_problem:%s\r\nnexus_version:%s\r\nnexus_members:%d\r\n",
 		st.ClusterName, st.Cluster, st.ID, st.URL, st.Role, st.Leader, st.LeaderURL(), st.Term, st.Commit, st.Applied,
 		serving, reason(errors.New(st.Problem)), version, len(st.Members))
 	for i, m := range st.Members {
-		out = fmt.Appendf(out, "nexus_member%d:id=%x,url=%s,learner=%t\r\n", i, m.ID, m.URL, m.Learner)
+		out = fmt.Appendf(out, "nexus_member%d:id=%016x,url=%s,learner=%t\r\n", i, m.ID, m.URL, m.Learner)
 	}
 	return out
 }

@@ -128,7 +128,7 @@ func TestInfo(t *testing.T) {
 	all := c.cmd("INFO")
 	for _, s := range []string{"redis_version:", "# Replication\r\nrole:master\r\nconnected_slaves:0\r\n", "db0:keys=1,expires=1,avg_ttl=",
 		"\r\n# Nexus\r\nnexus_cluster:test\r\n", "nexus_leader_url:http://127.0.0.1:9021\r\n", "executable:\r\n", "connected_clients:1\r\n",
-		"nexus_member0:id=7,url=http://127.0.0.1:9021,learner=false\r\n", fmt.Sprintf("tcp_port:%s\r\n", port(p.addr))} {
+		"nexus_member0:id=0000000000000007,url=http://127.0.0.1:9021,learner=false\r\n", fmt.Sprintf("tcp_port:%s\r\n", port(p.addr))} {
 		if !strings.Contains(all, s) {
 			t.Errorf("INFO lacks %q", s)
 		}

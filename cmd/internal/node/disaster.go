@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"log/slog"
@@ -23,6 +24,9 @@ func restoreBackup(opts *Options, d Definition, log *slog.Logger, stderr io.Writ
 		return fmt.Errorf("flag -restore: %w", err)
 	}
 	defer file.Close()
+	if err := checkKind(file, opts); err != nil {
+		return fmt.Errorf("restore %s: %w", opts.Restore, err)
+	}
 	size := int64(0)
 	if st, err := file.Stat(); err == nil {
 		size = st.Size()
@@ -36,6 +40,32 @@ func restoreBackup(opts *Options, d Definition, log *slog.Logger, stderr io.Writ
 	log.Info("backup restored into a new cluster; start without -restore from now on", "file", opts.Restore, "data", opts.DataDir,
 		"created", info.Created, "index", info.Index, "bytes", info.Size)
 	return nil
+}
+
+// kinds are how the data in a backup begins, within kindBytes, by the program whose it is.
+var kinds = []struct{ program, server, head string }{
+	{"redis_repl", "redis-server", "REDIS"},
+	{"redis_repl", "redis-server", "VALKEY"},
+	{"mysql_repl", "MariaDB or MySQL", "nexus-mysql-"},
+}
+
+const kindBytes = 32
+
+// checkKind refuses the backup of another kind of server, while nothing is written yet. What begins otherwise is left to
+// who fills the server with it.
+func checkKind(file io.ReadSeeker, opts *Options) error {
+	_, head, err := raft.PeekBackup(file, kindBytes)
+	if err != nil {
+		return err
+	}
+	for _, k := range kinds {
+		if bytes.Contains(head, []byte(k.head)) && k.program != opts.program.Name {
+			return fmt.Errorf("it is a backup of %s, and %s is for %s: restore it with %s, or name a backup of %s. Nothing was written",
+				k.server, opts.program.Name, opts.program.Server, k.program, opts.program.Server)
+		}
+	}
+	_, err = file.Seek(0, io.SeekStart)
+	return err
 }
 
 // wipeRemoved empties the data directory of a member that was removed, if that was asked for.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 
 	"github.com/nexus-replication/nexus/cmd/internal/settings"
 	"github.com/nexus-replication/nexus/proxy/admin"
@@ -69,6 +70,9 @@ func Main(ctx context.Context, opts *Options, d Definition, args []string, geten
 	}
 	events := admin.NewEvents(opts.logHandler(stderr))
 	fold := newFold(events)
+	for _, warning := range set.Misspelled(os.Environ()) {
+		slog.New(fold).Warn(warning)
+	}
 	err = run(ctx, opts, d, slog.New(fold), events, stderr)
 	fold.close()
 	if err != nil {

@@ -166,6 +166,10 @@ func (o *Options) Complete() (*url.URL, error) {
 	if o.Restore != "" && o.ForceNewCluster {
 		return nil, o.UsageError("restore", "does not go with -nexus-force-new-cluster", "want one of them")
 	}
+	if o.Restore != "" && (len(o.ClusterURLs) != 1 || o.ClusterURLs[0] != o.NodeURL) {
+		return nil, o.UsageError("restore", "does not go with a -nexus-cluster-url of "+strings.Join(o.ClusterURLs, ","),
+			fmt.Sprintf("want %s alone there: a backup begins a new cluster of this node, which others join by repl addNode", o.NodeURL))
+	}
 	if o.WipeRemoved && (o.Restore != "" || o.ForceNewCluster) {
 		return nil, o.UsageError("nexus-wipe-removed", "does not go with -restore or -nexus-force-new-cluster", "want one of them")
 	}

@@ -129,7 +129,7 @@ func (n *Node) assemble(opts *Options, log *slog.Logger, events *admin.Events) (
 	cfg := admin.NewConfig()
 	cfg.Node = n.Replicator
 	cfg.Datastore = n.Datastore
-	cfg.Version = p.Version
+	cfg.Kind, cfg.Version = p.Clients, p.Version
 	cfg.Timeout = opts.Timeout
 	cfg.Tokens = admin.Tokens{Admin: opts.Security.AdminToken, Read: opts.Security.ReadToken}
 	cfg.Logger = log.With("part", "admin")

@@ -1,7 +1,9 @@
 package settings
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -13,6 +15,9 @@ const maxFile = 1 << 20
 
 func (s *Set) readFile(path string) error {
 	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("flag -config: %q does not exist, want a YAML file whose keys are the names of the flags, or leave -config and NEXUS_CONFIG out", path)
+	}
 	if err != nil {
 		return fmt.Errorf("flag -config: %w", err)
 	}

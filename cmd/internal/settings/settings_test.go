@@ -118,7 +118,7 @@ func TestErrors(t *testing.T) {
 		{name: "twice", file: "nexusLeaseBasedReads: true\nnexus-lease-based-reads: false\n", want: `prog: FILE line 2: nexusLeaseBasedReads is already set in line 1`},
 		{name: "mapping", file: "grpcPort: {a: 1}\n", want: `prog: FILE line 1: the value of grpcPort is not text, a number, true, false or a list of those`},
 		{name: "not a mapping", file: "- a\n", want: `prog: FILE: line 1: want lines such as grpcPort: 9121`},
-		{name: "missing file", args: []string{"-config", "/nonexistent/x.yaml"}, want: `prog: flag -config: stat /nonexistent/x.yaml: no such file or directory`},
+		{name: "missing file", args: []string{"-config", "/nonexistent/x.yaml"}, want: `prog: flag -config: "/nonexistent/x.yaml" does not exist, want a YAML file whose keys are the names of the flags, or leave -config and NEXUS_CONFIG out`},
 		{name: "directory", args: []string{"-config", "/"}, want: `prog: flag -config: "/" is not a configuration file of at most 1048576 bytes`},
 		{name: "bool", args: []string{"-nexusLeaseBasedReads=x"}, want: `prog: flag -nexusLeaseBasedReads: "x" is neither true nor false`},
 		{name: "bool without =", args: []string{"-nexusLeaseBasedReads", "false"}, want: `prog: unexpected argument "false", want flags only (a switch takes its value with =); -h lists them`},
