@@ -279,8 +279,10 @@ func TestCachesOfAMinority(t *testing.T) {
 	}
 	links.CutOff(n)
 	check(t, r.conn.conn.SetDeadline(time.Now().Add(60*time.Second)))
-	if message := must(r.next())(t); message != allForgotten {
-		t.Errorf("the client is told %q", message)
+	for message := must(r.next())(t); message != allForgotten; message = must(r.next())(t) {
+		if !strings.Contains(message, "\r\nk\r\n") { // its reply may have come with the message
+			t.Fatalf("the client is told %q", message)
+		}
 	}
 	check(t, r.read("k"))
 	if len(r.cached) != 0 {

@@ -110,7 +110,7 @@ func TestDefiners(t *testing.T) {
 	defer small.Close()
 	execute(t, small, "/* a */ CREATE /* b */ PROCEDURE p1() SELECT 1", "CREATE DEFINER=CURRENT_USER PROCEDURE p2() SELECT 1", "CREATE DEFINER=CURRENT_USER() FUNCTION p3() RETURNS INT RETURN 1",
 		"CREATE DEFINER=small@'%' PROCEDURE p4() SELECT 1", "CREATE SQL SECURITY DEFINER VIEW v1 AS SELECT 1", "ALTER VIEW v1 AS SELECT 2", "CREATE OR REPLACE /* c */ VIEW v2 AS SELECT 1",
-		"CREATE TRIGGER tr BEFORE INSERT ON t FOR EACH ROW SET @a=1", "CREATE EVENT e ON SCHEDULE EVERY 1 DAY DO DO 1", "/* d */ ALTER EVENT e DISABLE")
+		"CREATE TRIGGER tr BEFORE INSERT ON t FOR EACH ROW SET @a=1", "CREATE EVENT e ON SCHEDULE EVERY 1 DAY STARTS '2037-01-01' DO DO 1", "/* d */ ALTER EVENT e DISABLE")
 	if got := mustQuery(t, db, "SELECT GROUP_CONCAT(DISTINCT definer), COUNT(*) FROM (SELECT definer FROM information_schema.routines WHERE routine_schema='app' UNION ALL"+
 		" SELECT definer FROM information_schema.views WHERE table_schema='app' UNION ALL SELECT definer FROM information_schema.triggers WHERE trigger_schema='app' UNION ALL"+
 		" SELECT definer FROM information_schema.events WHERE event_schema='app') d"); got != "small@%,8" {
