@@ -27,7 +27,7 @@ func (l slowLog) Save(state raftpb.HardState, entries []raftpb.Entry) error {
 // A leader keeps its office while it writes a large entry, which takes it longer than the others wait for word of it.
 func TestLeaderStaysDuringLongWrite(t *testing.T) {
 	t.Parallel()
-	c := newTestCluster(t, 3, nil)
+	c := newTestCluster(t, 3, func(cfg *Config) { cfg.Timeout = time.Minute })
 	leader := c.nodes[c.leader()]
 	slow := slowLog{slept: make(chan struct{})}
 	leader.mail.call(func() {
@@ -49,7 +49,7 @@ func TestLeaderStaysDuringLongWrite(t *testing.T) {
 // Nor does it lose its office while the others write the entry, and answer nothing meanwhile.
 func TestLeaderStaysDuringLongWriteOfOthers(t *testing.T) {
 	t.Parallel()
-	c := newTestCluster(t, 3, nil)
+	c := newTestCluster(t, 3, func(cfg *Config) { cfg.Timeout = time.Minute })
 	leader := c.nodes[c.leader()]
 	for _, n := range c.nodes {
 		if n == leader {
@@ -90,12 +90,12 @@ func (s slowStore) Apply(ctx context.Context, entries []Entry) error {
 // A backend that works on a large entry is not taken for one that hangs.
 func TestLeaderStaysDuringLongApply(t *testing.T) {
 	t.Parallel()
-	c := newTestCluster(t, 3, func(cfg *Config) { cfg.Store = slowStore{cfg.Store} })
+	c := newTestCluster(t, 3, func(cfg *Config) { cfg.Store, cfg.Timeout = slowStore{cfg.Store}, time.Minute })
 	leader := c.nodes[c.leader()]
 	term := leader.Status().Term
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
-	if _, err := leader.Propose(ctx, [][]byte{make([]byte, 2*slowDisk)}); err != nil {
+	if _, err := leader.Propose(ctx, [][]byte{make([]byte, 3*slowDisk)}); err != nil {
 		t.Errorf("large proposal: %v", err)
 	}
 	eventually(t, "the time for a large entry to be over", func() bool { return leader.applying.Load() == 0 })
