@@ -25,6 +25,9 @@ func Allowance(bytes int) time.Duration {
 // to say that it is still there: of a leader, or the others would elect another for a large value; of the others, or the
 // leader would take itself for cut off from them.
 func (r *Replicator) save(state raftpb.HardState, entries []raftpb.Entry) error {
+	if len(entries) == 0 {
+		return r.disk.save(state, nil)
+	}
 	bytes := 0
 	for i := range entries {
 		bytes += len(entries[i].Data)
@@ -32,7 +35,12 @@ func (r *Replicator) save(state raftpb.HardState, entries []raftpb.Entry) error 
 	if bytes >= longWrite {
 		defer r.beat(r.signsOfLife(), time.Duration(bytes)*time.Second/slowDisk)()
 	}
-	return r.disk.save(state, entries)
+	begun := r.leaseClock()
+	if err := r.disk.save(state, entries); err != nil {
+		return err
+	}
+	r.gathering.saved(r.leaseClock() - begun)
+	return nil
 }
 
 // signsOfLife returns the messages that beat sends. They carry no round: no answer to those of a leader prolongs a lease,

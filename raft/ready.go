@@ -37,12 +37,8 @@ func (r *Replicator) ready() error {
 			return err
 		}
 	}
-	begun := r.leaseClock()
 	if err := r.save(rd.HardState, rd.Entries); err != nil {
 		return err
-	}
-	if len(rd.Entries) > 0 {
-		r.gathering.saved(r.leaseClock() - begun)
 	}
 	r.view.saved()
 	// The log may lose a commit index that was saved alone in a crash, because the members tell it again. But who was

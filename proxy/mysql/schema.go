@@ -182,11 +182,14 @@ func literal(s string) string {
 	return "'" + strings.ReplaceAll(strings.ReplaceAll(s, `\`, `\\`), "'", `\'`) + "'"
 }
 
+// ownTables are those that Nexus keeps for itself.
+const ownTables = "position|applied|schema_change|address|global_variable|program_answer"
+
 var (
-	// The tables that Nexus keeps for itself: named with their schema; in a list of tables; and behind the word TABLE.
-	ownQualified = regexp.MustCompile("(?i)\\bnexus`?\\s*\\.\\s*`?(?:position|applied|schema_change|address|global_variable|program_answer)\\b")
-	ownListed    = regexp.MustCompile(`(?i)\b(?:position|applied|schema_change|address|global_variable|program_answer)\b`)
-	ownTable     = regexp.MustCompile("(?is)\\b(?:TABLE|ON)\\s+(?:IF\\s+(?:NOT\\s+)?EXISTS\\s+)?`?(?:position|applied|schema_change|address|global_variable|program_answer)\\b")
+	// They are named with their schema; in a list of tables; and behind the word TABLE.
+	ownQualified = regexp.MustCompile("(?i)\\bnexus`?\\s*\\.\\s*`?(?:" + ownTables + ")\\b")
+	ownListed    = regexp.MustCompile("(?i)\\b(?:" + ownTables + ")\\b")
+	ownTable     = regexp.MustCompile("(?is)\\b(?:TABLE|ON)\\s+(?:IF\\s+(?:NOT\\s+)?EXISTS\\s+)?`?(?:" + ownTables + ")\\b")
 	dropOwn      = regexp.MustCompile("(?is)\\b(?:DATABASE|SCHEMA)\\s+(?:IF\\s+EXISTS\\s+)?`?nexus`?\\s*;?\\s*$")
 )
 
