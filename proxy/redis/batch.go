@@ -110,6 +110,10 @@ func (s *session) attendTo(cmd redcon.Command, d policy.Decision) bool {
 	if s.refuseBusy(d.Spec) || s.refuseWithoutReplicas(d, cmd.Args) || !s.awaitPause(d, cmd.Args) {
 		return false
 	}
+	if s.monitor != nil && (d.Spec.Name == "reset" || d.Spec.Name == "quit") {
+		// Redis tells monitors of a command when it has run, and these two end the client's own MONITOR.
+		s.srv.monitors.remove(s.monitor)
+	}
 	switch {
 	case s.multi == nil:
 		s.watched(d.Spec, cmd.Args)

@@ -170,6 +170,25 @@ func TestMonitor(t *testing.T) {
 	}
 }
 
+// What ends MONITOR is told to other monitors, not to the client whose MONITOR it ends.
+func TestMonitorEnds(t *testing.T) {
+	p := startProxy(t)
+	other := dial(t, p.addr)
+	want(t, other.cmd("MONITOR"), replyOK)
+	for range 50 {
+		m := dial(t, p.addr)
+		want(t, m.cmd("MONITOR"), replyOK)
+		want(t, m.cmd("RESET"), "+RESET\r\n")
+		want(t, m.cmd("MONITOR"), replyOK)
+		want(t, m.cmd("QUIT"), replyOK)
+		for _, name := range []string{"RESET", "QUIT"} {
+			if line := other.reply(); !strings.HasSuffix(line, ` "`+name+"\"\r\n") {
+				t.Fatalf("another monitor reads %q instead of %s", line, name)
+			}
+		}
+	}
+}
+
 func TestMonitorsThatDoNotRead(t *testing.T) {
 	p := startProxy(t, func(c *Config) { c.Limits.WriteTimeout = time.Minute })
 	m, c := dial(t, p.addr), dial(t, p.addr)
