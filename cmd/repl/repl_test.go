@@ -149,12 +149,28 @@ func TestAddNodeTellsHowFar(t *testing.T) {
 			t.Fatal(both.String())
 		}
 		progress, result, found := strings.Cut(both.String(), "Current cluster members:\n")
+		if !strings.Contains(progress, "http://127.0.0.1:9024 is a learner and is sent a snapshot: 25 % of 12.0 MB.") {
+			t.Errorf("%s: got %q", verb, progress)
+		}
 		if !found || !strings.Contains(progress, "http://127.0.0.1:9024 is a learner and holds the log up to 10 of 5012.") {
 			t.Errorf("%s: got %q", verb, both.String())
 		}
 		if strings.Contains(result, "learner and") {
 			t.Errorf("%s: progress is told behind the result: %q", verb, result)
 		}
+	}
+}
+
+// A follower does not know how far others are. Its leader does.
+func TestAddNodeAskedOfAFollower(t *testing.T) {
+	f, addr := startFake(t)
+	f.follower = true
+	var both bytes.Buffer
+	if code := realMain(t.Context(), []string{addr, "addNode", "http://127.0.0.1:9024"}, &both, &both); code != exitOK {
+		t.Fatal(both.String())
+	}
+	if !strings.Contains(both.String(), "is sent a snapshot: 50 % of 10.0 MB.") {
+		t.Errorf("got %q", both.String())
 	}
 }
 
