@@ -34,7 +34,7 @@ SEED   ?= $(shell date +%s)
 .PHONY: help build run run-redis run-mysql certs test test-clients test-mysqltest test-race test-faults figures simulate lint vulncheck fuzz bench bench-mysql bench-full bench-etcd bench-micro dist dist-all generate clean deps
 
 help: ## Say what there is
-	@awk -F ':.*## ' '/^[a-z -]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z -]+:.*## / { printf "  make %-21s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## Build the programs into bin/ (make GOOS=... GOARCH=... build for another platform)
 	@mkdir -p $(BIN)
