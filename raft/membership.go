@@ -91,6 +91,10 @@ func (r *Replicator) changeAsLeader(ctx context.Context, req membershipRequest) 
 
 // meet waits until the node at url introduces itself.
 func (r *Replicator) meet(ctx context.Context, url string) (introduction, error) {
+	own, _, _ := strings.Cut(r.cfg.NodeURL, "://")
+	if scheme, _, _ := strings.Cut(url, "://"); scheme != own {
+		return introduction{}, fmt.Errorf("%w: the nodes of this cluster are reached by %s://, so that %s cannot be one of them", ErrRefused, own, url)
+	}
 	for {
 		peer, err := r.introduce(ctx, url)
 		if err == nil {

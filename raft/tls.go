@@ -43,6 +43,9 @@ func loadPeerTLS(f *TLSFiles, log *slog.Logger) (peerTLS, error) {
 	p := peerTLS{info: tlsinfo.TLSInfo{
 		CertFile: f.Cert, KeyFile: f.Key, TrustedCAFile: f.CA, ClientCertAuth: true, Logger: newZap(log),
 	}}
+	if err := certificate.CheckAuthority(f.CA); err != nil {
+		return p, fmt.Errorf("load the certificate for connections between nodes: %w", err)
+	}
 	var err error
 	if p.source, err = certificate.Open("peers", f.Cert, f.Key, log); err != nil {
 		return p, fmt.Errorf("load the certificate for connections between nodes: %w", err)

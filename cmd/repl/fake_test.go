@@ -29,6 +29,7 @@ type fakeNexus struct {
 	joined int  // how often it was asked since a node is to join
 
 	follower bool // the asked node does not lead
+	quick    bool // changes do not wait until somebody asks how far they are
 }
 
 const (
@@ -154,8 +155,9 @@ func (f *fakeNexus) AddNode(ctx context.Context, _ *nexuspb.AddNodeRequest) (*ne
 func (f *fakeNexus) follow(ctx context.Context) {
 	f.mu.Lock()
 	f.joined = 1
+	quick := f.quick
 	f.mu.Unlock()
-	for ctx.Err() == nil {
+	for !quick && ctx.Err() == nil {
 		time.Sleep(time.Millisecond)
 		f.mu.Lock()
 		enough := f.joined > 3

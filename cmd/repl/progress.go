@@ -24,6 +24,9 @@ const progressPause = 300 * time.Millisecond
 // follow shows how far the node at url is on its way into the cluster, until the returned function is called: as a bar
 // on a terminal, else in a line whenever it changes. With replaces, who votes there at first is the one to be replaced.
 func (s *session) follow(url string, replaces bool) (stop func()) {
+	if s.json {
+		return func() {} // a program reads what comes on both streams
+	}
 	ctx, cancel := context.WithCancel(s.ctx)
 	b, unit := s.newBar("", -1, false), ofNothing
 	var wg sync.WaitGroup
