@@ -37,7 +37,7 @@ func (l *leaderless) tick(leader uint64, now, grace time.Duration) {
 // missLeader notes whether there is a leader, and writes to the log when one has been missed for longer than a fail-over
 // takes. Loop only.
 func (r *Replicator) missLeader() {
-	before := r.leaderless.known
+	before := r.noLeader.Load() // as of the last tick; an election may have ended since
 	r.leaderless.tick(r.leader.Load(), r.leaseClock(), max(leaderGrace*r.cfg.ElectionTimeout(), leastGrace))
 	r.noLeader.Store(r.leaderless.known)
 	if r.leaderless.known == before {
