@@ -182,6 +182,44 @@ func TestTLSHalfReplaced(t *testing.T) {
 	}
 }
 
+// Nodes with TLS and nodes without tell each other apart.
+func TestTLSOnOneSide(t *testing.T) {
+	ca := newAuthority(t)
+	node := func(url string, files *TLSFiles) *Replicator {
+		c := &testCluster{t: t, urls: []string{url}, dirs: []string{t.TempDir()}, stores: []*mapStore{newMapStore()}}
+		cfg := c.config(0)
+		cfg.TLS = files
+		r, err := New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.listen(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			r.cancel(ErrStopped)
+			if err := r.release(); err != nil {
+				t.Error(err)
+			}
+		})
+		return r
+	}
+	plain := node(freeURL(t), nil)
+	secret := node(secure(freeURL(t)), ca.node("a"))
+	for _, tc := range []struct {
+		asks *Replicator
+		url  string
+		want string
+	}{
+		{plain, strings.Replace(secret.cfg.NodeURL, "https://", "http://", 1), "wants TLS, this node has none"},
+		{secret, secure(plain.cfg.NodeURL), "has no TLS, this node has"},
+	} {
+		if _, err := tc.asks.introduce(t.Context(), tc.url); err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: %v, want %q", tc.url, err, tc.want)
+		}
+	}
+}
+
 func writeFile(t *testing.T, path string, data []byte) {
 	t.Helper()
 	if err := os.WriteFile(path, data, 0o600); err != nil {
