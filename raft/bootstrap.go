@@ -180,11 +180,8 @@ func (r *Replicator) introduce(ctx context.Context, url string) (introduction, e
 		return introduction{}, err
 	}
 	resp, err := r.client.Do(req)
-	if errors.Is(err, http.ErrSchemeMismatch) {
-		return introduction{}, fmt.Errorf("node %s has no TLS, this node has: all nodes of a cluster have certificates and https:// URLs, or none has", url)
-	}
 	if err != nil {
-		return introduction{}, fmt.Errorf("node %s does not answer: %w", url, err)
+		return introduction{}, unmet(url, err)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxIdentityBytes))

@@ -2,9 +2,13 @@ package raft
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/http"
+	"time"
 
 	tlsinfo "go.etcd.io/etcd/client/pkg/v3/transport"
 
@@ -34,6 +38,22 @@ type peerTLS struct {
 	info           tlsinfo.TLSInfo // for rafthttp
 	server, client *tls.Config
 	source         *certificate.Source
+}
+
+// unmet is why the node at url could not be asked. Texts do not change from one try to the next while the reason is the same.
+func unmet(url string, err error) error {
+	var invalid x509.CertificateInvalidError
+	var op *net.OpError
+	switch {
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return fmt.Errorf("node %s has no TLS, this node has: all nodes of a cluster have certificates and https:// URLs, or none has", url)
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired && invalid.Cert != nil:
+		return fmt.Errorf("node %s shows a certificate that is valid from %v until %v only: give it another, or set the clock of this machine right",
+			url, invalid.Cert.NotBefore.Format(time.RFC3339), invalid.Cert.NotAfter.Format(time.RFC3339))
+	case errors.As(err, &op) && op.Op == "remote error":
+		return fmt.Errorf("node %s refuses the certificate of this node: %w", url, op.Err)
+	}
+	return fmt.Errorf("node %s does not answer: %w", url, err)
 }
 
 func loadPeerTLS(f *TLSFiles, log *slog.Logger) (peerTLS, error) {
