@@ -137,11 +137,9 @@ var mysqlBreaks = []func(context.Context, *sql.Conn) error{
 	},
 	func(ctx context.Context, c *sql.Conn) error { // statements that nobody closes
 		for i := range 20 {
-			stmt, err := c.PrepareContext(ctx, fmt.Sprintf("SELECT money + %d FROM soak.account WHERE id = ?", i))
-			if err != nil {
+			if _, err := c.PrepareContext(ctx, fmt.Sprintf("SELECT money + %d FROM soak.account WHERE id = ?", i)); err != nil {
 				return err
 			}
-			defer stmt.Close()
 		}
 		return rest(ctx, time.Second)
 	},
