@@ -31,10 +31,10 @@ ROUNDS ?= 100
 SEED   ?= $(shell date +%s)
 
 .DEFAULT_GOAL := help
-.PHONY: help build run run-redis run-mysql certs test test-clients test-mysqltest test-race test-faults figures simulate lint vulncheck fuzz bench bench-mysql bench-full bench-etcd bench-micro dist dist-all generate clean deps
+.PHONY: help build run run-redis run-mysql certs test test-clients test-mysqltest test-race test-faults soak figures simulate lint vulncheck fuzz bench bench-mysql bench-full bench-etcd bench-micro dist dist-all generate clean deps
 
 help: ## Say what there is
-	@awk -F ':.*## ' '/^[a-z -]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z -]+:.*## / { printf "  make %-21s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## Build the programs into bin/ (make GOOS=... GOARCH=... build for another platform)
 	@mkdir -p $(BIN)
@@ -63,6 +63,13 @@ test-race: deps ## Run the tests of the concurrent packages under the race detec
 
 test-faults: deps ## Let clusters go through ROUNDS rounds of faults made from SEED, and a third as many that lose packets, about 13 minutes (ROUNDS=1000 SEED=7)
 	$(GO) test -v -timeout 0 -run 'Test(Packet)?Faults$$' ./integration/faults -rounds $(ROUNDS) -seed $(SEED) -per-cluster 8
+
+# Soak: how long.
+DURATION ?= 10m
+
+soak: deps build ## Run both kinds of cluster for DURATION (10m) with clients that behave and clients that vanish, and look for what grows
+	@$(GO) build -trimpath -o $(BIN)/soak ./integration/soak
+	@exec $(BIN)/soak -bin $(BIN) -duration $(DURATION)
 
 figures: deps ## Measure what docs/testing.md tells: fail-over, restart, snapshots of a million keys
 	$(GO) test -v -timeout 0 -run TestFigure ./integration/faults -figures
@@ -135,7 +142,7 @@ generate: ## Generate the code of the gRPC service from its .proto
 	proxy/admin/nexuspb/generate.sh
 
 clean: ## Remove what make built; ./data and the installed tools stay
-	rm -rf dist $(addprefix $(BIN)/,$(COMMANDS) localcluster bench etcd etcdload)
+	rm -rf dist $(addprefix $(BIN)/,$(COMMANDS) localcluster soak bench etcd etcdload)
 
 deps: ## Install the servers and clients of Debian where apt and root are there, else say what to install
 	@.ci/deps

@@ -167,6 +167,9 @@ func (r *Replicator) adopt(id identity) error {
 	return nil
 }
 
+// httpsServer is what Go's server with TLS says to who comes without.
+const httpsServer = "HTTP request to an HTTPS server"
+
 // introduce asks the node at url who it is.
 func (r *Replicator) introduce(ctx context.Context, url string) (introduction, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
@@ -178,11 +181,18 @@ func (r *Replicator) introduce(ctx context.Context, url string) (introduction, e
 	}
 	resp, err := r.client.Do(req)
 	if err != nil {
-		return introduction{}, fmt.Errorf("node %s does not answer: %w", url, err)
+		return introduction{}, unmet(url, err)
 	}
 	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxIdentityBytes))
+	if err != nil {
+		return introduction{}, fmt.Errorf("node %s does not answer: %w", url, err)
+	}
+	if resp.StatusCode == http.StatusBadRequest && strings.Contains(string(body), httpsServer) {
+		return introduction{}, fmt.Errorf("node %s wants TLS, this node has none: all nodes of a cluster have certificates and https:// URLs, or none has", url)
+	}
 	var peer introduction
-	if err := json.NewDecoder(io.LimitReader(resp.Body, maxIdentityBytes)).Decode(&peer); err != nil || peer.ID == 0 {
+	if err := json.Unmarshal(body, &peer); err != nil || peer.ID == 0 {
 		return introduction{}, fmt.Errorf("%s does not answer like a Nexus node (%s)", url, resp.Status)
 	}
 	switch {

@@ -166,10 +166,7 @@ func (c *Config) ElectionTimeout() time.Duration {
 // ParseNodeURL checks that s is a node URL: http (https where the nodes use TLS), a host, a port and nothing else.
 func ParseNodeURL(s string) (*url.URL, error) {
 	u, err := url.Parse(s)
-	if err != nil {
-		return nil, fmt.Errorf("%q is not a URL, want http://host:port: %w", s, err)
-	}
-	if u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.Port() == "" || (u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.User != nil {
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.Port() == "" || (u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.User != nil {
 		return nil, fmt.Errorf("%q is not a node URL, want http://host:port", s)
 	}
 	return u, nil

@@ -93,6 +93,7 @@ func (r *Replicator) Status() Status {
 
 		SnapshotWritten: r.snapshotWritten.Load(),
 		SnapshotSent:    r.snapshotSentBytes.Load(),
+		Sending:         r.sending.now(),
 
 		Quarantined: r.quarantined.Load() != nil,
 		Verified:    r.verified.Load(),

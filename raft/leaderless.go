@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 )
@@ -31,6 +32,28 @@ func (l *leaderless) tick(leader uint64, now, grace time.Duration) {
 	default:
 		l.known = now-l.since > grace
 	}
+}
+
+// missLeader notes whether there is a leader, and writes to the log when one has been missed for longer than a fail-over
+// takes. Loop only.
+func (r *Replicator) missLeader() {
+	before := r.noLeader.Load() // as of the last tick; an election may have ended since
+	r.leaderless.tick(r.leader.Load(), r.leaseClock(), max(leaderGrace*r.cfg.ElectionTimeout(), leastGrace))
+	r.noLeader.Store(r.leaderless.known)
+	if r.leaderless.known == before {
+		return
+	}
+	if before {
+		r.log.Info("there is a leader again")
+		return
+	}
+	var away []string
+	for _, m := range r.Members() {
+		if m.ID != r.identity.ID && !r.transport.active(m.ID) {
+			away = append(away, m.URL)
+		}
+	}
+	r.log.Warn("not serving until there is a leader", "err", r.whyWaiting(), "unreachable", strings.Join(away, ","))
 }
 
 // refuseQueued tells those whose commands are in no log yet that there is no leader. What an earlier leader may have

@@ -3,7 +3,9 @@ package raft
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -34,7 +36,11 @@ func TestLeaderlessAfterTheGrace(t *testing.T) {
 
 // Whoever asks a member that has missed a leader for long is told so; only the time of an election is waited for.
 func TestLongWithoutLeader(t *testing.T) {
-	c := newTestCluster(t, 3, func(cfg *Config) { cfg.Timeout = time.Hour })
+	var log logLines
+	c := newTestCluster(t, 3, func(cfg *Config) {
+		cfg.Timeout = time.Hour
+		cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	})
 	c.propose(0, "k=v")
 	leader := c.leader()
 	c.stop(leader)
@@ -73,6 +79,27 @@ func TestLongWithoutLeader(t *testing.T) {
 		_, err := r.Propose(ctx, [][]byte{[]byte("k=x")})
 		return err == nil
 	})
+	for _, want := range []string{"not serving until there is a leader", "a majority of the members is not reachable", c.urls[leader], "there is a leader again"} {
+		eventually(t, "the log to tell of "+want, func() bool { return log.contains(want) })
+	}
+}
+
+// logLines is what the nodes of a test write.
+type logLines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *logLines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *logLines) contains(s string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Contains(l.text.String(), s)
 }
 
 // What the leader has begun when it loses the majority does not wait for it for ever.

@@ -83,8 +83,7 @@ func (r *Replicator) tick() {
 		// An error means that this member may not lead, and it goes on waiting.
 		_ = r.node.Campaign()
 	}
-	r.leaderless.tick(r.leader.Load(), r.leaseClock(), max(leaderGrace*r.cfg.ElectionTimeout(), leastGrace))
-	r.noLeader.Store(r.leaderless.known)
+	r.missLeader()
 	r.watchOwnBackend()
 	r.waits.tick()
 	r.reopenLink()

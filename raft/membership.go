@@ -1,13 +1,9 @@
 package raft
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"strings"
 	"time"
 
@@ -16,7 +12,6 @@ import (
 )
 
 const (
-	pathMembership = "/nexus/v1/membership"
 	// membershipTimeout bounds a change whose caller sets no deadline: a new member has to catch up first.
 	membershipTimeout = time.Minute
 	membershipPause   = 50 * time.Millisecond
@@ -26,23 +21,6 @@ const (
 
 // ErrRefused means that a membership change or transfer was refused for the reason given, and nothing was changed.
 var ErrRefused = errors.New("refused")
-
-// membershipRequest is a change handed to the leader.
-type membershipRequest struct {
-	Op    string `json:"op"` // add, remove, replace, transfer or verify
-	URL   string `json:"url,omitempty"`
-	By    string `json:"by,omitempty"` // the URL of the node that replaces the one at URL
-	ID    uint64 `json:"id,omitempty"`
-	Force bool   `json:"force,omitempty"`
-}
-
-type membershipAnswer struct {
-	Error    string        `json:"error,omitempty"`
-	Refused  bool          `json:"refused,omitempty"`
-	NotHere  bool          `json:"notHere,omitempty"` // not the leader (any more): ask again
-	Complete bool          `json:"complete,omitempty"`
-	Report   *VerifyReport `json:"report,omitempty"`
-}
 
 // errNotLeader means that the change has to be asked of another node.
 var errNotLeader = errors.New("this node does not lead")
@@ -80,106 +58,6 @@ func (r *Replicator) ReplaceMember(ctx context.Context, url, by string) error {
 	return err
 }
 
-// change has req done by the leader, wherever it is.
-func (r *Replicator) change(ctx context.Context, req membershipRequest) (answer membershipAnswer, err error) {
-	if _, ok := ctx.Deadline(); !ok {
-		limited, cancel := context.WithTimeout(ctx, membershipTimeout)
-		defer cancel()
-		ctx = limited
-	}
-	ctx, cancel := r.whileRunning(ctx)
-	defer cancel()
-	ctx, stop := r.whileLed(ctx)
-	defer stop()
-	for {
-		if err := r.absence(); err != nil {
-			return answer, err
-		}
-		answer, err := r.changeOnce(ctx, req)
-		switch {
-		case err == nil:
-			return answer, nil
-		case r.ctx.Err() != nil:
-			return answer, fmt.Errorf("%s: %w: %w", req.Op, r.stopCause(), err)
-		case !errors.Is(err, errNotLeader):
-			return answer, notDoneWithout(ctx, err)
-		}
-		select {
-		case <-time.After(membershipPause):
-		case <-ctx.Done():
-			if missing := leaderlessCause(ctx); missing != nil {
-				return answer, fmt.Errorf("%w: %w", ErrNotDone, missing)
-			}
-			return answer, fmt.Errorf("%s: no leader: %w", req.Op, context.Cause(ctx))
-		}
-	}
-}
-
-func (r *Replicator) changeOnce(ctx context.Context, req membershipRequest) (membershipAnswer, error) {
-	leader := r.leader.Load()
-	if leader == r.identity.ID {
-		report, err := r.changeAsLeader(ctx, req)
-		return membershipAnswer{Report: report}, err
-	}
-	url := r.membership.url(leader)
-	if url == "" {
-		return membershipAnswer{}, errNotLeader
-	}
-	return r.askLeader(ctx, url, req)
-}
-
-func (r *Replicator) askLeader(ctx context.Context, url string, req membershipRequest) (answer membershipAnswer, err error) {
-	body, err := json.Marshal(req)
-	if err != nil {
-		return answer, err
-	}
-	hreq, err := http.NewRequestWithContext(ctx, http.MethodPost, url+pathMembership, bytes.NewReader(body))
-	if err != nil {
-		return answer, err
-	}
-	hreq.Header.Set(headerCluster, formatID(r.identity.Cluster))
-	resp, err := r.client.Do(hreq)
-	if missing := leaderlessCause(ctx); err != nil && missing != nil {
-		return answer, fmt.Errorf("%w: the leader %s did not answer, it may still happen: %w", ErrOutcomeUnknown, url, missing)
-	}
-	if err != nil {
-		return answer, fmt.Errorf("ask the leader %s: %w", url, err)
-	}
-	defer resp.Body.Close()
-	if err := json.NewDecoder(io.LimitReader(resp.Body, maxIdentityBytes)).Decode(&answer); err != nil {
-		return answer, fmt.Errorf("ask the leader %s: %s: %w", url, resp.Status, err)
-	}
-	switch {
-	case answer.Complete:
-		return answer, nil
-	case answer.NotHere:
-		return answer, errNotLeader
-	case answer.Refused:
-		return answer, fmt.Errorf("%w: %s", ErrRefused, strings.TrimPrefix(answer.Error, ErrRefused.Error()+": "))
-	default:
-		return answer, errors.New(answer.Error)
-	}
-}
-
-func (r *Replicator) serveMembership(w http.ResponseWriter, req *http.Request) {
-	var change membershipRequest
-	if err := json.NewDecoder(io.LimitReader(req.Body, maxIdentityBytes)).Decode(&change); err != nil {
-		http.Error(w, "bad request", http.StatusBadRequest)
-		return
-	}
-	ctx, cancel := r.whileRunning(req.Context())
-	defer cancel()
-	ctx, stop := r.whileLed(ctx)
-	defer stop()
-	report, err := r.changeAsLeader(ctx, change)
-	answer := membershipAnswer{Report: report, Complete: err == nil, NotHere: errors.Is(err, errNotLeader), Refused: errors.Is(err, ErrRefused)}
-	if err != nil {
-		answer.Error = err.Error()
-	}
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(answer) // the asker sees a lost answer as an error
-}
-
 func (r *Replicator) changeAsLeader(ctx context.Context, req membershipRequest) (*VerifyReport, error) {
 	if r.leader.Load() != r.identity.ID {
 		return nil, errNotLeader
@@ -213,6 +91,10 @@ func (r *Replicator) changeAsLeader(ctx context.Context, req membershipRequest) 
 
 // meet waits until the node at url introduces itself.
 func (r *Replicator) meet(ctx context.Context, url string) (introduction, error) {
+	own, _, _ := strings.Cut(r.cfg.NodeURL, "://")
+	if scheme, _, _ := strings.Cut(url, "://"); scheme != own {
+		return introduction{}, fmt.Errorf("%w: the nodes of this cluster are reached by %s://, so that %s cannot be one of them", ErrRefused, own, url)
+	}
 	for {
 		peer, err := r.introduce(ctx, url)
 		if err == nil {
@@ -248,6 +130,10 @@ func (r *Replicator) replaceAsLeader(ctx context.Context, url, by string) error 
 		if err := r.removeAsLeader(ctx, url, false); err != nil {
 			return err
 		}
+		if err := r.addAsLeader(ctx, by); err != nil {
+			return fmt.Errorf("the former node of %s is removed, the new one does not vote yet (repeat this to go on): %w", url, err)
+		}
+		return nil
 	}
 	return r.addAsLeader(ctx, by)
 }
@@ -366,6 +252,9 @@ func (r *Replicator) proposeChange(ctx context.Context, kind raftpb.ConfChangeTy
 		if !r.leading {
 			return errNotLeader
 		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		if cc.ID, err = newID(); err != nil {
 			return err
 		}
@@ -373,7 +262,7 @@ func (r *Replicator) proposeChange(ctx context.Context, kind raftpb.ConfChangeTy
 		return r.node.ProposeConfChange(cc)
 	})
 	if err != nil {
-		return err
+		return r.perhapsDone(ctx, err)
 	}
 	select {
 	case <-done:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -67,6 +68,9 @@ func TestMembership(t *testing.T) {
 	go func() { started <- fourth.Start(ctx) }()
 	defer fourth.Stop(context.Background())
 	follower := (c.leader() + 1) % 3
+	if err := c.nodes[follower].AddMember(ctx, secure(joiner.NodeURL)); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "reached by http://") {
+		t.Errorf("add a node by TLS where the others have none: %v", err)
+	}
 	if err := c.nodes[follower].AddMember(ctx, joiner.NodeURL); err != nil {
 		t.Fatal(err)
 	}

@@ -91,6 +91,7 @@ type Replicator struct {
 	snapshotIndex        atomic.Uint64          // of the newest snapshot on disk
 	snapshotWritten      atomic.Uint64          // bytes
 	snapshotSentBytes    atomic.Uint64
+	sending              sendings
 	checkpoint           atomic.Pointer[checkpoint]
 	quarantined          atomic.Pointer[quarantine]
 	mustRestore          atomic.Uint64                     // index of the snapshot that a repair is to restore, or 0

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -75,7 +76,9 @@ func (r *Replicator) sendSnapshot(m raftpb.Message) {
 	}
 	size := b.size + trailerSize
 	r.log.Info("sending a snapshot", "to", formatID(m.To), "index", index, "bytes", size)
-	r.transport.http.SendSnapshot(*snap.NewMessage(m, &outgoing{body: b, r: r, to: m.To, index: index, size: size, begun: time.Now()}, size))
+	o := &outgoing{body: b, r: r, to: m.To, index: index, size: size, begun: time.Now()}
+	r.sending.put(o)
+	r.transport.http.SendSnapshot(*snap.NewMessage(m, o, size))
 }
 
 // snapshotSent takes note of what became of a snapshot on its way to another member. Loop only.
@@ -123,7 +126,51 @@ func (o *outgoing) Close() error {
 	}
 	o.r.log.Info("snapshot left", "to", formatID(o.to), "index", o.index, "sent", o.sent.Load(), "of", o.size,
 		"took", time.Since(o.begun).Round(time.Millisecond))
+	o.r.sending.drop(o)
 	return o.body.Close()
+}
+
+// Sending is a snapshot on its way to a member.
+type Sending struct {
+	Sent uint64 `json:"sent"` // bytes, of Size
+	Size uint64 `json:"size"`
+}
+
+// sendings are the snapshots that are on their way now.
+type sendings struct {
+	mu sync.Mutex
+	to map[uint64]*outgoing
+}
+
+func (s *sendings) put(o *outgoing) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.to == nil {
+		s.to = make(map[uint64]*outgoing)
+	}
+	s.to[o.to] = o
+}
+
+func (s *sendings) drop(o *outgoing) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.to[o.to] == o {
+		delete(s.to, o.to)
+	}
+}
+
+// now returns how far each of them is, by member; nil if there are none.
+func (s *sendings) now() map[uint64]Sending {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.to) == 0 {
+		return nil
+	}
+	all := make(map[uint64]Sending, len(s.to))
+	for to, o := range s.to {
+		all[to] = Sending{Sent: uint64(o.sent.Load()), Size: uint64(o.size)}
+	}
+	return all
 }
 
 var _ io.ReadCloser = (*outgoing)(nil)

@@ -36,6 +36,8 @@ type Status struct {
 	Lease time.Duration `json:"lease"`
 	// Progress is, on the leader, the last index each member is known to hold.
 	Progress map[uint64]uint64 `json:"progress,omitempty"`
+	// Sending is, on the leader, which members are being sent a snapshot, and how far that is.
+	Sending map[uint64]Sending `json:"sending,omitempty"`
 	// Serving is false while reads and writes would be refused; Problem says why (no leader, backend down, ...).
 	Serving bool   `json:"serving"`
 	Problem string `json:"problem,omitempty"`

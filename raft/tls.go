@@ -2,9 +2,13 @@ package raft
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/http"
+	"time"
 
 	tlsinfo "go.etcd.io/etcd/client/pkg/v3/transport"
 
@@ -36,6 +40,22 @@ type peerTLS struct {
 	source         *certificate.Source
 }
 
+// unmet is why the node at url could not be asked. Texts do not change from one try to the next while the reason is the same.
+func unmet(url string, err error) error {
+	var invalid x509.CertificateInvalidError
+	var op *net.OpError
+	switch {
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return fmt.Errorf("node %s has no TLS, this node has: all nodes of a cluster have certificates and https:// URLs, or none has", url)
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired && invalid.Cert != nil:
+		return fmt.Errorf("node %s shows a certificate that is valid from %v until %v only: give it another, or set the clock of this machine right",
+			url, invalid.Cert.NotBefore.Format(time.RFC3339), invalid.Cert.NotAfter.Format(time.RFC3339))
+	case errors.As(err, &op) && op.Op == "remote error":
+		return fmt.Errorf("node %s refuses the certificate of this node: %w", url, op.Err)
+	}
+	return fmt.Errorf("node %s does not answer: %w", url, err)
+}
+
 func loadPeerTLS(f *TLSFiles, log *slog.Logger) (peerTLS, error) {
 	if f == nil {
 		return peerTLS{}, nil
@@ -43,6 +63,9 @@ func loadPeerTLS(f *TLSFiles, log *slog.Logger) (peerTLS, error) {
 	p := peerTLS{info: tlsinfo.TLSInfo{
 		CertFile: f.Cert, KeyFile: f.Key, TrustedCAFile: f.CA, ClientCertAuth: true, Logger: newZap(log),
 	}}
+	if err := certificate.CheckAuthority(f.CA); err != nil {
+		return p, fmt.Errorf("load the certificate for connections between nodes: %w", err)
+	}
 	var err error
 	if p.source, err = certificate.Open("peers", f.Cert, f.Key, log); err != nil {
 		return p, fmt.Errorf("load the certificate for connections between nodes: %w", err)

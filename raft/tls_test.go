@@ -28,6 +28,8 @@ type authority struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
 	next int64
+	// early is how much sooner certificates end than an hour from now.
+	early time.Duration
 }
 
 func newAuthority(t *testing.T) *authority {
@@ -49,7 +51,7 @@ func (a *authority) make(template *x509.Certificate, name string) (*x509.Certifi
 	template.SerialNumber = big.NewInt(a.next)
 	a.next++
 	template.Subject = pkix.Name{CommonName: name}
-	template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	template.NotBefore, template.NotAfter = time.Now().Add(-2*time.Hour), time.Now().Add(time.Hour-a.early)
 	parent, signer := a.cert, a.key
 	if parent == nil {
 		parent, signer = template, key
@@ -179,6 +181,48 @@ func TestTLSHalfReplaced(t *testing.T) {
 			}
 		}
 		writeFile(t, of.Key, newKey)
+	}
+}
+
+// Nodes with TLS and nodes without tell each other apart, and those whose certificate has ended.
+func TestTLSThatCannotWork(t *testing.T) {
+	ca := newAuthority(t)
+	node := func(url string, files *TLSFiles) *Replicator {
+		c := &testCluster{t: t, urls: []string{url}, dirs: []string{t.TempDir()}, stores: []*mapStore{newMapStore()}}
+		cfg := c.config(0)
+		cfg.TLS = files
+		r, err := New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.listen(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			r.cancel(ErrStopped)
+			if err := r.release(); err != nil {
+				t.Error(err)
+			}
+		})
+		return r
+	}
+	plain := node(freeURL(t), nil)
+	secret := node(secure(freeURL(t)), ca.node("a"))
+	ca.early = 2 * time.Hour
+	ended := node(secure(freeURL(t)), ca.node("b"))
+	for _, tc := range []struct {
+		asks *Replicator
+		url  string
+		want string
+	}{
+		{plain, strings.Replace(secret.cfg.NodeURL, "https://", "http://", 1), "wants TLS, this node has none"},
+		{secret, secure(plain.cfg.NodeURL), "has no TLS, this node has"},
+		{secret, ended.cfg.NodeURL, "shows a certificate that is valid from "},
+		{ended, secret.cfg.NodeURL, "refuses the certificate of this node: tls: expired certificate"},
+	} {
+		if _, err := tc.asks.introduce(t.Context(), tc.url); err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: %v, want %q", tc.url, err, tc.want)
+		}
 	}
 }
 

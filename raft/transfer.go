@@ -39,21 +39,21 @@ func (r *Replicator) transferAsLeader(ctx context.Context, to uint64) error {
 		return nil
 	})
 	if err != nil {
-		return err
+		return r.perhapsDone(ctx, err)
 	}
 	for r.leader.Load() != to {
 		select {
 		case <-time.After(membershipPause / 10):
 		case <-ctx.Done():
-			return fmt.Errorf("transfer to node %016x: %w", to, context.Cause(ctx))
+			return fmt.Errorf("%w: node %016x may still become the leader: %w", ErrOutcomeUnknown, to, context.Cause(ctx))
 		case <-r.ctx.Done():
-			return r.stopCause()
+			return fmt.Errorf("%w: node %016x may still become the leader: %w", ErrOutcomeUnknown, to, r.stopCause())
 		}
 		if leader := r.leader.Load(); leader != 0 && leader != to && leader != r.identity.ID {
 			return fmt.Errorf("node %016x became leader instead of node %016x", leader, to)
 		}
 		if err := r.onLoop(ctx, func() error { r.renewTransfer(to); return nil }); err != nil {
-			return fmt.Errorf("transfer to node %016x: %w", to, err)
+			return r.perhapsDone(ctx, fmt.Errorf("transfer to node %016x: %w", to, err))
 		}
 	}
 	return nil

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -39,6 +40,9 @@ func (a *access) dialOptions(getenv func(string) string) ([]grpc.DialOption, err
 			*f.value = getenv(f.name)
 		}
 	}
+	if (files.Cert == "") != (files.Key == "") {
+		return nil, errors.New("flag -tls-cert and -tls-key go together, want both or neither")
+	}
 	cfg, _, err := files.Client("grpc", slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
@@ -55,6 +59,9 @@ func (a *access) dialOptions(getenv func(string) string) ([]grpc.DialOption, err
 			return nil, fmt.Errorf("flag -token-file: %w", err)
 		}
 		token = strings.TrimSpace(string(data))
+		if strings.ContainsFunc(token, func(c rune) bool { return c <= ' ' || c > '~' }) {
+			return nil, fmt.Errorf("flag -token-file: %s holds something else than one token", a.tokenFile)
+		}
 	}
 	if token != "" {
 		options = append(options, grpc.WithPerRPCCredentials(bearerToken(token)))

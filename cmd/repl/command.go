@@ -127,10 +127,12 @@ func interspersed(fs *flag.FlagSet, args []string) (words []string, err error) {
 
 func checkAddr(addr string) error {
 	host, port, err := net.SplitHostPort(addr)
-	if err != nil || port == "" || strings.Contains(host, "/") {
-		return fmt.Errorf("%w: %q is not the address of a node, want HOST:PORT of its -grpcPort, such as 127.0.0.1:9121", errUsage, addr)
+	if err == nil && !strings.Contains(host, "/") {
+		if _, err = net.LookupPort("tcp", port); err == nil && port != "" && port != "0" {
+			return nil
+		}
 	}
-	return nil
+	return fmt.Errorf("%w: %q is not the address of a node, want HOST:PORT of its -grpcPort, such as 127.0.0.1:9121", errUsage, addr)
 }
 
 func noVerb(words []string) string {

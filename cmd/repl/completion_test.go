@@ -111,7 +111,8 @@ func TestEveryVerbSpeaksJSON(t *testing.T) {
 		if v.offline || v.name == "backup" { // the fake node has no whole backup to send
 			continue
 		}
-		_, addr := startFake(t)
+		f, addr := startFake(t)
+		f.quick = true // nobody is told how far a change is
 		line := append(append([]string{addr}, strings.Fields(v.name)...), args[v.name]...)
 		_, stdout, stderr := run(t, append(line, "-json")...)
 		if !json.Valid([]byte(stdout)) {

@@ -27,12 +27,16 @@ type fakeNexus struct {
 	old    bool // of a version that knows only itself
 	alone  bool // without a leader
 	joined int  // how often it was asked since a node is to join
+
+	follower bool // the asked node does not lead
+	quick    bool // changes do not wait until somebody asks how far they are
 }
 
 const (
 	leaderID  = 0xa10202ab0eac4801
 	followID  = 0x663ca4baed7470b5
 	unreachID = 0xf3fd5b0446cc7033
+	joinID    = 4
 )
 
 func startFake(t *testing.T) (*fakeNexus, string) {
@@ -84,8 +88,14 @@ func (f *fakeNexus) Status(context.Context, *nexuspb.StatusRequest) (*nexuspb.St
 	}
 	if f.joined > 0 {
 		f.joined++
-		st.Members = append(st.Members, &nexuspb.Member{Id: 4, Url: "http://127.0.0.1:9024", Learner: true})
-		st.Progress[4] = 10
+		st.Members = append(st.Members, &nexuspb.Member{Id: joinID, Url: "http://127.0.0.1:9024", Learner: true})
+		st.Progress[joinID] = 10
+		if f.joined%2 == 0 {
+			st.Sending = map[uint64]*nexuspb.Sending{joinID: {Sent: 3e6, Size: 12e6}}
+		}
+	}
+	if f.follower {
+		st.Id, st.Role, st.Progress, st.Sending = followID, "follower", nil, nil
 	}
 	return st, nil
 }
@@ -109,8 +119,12 @@ func (f *fakeNexus) Cluster(context.Context, *nexuspb.ClusterRequest) (*nexuspb.
 		Problem: "backend of this node: connection refused", Version: "v1.2.2",
 	}
 	all := members()
+	leader := leaderStatus()
+	if f.follower && f.joined > 0 {
+		leader.Sending = map[uint64]*nexuspb.Sending{joinID: {Sent: 5e6, Size: 10e6}}
+	}
 	return &nexuspb.ClusterResponse{Nodes: []*nexuspb.NodeReport{
-		{Member: all[1], Status: leaderStatus(), Activity: &nexuspb.Activity{
+		{Member: all[1], Status: leader, Activity: &nexuspb.Activity{
 			Reads: 1000 * f.looks, Writes: 100 * f.looks, Commands: 1100 * f.looks, Clients: 7,
 			ReadSeconds: 0.5 * float64(f.looks), ReadsTimed: 500 * f.looks, WriteSeconds: 0.2 * float64(f.looks), WritesTimed: 100 * f.looks,
 		}},
@@ -141,11 +155,12 @@ func (f *fakeNexus) AddNode(ctx context.Context, _ *nexuspb.AddNodeRequest) (*ne
 func (f *fakeNexus) follow(ctx context.Context) {
 	f.mu.Lock()
 	f.joined = 1
+	quick := f.quick
 	f.mu.Unlock()
-	for ctx.Err() == nil {
+	for !quick && ctx.Err() == nil {
 		time.Sleep(time.Millisecond)
 		f.mu.Lock()
-		enough := f.joined > 2
+		enough := f.joined > 3
 		f.mu.Unlock()
 		if enough {
 			return

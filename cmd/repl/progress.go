@@ -24,8 +24,11 @@ const progressPause = 300 * time.Millisecond
 // follow shows how far the node at url is on its way into the cluster, until the returned function is called: as a bar
 // on a terminal, else in a line whenever it changes. With replaces, who votes there at first is the one to be replaced.
 func (s *session) follow(url string, replaces bool) (stop func()) {
+	if s.json {
+		return func() {} // a program reads what comes on both streams
+	}
 	ctx, cancel := context.WithCancel(s.ctx)
-	b, measured := s.newBar("", -1, false), false // nobody knows how much of a snapshot is sent
+	b, unit := s.newBar("", -1, false), ofNothing
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		said := ""
@@ -35,13 +38,13 @@ func (s *session) follow(url string, replaces bool) (stop func()) {
 			switch {
 			case step.text == "":
 			case b != nil:
-				if step.commit > 0 && !measured {
+				if step.of > 0 && unit != step.unit {
 					b.Close()
-					b, measured = s.newBar(step.text, 1, false), true
+					b, unit = s.newBar(step.text, 1, step.unit == ofBytes), step.unit
 				}
 				b.Describe(step.text)
-				if step.commit > 0 {
-					b.Reach(min(step.index, step.commit-1), step.commit) // a full bar would end
+				if step.of > 0 {
+					b.Reach(min(step.done, step.of-1), step.of) // a full bar would end
 				}
 			case step.text != said:
 				said = step.text
@@ -71,9 +74,19 @@ type join struct {
 
 // joinStep is where a node is on its way.
 type joinStep struct {
-	text          string
-	index, commit uint64 // of the log; 0 where that is not known
+	text     string
+	unit     unit
+	done, of uint64 // 0 where that is not known
 }
+
+// unit is what is counted of a step.
+type unit int
+
+const (
+	ofNothing unit = iota
+	ofBytes        // of a snapshot
+	ofEntries      // of the log
+)
 
 // joining tells what the asked node knows about the node that joins; nothing while it does not know anything.
 func (s *session) joining(ctx context.Context, j *join) joinStep {
@@ -95,13 +108,39 @@ func (s *session) joining(ctx context.Context, j *join) joinStep {
 	case !m.GetLearner():
 		return joinStep{text: j.url + " votes."}
 	}
-	if index, ok := st.GetProgress()[m.GetId()]; ok && index > 0 {
+	leading := s.leaderOf(ctx, st)
+	if sending, ok := leading.GetSending()[m.GetId()]; ok && sending.GetSize() > 0 {
+		const mega = 1e6
 		return joinStep{
-			text:  fmt.Sprintf("%s is a learner and holds the log up to %d of %d.", j.url, index, st.GetCommit()),
-			index: index, commit: st.GetCommit(),
+			text: fmt.Sprintf("%s is a learner and is sent a snapshot: %d %% of %.1f MB.", j.url,
+				100*sending.GetSent()/sending.GetSize(), float64(sending.GetSize())/mega),
+			unit: ofBytes, done: sending.GetSent(), of: sending.GetSize(),
+		}
+	}
+	if index, ok := leading.GetProgress()[m.GetId()]; ok && index > 0 {
+		return joinStep{
+			text: fmt.Sprintf("%s is a learner and holds the log up to %d of %d.", j.url, index, leading.GetCommit()),
+			unit: ofEntries, done: index, of: leading.GetCommit(),
 		}
 	}
 	return joinStep{text: j.url + " is a learner and is sent what it lacks."}
+}
+
+// leaderOf returns what the leader says of itself, who alone knows how far others are, or else what the asked node says.
+func (s *session) leaderOf(ctx context.Context, asked *nexuspb.StatusResponse) *nexuspb.StatusResponse {
+	if asked.GetLeader() == asked.GetId() {
+		return asked
+	}
+	resp, err := s.client.Cluster(ctx, &nexuspb.ClusterRequest{})
+	if err != nil {
+		return asked // of a former version, perhaps
+	}
+	for _, n := range resp.GetNodes() {
+		if st := n.GetStatus(); st != nil && st.GetId() == asked.GetLeader() {
+			return st
+		}
+	}
+	return asked
 }
 
 func memberAt(members []*nexuspb.Member, url string) *nexuspb.Member {

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"encoding/binary"
 	"encoding/json"
+	"encoding/pem"
 	"flag"
 	"fmt"
 	"io"
@@ -21,6 +22,7 @@ import (
 	"testing"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 var update = flag.Bool("update", false, "write the golden files, and the manual page")
@@ -149,12 +151,28 @@ func TestAddNodeTellsHowFar(t *testing.T) {
 			t.Fatal(both.String())
 		}
 		progress, result, found := strings.Cut(both.String(), "Current cluster members:\n")
+		if !strings.Contains(progress, "http://127.0.0.1:9024 is a learner and is sent a snapshot: 25 % of 12.0 MB.") {
+			t.Errorf("%s: got %q", verb, progress)
+		}
 		if !found || !strings.Contains(progress, "http://127.0.0.1:9024 is a learner and holds the log up to 10 of 5012.") {
 			t.Errorf("%s: got %q", verb, both.String())
 		}
 		if strings.Contains(result, "learner and") {
 			t.Errorf("%s: progress is told behind the result: %q", verb, result)
 		}
+	}
+}
+
+// A follower does not know how far others are. Its leader does.
+func TestAddNodeAskedOfAFollower(t *testing.T) {
+	f, addr := startFake(t)
+	f.follower = true
+	var both bytes.Buffer
+	if code := realMain(t.Context(), []string{addr, "addNode", "http://127.0.0.1:9024"}, &both, &both); code != exitOK {
+		t.Fatal(both.String())
+	}
+	if !strings.Contains(both.String(), "is sent a snapshot: 50 % of 10.0 MB.") {
+		t.Errorf("got %q", both.String())
 	}
 }
 
@@ -186,12 +204,16 @@ func TestErrors(t *testing.T) {
 	}{
 		{nil, "the address of a node is missing"},
 		{[]string{"nowhere", "status"}, `"nowhere" is not the address of a node`},
+		{[]string{"127.0.0.1:nosuch", "status"}, `"127.0.0.1:nosuch" is not the address of a node`},
+		{[]string{"127.0.0.1:99999", "status"}, `"127.0.0.1:99999" is not the address of a node`},
+		{[]string{"127.0.0.1:0", "status"}, `"127.0.0.1:0" is not the address of a node`},
 		{[]string{addr}, "the verb is missing"},
 		{[]string{addr, "redis"}, `"redis" wants save or load behind it`},
 		{[]string{addr, "drop"}, `"drop" is not a verb`},
 		{[]string{addr, "status", "x"}, `"x" is too much`},
 		{[]string{addr, "addNode"}, "an argument is missing"},
 		{[]string{addr, "addNode", "x"}, `"x" is not a node URL`},
+		{[]string{addr, "addNode", "127.0.0.1:9021"}, `"127.0.0.1:9021" is not a node URL, want http://host:port`},
 		{[]string{addr, "redis", "save", "x", "return 1"}, `"x" is not of the form ARG=VALUE`},
 		{[]string{addr, "status", "-timeout", "0"}, "flag -timeout"},
 		{[]string{addr, "watch", "-interval", "1ms"}, "flag -interval"},
@@ -225,6 +247,69 @@ func TestErrorsAsJSON(t *testing.T) {
 		if code != tc.code || stdout != "" || !json.Valid([]byte(stderr)) || !strings.HasSuffix(stderr, tc.want+"\n") {
 			t.Errorf("%q: exit status %d, %q, %s", tc.args, code, stdout, stderr)
 		}
+	}
+}
+
+// What a change tells while it goes on is not for who reads JSON.
+func TestNoProgressWithJSON(t *testing.T) {
+	f, addr := startFake(t)
+	f.quick = true
+	if code, stdout, stderr := run(t, addr, "-json", "addNode", "http://127.0.0.1:9024"); code != exitOK || !json.Valid([]byte(stdout)) || stderr != "" {
+		t.Errorf("%d %q %q", code, stdout, stderr)
+	}
+}
+
+// Who runs out of time, or breaks a change off, is told so, and what is known of the change.
+func TestBrokenOff(t *testing.T) {
+	for _, tc := range []struct {
+		code codes.Code
+		want string
+	}{
+		{codes.DeadlineExceeded, "outcome unknown: no answer from the node in time, see -timeout"},
+		{codes.Canceled, "outcome unknown: it was broken off here"},
+		{codes.Unavailable, "outcome unknown: no answer from the node: x"},
+	} {
+		if got := describe(status.Error(tc.code, "x"), true); got.Error() != tc.want {
+			t.Errorf("%v: %q, want %q", tc.code, got, tc.want)
+		}
+		if got := describe(status.Error(tc.code, "x"), false); "outcome unknown: "+got.Error() != tc.want {
+			t.Errorf("%v: %q, want %q", tc.code, got, tc.want)
+		}
+	}
+}
+
+// What is given for access is looked at before anything is asked.
+func TestAccessThatCannotBe(t *testing.T) {
+	_, addr := startFake(t)
+	text := filepath.Join(t.TempDir(), "text")
+	if err := os.WriteFile(text, []byte("some text\nin lines\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct{ flag, file, want string }{
+		{"-tls-ca", text, text + " holds no certificate of an authority"},
+		{"-tls-ca", text + "x", "read the certificate of the authority: open " + text + "x"},
+		{"-tls-cert", text, "flag -tls-cert and -tls-key go together"},
+		{"-token-file", text, "flag -token-file: " + text + " holds something else than one token"},
+		{"-token-file", text + "x", "flag -token-file: open " + text + "x"},
+	} {
+		if code, _, stderr := run(t, addr, "status", tc.flag, tc.file); code != exitFailure || !strings.Contains(stderr, tc.want) {
+			t.Errorf("%s %s: %d %q", tc.flag, tc.file, code, stderr)
+		}
+	}
+}
+
+// A port without TLS is named as such to who comes with it.
+func TestStatusWithTLSInVain(t *testing.T) {
+	_, addr := startFake(t)
+	s := httptest.NewUnstartedServer(nil)
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, stderr := run(t, addr, "status", "-tls-ca", ca); code != exitFailure || !strings.Contains(stderr, addr+" speaks no TLS: leave out -tls-ca") {
+		t.Errorf("%d %q", code, stderr)
 	}
 }
 

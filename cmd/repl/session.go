@@ -71,7 +71,7 @@ func (c *command) reach(ctx context.Context) error {
 	d := net.Dialer{Timeout: dialTimeout}
 	conn, err := d.DialContext(ctx, "tcp", c.addr)
 	if err != nil {
-		return fmt.Errorf("no node answers at %s, nothing was done: %w", c.addr, err)
+		return fmt.Errorf("no node answers at %s, nothing was done: %w. Does the node run, with that -grpcPort and a -bind that is reached from here?", c.addr, err)
 	}
 	return conn.Close()
 }
@@ -94,10 +94,17 @@ func describe(err error, change bool) error {
 	if c := st.Code(); c == codes.Unauthenticated || c == codes.PermissionDenied {
 		return errors.New(st.Message())
 	}
-	if change {
-		return fmt.Errorf("outcome unknown: %w: %s", errNoAnswer, st.Message())
+	unanswered := fmt.Errorf("%w: %s", errNoAnswer, st.Message())
+	switch st.Code() {
+	case codes.Canceled:
+		unanswered = errors.New("it was broken off here")
+	case codes.DeadlineExceeded:
+		unanswered = fmt.Errorf("%w in time, see -timeout", errNoAnswer)
 	}
-	return fmt.Errorf("%w: %s", errNoAnswer, st.Message())
+	if change {
+		return fmt.Errorf("outcome unknown: %w", unanswered)
+	}
+	return unanswered
 }
 
 func (s *session) save(args []string) error      { return s.saveTo("Redis", args) }

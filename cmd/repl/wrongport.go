@@ -9,6 +9,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/nexus-replication/nexus/cmd/internal/security"
 )
 
 // errNoAnswer is wrapped by errors of calls to which no node has answered.
@@ -90,8 +92,11 @@ func (c *command) explain(err error) error {
 		return err
 	}
 	what := listens(c.addr)
+	withTLS := c.access.files != (security.Files{}) || os.Getenv("NEXUS_TLS_CA") != ""
 	switch {
-	case what == "", what == tlsPort && (c.access.files.CA != "" || os.Getenv("NEXUS_TLS_CA") != ""):
+	case what == "" && withTLS && strings.Contains(err.Error(), "does not look like a TLS handshake"):
+		return fmt.Errorf("%s speaks no TLS: leave out -tls-ca, -tls-cert and NEXUS_TLS_... there. Nothing was done", c.addr)
+	case what == "", what == tlsPort && (withTLS):
 		return err
 	case what == tlsPort:
 		return fmt.Errorf("%s is %s: the file of the authority that signed the certificate of the node. Nothing was done", c.addr, what)

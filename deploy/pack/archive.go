@@ -34,7 +34,7 @@ func (r *release) archiveFiles(bin string) ([]file, error) {
 			return nil, err
 		}
 	}
-	for _, dir := range []string{"docs", "deploy/man", "deploy/systemd", "deploy/kubernetes", "deploy/prometheus"} {
+	for _, dir := range []string{"docs", "deploy/man", "deploy/systemd", "deploy/kubernetes", "deploy/prometheus", "deploy/grafana"} {
 		if files, err = r.addTree(files, dir, dir); err != nil {
 			return nil, err
 		}

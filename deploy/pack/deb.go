@@ -66,8 +66,10 @@ func (r *release) packageFiles(bin string) ([]file, error) {
 	if files, err = r.addTree(files, "docs", "usr/share/doc/nexus"); err != nil {
 		return nil, err
 	}
-	if files, err = r.addTree(files, "deploy/prometheus", "usr/share/doc/nexus/prometheus"); err != nil {
-		return nil, err
+	for _, dir := range []string{"prometheus", "grafana"} {
+		if files, err = r.addTree(files, "deploy/"+dir, "usr/share/doc/nexus/"+dir); err != nil {
+			return nil, err
+		}
 	}
 	completions, err := r.completions()
 	if err != nil {

@@ -98,7 +98,7 @@ func TestPackRepeats(t *testing.T) {
 	prefix := "nexus-v1.2.3-linux-" + runtime.GOARCH + "/"
 	for _, name := range []string{
 		"bin/redis_repl", "bin/mysql_repl", "bin/repl", "LICENSE", "README.md", "CHANGELOG.md", "docs/operations.md", "docs/design/0001-position-marker.md",
-		"deploy/systemd/redis_repl@.service", "deploy/kubernetes/nexus-redis.yaml", "deploy/redis_repl.sample.yaml", "deploy/man/repl.1", "deploy/man/redis_repl.8", "deploy/man/mysql_repl.8", "deploy/docker-compose.mysql.yaml",
+		"deploy/systemd/redis_repl@.service", "deploy/kubernetes/nexus-redis.yaml", "deploy/redis_repl.sample.yaml", "deploy/man/repl.1", "deploy/man/redis_repl.8", "deploy/man/mysql_repl.8", "deploy/docker-compose.mysql.yaml", "deploy/grafana/nexus.json",
 		"completion/repl.bash", "completion/_repl",
 	} {
 		if len(files[prefix+name]) == 0 {
@@ -158,6 +158,7 @@ func TestDebianPackage(t *testing.T) {
 		"./usr/bin/redis_repl\n", "./usr/bin/mysql_repl\n", "./usr/bin/repl\n", "./etc/nexus/redis.yaml\n", "./etc/nexus/mysql.yaml\n",
 		"./usr/lib/systemd/system/redis_repl@.service\n", "./usr/lib/systemd/system/mysql_repl@.service\n", "./usr/share/man/man1/repl.1.gz\n",
 		"./usr/share/bash-completion/completions/repl\n", "./usr/share/zsh/vendor-completions/_repl\n", "./usr/share/doc/nexus/operations.md\n",
+		"./usr/share/doc/nexus/grafana/nexus.json\n", "./usr/share/doc/nexus/prometheus/nexus.rules.yaml\n",
 	} {
 		if !strings.Contains(contents, name) {
 			t.Errorf("the package lacks %q", name)

@@ -122,7 +122,7 @@ func run(ctx context.Context, conf config, out io.Writer) (err error) {
 	for _, cl := range clusters {
 		err := awaitServing(ctx, cl)
 		if err == nil && cl.Nodes[0].MariaDB != nil {
-			err = createAccount(ctx, cl.Nodes[0])
+			err = prepareAccount(ctx, cl)
 		}
 		if ctx.Err() != nil {
 			return nil
@@ -213,32 +213,6 @@ func newClusters(conf config, kinds []kind, data string) ([]*cluster.Cluster, er
 		clusters = append(clusters, cl)
 	}
 	return clusters, nil
-}
-
-// createAccount makes what clients are told to log in with, on the first run.
-func createAccount(ctx context.Context, n *cluster.Node) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	db, err := n.SQL()
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	var there int
-	if err := db.QueryRowContext(ctx, "SELECT COUNT(*) FROM mysql.user WHERE User='app'").Scan(&there); err != nil {
-		return fmt.Errorf("look for the account app: %w", err)
-	}
-	if there > 0 {
-		return nil
-	}
-	for _, text := range []string{
-		"CREATE DATABASE IF NOT EXISTS app", "CREATE USER IF NOT EXISTS app@'%' IDENTIFIED BY 'app'", "GRANT ALL ON app.* TO app@'%'",
-	} {
-		if _, err := db.ExecContext(ctx, text); err != nil {
-			return fmt.Errorf("%s: %w", text, err)
-		}
-	}
-	return nil
 }
 
 // awaitServing waits until each node serves. Children that die meanwhile are the supervisor's business, unless they go

@@ -55,7 +55,7 @@ func (g *gate) check(ctx context.Context, method string) error {
 	case subtle.ConstantTimeCompare(sum[:], g.admin[:]) == 1:
 		return nil
 	case !g.hasRead || subtle.ConstantTimeCompare(sum[:], g.read[:]) != 1:
-		return status.Error(codes.Unauthenticated, "the token is not one of this node's")
+		return status.Error(codes.Unauthenticated, "the token is not one of this node's: repl takes it from NEXUS_GRPC_TOKEN or -token-file, the node has it as -grpcToken or -grpcReadToken")
 	case !readMethods[method]:
 		return status.Error(codes.PermissionDenied, "the token is good for looking only, the call needs that of -grpcToken")
 	}

@@ -188,12 +188,24 @@ func statusOf(st raft.Status, version string) *nexuspb.StatusResponse {
 		Members:     membersOf(st.Members, st.Leader),
 		LeaseMs:     st.Lease.Milliseconds(),
 		Progress:    st.Progress,
+		Sending:     sendingOf(st.Sending),
 		Serving:     st.Serving,
 		Problem:     problem(st),
 		Version:     version,
 		Snapshot:    st.Snapshot,
 		Quarantined: st.Quarantined,
 	}
+}
+
+func sendingOf(all map[uint64]raft.Sending) map[uint64]*nexuspb.Sending {
+	if len(all) == 0 {
+		return nil
+	}
+	list := make(map[uint64]*nexuspb.Sending, len(all))
+	for to, s := range all {
+		list[to] = &nexuspb.Sending{Sent: s.Sent, Size: s.Size}
+	}
+	return list
 }
 
 func (s *service) members() *nexuspb.MembersResponse {

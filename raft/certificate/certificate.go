@@ -26,6 +26,7 @@ type Source struct {
 	pair      *tls.Certificate // the last good one
 	cert, key []byte           // what it was made of
 	problem   string           // of the files as they were read last; empty if they are pair
+	invalid   bool             // that pair is not valid now was told
 }
 
 // Open reads a pair, which must be good, from PEM files. Name is what it is shown to, in messages and metrics.
@@ -46,6 +47,7 @@ func Open(name, certFile, keyFile string, log *slog.Logger) (*Source, error) {
 	if err := s.take(cert, key); err != nil {
 		return nil, err
 	}
+	s.note(nil)
 	return s, nil
 }
 
@@ -95,7 +97,7 @@ func isValid(pair *tls.Certificate, at time.Time) bool {
 	return !at.Before(pair.Leaf.NotBefore) && !at.After(pair.Leaf.NotAfter)
 }
 
-// note tells when the files become unusable, or unusable for another reason.
+// note tells when the files become unusable, or unusable for another reason, and when what is shown stops being valid.
 func (s *Source) note(err error) {
 	problem := ""
 	if err != nil {
@@ -106,6 +108,12 @@ func (s *Source) note(err error) {
 			"until", s.pair.Leaf.NotAfter)
 	}
 	s.problem = problem
+	invalid := !isValid(s.pair, time.Now())
+	if invalid && !s.invalid {
+		s.log.Warn("the certificate is not valid now, and nobody accepts it: replace it, or set the clock of this machine right",
+			"from", s.pair.Leaf.NotBefore, "until", s.pair.Leaf.NotAfter)
+	}
+	s.invalid = invalid
 }
 
 // Describe implements prometheus.Collector.

@@ -156,8 +156,37 @@ func TestInvalidPairIsNotTaken(t *testing.T) {
 	shows(2)
 	put(f.madeFor(4, hour, hour.Add(time.Hour)))
 	shows(2)
-	if got := strings.Count(log.String(), "level=WARN"); got != 2 {
-		t.Errorf("%d warnings, want 2:\n%s", got, &log)
+	if got := strings.Count(log.String(), "level=WARN"); got != 3 {
+		t.Errorf("%d warnings, want 3:\n%s", got, &log)
+	}
+}
+
+// Who shows what nobody accepts says so, once, also where it was good when it was read.
+func TestEndOfPairIsTold(t *testing.T) {
+	f := newFiles(t)
+	end := time.Now().Add(2 * time.Second).Truncate(time.Second)
+	cert, key := f.madeFor(1, time.Time{}, end)
+	f.write(f.cert, cert)
+	f.write(f.key, key)
+	var log bytes.Buffer
+	s, err := Open("proxy", f.cert, f.key, slog.New(slog.NewTextHandler(&log, nil)))
+	check(t, err)
+	early := log.String()
+	if now := time.Now(); early != "" && now.Before(end) {
+		t.Errorf("before the end: %s", early)
+	}
+	time.Sleep(time.Until(end.Add(time.Second)))
+	for range 2 {
+		s.Current()
+	}
+	if n := strings.Count(log.String(), "the certificate is not valid now"); n != 1 {
+		t.Errorf("told %d times: %s", n, log.String())
+	}
+	log.Reset()
+	_, err = Open("proxy", f.cert, f.key, slog.New(slog.NewTextHandler(&log, nil)))
+	check(t, err)
+	if !strings.Contains(log.String(), "the certificate is not valid now") {
+		t.Errorf("at a start: %q", log.String())
 	}
 }
 

@@ -148,6 +148,9 @@ func (f *Files) Server(name string, log *slog.Logger) (*tls.Config, *certificate
 	if f.Cert == "" {
 		return nil, nil, nil
 	}
+	if err := f.checkAuthority(); err != nil {
+		return nil, nil, err
+	}
 	info := transport.TLSInfo{CertFile: f.Cert, KeyFile: f.Key, TrustedCAFile: f.CA, ClientCertAuth: f.CA != ""}
 	cfg, err := info.ServerConfig()
 	if err != nil {
@@ -161,6 +164,13 @@ func (f *Files) Server(name string, log *slog.Logger) (*tls.Config, *certificate
 	return cfg, source, nil
 }
 
+func (f *Files) checkAuthority() error {
+	if f.CA == "" {
+		return nil
+	}
+	return certificate.CheckAuthority(f.CA)
+}
+
 // Client returns the configuration of a client that trusts CA, and shows Cert if there is one, as Server does; nil where
 // no file is given.
 func (f *Files) Client(name string, log *slog.Logger) (*tls.Config, *certificate.Source, error) {
@@ -169,6 +179,9 @@ func (f *Files) Client(name string, log *slog.Logger) (*tls.Config, *certificate
 	}
 	if (f.Cert == "") != (f.Key == "") {
 		return nil, nil, errors.New("a certificate and its key go together")
+	}
+	if err := f.checkAuthority(); err != nil {
+		return nil, nil, err
 	}
 	info := transport.TLSInfo{CertFile: f.Cert, KeyFile: f.Key, TrustedCAFile: f.CA}
 	cfg, err := info.ClientConfig()

@@ -1,0 +1,103 @@
+package raft
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+)
+
+// What a member says of a change that the leader was asked for is what the leader knows, and no more.
+func TestChangeAskedOfTheLeader(t *testing.T) {
+	answers := func(a membershipAnswer) leaderOf {
+		return func(*http.Request) (*http.Response, error) {
+			body, err := json.Marshal(a)
+			return &http.Response{StatusCode: http.StatusOK, Status: "200 OK", Body: io.NopCloser(bytes.NewReader(body))}, err
+		}
+	}
+	fails := func(err error) leaderOf {
+		return func(*http.Request) (*http.Response, error) { return nil, err }
+	}
+	broken := func(*http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: http.StatusOK, Status: "200 OK", Body: io.NopCloser(strings.NewReader(`{"compl`))}, nil
+	}
+	remove, verify := membershipRequest{Op: "remove", URL: "http://127.0.0.1:3"}, membershipRequest{Op: "verify"}
+	for _, tc := range []struct {
+		name   string
+		req    membershipRequest
+		leader leaderOf
+		is     error
+		unsure bool
+	}{
+		{"done", remove, answers(membershipAnswer{Complete: true}), nil, false},
+		{"refused", remove, answers(membershipAnswer{Refused: true, Error: "refused: it is the last voter"}), ErrRefused, false},
+		{"unknown", remove, answers(membershipAnswer{Unknown: true, Error: "remove: outcome unknown"}), ErrOutcomeUnknown, true},
+		{"failed", remove, answers(membershipAnswer{Error: "not yet"}), nil, false},
+		{"lost on the way", remove, fails(&net.OpError{Op: "read", Err: errors.New("reset")}), ErrOutcomeUnknown, true},
+		{"out of time", remove, fails(context.DeadlineExceeded), ErrOutcomeUnknown, true},
+		{"answer cut off", remove, broken, ErrOutcomeUnknown, true},
+		{"never sent", remove, fails(&net.OpError{Op: "dial", Err: errors.New("refused")}), nil, false},
+		{"a comparison lost", verify, fails(&net.OpError{Op: "read", Err: errors.New("reset")}), nil, false},
+	} {
+		c := &testCluster{t: t, urls: []string{"http://127.0.0.1:1"}, dirs: []string{t.TempDir()}, stores: []*mapStore{newMapStore()}}
+		r, err := New(c.config(0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.client.Transport = tc.leader
+		_, err = r.askLeader(t.Context(), "http://127.0.0.1:2", tc.req)
+		if (err == nil) != (tc.name == "done") || tc.is != nil && !errors.Is(err, tc.is) || errors.Is(err, ErrOutcomeUnknown) != tc.unsure {
+			t.Errorf("%s: %v", tc.name, err)
+		}
+		if err != nil && strings.Count(err.Error(), "refused: ") > 1 {
+			t.Errorf("%s: twice in %q", tc.name, err)
+		}
+	}
+}
+
+// A leader has less time than the member that asks it, so that what it says about the end of its time arrives.
+func TestLeaderHasLessTimeThanTheAsker(t *testing.T) {
+	c := newTestCluster(t, 3, nil)
+	c.propose(0, "k=v")
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	nobody := freeURL(t)
+	err := c.nodes[(c.leader()+1)%3].AddMember(ctx, nobody)
+	if err == nil || !strings.Contains(err.Error(), nobody+": it did not answer so far") || errors.Is(err, ErrOutcomeUnknown) {
+		t.Errorf("a follower that was asked to add nobody says: %v", err)
+	}
+}
+
+// A change that waits for a raft loop which hangs may be begun when nobody waits any more.
+func TestChangeBehindALoopThatHangs(t *testing.T) {
+	c := newTestCluster(t, 1, nil)
+	c.propose(0, "k=v")
+	r := c.nodes[c.leader()]
+	r.membership.put(Member{ID: 7, URL: "http://127.0.0.1:1"})
+	goOn := make(chan struct{})
+	defer close(goOn)
+	r.mail.call(func() { <-goOn })
+	for _, req := range []membershipRequest{{Op: "remove", URL: "http://127.0.0.1:1", Force: true}, {Op: "transfer", ID: 7}} {
+		req.Within = 100 * time.Millisecond
+		body, err := json.Marshal(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := httptest.NewRecorder()
+		r.serveMembership(w, httptest.NewRequest(http.MethodPost, pathMembership, bytes.NewReader(body)))
+		var answer membershipAnswer
+		if err := json.NewDecoder(w.Body).Decode(&answer); err != nil {
+			t.Fatal(err)
+		}
+		if !answer.Unknown || answer.Complete || answer.Refused || answer.NotHere {
+			t.Errorf("%s: %+v", req.Op, answer)
+		}
+	}
+}
