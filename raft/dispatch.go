@@ -4,7 +4,7 @@ import "slices"
 
 // dispatch moves queued proposals: into the log on the leader, to the leader elsewhere.
 func (r *Replicator) dispatch() {
-	r.mail.gather(false)
+	r.mail.gather(false, 0)
 	r.gathering.on = false
 	if len(r.queue) == 0 && !r.waits.isDue() {
 		return
@@ -27,9 +27,9 @@ func (r *Replicator) dispatch() {
 		r.lagging.Store(true)
 		return
 	}
-	if r.gathers() {
+	if missing, on := r.gathers(); on {
 		r.gathering.on = true
-		r.mail.gather(true)
+		r.mail.gather(true, missing)
 		return
 	}
 	for (len(r.queue) > 0 || r.waits.isDue()) && !r.held && r.proposeBatch() {
@@ -68,10 +68,11 @@ func (r *Replicator) proposeBatch() bool {
 			return false
 		}
 		r.disk.lastStamp = stamp
-		r.proposedAt = r.leaseClock()
+		r.proposedAt, r.regrouping.size = r.leaseClock(), len(batch)
 		r.view.note(data)
 	}
 	if hold {
+		r.regrouping.size = 0 // they are still here
 		r.putBack(batch)
 		r.held = true
 		return false

@@ -111,6 +111,7 @@ type Replicator struct {
 	proposedAt    time.Duration // on leaseClock
 	transferTerm  uint64        // in which a leadership transfer was started: no lease
 	gathering     gathering
+	regrouping    regrouping
 	queue         []*proposal
 	batch         []*proposal
 	groups        []group
