@@ -69,6 +69,7 @@ func (r *Replicator) proposeBatch() bool {
 		}
 		r.disk.lastStamp = stamp
 		r.proposedAt, r.regrouping.size = r.leaseClock(), len(batch)
+		r.gathering.asked = false
 		r.view.note(data)
 	}
 	if hold {

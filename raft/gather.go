@@ -24,6 +24,7 @@ type gathering struct {
 	save time.Duration // what a write to the log takes, smoothed
 	// withheld are messages of which the next entry tells as much.
 	withheld []raftpb.Message
+	asked    bool // nothing is withheld before the next entry: see sendAnswers
 }
 
 // saved takes the time that a write to the log has taken.
@@ -84,7 +85,7 @@ func (r *Replicator) fillsBatch() bool {
 // would wake the member, be answered, and wake the leader.
 func (r *Replicator) withhold(messages []raftpb.Message) []raftpb.Message {
 	g := &r.gathering
-	if !g.on {
+	if !g.on || g.asked {
 		if len(g.withheld) > 0 {
 			messages = append(g.withheld, messages...)
 			g.withheld = nil
