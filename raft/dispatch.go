@@ -28,7 +28,7 @@ func (r *Replicator) dispatch() {
 		return
 	}
 	if missing, on := r.gathers(); on {
-		r.gathering.on = true
+		r.gathering.on = missing == 0 || !r.regrouping.handed
 		r.mail.gather(true, missing)
 		return
 	}
@@ -68,7 +68,8 @@ func (r *Replicator) proposeBatch() bool {
 			return false
 		}
 		r.disk.lastStamp = stamp
-		r.proposedAt, r.regrouping.size = r.leaseClock(), len(batch)
+		r.proposedAt = r.leaseClock()
+		r.regrouping.proposed(batch)
 		r.gathering.asked = false
 		r.view.note(data)
 	}

@@ -10,7 +10,8 @@ const leastPatience = 500 * time.Microsecond
 // other is answered, and each makes entries of its own, which cost what entries cost and not what is in them. So when
 // an entry is applied, those who were in it are given the time to come back, and go with those who have gathered.
 type regrouping struct {
-	size     int           // proposals in the last entry
+	size     int           // proposals of this node in the last entry; those of others are longer on their way
+	handed   bool          // there were others, whose clients wait until their node hears of the commit
 	after    uint64        // index of the entry after which the crowd was last looked at
 	since    time.Duration // on leaseClock, when that was
 	patience time.Duration // for how long it is waited for then
@@ -26,6 +27,17 @@ const mostMissed = 10
 // moment for which they wait.
 func (r *Replicator) isCrowd() bool {
 	return len(r.queue) >= crowd || len(r.queue)+r.regrouping.size >= 2*crowd
+}
+
+// proposed notes what was put into an entry.
+func (g *regrouping) proposed(batch []*proposal) {
+	g.size = 0
+	for _, p := range batch {
+		if p.verdict == nil {
+			g.size++
+		}
+	}
+	g.handed = g.size < len(batch)
 }
 
 // regroups reports whether what is queued waits for those who were in the entry at last, and if so, how many more are

@@ -133,6 +133,35 @@ func TestCrowdThatStaysAway(t *testing.T) {
 	}
 }
 
+// The clients of other nodes are not waited for. They have to hear of the commit.
+func TestOnlyOwnCrowdIsWaitedFor(t *testing.T) {
+	own, others := &proposal{}, &proposal{verdict: make(chan bool, 1)}
+	for _, tc := range []struct {
+		own, others, queued int
+		missing             int
+		withholds           bool
+	}{
+		{20, 0, 20, 15, true},
+		{20, 20, 20, 15, false},
+		{0, 40, 20, 0, false},
+	} {
+		l := newRegroupingLoop(t)
+		l.mail, l.leading = newMailbox(), true
+		l.cfg.MaxApplyLag = 1
+		l.entry(t, 0, time.Millisecond)
+		l.regrouping.proposed(append(slices.Repeat([]*proposal{own}, tc.own), slices.Repeat([]*proposal{others}, tc.others)...))
+		l.queued(tc.queued)
+		l.wants(t, tc.missing)
+		if tc.missing == 0 {
+			continue
+		}
+		l.dispatch()
+		if l.gathering.on != tc.withholds {
+			t.Errorf("%d of its own and %d of others: withholds is %v", tc.own, tc.others, l.gathering.on)
+		}
+	}
+}
+
 func TestMailboxWakesForThoseWhoAreMissing(t *testing.T) {
 	woken := func(b *mailbox) bool {
 		select {
