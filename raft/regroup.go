@@ -2,9 +2,6 @@ package raft
 
 import "time"
 
-// leastPatience is what clients on the same machine need to take their answers and to ask again.
-const leastPatience = 500 * time.Microsecond
-
 // regrouping is what the loop knows of a crowd that it waits for after an entry. Clients that ask again when they are
 // answered fall apart into two groups otherwise, or into a large and a very small one: one is on its way while the
 // other is answered, and each makes entries of its own, which cost what entries cost and not what is in them. So when
@@ -68,14 +65,14 @@ func (r *Replicator) regroups(last uint64) (missing int) {
 	return g.want - len(r.queue)
 }
 
-// begin decides whether those are waited for who were in the entry at last, which has taken so long. Nobody waits for
-// longer than that once more.
+// begin decides whether those are waited for who were in the entry at last, which has taken so long. It is a part of that
+// for which the others wait: where processors are busy, the last ones come late, and all would be late with them.
 func (g *regrouping) begin(last uint64, queued int, now, took time.Duration) {
 	g.after, g.since, g.want = last, now, 0
 	if g.rest > 0 {
 		g.rest--
 		return
 	}
-	g.patience = min(max(leastPatience, took), mostGather)
-	g.want = (g.size + queued) * 7 / 8 // some go, or read first
+	g.patience = min(took/4, leastGather)
+	g.want = (g.size + queued) * 3 / 4 // some go, read first, or come late
 }

@@ -51,19 +51,19 @@ func (l *regroupingLoop) wants(t *testing.T, missing int) {
 
 func TestCrowdComesBackTogether(t *testing.T) {
 	l := newRegroupingLoop(t)
-	l.entry(t, 20, 3*time.Millisecond)
+	l.entry(t, 20, 4*time.Millisecond)
 	l.queued(20)
-	l.wants(t, 15)
-	if l.alarm != 3*time.Millisecond {
+	l.wants(t, 10)
+	if l.alarm != time.Millisecond {
 		t.Errorf("waits for them for %v", l.alarm)
 	}
-	l.now += time.Millisecond
+	l.now += time.Millisecond / 4
 	l.queued(25)
-	l.wants(t, 10)
-	if l.alarm != 2*time.Millisecond {
+	l.wants(t, 5)
+	if l.alarm != 3*time.Millisecond/4 {
 		t.Errorf("waits for them for %v more", l.alarm)
 	}
-	l.queued(35)
+	l.queued(30)
 	l.wants(t, 0)
 	l.queued(1)
 	l.wants(t, 0) // not twice after the same entry
@@ -73,8 +73,8 @@ func TestFewAreNotWaitedFor(t *testing.T) {
 	for _, tc := range []struct{ size, queued, missing int }{
 		{8, 7, 0},
 		{0, 16, 0}, // nobody to come back
-		{8, 8, 6},
-		{40, 1, 34},
+		{8, 8, 4},
+		{40, 1, 29},
 	} {
 		l := newRegroupingLoop(t)
 		l.entry(t, tc.size, time.Millisecond)
@@ -85,14 +85,13 @@ func TestFewAreNotWaitedFor(t *testing.T) {
 
 func TestPatienceWithCrowd(t *testing.T) {
 	for took, want := range map[time.Duration]time.Duration{
-		time.Microsecond:     leastPatience,
-		2 * time.Millisecond: 2 * time.Millisecond,
-		time.Second:          mostGather,
+		2 * time.Millisecond: time.Millisecond / 2,
+		time.Second:          leastGather,
 	} {
 		l := newRegroupingLoop(t)
 		l.entry(t, 20, took)
 		l.queued(20)
-		l.wants(t, 15)
+		l.wants(t, 10)
 		if l.alarm != want {
 			t.Errorf("after an entry that took %v it waits for %v, want %v", took, l.alarm, want)
 		}
@@ -108,7 +107,7 @@ func TestCrowdThatStaysAway(t *testing.T) {
 		l.queued(20)
 		if missing, on := l.gathers(); on {
 			waited++
-			if missing != 15 {
+			if missing != 10 {
 				t.Fatalf("waits for %d more", missing)
 			}
 			l.now += l.alarm
@@ -127,7 +126,7 @@ func TestCrowdThatStaysAway(t *testing.T) {
 	for range 3 {
 		l.entry(t, 20, time.Millisecond)
 		l.queued(20)
-		l.wants(t, 15)
+		l.wants(t, 10)
 		l.queued(40)
 		l.wants(t, 0)
 	}
@@ -141,8 +140,8 @@ func TestOnlyOwnCrowdIsWaitedFor(t *testing.T) {
 		missing             int
 		withholds           bool
 	}{
-		{20, 0, 20, 15, true},
-		{20, 20, 20, 15, false},
+		{20, 0, 20, 10, true},
+		{20, 20, 20, 10, false},
 		{0, 40, 20, 0, false},
 	} {
 		l := newRegroupingLoop(t)
