@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
@@ -117,6 +118,27 @@ func TestChoose(t *testing.T) {
 	for _, g := range plan() {
 		if got := (selection{full: true}).choose(g); len(got.cases) != len(g.cases) && !g.extra {
 			t.Errorf("-full leaves out cases of %s", g.name)
+		}
+	}
+}
+
+func TestAddOthers(t *testing.T) {
+	g := group{cases: []benchCase{{systems: []entrant{redis, leaseFollower}}}}
+	g.addOthers()
+	want := []entrant{redis, leaseFollower,
+		{name: "nexus 3, lease, follower, other", system: "nexus-3-lease of the other version", role: follower}}
+	if got := g.cases[0].systems; !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
+// Each version is started with its own programs, which are not there.
+func TestStartOtherVersion(t *testing.T) {
+	r := &runner{bin: "this", against: "that"}
+	for name, program := range map[string]string{"nexus-3-lease": "/this/redis_repl", "nexus-3-lease" + ofOther: "/that/redis_repl"} {
+		_, err := r.startSystem(t.Context(), &env{bin: r.bin, dir: t.TempDir()}, name)
+		if err == nil || !strings.Contains(err.Error(), program) {
+			t.Errorf("%s: %v, want %s to be missing", name, err, program)
 		}
 	}
 }

@@ -52,6 +52,7 @@ func parseOptions(args []string) (*options, error) {
 	o := &options{runner: runner{log: os.Stderr}}
 	f := flag.NewFlagSet("bench", flag.ExitOnError)
 	f.StringVar(&o.bin, "bin", "bin", "directory of the programs")
+	f.StringVar(&o.against, "against", "", "directory of the programs of another version, whose nodes take turns with those of -bin")
 	f.StringVar(&o.out, "out", filepath.Join("bench", "results"), "directory for the results")
 	f.BoolVar(&o.full, "full", false, "run everything, which takes half an hour, instead of a selection")
 	f.BoolVar(&o.mysql, "mysql", false, "without -full: measure MySQL instead of Redis")
@@ -86,6 +87,9 @@ func (o *options) do(ctx context.Context) error {
 	var chosen []group
 	for _, g := range plan() {
 		if g = o.choose(g); len(g.cases) > 0 {
+			if o.against != "" {
+				g.addOthers()
+			}
 			chosen = append(chosen, g)
 		}
 	}

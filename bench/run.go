@@ -15,6 +15,7 @@ import (
 // runner runs groups, one after the other.
 type runner struct {
 	bin     string
+	against string // directory of the programs of another version, or nothing
 	slice   time.Duration
 	rounds  int
 	network bool // this process has a network of its own, whose bytes are all of the benchmark's
@@ -70,7 +71,7 @@ func (r *runner) start(ctx context.Context, e *env, g *group, systems map[string
 			if systems[en.system] == nil && !missing[en.system] {
 				fmt.Fprintf(r.log, "%s: start %s\n", g.name, en.system)
 				limit, cancel := context.WithTimeout(ctx, 2*time.Minute)
-				s, err := starters[en.system](limit, e)
+				s, err := r.startSystem(limit, e, en.system)
 				cancel()
 				var none unavailable
 				switch {

@@ -4,7 +4,7 @@ import "slices"
 
 // dispatch moves queued proposals: into the log on the leader, to the leader elsewhere.
 func (r *Replicator) dispatch() {
-	r.mail.gather(false)
+	r.mail.gather(false, 0)
 	r.gathering.on = false
 	if len(r.queue) == 0 && !r.waits.isDue() {
 		return
@@ -27,9 +27,9 @@ func (r *Replicator) dispatch() {
 		r.lagging.Store(true)
 		return
 	}
-	if r.gathers() {
-		r.gathering.on = true
-		r.mail.gather(true)
+	if missing, on := r.gathers(); on {
+		r.gathering.on = missing == 0 || !r.regrouping.handed
+		r.mail.gather(true, missing)
 		return
 	}
 	for (len(r.queue) > 0 || r.waits.isDue()) && !r.held && r.proposeBatch() {
@@ -69,9 +69,12 @@ func (r *Replicator) proposeBatch() bool {
 		}
 		r.disk.lastStamp = stamp
 		r.proposedAt = r.leaseClock()
+		r.regrouping.proposed(batch)
+		r.gathering.asked = false
 		r.view.note(data)
 	}
 	if hold {
+		r.regrouping.size = 0 // they are still here
 		r.putBack(batch)
 		r.held = true
 		return false

@@ -24,6 +24,7 @@ type gathering struct {
 	save time.Duration // what a write to the log takes, smoothed
 	// withheld are messages of which the next entry tells as much.
 	withheld []raftpb.Message
+	asked    bool // nothing is withheld before the next entry: see sendAnswers
 }
 
 // saved takes the time that a write to the log has taken.
@@ -38,17 +39,19 @@ func (g *gathering) limit() time.Duration {
 // gathers reports whether what is queued should stay there for now. While an entry is on its way, whatever comes is
 // gathered for the next one: each entry costs a write to every disk and messages to and from every member, however many
 // commands stand in it. Nobody who is alone waits for it.
-func (r *Replicator) gathers() bool {
+//
+// missing is how many more have to come for the loop to be woken before something else wakes it; 0: however many.
+func (r *Replicator) gathers() (missing int, on bool) {
 	last, err := r.disk.memory.LastIndex()
-	if err != nil || r.waits.isDue() {
-		return false
+	if err != nil || r.waits.isDue() || r.fillsBatch() {
+		return 0, false
 	}
-	left := r.gathering.limit() - (r.leaseClock() - r.proposedAt)
-	if left <= 0 || r.fillsBatch() || !r.underWay(last) {
-		return false
+	if left := r.gathering.limit() - (r.leaseClock() - r.proposedAt); left > 0 && r.underWay(last) {
+		r.wakeIn(left)
+		return 0, true
 	}
-	r.wakeIn(left)
-	return true
+	missing = r.regroups(last)
+	return missing, missing > 0
 }
 
 // underWay reports whether the entry at last is still to be waited for: until it is committed, or, by a crowd, applied
@@ -57,7 +60,7 @@ func (r *Replicator) underWay(last uint64) bool {
 	if last > r.commit.Load() {
 		return true
 	}
-	if len(r.queue) < crowd || last <= r.applied.Load() {
+	if !r.isCrowd() || last <= r.applied.Load() {
 		return false
 	}
 	r.lagging.Store(true) // the apply loop wakes this one
@@ -82,7 +85,7 @@ func (r *Replicator) fillsBatch() bool {
 // would wake the member, be answered, and wake the leader.
 func (r *Replicator) withhold(messages []raftpb.Message) []raftpb.Message {
 	g := &r.gathering
-	if !g.on {
+	if !g.on || g.asked {
 		if len(g.withheld) > 0 {
 			messages = append(g.withheld, messages...)
 			g.withheld = nil

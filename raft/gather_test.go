@@ -43,7 +43,7 @@ func TestGathers(t *testing.T) {
 		var alarm time.Duration
 		r.wakeIn = func(d time.Duration) { alarm = d }
 		tc.change(r)
-		if got := r.gathers(); got != tc.gather {
+		if _, got := r.gathers(); got != tc.gather {
 			t.Errorf("%s: gathers is %v", tc.name, got)
 		}
 		if tc.gather && alarm != leastGather*3/4 {
@@ -63,7 +63,7 @@ func TestCrowdWaitsForTheApplyLoop(t *testing.T) {
 	r.wakeIn = func(time.Duration) {}
 	r.queue = slices.Repeat([]*proposal{{}}, crowd)
 	r.commit.Store(1)
-	if !r.gathers() {
+	if _, on := r.gathers(); !on {
 		t.Fatal("does not gather while the entry is not applied")
 	}
 	a := applyLoop{r: r}
@@ -73,7 +73,7 @@ func TestCrowdWaitsForTheApplyLoop(t *testing.T) {
 	default:
 		t.Error("the loop was not woken when the entry was applied")
 	}
-	if r.gathers() {
+	if _, on := r.gathers(); on {
 		t.Error("gathers although all is applied")
 	}
 }
@@ -130,7 +130,7 @@ func TestGatheringLetsTheLoopSleep(t *testing.T) {
 			return false
 		}
 	}
-	b.gather(true)
+	b.gather(true, 0)
 	b.propose(&proposal{})
 	if woken() {
 		t.Error("a proposal woke the loop")
@@ -139,7 +139,7 @@ func TestGatheringLetsTheLoopSleep(t *testing.T) {
 	if !woken() {
 		t.Error("a message did not wake the loop")
 	}
-	b.gather(false)
+	b.gather(false, 0)
 	b.propose(&proposal{})
 	if !woken() {
 		t.Error("a proposal did not wake the loop that does not gather")

@@ -36,6 +36,15 @@ func (l *lease) renew(term uint64, until time.Duration) {
 
 func (l *lease) drop() { l.current.Store(nil) }
 
+// ofTerm returns the term of the last lease, which may have run out.
+func (l *lease) ofTerm() (term uint64, ok bool) {
+	t := l.current.Load()
+	if t == nil {
+		return 0, false
+	}
+	return t.term, true
+}
+
 // holds returns the term in which the lease holds now.
 func (l *lease) holds() (term uint64, ok bool) {
 	t := l.current.Load()

@@ -105,7 +105,7 @@ func (r *Replicator) step(m *mail) {
 		}
 	}
 	for i := range m.messages {
-		if r.ignores(&m.messages[i]) {
+		if r.ignores(&m.messages[i]) || r.answersByLease(&m.messages[i]) {
 			continue
 		}
 		r.campaign.hear(&m.messages[i], r.term.Load())
@@ -117,6 +117,7 @@ func (r *Replicator) step(m *mail) {
 	}
 	r.queue = append(r.queue, m.proposals...)
 	r.observe()
+	r.sendAnswers()
 	r.dispatch()
 	r.startRead(m.read)
 }

@@ -17,6 +17,7 @@ type mailbox struct {
 	mu        sync.Mutex
 	mail      mail
 	gathering bool // a proposal is no reason to wake the loop
+	missing   int  // but so many are; 0: no number is
 }
 
 type mail struct {
@@ -52,18 +53,28 @@ func (b *mailbox) message(m raftpb.Message) bool {
 func (b *mailbox) propose(ps ...*proposal) {
 	b.mu.Lock()
 	b.mail.proposals = append(b.mail.proposals, ps...)
-	gathering := b.gathering
+	wanted := !b.gathering || b.enough()
 	b.mu.Unlock()
-	if !gathering {
+	if wanted {
 		b.wake()
 	}
 }
 
-// gather tells whether the loop lets proposals gather. It sees to it that it wakes up again.
-func (b *mailbox) gather(on bool) {
+// gather tells whether the loop lets proposals gather, and how many it waits for, if that is known. It sees to it that it
+// wakes up again without them.
+func (b *mailbox) gather(on bool, missing int) {
 	b.mu.Lock()
-	b.gathering = on
+	b.gathering, b.missing = on, missing
+	there := on && b.enough()
 	b.mu.Unlock()
+	if there {
+		b.wake() // they came while the loop made up its mind
+	}
+}
+
+// enough reports whether as many proposals are there as the loop waits for. The caller holds mu.
+func (b *mailbox) enough() bool {
+	return b.missing > 0 && len(b.mail.proposals) >= b.missing
 }
 
 // call runs f on the loop, which owns all raft state.

@@ -62,11 +62,13 @@ func (r *Replicator) Read(ctx context.Context, fn func(context.Context) error) e
 
 // readByLease reports done=false if there is no lease, or if it ended before fn did.
 func (r *Replicator) readByLease(ctx context.Context, fn func(context.Context) error) (done bool, err error) {
-	term, ok := r.lease.holds()
+	// Whether it holds is looked at once, in the end, as the clock is a call of the kernel: a lease of the same term that
+	// holds then proves that nobody has led in a later term up to then.
+	term, ok := r.lease.ofTerm()
 	if !ok {
 		return false, nil
 	}
-	// Loaded after the lease was checked: nothing else can have been committed up to then.
+	// Loaded after the term: nothing else can have been committed up to then.
 	index := r.commit.Load()
 	if r.applied.Load() < index {
 		waitCtx, cancel := context.WithTimeoutCause(ctx, r.cfg.Timeout, r.noAnswer)

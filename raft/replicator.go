@@ -16,6 +16,7 @@ import (
 	"time"
 
 	etcdraft "go.etcd.io/etcd/raft/v3"
+	"go.etcd.io/etcd/raft/v3/raftpb"
 
 	"github.com/nexus-replication/nexus/raft/failpoint"
 )
@@ -112,6 +113,7 @@ type Replicator struct {
 	proposedAt    time.Duration // on leaseClock
 	transferTerm  uint64        // in which a leadership transfer was started: no lease
 	gathering     gathering
+	regrouping    regrouping
 	queue         []*proposal
 	batch         []*proposal
 	groups        []group
@@ -126,6 +128,7 @@ type Replicator struct {
 	heard         map[uint64]time.Duration // on leaseClock, when a member was heard last
 	round         *readRound
 	readID        uint64
+	answers       []raftpb.Message // to members that asked about reads
 	changes       map[uint64]chan struct{}
 	resends       map[uint64]resend // of snapshots, by member
 	view          *logView          // nil unless the Sequencer is a LogReader

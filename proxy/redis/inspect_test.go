@@ -75,6 +75,18 @@ func TestSlowLog(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 	want(t, c.cmd("SLOWLOG LEN"), ":2\r\n")
+	// What is too old is dropped some at a time, and never shown.
+	for i := range 3 * slowSpare {
+		c.cmd(fmt.Sprintf("SET k %d", i))
+	}
+	got = c.cmd("SLOWLOG GET -1")
+	if !strings.HasPrefix(got, "*2\r\n") || !strings.Contains(got, "$2\r\n47\r\n") || !strings.Contains(got, "$2\r\n46\r\n") {
+		t.Errorf("got %q", got)
+	}
+	want(t, c.cmd("SLOWLOG LEN"), ":2\r\n")
+	want(t, c.cmd("CONFIG SET slowlog-max-len 1"), replyOK)
+	want(t, c.cmd("SLOWLOG LEN"), ":1\r\n")
+	want(t, c.cmd("CONFIG SET slowlog-max-len 2"), replyOK)
 	want(t, c.cmd("CONFIG GET slowlog-max-len"), "*2\r\n$15\r\nslowlog-max-len\r\n$1\r\n2\r\n")
 	c.cmd("CONFIG SET slowlog-log-slower-than -1")
 	c.cmd("SLOWLOG RESET")

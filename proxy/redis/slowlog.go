@@ -1,6 +1,8 @@
 package redis
 
 import (
+	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -15,6 +17,9 @@ const (
 	slowDefaultLen  = 128
 	slowMaxArgs     = 32
 	slowMaxArgBytes = 128
+	slowNote        = 32 // what is said of the rest of a longer one
+	// slowSpare is how many too old ones may be there, besides a quarter, before they are dropped together.
+	slowSpare = 16
 )
 
 // slowLog remembers what took this node long. Unlike that of Redis it counts the time until the reply was ready, with
@@ -25,17 +30,18 @@ type slowLog struct {
 	threshold atomic.Int64
 
 	mu      sync.Mutex
-	entries []slowEntry // the newest last
+	entries []slowEntry // the newest last; more than max, as they are dropped some at a time
 	max     int64
 	next    int64
 }
 
 type slowEntry struct {
-	id           int64
-	at           int64 // seconds since the epoch
-	micros       int64
-	args         [][]byte
-	client, name string
+	id     int64
+	at     int64 // seconds since the epoch
+	micros int64
+	args   [][]byte
+	client net.Addr
+	name   string
 }
 
 func newSlowLog() *slowLog {
@@ -50,40 +56,55 @@ func (l *slowLog) slow(took time.Duration) bool {
 	return threshold >= 0 && took.Microseconds() >= threshold
 }
 
-// add remembers a command. It copies what it keeps.
+// add remembers a command. It copies what it keeps. Where a thousand clients wait for each other, every command is slow.
 func (l *slowLog) add(s *session, args [][]byte, start time.Time, took time.Duration) {
-	e := slowEntry{at: start.Unix(), micros: took.Microseconds(), args: slowArgs(args), client: s.conn.RemoteAddr().String(), name: s.name}
+	e := slowEntry{at: start.Unix(), micros: took.Microseconds(), args: slowArgs(args), client: s.conn.RemoteAddr(), name: s.name}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e.id = l.next
 	l.next++
 	l.entries = append(l.entries, e)
-	l.trim()
+
+	if over := int64(len(l.entries)) - l.max; over > l.max/4+slowSpare {
+		l.trim()
+	}
 }
 
 // trim drops what is too old. The caller holds mu.
 func (l *slowLog) trim() {
-	if over := int64(len(l.entries)) - l.max; over > 0 {
-		l.entries = append([]slowEntry(nil), l.entries[over:]...)
-	}
+	kept := copy(l.entries, l.kept())
+	clear(l.entries[kept:])
+	l.entries = l.entries[:kept]
+}
+
+// kept returns what is not too old. The caller holds mu.
+func (l *slowLog) kept() []slowEntry {
+	return l.entries[max(0, int64(len(l.entries))-l.max):]
 }
 
 // slowArgs shortens arguments as Redis does, and hides passwords.
 func slowArgs(args [][]byte) [][]byte {
 	secret := isWord(args[0], "auth") || isWord(args[0], "hello")
-	var kept [][]byte
+	size := 0
+	for _, a := range args[:min(len(args), slowMaxArgs)] {
+		size += min(len(a), slowMaxArgBytes+slowNote)
+	}
+	memory := make([]byte, 0, size) // of all of them; what does not fit gets its own
+	kept := make([][]byte, 0, min(len(args), slowMaxArgs))
 	for i, a := range args {
+		start := len(memory)
 		switch {
 		case i == slowMaxArgs-1 && len(args) > slowMaxArgs:
 			return append(kept, []byte("... ("+strconv.Itoa(len(args)-slowMaxArgs+1)+" more arguments)"))
 		case secret && i > 0:
-			kept = append(kept, []byte("(redacted)"))
+			memory = append(memory, "(redacted)"...)
 		case len(a) > slowMaxArgBytes:
-			more := "... (" + strconv.Itoa(len(a)-slowMaxArgBytes) + " more bytes)"
-			kept = append(kept, append(append([]byte(nil), a[:slowMaxArgBytes]...), more...))
+			memory = append(memory, a[:slowMaxArgBytes]...)
+			memory = append(memory, "... ("+strconv.Itoa(len(a)-slowMaxArgBytes)+" more bytes)"...)
 		default:
-			kept = append(kept, append([]byte(nil), a...))
+			memory = append(memory, a...)
 		}
+		kept = append(kept, memory[start:len(memory):len(memory)])
 	}
 	return kept
 }
@@ -112,7 +133,7 @@ func (l *slowLog) configure(name, value string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.max = n
-	l.trim()
+	l.entries = slices.Clone(l.kept())
 }
 
 func (l *slowLog) setting(name string) int64 {
@@ -138,18 +159,19 @@ func (s *session) cmdSlowlogGet(dst []byte, args [][]byte) []byte {
 	l := s.srv.slow
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if all := int64(len(l.entries)); count < 0 || count > all {
+	entries := l.kept()
+	if all := int64(len(entries)); count < 0 || count > all {
 		count = all
 	}
 	dst = appendArray(dst, int(count))
 	for i := range int(count) {
-		e := &l.entries[len(l.entries)-1-i]
+		e := &entries[len(entries)-1-i]
 		dst = appendArray(dst, 6)
 		dst = appendInt(dst, e.id)
 		dst = appendInt(dst, e.at)
 		dst = appendInt(dst, e.micros)
 		dst = appendRequest(dst, e.args...)
-		dst = appendBulk(dst, e.client)
+		dst = appendBulk(dst, e.client.String())
 		dst = appendBulk(dst, e.name)
 	}
 	return dst
@@ -158,7 +180,7 @@ func (s *session) cmdSlowlogGet(dst []byte, args [][]byte) []byte {
 func (s *session) cmdSlowlogLen(dst []byte, _ [][]byte) []byte {
 	s.srv.slow.mu.Lock()
 	defer s.srv.slow.mu.Unlock()
-	return appendInt(dst, int64(len(s.srv.slow.entries)))
+	return appendInt(dst, int64(len(s.srv.slow.kept())))
 }
 
 func (s *session) cmdSlowlogReset(dst []byte, _ [][]byte) []byte {

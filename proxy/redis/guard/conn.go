@@ -53,6 +53,7 @@ type Conn struct {
 	deadlineMu    sync.Mutex
 	readDeadline  time.Time
 	writeDeadline time.Time
+	armed         time.Time // the progress deadline that is set, if no other is
 	watching      bool
 }
 

@@ -11,7 +11,7 @@ import (
 const writeChunk = 64 << 10
 
 // Write sends p. Every byte the client takes gives it Limits.WriteTimeout for
-// the next; when it takes none for so long, the connection is closed and
+// the next, and up to an eighth more; when it takes none for so long, the connection is closed and
 // ErrSlowClient returned. Concurrent calls do not mix.
 func (c *Conn) Write(p []byte) (int, error) {
 	if len(p) == 0 {
@@ -41,17 +41,29 @@ func (c *Conn) Write(p []byte) (int, error) {
 	return sent, nil
 }
 
-// armWrite sets the deadline of the next chunk. It reports whether that is the
-// progress deadline, and not an earlier one set from outside.
+// armWrite sees to it that the next chunk has a deadline. It reports whether that is the
+// progress deadline, and not an earlier one set from outside. One that leaves time
+// enough stays, as most clients take what is sent at once, and a new one for each
+// reply moves a timer.
 func (c *Conn) armWrite() (bool, error) {
 	c.deadlineMu.Lock()
 	defer c.deadlineMu.Unlock()
-	t := time.Now().Add(c.ln.limits.WriteTimeout)
+	now, patience := time.Now(), c.ln.limits.WriteTimeout
+	if c.armed.Sub(now) >= patience {
+		return true, nil
+	}
+	t := now.Add(patience + patience/8)
 	ours := c.writeDeadline.IsZero() || t.Before(c.writeDeadline)
 	if !ours {
 		t = c.writeDeadline
 	}
-	return ours, c.inner.SetWriteDeadline(t)
+	if err := c.inner.SetWriteDeadline(t); err != nil {
+		return ours, err
+	}
+	if ours && c.writeDeadline.IsZero() {
+		c.armed = t
+	}
+	return ours, nil
 }
 
 // SetDeadline sets the read and the write deadline.
@@ -77,6 +89,6 @@ func (c *Conn) SetReadDeadline(t time.Time) error {
 func (c *Conn) SetWriteDeadline(t time.Time) error {
 	c.deadlineMu.Lock()
 	defer c.deadlineMu.Unlock()
-	c.writeDeadline = t
+	c.writeDeadline, c.armed = t, time.Time{}
 	return c.inner.SetWriteDeadline(t)
 }

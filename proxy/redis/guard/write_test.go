@@ -108,3 +108,53 @@ func TestWriteConcurrent(t *testing.T) {
 		}
 	}
 }
+
+// deadlines counts how often the deadline of writes is set.
+type deadlines struct {
+	net.Conn
+	set []time.Time
+}
+
+func (d *deadlines) SetWriteDeadline(t time.Time) error {
+	d.set = append(d.set, t)
+	return nil
+}
+
+func (d *deadlines) Write(p []byte) (int, error) { return len(p), nil }
+
+// A deadline that leaves time enough is not set anew, and no other than the one that holds.
+func TestWriteKeepsDeadline(t *testing.T) {
+	inner := &deadlines{}
+	c := guardOn(inner, DefaultLimits())
+	write := func(set int) {
+		t.Helper()
+		begun := time.Now()
+		if _, err := c.Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		if len(inner.set) != set {
+			t.Fatalf("set %d times, want %d", len(inner.set), set)
+		}
+		if c.writeDeadline.IsZero() && c.armed.Sub(begun) < c.ln.limits.WriteTimeout {
+			t.Errorf("leaves %v", c.armed.Sub(begun))
+		}
+	}
+	write(1)
+	write(1)
+	c.armed = time.Now().Add(c.ln.limits.WriteTimeout - time.Nanosecond)
+	write(2)
+	earlier := time.Now().Add(c.ln.limits.WriteTimeout / 2)
+	if err := c.SetWriteDeadline(earlier); err != nil {
+		t.Fatal(err)
+	}
+	write(4)
+	write(5)
+	if last := inner.set[len(inner.set)-1]; !last.Equal(earlier) {
+		t.Errorf("the deadline is %v, want %v", last, earlier)
+	}
+	if err := c.SetWriteDeadline(time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	write(7)
+	write(7)
+}
