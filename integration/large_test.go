@@ -1,11 +1,14 @@
 package integration
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/go-redis/redis/v8"
+
+	"github.com/nexus-replication/nexus/integration/cluster"
 )
 
 // TestLargeProposals writes values near the limits through a follower: they must not hold up the heartbeats so long that
@@ -49,5 +52,41 @@ func TestLargeProposals(t *testing.T) {
 	}
 	if out, err := repl(t, added, "verify"); err != nil || strings.Count(out, "equal") != 4 {
 		t.Errorf("verify: %v: %s", err, out)
+	}
+}
+
+// TestLargestString sets a string as large as Redis allows, less what is appended to it, and changes it. It is not parallel to
+// others: it takes some gigabytes.
+func TestLargestString(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes some gigabytes")
+	}
+	// On a busy machine a server that is forked for a snapshot takes seconds to copy such a string.
+	c := newCluster(t, cluster.Options{Flags: []string{"-nexus-repl-timeout", "60s"}})
+	check(t, c.StartReady(within(t, 30*time.Second)))
+	leader := must(c.Leader(within(t, 5*time.Second)))(t)
+	ctx := within(t, 3*time.Minute)
+	db := redis.NewClient(&redis.Options{Addr: leader.Addr(), ReadTimeout: 2 * time.Minute, WriteTimeout: 2 * time.Minute, MaxRetries: -1})
+	defer db.Close()
+	const size = 512 << 20
+	check(t, db.Set(ctx, "s", bytes.Repeat([]byte("0123456789abcde\n"), size/16-1), 0).Err())
+	if n, err := db.Append(ctx, "s", "the last bytes.\n").Result(); n != size || err != nil {
+		t.Fatalf("APPEND: %d bytes, %v, want %d", n, err, size)
+	}
+	if n, err := db.SetRange(ctx, "s", size/2, "here").Result(); n != size || err != nil {
+		t.Fatalf("SETRANGE: %d bytes, %v, want %d", n, err, size)
+	}
+	if err := db.Append(ctx, "s", "x").Err(); err == nil || !strings.Contains(err.Error(), "string exceeds maximum allowed size") {
+		t.Errorf("APPEND beyond the limit: %v", err)
+	}
+	got, err := db.Get(ctx, "s").Bytes()
+	check(t, err)
+	if len(got) != size || !bytes.HasPrefix(got[size/2:], []byte("here456789abcde\n0123")) || !bytes.HasSuffix(got, []byte("abcde\nthe last bytes.\n")) {
+		t.Errorf("GET: %d bytes, not those that were set", len(got))
+	}
+	for _, n := range c.Nodes {
+		if got, err := client(t, n, 0).StrLen(ctx, "s").Result(); got != size || err != nil {
+			t.Errorf("node %s has %d bytes, %v", n.URL(), got, err)
+		}
 	}
 }

@@ -78,11 +78,13 @@ type applyLoop struct {
 	logBytes  uint64    // applied since the last snapshot, about
 	failingAt time.Time // when the backend began to fail; zero while it works
 	scratch   scratch
+	// open is the place of the last piece of an entry whose other pieces are still to come; 0 if there are none.
+	open uint64
 }
 
 func (a *applyLoop) run(ctx context.Context) {
 	for {
-		target := a.r.committed.wait(ctx, a.position.Index, idleCheck)
+		target := a.r.committed.wait(ctx, max(a.position.Index, a.open), idleCheck)
 		if ctx.Err() != nil {
 			return
 		}
@@ -128,6 +130,7 @@ func (a *applyLoop) step(ctx context.Context, target uint64) error {
 	if err != nil {
 		return err
 	}
+	a.open = 0
 	defer a.scratch.done()
 	for pause := minApplyPause; ; pause = min(2*pause, maxApplyPause) {
 		begun := time.Now()
@@ -145,6 +148,11 @@ func (a *applyLoop) step(ctx context.Context, target uint64) error {
 				failpoint.Hit("raft.after-apply")
 				a.finish(run, run.entries[n-1].Index)
 				a.r.applying.Store(0)
+			}
+			if run.open {
+				// The pieces say nothing yet: a reader need not wait for what they will.
+				a.open = target
+				a.publish(target)
 			}
 			if run.checkpoint != 0 {
 				a.takeCheckpoint(run.checkpoint)
@@ -176,6 +184,15 @@ func (a *applyLoop) next(target uint64) (applyRun, error) {
 	if err != nil {
 		return applyRun{}, fmt.Errorf("read the log: %w", err)
 	}
+	for i := range raw {
+		if isPiece(&raw[i]) {
+			if i == 0 {
+				return a.join(raw[0], target)
+			}
+			raw = raw[:i]
+			break
+		}
+	}
 	return a.decode(raw)
 }
 
@@ -186,6 +203,8 @@ type applyRun struct {
 	bytes   int
 	// checkpoint is the id of the one that the last entry is, or 0.
 	checkpoint uint64
+	// open is set where there is nothing but the first pieces of an entry.
+	open bool
 }
 
 func (a *applyLoop) decode(raw []raftpb.Entry) (applyRun, error) {
@@ -263,7 +282,13 @@ func (a *applyLoop) finish(run applyRun, last uint64) {
 			a.r.mail.wake() // a new leader may sequence now
 		}
 	}
-	a.r.applyWaits.advance(a.position.Index)
+	a.publish(a.position.Index)
+}
+
+// publish tells who waits that the backend holds whatever entries up to index say.
+func (a *applyLoop) publish(index uint64) {
+	a.r.applied.Store(index)
+	a.r.applyWaits.advance(index)
 	if a.r.lagging.CompareAndSwap(true, false) {
 		a.r.mail.wake()
 	}

@@ -173,7 +173,7 @@ func (r *Replicator) serveMembership(w http.ResponseWriter, req *http.Request) {
 // perhapsDone marks the error of something that the loop was to begin as of unknown outcome, if nobody waited for the
 // loop any more: it may come to it yet.
 func (r *Replicator) perhapsDone(ctx context.Context, err error) error {
-	if ctx.Err() == nil && r.ctx.Err() == nil || errors.Is(err, errNotLeader) || errors.Is(err, ErrRefused) {
+	if ctx.Err() == nil && r.ctx.Err() == nil || errors.Is(err, errNotLeader) || errors.Is(err, ErrRefused) || errors.Is(err, errCutting) {
 		return err
 	}
 	return fmt.Errorf("%w: it may still happen: %w", ErrOutcomeUnknown, err)

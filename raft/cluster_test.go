@@ -70,7 +70,7 @@ func (s *mapStore) Apply(ctx context.Context, entries []Entry) error {
 	if s.failWith != nil {
 		return s.failWith
 	}
-	if len(entries) == 0 && s.position != s.expected || len(entries) > 0 && s.position.Index != entries[0].Index-1 {
+	if len(entries) == 0 && s.position != s.expected || len(entries) > 0 && s.position.Index != entries[0].Index-entries[0].Pieces-1 {
 		s.expected = s.position
 		return &BehindError{s.position}
 	}

@@ -6,11 +6,14 @@ import "slices"
 func (r *Replicator) dispatch() {
 	r.mail.gather(false, 0)
 	r.gathering.on = false
-	if len(r.queue) == 0 && !r.waits.isDue() {
+	if len(r.queue) == 0 && !r.waits.isDue() && r.cutting == nil {
 		return
 	}
 	if !r.leading {
 		r.forwardQueue()
+		return
+	}
+	if !r.goOnCutting() {
 		return
 	}
 	// A new leader may sequence only when it has applied all that earlier leaders left: its backend and what is
@@ -32,7 +35,7 @@ func (r *Replicator) dispatch() {
 		r.mail.gather(true, missing)
 		return
 	}
-	for (len(r.queue) > 0 || r.waits.isDue()) && !r.held && r.proposeBatch() {
+	for (len(r.queue) > 0 || r.waits.isDue()) && !r.held && r.cutting == nil && r.proposeBatch() {
 	}
 }
 
@@ -61,8 +64,7 @@ func (r *Replicator) proposeBatch() bool {
 	groups, hold := r.sequence(stamp, batch)
 	// With nothing but commands that have to wait there is no entry.
 	if len(groups) > 0 {
-		data := appendEntry(make([]byte, 0, r.entrySize(groups)), stamp, groups)
-		if err := r.node.Propose(data); err != nil {
+		if err := r.putIntoLog(stamp, groups); err != nil {
 			r.waits.rollback()
 			r.putBack(batch)
 			return false
@@ -71,7 +73,6 @@ func (r *Replicator) proposeBatch() bool {
 		r.proposedAt = r.leaseClock()
 		r.regrouping.proposed(batch)
 		r.gathering.asked = false
-		r.view.note(data)
 	}
 	if hold {
 		r.regrouping.size = 0 // they are still here

@@ -16,7 +16,7 @@ import (
 //	           say that the group is an attempt of a command that may wait, or the end of such a wait: see idWaits
 //	  commands number of commands, then for each: length, bytes
 //
-// An entry without data is raft's own (a new leader's first).
+// An entry without data is raft's own (a new leader's first). A large entry is cut into pieces: see pieceVersion.
 const entryVersion = 1
 
 var errEntryShort = errors.New("log entry ends early")
@@ -47,9 +47,7 @@ func appendGroups(dst []byte, groups []group) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(groups)))
 	for i := range groups {
 		g := &groups[i]
-		dst = binary.LittleEndian.AppendUint64(dst, g.origin)
-		dst = binary.LittleEndian.AppendUint64(dst, g.id)
-		dst = binary.AppendUvarint(dst, uint64(len(g.cmds)))
+		dst = appendGroupHead(dst, g)
 		for j := range g.cmds {
 			dst = binary.AppendUvarint(dst, uint64(len(g.cmds[j].Data)))
 			dst = append(dst, g.cmds[j].Data...)
@@ -58,10 +56,20 @@ func appendGroups(dst []byte, groups []group) []byte {
 	return dst
 }
 
-// decodeStamp returns the stamp of an entry, 0 for an entry without data.
+func appendGroupHead(dst []byte, g *group) []byte {
+	dst = binary.LittleEndian.AppendUint64(dst, g.origin)
+	dst = binary.LittleEndian.AppendUint64(dst, g.id)
+	return binary.AppendUvarint(dst, uint64(len(g.cmds)))
+}
+
+// decodeStamp returns the stamp of an entry or a piece of one, 0 for an entry without data.
 func decodeStamp(data []byte) (int64, error) {
 	if len(data) == 0 {
 		return 0, nil
+	}
+	if data[0] == pieceVersion {
+		p, err := decodePiece(data)
+		return int64(p.stamp), err
 	}
 	stamp, _, err := decodeHeader(data)
 	return stamp, err

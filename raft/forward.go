@@ -1,7 +1,6 @@
 package raft
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +17,7 @@ const (
 	maxForwards = 4
 	// maxForwardBytes is where a request is closed and the next one begun.
 	maxForwardBytes = 4 << 20
+	trustedBytes    = 16 << 20
 	// refusedPause keeps a node that knows of a leader which does not know of itself from asking in a tight loop.
 	refusedPause = 10 * time.Millisecond
 
@@ -98,7 +98,7 @@ func (r *Replicator) forwardBatch(url string, term uint64) {
 	if len(batch) == 0 {
 		return
 	}
-	body := appendGroups(make([]byte, 0, r.entrySize(groups)), groups)
+	body := appendParts(nil, nil, groups)
 	link, waits := r.link, 0
 	for _, p := range batch {
 		if p.wait != nil {
@@ -138,13 +138,17 @@ func (r *Replicator) forwardBatch(url string, term uint64) {
 
 // postProposals sends groups to the leader and returns, for each, whether it was put into its log. The error wraps
 // errRefused if certainly none was.
-func (r *Replicator) postProposals(ctx context.Context, url string, term uint64, link *waitLink, body []byte, n int) ([]bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, r.cfg.Timeout)
+func (r *Replicator) postProposals(ctx context.Context, url string, term uint64, link *waitLink, body [][]byte, n int) ([]bool, error) {
+	size := sizeOf(body)
+	ctx, cancel := context.WithTimeout(ctx, r.cfg.Timeout+Allowance(size))
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url+pathPropose, bytes.NewReader(body))
+	read := func() (io.ReadCloser, error) { return io.NopCloser(readParts(body)), nil }
+	reader, _ := read()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url+pathPropose, reader)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errRefused, err)
 	}
+	req.ContentLength, req.GetBody = int64(size), read
 	req.Header.Set(headerCluster, formatID(r.identity.Cluster))
 	req.Header.Set(headerTerm, strconv.FormatUint(term, 10))
 	if link != nil {
@@ -236,18 +240,23 @@ func (r *Replicator) servePropose(w http.ResponseWriter, req *http.Request) {
 	_, _ = w.Write(answer) // the other side treats a lost answer as unknown
 }
 
-// readBody reads a request body of a known length up to limit, growing with what arrives.
+// readBody reads a request body of a known length up to limit. It takes memory for more than trustedBytes when these are
+// there.
 func readBody(req *http.Request, limit int64) ([]byte, error) {
 	if req.ContentLength > limit {
 		return nil, fmt.Errorf("body of %d bytes is over the limit of %d", req.ContentLength, limit)
 	}
-	var buf bytes.Buffer
-	n, err := io.Copy(&buf, io.LimitReader(req.Body, limit+1))
+	if req.ContentLength < 0 {
+		return nil, errors.New("body of an unknown length")
+	}
+	body := make([]byte, min(req.ContentLength, trustedBytes))
+	n, err := io.ReadFull(req.Body, body)
+	if err == nil && int64(n) < req.ContentLength {
+		body = append(make([]byte, 0, req.ContentLength), body...)[:req.ContentLength]
+		_, err = io.ReadFull(req.Body, body[n:])
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read body: %w", err)
 	}
-	if n > limit {
-		return nil, fmt.Errorf("body is over the limit of %d bytes", limit)
-	}
-	return buf.Bytes(), nil
+	return body, nil
 }

@@ -2,6 +2,7 @@ package raft
 
 import (
 	"fmt"
+	"slices"
 
 	"go.etcd.io/etcd/raft/v3/raftpb"
 )
@@ -85,28 +86,30 @@ func (v *logView) after(index uint64) ([]Entry, error) {
 			return nil, fmt.Errorf("%d entries of more than %d bytes", last-index, maxLogView)
 		}
 	}
-	entries := make([]Entry, 0, len(raw)+len(v.unsaved))
-	for i := range raw {
-		if raw[i].Type != raftpb.EntryNormal {
-			continue
-		}
-		if entries, err = appendViewed(entries, Position{Term: raw[i].Term, Index: raw[i].Index}, raw[i].Data); err != nil {
-			return nil, err
-		}
-	}
+	raw = slices.Grow(slices.Clip(raw), len(v.unsaved)) // its array is the log's own
 	term := v.r.term.Load()
 	for i, data := range v.unsaved {
-		if entries, err = appendViewed(entries, Position{Term: term, Index: last + 1 + uint64(i)}, data); err != nil {
-			return nil, err
+		raw = append(raw, raftpb.Entry{Term: term, Index: last + 1 + uint64(i), Data: data})
+	}
+	entries := make([]Entry, 0, len(raw))
+	for len(raw) > 0 {
+		e, n := raw[0], 1
+		if isPiece(&e) {
+			j, err := joinPieces(raw)
+			if err != nil {
+				return nil, err
+			}
+			e, n = j.entry, j.n
 		}
+		raw = raw[n:]
+		if e.Type != raftpb.EntryNormal || e.Index == 0 {
+			continue // of no command, or pieces that are void
+		}
+		stamp, cmds, _, err := decodeEntry(e.Data)
+		if err != nil {
+			return nil, fmt.Errorf("entry %d: %w", e.Index, err)
+		}
+		entries = append(entries, Entry{Position: Position{Term: e.Term, Index: e.Index}, Stamp: stamp, Commands: cmds, Pieces: uint64(n) - 1})
 	}
 	return entries, nil
-}
-
-func appendViewed(dst []Entry, at Position, data []byte) ([]Entry, error) {
-	stamp, cmds, _, err := decodeEntry(data)
-	if err != nil {
-		return nil, fmt.Errorf("entry %d: %w", at.Index, err)
-	}
-	return append(dst, Entry{Position: at, Stamp: stamp, Commands: cmds}), nil
 }

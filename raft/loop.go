@@ -140,6 +140,7 @@ func (r *Replicator) observe() {
 		if !leading || status.Term != r.term.Load() {
 			r.lease.drop()
 			r.held, r.holdIndex = false, 0
+			r.cutting = nil
 			r.forgetWaits()
 		}
 		r.log.Info("raft", "role", roleName(status.RaftState), "term", status.Term, "leader", formatID(status.Lead))

@@ -248,19 +248,27 @@ func (r *Replicator) checkQuorumWithout(ctx context.Context, id uint64) error {
 func (r *Replicator) proposeChange(ctx context.Context, kind raftpb.ConfChangeType, id uint64, url string) error {
 	done := make(chan struct{})
 	cc := raftpb.ConfChange{Type: kind, NodeID: id, Context: encodeMemberContext(url)}
-	err := r.onLoop(ctx, func() (err error) {
+	propose := func() (err error) {
 		if !r.leading {
 			return errNotLeader
 		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
+		if r.cutting != nil {
+			return errCutting
+		}
 		if cc.ID, err = newID(); err != nil {
 			return err
 		}
 		r.changes[cc.ID] = done
 		return r.node.ProposeConfChange(cc)
-	})
+	}
+	err := r.onLoop(ctx, propose)
+	for errors.Is(err, errCutting) && ctx.Err() == nil {
+		time.Sleep(membershipPause)
+		err = r.onLoop(ctx, propose)
+	}
 	if err != nil {
 		return r.perhapsDone(ctx, err)
 	}

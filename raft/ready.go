@@ -52,7 +52,7 @@ func (r *Replicator) ready() error {
 		r.send(rd.Messages)
 	}
 	failpoint.Hit("raft.after-save")
-	if n := len(rd.Entries); n > 0 && r.held {
+	if n := len(rd.Entries); n > 0 && r.held && r.cutting == nil {
 		r.held, r.holdIndex = false, rd.Entries[n-1].Index
 	}
 	for i := range rd.CommittedEntries {

@@ -119,8 +119,11 @@ type Replicator struct {
 	groups        []group
 	cmds          []Command
 	forwards      *forwards
-	held          bool   // an entry of the sequencer's own was proposed and has to be applied first
-	holdIndex     uint64 // its index
+	held          bool     // an entry of the sequencer's own was proposed and has to be applied first
+	holdIndex     uint64   // its index
+	cutting       *cutting // an entry that goes into the log in pieces, before anything else, or nil
+	wholeBytes    int      // as the constants, but for tests
+	pieceBytes    int
 	waits         *waitQueue
 	links         map[string]*waitLink     // of the nodes whose clients wait here, by token
 	link          *waitLink                // to the leader on which this node's clients wait
@@ -167,6 +170,8 @@ func New(cfg Config) (*Replicator, error) {
 		links:      make(map[string]*waitLink),
 		heard:      make(map[uint64]time.Duration),
 		campaign:   campaign{draw: mathrand.IntN},
+		wholeBytes: wholeBytes,
+		pieceBytes: pieceBytes,
 		wallClock:  failpoint.Now,
 		leaseClock: bootClock,
 		lease:      lease{clock: bootClock},

@@ -41,10 +41,11 @@ func newSimLedger(w *simWorld) simLedger {
 // applied takes note of an entry that a backend has applied, with what came of it.
 func (l *simLedger) applied(n *simNode, e *Entry, state *simState, replies []string) {
 	switch next := uint64(len(l.entries)) + 1; {
-	case e.Index > next:
+	case e.Index-e.Pieces > next:
 		l.w.violate("n%d applies index %d, but nobody has applied %d", n.i, e.Index, next)
 		return
-	case e.Index == next:
+	case e.Index-e.Pieces == next:
+		l.entries = append(l.entries, make([]simRecord, e.Pieces)...)
 		l.append(n, e, state, replies)
 	}
 	if r := &l.entries[e.Index-1]; r.position != e.Position || r.chain != state.Chain {
@@ -87,6 +88,9 @@ func (l *simLedger) restored(n *simNode, at Position, state *simState) {
 func (l *simLedger) stateAt(index uint64) simState {
 	s := newSimState()
 	for _, r := range l.entries[:index] {
+		if r.position == (Position{}) {
+			continue // a piece of a later one
+		}
 		s.apply(r.position, r.stamp, r.cmds)
 	}
 	return s

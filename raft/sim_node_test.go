@@ -149,6 +149,9 @@ func (n *simNode) boot() {
 		return
 	}
 	r.campaign.draw = n.w.rng.IntN
+	if n.w.seed%2 == 1 {
+		r.wholeBytes, r.pieceBytes = 80, 10
+	}
 	r.wallClock, r.leaseClock, r.lease.clock = n.wallClock, n.clock, n.clock
 	r.wakeIn = func(d time.Duration) { n.w.after(d, r.mail.wake) }
 	r.client = &http.Client{Transport: &simDialer{n: n, run: run}}

@@ -98,7 +98,7 @@ func (s *simStore) Apply(ctx context.Context, entries []Entry) error {
 	}
 	s.mustBeWhole("Apply")
 	held := s.state.Position
-	if len(entries) == 0 && held != s.expected || len(entries) > 0 && held.Index != entries[0].Index-1 {
+	if len(entries) == 0 && held != s.expected || len(entries) > 0 && held.Index != entries[0].Index-entries[0].Pieces-1 {
 		s.expected = held
 		return &BehindError{held}
 	}

@@ -54,6 +54,8 @@ type Entry struct {
 	// the only time a Store may use.
 	Stamp    int64
 	Commands []Command
+	// Pieces is how many places of the log before Index are the entry's too, because it is a large one.
+	Pieces uint64
 }
 
 // Store is the state machine: one backend. All methods but Position are called from one goroutine.
@@ -65,7 +67,7 @@ type Store interface {
 	// cluster or node, its version is too old).
 	Open(ctx context.Context, id Identity) (Position, error)
 
-	// Apply applies entries, which follow the last applied one without a gap, atomically with the position of the
+	// Apply applies entries, which follow the last applied one without a gap but for Entry.Pieces, atomically with the position of the
 	// last of them: after a crash at any moment the backend holds all of them and that position, or none and the
 	// old one. Entries without commands only move the position.
 	//

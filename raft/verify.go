@@ -92,6 +92,9 @@ func (r *Replicator) verifyOnce(ctx context.Context) (*VerifyReport, error) {
 		if !r.leading || r.appliedTerm.Load() != r.term.Load() {
 			return errNotLeader
 		}
+		if r.cutting != nil {
+			return errCutting
+		}
 		if id, err = newID(); err != nil {
 			return err
 		}

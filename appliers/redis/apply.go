@@ -107,7 +107,7 @@ func (b *Backend) follow(entries []raft.Entry) ([]raft.Entry, error) {
 	for i := range entries {
 		e := &entries[i]
 		if e.Index > b.held.Index {
-			if e.Index != b.held.Index+1 {
+			if e.Index-e.Pieces != b.held.Index+1 {
 				return nil, &raft.BehindError{Position: b.held}
 			}
 			return entries[i:], nil

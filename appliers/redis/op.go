@@ -37,6 +37,9 @@ type Item struct {
 // opVersion is the first byte of every op. A node that meets one it does not know must not guess.
 const opVersion = 1
 
+// copyStep bounds one copy of a large value: nothing can interrupt it, and the whole process waits for it now and then.
+const copyStep = 1 << 20
+
 // AppendOp appends the encoding of an op, which is the Data of one raft.Command:
 //
 //	version byte, number of items, then for each: database, flags byte, length of Cmd, Cmd
@@ -54,7 +57,10 @@ func AppendOp(dst []byte, items ...Item) []byte {
 		dst = binary.AppendUvarint(dst, uint64(it.DB))
 		dst = append(dst, byte(it.Flags))
 		dst = binary.AppendUvarint(dst, uint64(len(it.Cmd)))
-		dst = append(dst, it.Cmd...)
+		for rest := it.Cmd; len(rest) > 0; {
+			n := min(len(rest), copyStep)
+			dst, rest = append(dst, rest[:n]...), rest[n:]
+		}
 	}
 	return dst
 }

@@ -50,6 +50,7 @@ func (s *session) run(cmd redcon.Command) {
 			if s.endPhase(); !s.ended {
 				s.out = appendError(s.out, text)
 				s.srv.metrics.reject(d.Spec, false)
+				s.srv.metrics.errors.noteText(text)
 			}
 			return
 		}
@@ -61,6 +62,7 @@ func (s *session) run(cmd redcon.Command) {
 		s.endPhase()
 		s.out = appendError(s.out, errTextFull)
 		s.srv.metrics.reject(d.Spec, false)
+		s.srv.metrics.errors.noteText(errTextFull)
 		return
 	}
 	s.runData(cmd, d)
@@ -156,7 +158,7 @@ func (s *session) endPhase() {
 // timeAlone is runAlone with a look at the clock. What is only queued is a part of its EXEC.
 func (s *session) timeAlone(cmd redcon.Command, d policy.Decision) {
 	a := s.beginAlone()
-	if s.runAlone(cmd, d) && d.Spec != nil {
+	if s.runAlone(cmd, d) {
 		s.endAlone(a, d.Spec)
 	}
 	s.flushLarge()

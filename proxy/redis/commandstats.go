@@ -97,6 +97,7 @@ func (m *metrics) resetStats() {
 	for i := range base {
 		base[i] = m.counted(i)
 	}
+	m.errors.reset()
 	m.stats.mu.Lock()
 	defer m.stats.mu.Unlock()
 	m.stats.base = base
@@ -189,6 +190,7 @@ func (m *metrics) countTransaction(t *transaction, replies []byte) {
 				return
 			}
 			failed = replies[0] == '-'
+			m.errors.note(replies)
 			replies = replies[n:]
 		}
 		m.ran(t.cmds[i].d.Spec, failed)

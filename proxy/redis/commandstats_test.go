@@ -4,9 +4,10 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
-// What INFO commandstats tells of what a client has sent is what it tells on a redis-server.
+// What INFO commandstats and errorstats tell of what a client has sent is what it tells on a redis-server.
 func TestCommandStatsAreTheServers(t *testing.T) {
 	lines := []string{
 		"CONFIG RESETSTAT", "SET k v", "SET k v", "GET k", "GET k", "EXPIRE k 0", "INCR k", "SADD k x", "GET", "SET k", "FOO bar",
@@ -20,7 +21,7 @@ func TestCommandStatsAreTheServers(t *testing.T) {
 		}
 		times := regexp.MustCompile(`,usec=\d+,usec_per_call=[\d.]+`)
 		found := make(map[string]string)
-		for _, line := range strings.Split(times.ReplaceAllString(c.cmd("INFO commandstats"), ""), "\r\n") {
+		for _, line := range strings.Split(times.ReplaceAllString(c.cmd("INFO commandstats")+c.cmd("INFO errorstats"), ""), "\r\n") {
 			if name, counts, ok := strings.Cut(line, ":"); ok {
 				found[name] = counts
 			}
@@ -60,4 +61,32 @@ func TestLatencyHistogram(t *testing.T) {
 		t.Errorf("CLIENT: %q", client)
 	}
 	want(t, c.cmd("LATENCY HISTOGRAM nonsense"), "*0\r\n")
+}
+
+func TestLatencyStats(t *testing.T) {
+	p := startProxy(t)
+	c := dial(t, p.addr)
+	want(t, c.cmd("CONFIG RESETSTAT"), replyOK)
+	for range 20 {
+		c.cmd("CLIENT ID")
+	}
+	if text := c.cmd("INFO latencystats"); !regexp.MustCompile(`\r\nlatency_percentiles_usec_client\|id:p50=[\d.]+,p99=[\d.]+,p99\.9=[\d.]+\r\n`).MatchString(text) {
+		t.Errorf("INFO latencystats: %q", text)
+	}
+	want(t, c.cmd("CONFIG RESETSTAT"), replyOK)
+	if text := c.cmd("INFO latencystats"); strings.Contains(text, "client|id") {
+		t.Errorf("after CONFIG RESETSTAT: %q", text)
+	}
+}
+
+func TestPercentile(t *testing.T) {
+	c := commandCounts{slower: make([]uint64, len(commandBounds)+1)}
+	c.slower[0], c.slower[3], c.slower[len(commandBounds)] = 50, 49, 1
+	for p, want := range map[float64]time.Duration{
+		25: commandBounds[0] / 2, 50: commandBounds[0], 99: commandBounds[3], 100: commandBounds[len(commandBounds)-1],
+	} {
+		if got := c.percentile(p); got != want {
+			t.Errorf("%v%%: %v, want %v", p, got, want)
+		}
+	}
 }

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"fmt"
+	"net"
 	"strconv"
 	"strings"
 	"time"
@@ -157,6 +158,10 @@ func (s *Server) nodeSetting(name string) (value string, ok bool) {
 	switch name {
 	case "port":
 		return strconv.FormatInt(s.port.Load(), 10), true
+	case "bind":
+		return s.boundTo(), true
+	case "replicaof", "slaveof":
+		return "", true // to a client, every node is a master
 	case "maxclients":
 		return strconv.Itoa(s.cfg.Limits.MaxConns), true
 	case "maxmemory":
@@ -169,4 +174,18 @@ func (s *Server) nodeSetting(name string) (value string, ok bool) {
 		return fmt.Sprint(s.slow.setting(name)), true
 	}
 	return s.settings.get(policy.SettingName(name))
+}
+
+// boundTo returns the address of the listener, empty before there is one.
+func (s *Server) boundTo() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ln == nil {
+		return ""
+	}
+	host, _, err := net.SplitHostPort(s.ln.Addr().String())
+	if err != nil {
+		return ""
+	}
+	return host
 }

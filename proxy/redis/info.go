@@ -95,6 +95,9 @@ func (s *session) cmdInfo(dst []byte, args [][]byte) []byte {
 	return s.appendText(dst, text)
 }
 
+// ownSections are those of which the backend's lines are left out.
+var ownSections = []string{"Replication", "Commandstats", "Errorstats", "Latencystats"}
+
 // rewriteInfo returns the sections of the backend as those of the node.
 func (s *Server) rewriteInfo(text []byte) []byte {
 	out := make([]byte, 0, len(text)+512)
@@ -108,10 +111,14 @@ func (s *Server) rewriteInfo(text []byte) []byte {
 				out = appendInfoReplication(out, s.rep.Status())
 			case "Commandstats":
 				out = s.appendCommandStats(out)
+			case "Errorstats":
+				out = s.metrics.errors.append(out)
+			case "Latencystats":
+				out = s.appendLatencyStats(out)
 			}
 			continue
 		}
-		if (section == "Replication" || section == "Commandstats") && len(bytes.TrimSpace(line)) > 0 {
+		if slices.Contains(ownSections, section) && len(bytes.TrimSpace(line)) > 0 {
 			continue
 		}
 		out = s.appendInfoLine(out, line)
@@ -132,6 +139,8 @@ func (s *Server) appendInfoLine(out, line []byte) []byte {
 		return fmt.Appendf(out, "tcp_port:%d\r\n", s.port.Load())
 	case "connected_clients":
 		return fmt.Appendf(out, "connected_clients:%d\r\n", s.Stats().Clients)
+	case "total_error_replies":
+		return fmt.Appendf(out, "total_error_replies:%d\r\n", s.metrics.errors.sum())
 	case "blocked_clients":
 		return fmt.Appendf(out, "blocked_clients:%d\r\n", int64(s.Stats().Blocked)+s.blocked.Load())
 	case "number_of_cached_scripts":

@@ -72,6 +72,7 @@ func (s *session) countErrors(replies []byte, cmds []read) {
 	for i := range cmds {
 		if bytes.HasPrefix(replies, errorMark) {
 			s.srv.metrics.times.failed(cmds[i].spec)
+			s.srv.metrics.errors.note(replies)
 		}
 		n, err := replyLen(replies)
 		if err != nil {
@@ -95,13 +96,20 @@ func (s *session) beginAlone() alone {
 	return alone{begin: time.Now(), waited: s.waited, mark: len(s.out), flushes: s.flushes}
 }
 
-// endAlone notes how long the command took, without the time for which it was blocked, and whether it failed.
+// endAlone notes how long the command took, without the time for which it was blocked, and whether it failed. spec is nil for a
+// command that there is not.
 func (s *session) endAlone(a alone, spec *policy.Spec) {
-	s.srv.metrics.times.took(spec, 1, time.Since(a.begin)-(s.waited-a.waited))
+	if spec != nil {
+		s.srv.metrics.times.took(spec, 1, time.Since(a.begin)-(s.waited-a.waited))
+	}
 	if s.flushes != a.flushes {
 		a.mark = 0
 	}
-	if len(s.out) > a.mark && s.out[a.mark] == '-' {
+	if len(s.out) <= a.mark || s.out[a.mark] != '-' {
+		return
+	}
+	s.srv.metrics.errors.note(s.out[a.mark:])
+	if spec != nil {
 		s.srv.metrics.times.failed(spec)
 	}
 }

@@ -34,6 +34,7 @@ type metrics struct {
 	commands []atomic.Uint64
 	times    commandTimes
 	stats    commandStats
+	errors   errorStats
 	// reads and writes time phases: from the moment at which their commands are handed on to that at which the last is
 	// answered.
 	reads, writes, transactions *histogram

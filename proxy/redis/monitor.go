@@ -14,8 +14,10 @@ const maxMonitorBytes = 32 << 20
 
 // monitors are the clients of this node in MONITOR.
 type monitors struct {
-	mu   sync.Mutex
-	list map[*monitor]struct{}
+	mu        sync.Mutex
+	list      map[*monitor]struct{}
+	following bool           // what scripts call is passed on, as far as the backend tells: see monitorScripts
+	backend   SubscriberConn // that tells it
 }
 
 func (m *monitors) add(c *monitor) {
@@ -31,6 +33,10 @@ func (m *monitors) remove(c *monitor) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.list, c)
+	if len(m.list) == 0 && m.backend != nil {
+		_ = m.backend.Close()
+		m.backend = nil
+	}
 }
 
 func (m *monitors) any() bool {
@@ -118,6 +124,7 @@ func (s *session) cmdMonitor(dst []byte, _ [][]byte) []byte {
 	c := &monitor{session: s, wake: make(chan struct{}, 1), done: make(chan struct{})}
 	s.setMonitor(c)
 	s.srv.monitors.add(c)
+	s.srv.monitorScripts()
 	s.srv.attend()
 	// Only now, for who is told OK must see every later command. The lines wait for run, so OK comes first.
 	s.out = append(dst, replyOK...)

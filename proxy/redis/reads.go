@@ -147,6 +147,7 @@ func (s *session) failReads(err error) {
 		s.out = appendError(s.out, text)
 		if !s.reads.parts {
 			s.srv.metrics.times.failed(s.reads.cmds[s.reads.from+i].spec)
+			s.srv.metrics.errors.noteText(text)
 		}
 	}
 }

@@ -147,6 +147,7 @@ func (s *session) runWrites() {
 		for _, spec := range w.specs {
 			s.out = appendError(s.out, errText)
 			s.srv.metrics.times.failed(spec)
+			s.srv.metrics.errors.noteText(errText)
 		}
 	} else {
 		calls := w.calls
@@ -160,6 +161,7 @@ func (s *session) runWrites() {
 			}
 			if r := &outcome.Replies[i]; r.Err != nil || len(r.Data) > 0 && r.Data[0] == '-' {
 				s.srv.metrics.times.failed(w.specs[i])
+				s.srv.metrics.errors.noteReply(r)
 			}
 			s.appendReply(&outcome.Replies[i])
 		}

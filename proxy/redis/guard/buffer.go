@@ -5,6 +5,9 @@ const (
 	// keeps between requests. With 10000 idle connections that is 160 MB.
 	minBuffer  = 4 << 10
 	keepBuffer = 16 << 10
+	// copyStep bounds one copy: nothing can interrupt it, and the whole process
+	// waits for it now and then.
+	copyStep = 1 << 20
 )
 
 // buffer holds bytes received and not yet taken. It grows with what arrived
@@ -83,7 +86,12 @@ func (b *buffer) detach(frame []byte) []byte {
 
 func (b *buffer) move(size int) {
 	data := make([]byte, size)
-	b.end = copy(data, b.unread())
+	rest := b.unread()
+	b.end = 0
+	for len(rest) > 0 {
+		n := copy(data[b.end:], rest[:min(len(rest), copyStep)])
+		b.end, rest = b.end+n, rest[n:]
+	}
 	b.start = 0
 	b.data = data
 	b.filled = false
