@@ -252,17 +252,6 @@ func (b *Backend) positionSaved(ctx context.Context) error {
 	return nil
 }
 
-// removeMarkers removes rows that nobody needs any more. Each is named by its whole key: a statement that finds several
-// may look at others on its way, and would wait for the marker of a prepared transaction, which is committed only by the
-// goroutine that is waiting then.
-func (b *Backend) removeMarkers(ctx context.Context, markers []marker) error {
-	statements := make([]string, len(markers))
-	for i, m := range markers {
-		statements[i] = fmt.Sprintf("DELETE FROM nexus.applied WHERE epoch=%d AND sequence=%d", m.epoch, m.sequence)
-	}
-	return b.conn.transact(ctx, statements)
-}
-
 // removeEpochs removes the markers of earlier epochs, of which nothing can come any more.
 func (b *Backend) removeEpochs(ctx context.Context) error {
 	_, err := b.conn.exec(ctx, fmt.Sprintf("SET STATEMENT innodb_lock_wait_timeout=0 FOR DELETE FROM nexus.applied WHERE epoch<%d", b.saved.Term))

@@ -135,3 +135,35 @@ func TestFencedAfterItsCommit(t *testing.T) {
 		t.Errorf("holds %s, want 4", got)
 	}
 }
+
+// Markers are removed together, though one between them is that of a prepared transaction; where that is not to be had, one by
+// one.
+func TestRemoveMarkersAroundOneThatIsPrepared(t *testing.T) {
+	for _, together := range []bool{true, false} {
+		t.Run(fmt.Sprintf("together=%v", together), func(t *testing.T) {
+			m := openKeyless(t)
+			s := m.session(t)
+			ctx := within(t, 20*time.Second)
+			var done []marker
+			for i := range 40 {
+				if i == 20 {
+					m.prepare(t, m.session(t), 2, "INSERT INTO bank.keyless VALUES (1)")
+					continue
+				}
+				_, data := m.prepare(t, s, 2, "INSERT INTO bank.keyless VALUES (2)")
+				m.apply(t, entry(2, uint64(3+i), data))
+				done = append(done, m.markers[len(m.markers)-1])
+			}
+			kept := 3
+			remove := m.removeEach
+			if together {
+				remove = m.removeTogether
+			}
+			check(t, remove(ctx, done[kept:]))
+			check(t, m.removeMarkers(ctx, done[:1]))
+			if got, want := m.query(t, "SELECT COUNT(*) FROM nexus.applied"), fmt.Sprint(kept-1); got != want {
+				t.Errorf("%s markers are left, want %s", got, want)
+			}
+		})
+	}
+}
