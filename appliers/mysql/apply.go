@@ -128,7 +128,7 @@ func (b *Backend) applyRun(ctx context.Context, ops []operation) (int, error) {
 		size += len(o.events)
 	}
 	if own == nil {
-		return n, b.applyRows(ctx, ops[:n])
+		return n, b.applyOthers(ctx, ops[:n])
 	}
 	return n, b.commitOwn(ctx, ops[:n], txs)
 }
@@ -140,6 +140,7 @@ const maxRunBytes = 4 << 20
 // each other, and the server may commit them in any order and to disk together.
 func (b *Backend) commitOwn(ctx context.Context, ops []operation, txs []*Transaction) error {
 	failpoint.Hit("mysql.before-commit")
+	b.forgetKnown()
 	errs := make([]error, len(txs))
 	names := b.transactions.expect(txs)
 	for i, tx := range txs {
@@ -147,9 +148,11 @@ func (b *Backend) commitOwn(ctx context.Context, ops []operation, txs []*Transac
 			errs[i] = tx.session.SendCommit(names[i])
 		}
 	}
-	for i, tx := range txs {
-		if errs[i] == nil && !tx.committed {
-			errs[i] = tx.session.Committed()
+	// The answer to the last one comes last, and the others are there by then: each that is waited for puts this goroutine to
+	// sleep.
+	for i := len(txs) - 1; i >= 0; i-- {
+		if errs[i] == nil && !txs[i].committed {
+			errs[i] = txs[i].session.Committed()
 		}
 	}
 	b.transactions.committed(txs, errs)
@@ -185,7 +188,7 @@ func (b *Backend) settle(ctx context.Context, tx *Transaction, o *operation) err
 		_, err := b.conn.exec(ctx, "XA COMMIT "+tx.XID())
 		return err
 	}
-	return b.applyRows(ctx, []operation{*o}) // committed already, or lost by the server
+	return b.applyRows(ctx, []operation{*o}, true) // committed already, or lost by the server
 }
 
 // idle looks after the backend while there is nothing to apply.
@@ -213,7 +216,7 @@ func (b *Backend) idle(ctx context.Context) error {
 
 // savePosition writes the position down, and removes the markers that it makes needless.
 func (b *Backend) savePosition(ctx context.Context) error {
-	if err := b.conn.transact(ctx, []string{positionUpdate(b.held)}); err != nil {
+	if err := b.conn.transact(ctx, positionMove(b.saved, b.held)); err != nil {
 		return err
 	}
 	return b.positionSaved(ctx)
@@ -247,17 +250,6 @@ func (b *Backend) positionSaved(ctx context.Context) error {
 		b.markers = b.markers[n:]
 	}
 	return nil
-}
-
-// removeMarkers removes rows that nobody needs any more. Each is named by its whole key: a statement that finds several
-// may look at others on its way, and would wait for the marker of a prepared transaction, which is committed only by the
-// goroutine that is waiting then.
-func (b *Backend) removeMarkers(ctx context.Context, markers []marker) error {
-	statements := make([]string, len(markers))
-	for i, m := range markers {
-		statements[i] = fmt.Sprintf("DELETE FROM nexus.applied WHERE epoch=%d AND sequence=%d", m.epoch, m.sequence)
-	}
-	return b.conn.transact(ctx, statements)
 }
 
 // removeEpochs removes the markers of earlier epochs, of which nothing can come any more.

@@ -43,6 +43,7 @@ type Backend struct {
 	purged  time.Time
 	// gathered is when rows of another server were applied last.
 	gathered time.Time
+	known    known    // markers that are there; nil while that is to be read
 	markers  []marker // applied, whose rows can go once a position at or after theirs is saved
 	epoch    uint64   // markers of earlier epochs are gone
 	fatal    error
@@ -212,6 +213,7 @@ func (b *Backend) dialChecked(ctx context.Context) error {
 func (b *Backend) take(held raft.Position) {
 	b.held, b.saved, b.savedAt, b.purged = held, held, time.Now(), time.Now()
 	b.markers = nil
+	b.forgetKnown()
 }
 
 // ensure makes sure that there is a connection to a server that holds what was applied to it. A server that was restarted
@@ -249,6 +251,7 @@ func (b *Backend) ensure(ctx context.Context) error {
 		b.take(held)
 		return &raft.BehindError{Position: held}
 	}
+	b.saved = held // also if the answer to that was lost
 	return nil
 }
 
@@ -298,6 +301,7 @@ func (b *Backend) drop() {
 		}
 	}
 	b.stopCapture()
+	b.forgetKnown()
 }
 
 // Close ends the transactions of sessions and closes all connections. The data stays as it is.

@@ -11,10 +11,12 @@
 //
 // # What holds at every crash
 //
-// Each transaction inserts its own id into nexus.applied: the marker is one of the rows. The position, in nexus.position,
-// is written in the same transaction as the rows where they come as BINLOG. On the leader it follows the commits with a
-// delay, so it may be too old but never too new; what is applied again then is recognised by its marker. Prepared
-// transactions that a crash left are rolled back when the backend is opened: those that the log holds come back with it.
+// Each transaction inserts its own id into nexus.applied: the marker is one of the rows. On the leader the position, in
+// nexus.position, follows the commits with a delay, so it may be too old but never too new; what is applied again then is
+// recognised by its marker. Where rows come as BINLOG the position is written in the same transaction, and moved first, from
+// what it was to what it will be: that says as much, and the markers are left out. They are written only where an entry goes
+// on behind the rows, so that the position cannot stand with them. Prepared transactions that a crash left are rolled back
+// when the backend is opened: those that the log holds come back with it.
 //
 // # Epochs
 //

@@ -21,26 +21,39 @@ const (
 	maxBinlogBytes = 1 << 20
 )
 
+// applyOthers takes over transactions of another server.
+func (b *Backend) applyOthers(ctx context.Context, ops []operation) error {
+	last := &ops[len(ops)-1]
+	if last.index < len(last.entry.Commands)-1 {
+		return b.applyRows(ctx, ops, true) // the position stays that of the entry before
+	}
+	ops, err := b.missing(ctx, ops)
+	if err != nil {
+		return err
+	}
+	return b.applyRows(ctx, ops, false)
+}
+
 // applyRows takes over transactions of another server, or of this one that it has lost, in one transaction with the
-// position of the last of them.
-func (b *Backend) applyRows(ctx context.Context, ops []operation) error {
-	err := b.tryRows(ctx, ops)
+// position of the last of them. Without the markers it has to be known that none of them was applied before.
+func (b *Backend) applyRows(ctx context.Context, ops []operation, marked bool) error {
+	err := b.tryRows(ctx, ops, marked)
 	if serverCode(err) == codeLockTimeout && b.transactions.count() == 0 {
 		// Only readers are left, of which a function may lock what it reads.
 		b.log.Warn("rows that are to be applied are locked by sessions of this server, which are disconnected")
 		if err := b.endReaders(ctx, true); err != nil {
 			return err
 		}
-		err = b.tryRows(ctx, ops)
+		err = b.tryRows(ctx, ops, marked)
 	}
-	if serverCode(err) == codeDuplicate {
+	if marked && serverCode(err) == codeDuplicate {
 		// Some were applied before: on this node as the leader, after whose last position a crash came.
 		if ops, err = b.unmarked(ctx, ops); err == nil {
-			err = b.tryRows(ctx, ops)
+			err = b.tryRows(ctx, ops, marked)
 		}
 	}
 	var server *ServerError
-	if errors.As(err, &server) && !machineError(server.Code) {
+	if errors.As(err, &server) && !machineError(server.Code) && server.State != moved {
 		return &raft.FatalError{Err: fmt.Errorf("the rows of entries %d to %d do not fit the data of backend %s, which therefore differs from the others: %w",
 			ops[0].entry.Index, ops[len(ops)-1].entry.Index, b.cfg.Addr, err)}
 	}
@@ -51,7 +64,7 @@ func (b *Backend) applyRows(ctx context.Context, ops []operation) error {
 const rowPatience = 5
 
 // tryRows leaves the transaction rolled back after an error.
-func (b *Backend) tryRows(ctx context.Context, ops []operation) error {
+func (b *Backend) tryRows(ctx context.Context, ops []operation, marked bool) error {
 	if len(ops) == 0 {
 		return nil
 	}
@@ -62,7 +75,7 @@ func (b *Backend) tryRows(ctx context.Context, ops []operation) error {
 	if err := b.gather(ctx, len(ops)); err != nil {
 		return err
 	}
-	err = b.executeRows(ctx, k, ops)
+	err = b.executeRows(ctx, k, ops, marked)
 	b.gathered = time.Now()
 	if err != nil {
 		k.close()
@@ -71,7 +84,9 @@ func (b *Backend) tryRows(ctx context.Context, ops []operation) error {
 	}
 	b.stats.applied.Add(uint64(len(ops)))
 	for i := range ops {
-		b.markers = append(b.markers, marker{ops[i].epoch, ops[i].sequence, ops[i].entry.Index})
+		if marked {
+			b.markers = append(b.markers, marker{ops[i].epoch, ops[i].sequence, ops[i].entry.Index})
+		}
 		ops[i].reply([]byte{byte(Done)})
 	}
 	return nil
@@ -95,8 +110,8 @@ func (b *Backend) gather(ctx context.Context, transactions int) error {
 	}
 }
 
-func (b *Backend) executeRows(ctx context.Context, k *conn, ops []operation) error {
-	statements, err := binlogStatements(ops)
+func (b *Backend) executeRows(ctx context.Context, k *conn, ops []operation, marked bool) error {
+	statements, err := binlogStatements(ops, marked)
 	if err != nil {
 		return err
 	}
@@ -104,7 +119,10 @@ func (b *Backend) executeRows(ctx context.Context, k *conn, ops []operation) err
 	last := ops[len(ops)-1]
 	whole := last.index == len(last.entry.Commands)-1
 	if whole {
-		statements = append(statements, positionUpdate(last.entry.Position))
+		statements = append(positionMove(b.saved, last.entry.Position), statements...)
+	}
+	if marked {
+		b.forgetKnown()
 	}
 	failpoint.Hit("mysql.before-rows")
 	if err := k.transact(ctx, statements); err != nil || !whole {
@@ -115,8 +133,8 @@ func (b *Backend) executeRows(ctx context.Context, k *conn, ops []operation) err
 	return b.positionSaved(ctx)
 }
 
-// binlogStatements puts the events of transactions into as few statements as their size allows.
-func binlogStatements(ops []operation) ([]string, error) {
+// binlogStatements puts the events of transactions into as few statements as their size allows, with or without the markers.
+func binlogStatements(ops []operation, marked bool) ([]string, error) {
 	var statements []string
 	var pending []byte
 	flush := func() {
@@ -131,8 +149,11 @@ func binlogStatements(ops []operation) ([]string, error) {
 			if err != nil {
 				return nil, &raft.FatalError{Err: fmt.Errorf("entry %d: %w", ops[i].entry.Index, err)}
 			}
-			pending = append(pending, statement...)
 			rest = rest[len(statement):]
+			if !marked && isMark(statement) {
+				continue
+			}
+			pending = append(pending, statement...)
 			if len(pending) >= maxBinlogBytes {
 				flush()
 			}

@@ -55,6 +55,8 @@ func (b *Backend) checkServer(ctx context.Context, k *conn) error {
 		"SET GLOBAL max_allowed_packet=402653184",
 		"SET GLOBAL max_binlog_size=67108864",
 		"SET GLOBAL log_bin_compress=0",
+		// The text of each statement beside its rows, which nobody reads.
+		"SET GLOBAL binlog_annotate_row_events=0",
 		"SET GLOBAL slave_run_triggers_for_rbr=NO",
 		// Temporary tables may be of any engine; for others see trySchema.
 		"SET GLOBAL enforce_storage_engine=NULL",

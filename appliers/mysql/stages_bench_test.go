@@ -53,7 +53,7 @@ func BenchmarkBuildRows(b *testing.B) {
 					}
 					ops[i] = operation{command: c, entry: &e, index: i}
 				}
-				if _, err := binlogStatements(ops); err != nil {
+				if _, err := binlogStatements(ops, false); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -325,6 +325,7 @@ func (b *Backend) endTransactions(ctx context.Context, over []*Transaction) erro
 	if len(over) == 0 {
 		return nil
 	}
+	b.forgetKnown() // a commit of theirs may have come through
 	ids := make([]uint64, 0, len(over))
 	names := make(map[transactionID]bool)
 	for _, tx := range over {

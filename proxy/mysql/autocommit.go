@@ -23,6 +23,9 @@ func (s *session) autocommit(c call) (bool, error) {
 	s.expect()
 	defer s.forgo()
 	before := block(openTransaction, "XA START "+xa.XID(), xa.Mark())
+	if asksNothing(&c.what) {
+		s.backend.Await(3 * wire.LeastAnswer)
+	}
 	if err := s.sendAll(before, c.payload, block(endXA(xa)...)); err != nil {
 		return true, s.lost(err)
 	}
@@ -56,6 +59,15 @@ func (s *session) autocommit(c call) (bool, error) {
 		err = s.commitPrepared(xa)
 	}
 	return s.answerHeld(mark, err)
+}
+
+// asksNothing reports whether the server answers a statement without asking the client for a file before.
+func asksNothing(what *statement.Statement) bool {
+	switch what.Verb {
+	case "INSERT", "UPDATE", "DELETE", "REPLACE":
+		return true
+	}
+	return false
 }
 
 // autocommitFile is autocommit for a statement that asks the client for a file.

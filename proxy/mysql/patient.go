@@ -13,13 +13,30 @@ const patientChunk = 64 << 10
 type patient struct {
 	net.Conn
 	patience time.Duration
+	deadline time.Time // of writing
 }
 
-// Write gives up when nothing of a chunk, or too little, was taken for the time of patience.
+// SetDeadline sets both, up to the next Write.
+func (c *patient) SetDeadline(t time.Time) error {
+	c.deadline = time.Time{}
+	return c.Conn.SetDeadline(t)
+}
+
+// SetWriteDeadline sets the one of writing, up to the next Write.
+func (c *patient) SetWriteDeadline(t time.Time) error {
+	c.deadline = time.Time{}
+	return c.Conn.SetWriteDeadline(t)
+}
+
+// Write gives up when nothing of a chunk, or too little, was taken for the time of patience, or up to an eighth more: to set
+// a new deadline for every answer would cost a timer each.
 func (c *patient) Write(p []byte) (written int, err error) {
 	for {
-		if err := c.SetWriteDeadline(time.Now().Add(c.patience)); err != nil {
-			return written, err
+		if now := time.Now(); c.deadline.Sub(now) < c.patience {
+			c.deadline = now.Add(c.patience + c.patience/8)
+			if err := c.Conn.SetWriteDeadline(c.deadline); err != nil {
+				return written, err
+			}
 		}
 		n, err := c.Conn.Write(p[:min(len(p), patientChunk)])
 		written += n

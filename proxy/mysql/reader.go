@@ -78,9 +78,9 @@ func setsGlobal(assignments []statement.Assignment) bool {
 
 // catchUp returns when the local server holds all that was acknowledged.
 func (s *session) catchUp() error {
-	ctx, cancel := s.context(s.server.cfg.Timeout)
-	defer cancel()
-	if err := s.server.node.Read(ctx, func(context.Context) error { return nil }); err != nil {
+	ctx := bounded{session: s, timeout: s.server.cfg.Timeout}
+	defer ctx.stop()
+	if err := s.server.node.Read(&ctx, func(context.Context) error { return nil }); err != nil {
 		return unavailable(err)
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"syscall"
 )
 
 const (
@@ -34,16 +35,31 @@ type Conn struct {
 	// BeforeFlush is asked, once, before anything of what was collected is written. Its error is Flush's.
 	BeforeFlush func() error
 
-	raw  net.Conn // below TLS
-	in   *bufio.Reader
-	buf  []byte
-	out  []byte
-	last Mark
+	raw     net.Conn        // below TLS
+	control syscall.RawConn // of raw; nil before the first Await
+	awaits  int             // bytes for which the next read waits, where more than one
+	in      *bufio.Reader
+	buf     []byte
+	out     []byte
+	last    Mark
 }
 
 // NewConn returns a Conn over c, which it owns.
 func NewConn(c net.Conn, limit int) *Conn {
-	return &Conn{Conn: c, Limit: limit, raw: c, in: bufio.NewReaderSize(c, readBuffer)}
+	conn := &Conn{Conn: c, Limit: limit, raw: c}
+	conn.in = bufio.NewReaderSize((*source)(conn), readBuffer)
+	return conn
+}
+
+// source is what a Conn reads from before it goes over to anything else.
+type source Conn
+
+func (s *source) Read(p []byte) (int, error) {
+	n, err := s.raw.Read(p)
+	if s.awaits > 1 {
+		(*Conn)(s).least(1) // what was awaited may have come in part
+	}
+	return n, err
 }
 
 // Reader returns what is to be read next, packets or not.

@@ -59,6 +59,10 @@ const (
 	HeaderError     = 0xff
 )
 
+// LeastAnswer is how many bytes the server answers a command with at least, the header of the packet included: OK without
+// anything to tell.
+const LeastAnswer = headerSize + 7
+
 // Error is an error packet.
 type Error struct {
 	Code    uint16
