@@ -53,6 +53,7 @@ type capture struct {
 	markers     uint64                   // id of the table of markers
 	marks       int
 	trespassed  bool // rows of Nexus's own were written that only Nexus may write
+	ranEvent    bool // it was written that an event was executed
 }
 
 // startCapture begins to read at the end of the binary log as it is now.
@@ -169,7 +170,7 @@ func (c *capture) HandleEvent(e *replication.BinlogEvent) error {
 		}
 	case kind == eventXAPrepare:
 		if xid, ok := preparedXID(raw[eventHeader:]); ok {
-			c.b.transactions.deliver(xid, captured{events: c.events, bytes: c.bytes, trespassed: c.trespassed || c.marks != 1})
+			c.b.transactions.deliver(xid, captured{events: c.events, bytes: c.bytes, trespassed: c.trespassed || c.marks != 1, ranEvent: c.ranEvent})
 		}
 		c.events, c.bytes = nil, 0
 	}
@@ -177,7 +178,7 @@ func (c *capture) HandleEvent(e *replication.BinlogEvent) error {
 }
 
 func (c *capture) beginGroup(body []byte) {
-	c.group, c.events, c.bytes, c.marks, c.trespassed = 0, nil, 0, 0, false
+	c.group, c.events, c.bytes, c.marks, c.trespassed, c.ranEvent = 0, nil, 0, 0, false, false
 	clear(c.sequences)
 	if len(body) > 12 {
 		c.group = body[12]
@@ -186,13 +187,15 @@ func (c *capture) beginGroup(body []byte) {
 
 // mapTable takes a table map: id (6), flags (2), names.
 func (c *capture) mapTable(body []byte) {
-	var database, table string
-	if database, table = tableOf(body); IsBookkeeping(database, table) {
-		if table == "applied" {
-			c.markers = tableID(body)
-		} else {
-			c.trespassed = true
-		}
+	database, table := tableOf(body)
+	switch {
+	case database == "nexus" && table == "event_run":
+		c.ranEvent = true
+	case !IsBookkeeping(database, table):
+	case table == "applied":
+		c.markers = tableID(body)
+	default:
+		c.trespassed = true
 	}
 	c.table = database + "." + table
 	if isSequence(body) {

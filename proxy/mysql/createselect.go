@@ -53,7 +53,7 @@ func (s *session) tableToFill(c call) (t *filling, exists bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	if e := refuseSchema(c, row[0]); e != nil {
+	if e := s.refuseSchema(c, row[0], s.dialect); e != nil {
 		return nil, false, e
 	}
 	if err := s.rehearse(c, c.text); err != nil {

@@ -29,7 +29,7 @@ func (s *session) schemaChange(c call) error {
 	if err != nil {
 		return err
 	}
-	if e := refuseSchema(c, current[0]); e != nil {
+	if e := s.refuseSchema(c, current[0], s.dialect); e != nil {
 		return e
 	}
 	text := c.text
@@ -182,17 +182,6 @@ func literal(s string) string {
 	return "'" + strings.ReplaceAll(strings.ReplaceAll(s, `\`, `\\`), "'", `\'`) + "'"
 }
 
-// ownTables are those that Nexus keeps for itself.
-const ownTables = "position|applied|schema_change|address|global_variable|program_answer"
-
-var (
-	// They are named with their schema; in a list of tables; and behind the word TABLE.
-	ownQualified = regexp.MustCompile("(?i)\\bnexus`?\\s*\\.\\s*`?(?:" + ownTables + ")\\b")
-	ownListed    = regexp.MustCompile("(?i)\\b(?:" + ownTables + ")\\b")
-	ownTable     = regexp.MustCompile("(?is)\\b(?:TABLE|ON)\\s+(?:IF\\s+(?:NOT\\s+)?EXISTS\\s+)?`?(?:" + ownTables + ")\\b")
-	dropOwn      = regexp.MustCompile("(?is)\\b(?:DATABASE|SCHEMA)\\s+(?:IF\\s+EXISTS\\s+)?`?nexus`?\\s*;?\\s*$")
-)
-
 // withDefiner names the client as the definer, where the text leaves that to the session: the one that executes it is
 // the node's.
 func withDefiner(text string, d *statement.Definer, user string) string {
@@ -213,28 +202,4 @@ func splitAccount(user string) (name, host string) {
 		return user[:at], user[at+1:]
 	}
 	return user, "%"
-}
-
-// refuseSchema refuses what would harm Nexus's own tables, and what is not replicated yet.
-func refuseSchema(c call, current string) *wire.Error {
-	if dropOwn.MatchString(c.text) && strings.HasPrefix(c.what.Verb, "DROP") {
-		return refused("DROP DATABASE nexus is refused: Nexus keeps the position in the log there; drop the tables of yours")
-	}
-	if e := changesSystem(c, current); e != nil {
-		return e
-	}
-	own := ownQualified.MatchString(c.text)
-	if strings.EqualFold(current, "nexus") {
-		verb, _, _ := strings.Cut(c.what.Verb, " ")
-		switch verb {
-		case "DROP", "TRUNCATE", "RENAME":
-			own = own || ownListed.MatchString(c.text)
-		default:
-			own = own || ownTable.MatchString(c.text)
-		}
-	}
-	if own {
-		return refused("%s is refused: nexus.position, applied, schema_change, address, global_variable and program_answer are Nexus's own", c.what.Verb)
-	}
-	return nil
 }

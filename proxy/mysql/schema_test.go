@@ -47,31 +47,6 @@ func TestPreludeOf(t *testing.T) {
 	}
 }
 
-func TestRefuseSchema(t *testing.T) {
-	for _, tc := range []struct {
-		text, current string
-		refused       bool
-	}{
-		{"DROP TABLE nexus.position", "app", true},
-		{"DROP TABLE a, `nexus` . `applied`", "app", true},
-		{"DROP TABLE a, position", "nexus", true},
-		{"ALTER TABLE address ADD b INT", "nexus", true},
-		{"TRUNCATE applied", "nexus", true},
-		{"DROP DATABASE IF EXISTS `nexus`;", "", true},
-		{"CREATE TABLE people (id INT, address TEXT)", "nexus", false},
-		{"DROP TABLE position", "app", false},
-		{"DROP DATABASE nexus2", "", false},
-		{"CREATE EVENT e ON SCHEDULE EVERY 1 DAY DO DELETE FROM t", "app", false},
-		{"CREATE EVENT mysql.e ON SCHEDULE EVERY 1 DAY DO DELETE FROM t", "app", true},
-		{"CREATE OR REPLACE SEQUENCE s", "app", false},
-	} {
-		c := call{text: tc.text, what: statement.Classify(tc.text, statement.Dialect{MariaDB: true, Version: 101100})}
-		if got := c.what.Kind == statement.Refused || refuseSchema(c, tc.current) != nil; got != tc.refused {
-			t.Errorf("%s in %s: refused %t, want %t", tc.text, tc.current, got, tc.refused)
-		}
-	}
-}
-
 func TestSchemasOf(t *testing.T) {
 	for _, tc := range []struct {
 		text, current string
