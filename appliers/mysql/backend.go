@@ -30,6 +30,7 @@ type Backend struct {
 	addresses    addresses
 	sequences    sequences
 	steered      steered
+	connections  ownConnections
 	stats        counters
 	changing     atomic.Bool // a schema change is being executed
 	doubt        atomic.Pointer[error]
@@ -367,13 +368,25 @@ const codeNoThread = 1094
 
 // Interrupt ends the statements that are being executed on connections of clients, which live on.
 func (b *Backend) Interrupt(ctx context.Context, connections []uint64) error {
+	return b.killEach(ctx, "QUERY", connections)
+}
+
+// Disconnect ends connections of clients, with what is being executed there.
+func (b *Backend) Disconnect(ctx context.Context, connections []uint64) error {
+	return b.killEach(ctx, "CONNECTION", connections)
+}
+
+func (b *Backend) killEach(ctx context.Context, what string, connections []uint64) error {
+	if len(connections) == 0 {
+		return nil
+	}
 	k, err := b.connect(ctx)
 	if err != nil {
 		return err
 	}
 	defer k.close()
 	for _, id := range connections {
-		if _, err := k.exec(ctx, fmt.Sprintf("KILL QUERY %d", id)); err != nil && serverCode(err) != codeNoThread {
+		if _, err := k.exec(ctx, fmt.Sprintf("KILL %s %d", what, id)); err != nil && serverCode(err) != codeNoThread {
 			return err
 		}
 	}
