@@ -20,7 +20,7 @@ var (
 	dropOwn      = regexp.MustCompile("(?i)\\b(?:DATABASE|SCHEMA) (?:IF EXISTS )?`?nexus`?(?: ;)*$")
 	// eventRuns are not of Nexus alone to read.
 	eventRuns     = regexp.MustCompile("(?i)\\bnexus`? \\. `?event_run\\b")
-	eventRunsHere = regexp.MustCompile("(?i)\\bevent_run\\b")
+	eventRunsHere = regexp.MustCompile(`(?i)\bevent_run\b`)
 	triggerOnRuns = regexp.MustCompile("(?i)\\bON (`?nexus`? \\. )?`?event_run\\b")
 )
 
