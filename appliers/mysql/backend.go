@@ -47,6 +47,7 @@ type Backend struct {
 	markers  []marker // applied, whose rows can go once a position at or after theirs is saved
 	epoch    uint64   // markers of earlier epochs are gone
 	fatal    error
+	reading  reading
 	untaken  map[string]bool // global variables of the log that the server does not take
 
 	problemMu sync.Mutex
@@ -184,7 +185,7 @@ func (b *Backend) open(ctx context.Context) error {
 		return err
 	}
 	b.take(held)
-	return b.startCapture(ctx)
+	return b.captureAnew(ctx)
 }
 
 // dialChecked makes b.conn, on a server that is fit.
@@ -223,9 +224,7 @@ func (b *Backend) ensure(ctx context.Context) error {
 	}
 	if b.conn != nil {
 		if err := b.captureBroken(); err != nil {
-			// Transactions whose rows were missed are rolled back, because they wait for them in vain.
-			b.log.Warn("the binary log is read on from its end", "err", err)
-			return b.startCapture(ctx)
+			return b.readOn(ctx, err)
 		}
 		return nil
 	}
@@ -243,7 +242,8 @@ func (b *Backend) ensure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := b.startCapture(ctx); err != nil {
+	// A server that was restarted may have lost the end of its log with what else was younger than its last write to disk.
+	if _, err := b.startCapture(ctx); err != nil {
 		return err
 	}
 	if held != b.held {
