@@ -112,7 +112,11 @@ func oneConn(t *testing.T, db *sql.DB) *sql.Conn {
 func show(ctx context.Context, conn *sql.Conn, text string) string {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	rows, err := conn.QueryContext(ctx, text)
+	return shown(conn.QueryContext(ctx, text))
+}
+
+// shown is the answer with which rows or err came.
+func shown(rows *sql.Rows, err error) string {
 	if err != nil {
 		return told(err)
 	}
