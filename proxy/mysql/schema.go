@@ -137,10 +137,12 @@ func (s *session) prelude(substitute bool) (texts []string, user string, err err
 
 // preludeColumns are what a prelude is made of. The session's own database is still there for it when it was dropped.
 const preludeColumns = "(SELECT HEX(CONVERT(schema_name USING utf8mb4)) FROM information_schema.schemata WHERE schema_name=DATABASE()), @@sql_mode, @@character_set_client, @@collation_connection, @@foreign_key_checks," +
-	" @@time_zone, @@check_constraint_checks, @@explicit_defaults_for_timestamp, CURRENT_USER(), @@collation_server, @@innodb_strict_mode, @@default_storage_engine, @@system_versioning_alter_history"
+	" @@time_zone, @@check_constraint_checks, @@explicit_defaults_for_timestamp, CURRENT_USER(), @@collation_server, @@innodb_strict_mode, @@default_storage_engine, @@system_versioning_alter_history," +
+	" @@auto_increment_increment, @@auto_increment_offset, @@div_precision_increment, @@default_week_format, @@lc_time_names, @@innodb_compression_default, @@old_mode," +
+	" IF(ABS(@@timestamp-UNIX_TIMESTAMP(SYSDATE(6)))>1, @@timestamp, '')"
 
 func preludeOf(row []string, substitute bool) (texts []string, user string, err error) {
-	if len(row) != 13 {
+	if len(row) != 21 {
 		return nil, "", errors.New("the session's variables were not told")
 	}
 	if row[0] != "" { // it comes before the character set that the client's own text is in
@@ -157,18 +159,29 @@ func preludeOf(row []string, substitute bool) (texts []string, user string, err 
 	if substitute || !strings.EqualFold(row[11], "InnoDB") { // and does not mind options that InnoDB does not know
 		strict = "0"
 	}
-	for _, plain := range []string{row[2], row[3], row[4], row[6], row[7], row[9], strict, row[12]} {
+	for _, plain := range []string{row[2], row[3], row[4], row[6], row[7], row[9], strict, row[12], row[13], row[14], row[15], row[16], row[17], row[18]} {
 		if !plainWord.MatchString(plain) {
 			return nil, "", fmt.Errorf("a variable of the session is told to be %q", plain)
 		}
+	}
+	if row[20] != "" { // the client has set it; else it is the time of the entry
+		if !plainTime.MatchString(row[20]) {
+			return nil, "", fmt.Errorf("the session's timestamp is told to be %q", row[20])
+		}
+		texts = append(texts, "SET SESSION timestamp="+row[20])
 	}
 	// sql_mode comes last: these texts are written in the default one.
 	return append(texts,
 		fmt.Sprintf("SET SESSION character_set_client=%s, collation_connection=%s, foreign_key_checks=%s, time_zone=%s, check_constraint_checks=%s, explicit_defaults_for_timestamp=%s",
 			row[2], row[3], row[4], literal(row[5]), row[6], row[7]),
+		fmt.Sprintf("SET SESSION auto_increment_increment=%s, auto_increment_offset=%s, div_precision_increment=%s, default_week_format=%s, lc_time_names=%s, innodb_compression_default=%s, old_mode=%s",
+			row[13], row[14], row[15], row[16], row[17], row[18], literal(row[19])),
 		fmt.Sprintf("SET SESSION collation_server=%s, innodb_strict_mode=%s, system_versioning_alter_history=%s", row[9], strict, row[12]),
 		"SET SESSION sql_mode="+literal(mode)), row[8], nil
 }
+
+// plainTime is a time in seconds.
+var plainTime = regexp.MustCompile(`^[0-9]+(\.[0-9]+)?$`)
 
 // plainWord is a value of a variable that needs no quotes.
 var plainWord = regexp.MustCompile(`^[A-Za-z0-9_]+$`)
