@@ -270,11 +270,10 @@ func (b *Backend) purge(ctx context.Context) error {
 		return nil
 	}
 	b.purged = time.Now()
-	row, err := b.conn.row(ctx, "SHOW MASTER STATUS")
-	if err != nil || len(row) == 0 {
-		return err
+	c := b.capture.Load()
+	if c == nil {
+		return nil
 	}
-	// A file that is still being read is kept by the server.
-	_, err = b.conn.exec(ctx, "PURGE BINARY LOGS TO "+quote(row[0]))
+	_, err := b.conn.exec(ctx, "PURGE BINARY LOGS TO "+quote(c.position().Name))
 	return err
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,6 +29,7 @@ type Backend struct {
 	addresses    addresses
 	sequences    sequences
 	steered      steered
+	connections  ownConnections
 	stats        counters
 	changing     atomic.Bool // a schema change is being executed
 	doubt        atomic.Pointer[error]
@@ -47,6 +47,7 @@ type Backend struct {
 	markers  []marker // applied, whose rows can go once a position at or after theirs is saved
 	epoch    uint64   // markers of earlier epochs are gone
 	fatal    error
+	reading  reading
 	untaken  map[string]bool // global variables of the log that the server does not take
 
 	problemMu sync.Mutex
@@ -184,7 +185,7 @@ func (b *Backend) open(ctx context.Context) error {
 		return err
 	}
 	b.take(held)
-	return b.startCapture(ctx)
+	return b.captureAnew(ctx)
 }
 
 // dialChecked makes b.conn, on a server that is fit.
@@ -224,9 +225,7 @@ func (b *Backend) ensure(ctx context.Context) error {
 	}
 	if b.conn != nil {
 		if err := b.captureBroken(); err != nil {
-			// Transactions whose rows were missed are rolled back, because they wait for them in vain.
-			b.log.Warn("the binary log is read on from its end", "err", err)
-			return b.startCapture(ctx)
+			return b.readOn(ctx, err)
 		}
 		return nil
 	}
@@ -244,7 +243,8 @@ func (b *Backend) ensure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := b.startCapture(ctx); err != nil {
+	// A server that was restarted may have lost the end of its log with what else was younger than its last write to disk.
+	if _, err := b.startCapture(ctx); err != nil {
 		return err
 	}
 	if held != b.held {
@@ -309,86 +309,4 @@ func (b *Backend) Close() error {
 	b.transactions.closeSessions()
 	b.drop()
 	return nil
-}
-
-// endOthers kills all other connections, which are those of an earlier process: what it was about to do must not happen
-// any more.
-func (b *Backend) endOthers(ctx context.Context) error {
-	return b.killWhere(ctx, "id<>CONNECTION_ID() AND command<>'Daemon'")
-}
-
-// killWhere ends the connections of users for which a condition on the process list holds.
-func (b *Backend) killWhere(ctx context.Context, condition string) error {
-	rows, err := b.conn.rows(ctx, "SELECT id FROM information_schema.processlist WHERE user<>'system user' AND "+condition)
-	if err != nil {
-		return err
-	}
-	var ids []uint64
-	for _, row := range rows {
-		id, err := strconv.ParseUint(row[0], 10, 64)
-		if err != nil {
-			return fmt.Errorf("list the connections: %w", err)
-		}
-		ids = append(ids, id)
-	}
-	return b.kill(ctx, ids)
-}
-
-// kill ends connections and waits until the server has let go of them.
-func (b *Backend) kill(ctx context.Context, ids []uint64) error {
-	if len(ids) == 0 {
-		return nil
-	}
-	list := ""
-	for _, id := range ids {
-		if b.isOwn(id) {
-			continue // the server was restarted, and has given the number away again
-		}
-		if _, err := b.conn.exec(ctx, fmt.Sprintf("KILL CONNECTION %d", id)); err != nil && serverCode(err) != codeNoThread {
-			return err
-		}
-		list += fmt.Sprintf(",%d", id)
-	}
-	for list != "" {
-		row, err := b.conn.row(ctx, "SELECT COUNT(*) FROM information_schema.processlist WHERE id IN ("+list[1:]+")")
-		if err != nil {
-			return err
-		}
-		if row[0] == "0" {
-			return nil
-		}
-		select {
-		case <-time.After(2 * time.Millisecond):
-		case <-ctx.Done():
-			return fmt.Errorf("wait for connections to end: %w", context.Cause(ctx))
-		}
-	}
-	return nil
-}
-
-// codeNoThread is for a connection that has ended by itself.
-const codeNoThread = 1094
-
-// Interrupt ends the statements that are being executed on connections of clients, which live on.
-func (b *Backend) Interrupt(ctx context.Context, connections []uint64) error {
-	k, err := b.connect(ctx)
-	if err != nil {
-		return err
-	}
-	defer k.close()
-	for _, id := range connections {
-		if _, err := k.exec(ctx, fmt.Sprintf("KILL QUERY %d", id)); err != nil && serverCode(err) != codeNoThread {
-			return err
-		}
-	}
-	return nil
-}
-
-func (b *Backend) isOwn(id uint64) bool {
-	for _, k := range []*conn{b.conn, b.applier} {
-		if k != nil && uint64(k.c.GetConnectionID()) == id {
-			return true
-		}
-	}
-	return false
 }

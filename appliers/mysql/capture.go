@@ -2,15 +2,8 @@ package mysql
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
-	"io"
-	"log/slog"
-	"math/rand/v2"
-	"net"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -21,7 +14,9 @@ import (
 // Types of events in the binary log of MariaDB that matter here.
 const (
 	eventQuery     = 2
+	eventRotate    = 4
 	eventFormat    = 15
+	eventXID       = 16
 	eventTableMap  = 19
 	eventFirstRows = 23 // WRITE, UPDATE and DELETE_ROWS, version 1
 	eventLastRows  = 25
@@ -29,9 +24,10 @@ const (
 	eventGTID      = 162
 
 	eventHeader = 19
-	// preparedGroup in the flags of a GTID: an XA transaction up to XA PREPARE.
-	preparedGroup  = 64
-	completedGroup = 128
+	// standaloneGroup in the flags of a GTID: one event. preparedGroup: an XA transaction up to XA PREPARE.
+	standaloneGroup = 1
+	preparedGroup   = 64
+	completedGroup  = 128
 )
 
 // capture reads the binary log of the server as a replica does, and hands the rows of each prepared transaction to who
@@ -41,6 +37,10 @@ type capture struct {
 	syncer *replication.BinlogSyncer
 	stream *replication.BinlogStreamer
 	format chan struct{} // closed when description is set
+
+	mu   sync.Mutex
+	file string           // that is being read
+	read gomysql.Position // behind the last group that was read whole
 
 	// Touched by the syncer's goroutine only, but description, which is written before format is closed.
 	description []byte
@@ -53,88 +53,7 @@ type capture struct {
 	markers     uint64                   // id of the table of markers
 	marks       int
 	trespassed  bool // rows of Nexus's own were written that only Nexus may write
-}
-
-// startCapture begins to read at the end of the binary log as it is now.
-func (b *Backend) startCapture(ctx context.Context) error {
-	b.stopCapture()
-	b.transactions.missed()
-	row, err := b.conn.row(ctx, "SHOW MASTER STATUS")
-	if err != nil {
-		return err
-	}
-	if len(row) < 2 {
-		return b.unsuitable("has no binary log: start it with --log-bin")
-	}
-	pos, err := strconv.ParseUint(row[1], 10, 32)
-	if err != nil {
-		return fmt.Errorf("position of the binary log: %w", err)
-	}
-	cfg, err := b.syncerConfig()
-	if err != nil {
-		return err
-	}
-	c := &capture{b: b, format: make(chan struct{})}
-	cfg.SynchronousEventHandler = c
-	c.syncer = replication.NewBinlogSyncer(cfg)
-	if c.stream, err = c.syncer.StartSync(gomysql.Position{Name: row[0], Pos: uint32(pos)}); err != nil {
-		c.syncer.Close()
-		return fmt.Errorf("read the binary log of %s: %w", b.cfg.Addr, err)
-	}
-	b.capture.Store(c)
-	select {
-	case <-c.format:
-		return b.loadSequences(ctx)
-	case <-ctx.Done():
-		return fmt.Errorf("read the binary log of %s: %w", b.cfg.Addr, context.Cause(ctx))
-	}
-}
-
-// syncerConfig says how the binary log is read. Without a port the host is a unix socket.
-func (b *Backend) syncerConfig() (replication.BinlogSyncerConfig, error) {
-	cfg := replication.BinlogSyncerConfig{
-		ServerID:       rand.Uint32() | 1<<31, // unlike that of any server nearby
-		Flavor:         gomysql.MariaDBFlavor,
-		User:           b.cfg.User,
-		Password:       b.cfg.Password,
-		RawModeEnabled: true,
-		Logger:         slog.New(slog.NewTextHandler(io.Discard, nil)), // it logs each event's trouble, which Apply reports once
-	}
-	network, address := b.own()
-	if network == "unix" {
-		cfg.Host = address
-		return cfg, nil
-	}
-	host, portText, err := net.SplitHostPort(address)
-	if err != nil {
-		return cfg, err
-	}
-	port, err := strconv.ParseUint(portText, 10, 16)
-	if err != nil {
-		return cfg, fmt.Errorf("port of %s: %w", address, err)
-	}
-	cfg.Host, cfg.Port, cfg.TLSConfig = host, uint16(port), b.cfg.TLS
-	return cfg, nil
-}
-
-// captureBroken returns why nothing comes out of the binary log any more, or nil: an event was larger than the server sends.
-func (b *Backend) captureBroken() error {
-	c := b.capture.Load()
-	if c == nil {
-		return nil
-	}
-	now, cancel := context.WithCancel(context.Background())
-	cancel()
-	if _, err := c.stream.GetEvent(now); err != nil && !errors.Is(err, context.Canceled) {
-		return err
-	}
-	return nil
-}
-
-func (b *Backend) stopCapture() {
-	if c := b.capture.Swap(nil); c != nil {
-		c.syncer.Close()
-	}
+	ranEvent    bool // it was written that an event was executed
 }
 
 // HandleEvent takes the next event. It never fails: what it does not understand is in no group that somebody waits for.
@@ -144,6 +63,8 @@ func (c *capture) HandleEvent(e *replication.BinlogEvent) error {
 		return nil
 	}
 	switch kind := raw[4]; {
+	case kind == eventRotate:
+		c.rotated(raw)
 	case kind == eventFormat:
 		c.once.Do(func() {
 			c.description = append([]byte(nil), raw...)
@@ -167,17 +88,23 @@ func (c *capture) HandleEvent(e *replication.BinlogEvent) error {
 		case c.group&preparedGroup == 0 && !endsTransaction(raw):
 			c.b.sequences.redefined()
 		}
+		if c.group&(completedGroup|standaloneGroup) != 0 || endsTransaction(raw) {
+			c.readUpTo(raw)
+		}
+	case kind == eventXID:
+		c.readUpTo(raw)
 	case kind == eventXAPrepare:
 		if xid, ok := preparedXID(raw[eventHeader:]); ok {
-			c.b.transactions.deliver(xid, captured{events: c.events, bytes: c.bytes, trespassed: c.trespassed || c.marks != 1})
+			c.b.transactions.deliver(xid, captured{events: c.events, bytes: c.bytes, trespassed: c.trespassed || c.marks != 1, ranEvent: c.ranEvent})
 		}
 		c.events, c.bytes = nil, 0
+		c.readUpTo(raw)
 	}
 	return nil
 }
 
 func (c *capture) beginGroup(body []byte) {
-	c.group, c.events, c.bytes, c.marks, c.trespassed = 0, nil, 0, 0, false
+	c.group, c.events, c.bytes, c.marks, c.trespassed, c.ranEvent = 0, nil, 0, 0, false, false
 	clear(c.sequences)
 	if len(body) > 12 {
 		c.group = body[12]
@@ -186,13 +113,15 @@ func (c *capture) beginGroup(body []byte) {
 
 // mapTable takes a table map: id (6), flags (2), names.
 func (c *capture) mapTable(body []byte) {
-	var database, table string
-	if database, table = tableOf(body); IsBookkeeping(database, table) {
-		if table == "applied" {
-			c.markers = tableID(body)
-		} else {
-			c.trespassed = true
-		}
+	database, table := tableOf(body)
+	switch {
+	case database == "nexus" && table == "event_run":
+		c.ranEvent = true
+	case !IsBookkeeping(database, table):
+	case table == "applied":
+		c.markers = tableID(body)
+	default:
+		c.trespassed = true
 	}
 	c.table = database + "." + table
 	if isSequence(body) {

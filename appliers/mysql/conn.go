@@ -15,6 +15,7 @@ import (
 // conn is a connection of this node's own account.
 type conn struct {
 	c       *client.Conn
+	b       *Backend
 	timeout time.Duration
 }
 
@@ -43,7 +44,8 @@ func (b *Backend) connect(ctx context.Context) (*conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s as %s: %w", address, b.cfg.User, wrapServerError(err))
 	}
-	k := &conn{c: c, timeout: b.cfg.ReplyTimeout}
+	k := &conn{c: c, b: b, timeout: b.cfg.ReplyTimeout}
+	b.connections.add(uint64(c.GetConnectionID()))
 	// What this account does never comes from a client, so it has nothing to do in the log that clients' rows are read
 	// from.
 	if _, err := k.exec(ctx, ownSession); err != nil {
@@ -69,6 +71,9 @@ func (k *conn) exec(ctx context.Context, text string) (*gomysql.Result, error) {
 func (k *conn) execNamed(ctx context.Context, text, name string) (*gomysql.Result, error) {
 	stop := context.AfterFunc(ctx, func() { _ = k.c.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
+	if writesOwn(text) {
+		defer k.b.watched()()
+	}
 	result, err := k.c.Execute(text)
 	if err == nil {
 		return result, nil
@@ -145,6 +150,7 @@ func (k *conn) rows(ctx context.Context, text string) ([][]string, error) {
 }
 
 func (k *conn) close() {
+	k.b.connections.remove(uint64(k.c.GetConnectionID()))
 	_ = k.c.Close()
 }
 

@@ -75,7 +75,7 @@ func (b *Backend) restore(ctx context.Context, snap *raft.Snapshot) error {
 		return err
 	}
 	b.take(snap.Position)
-	return b.startCapture(ctx)
+	return b.captureAnew(ctx)
 }
 
 // mayOverwrite refuses a server that is another node's, or that holds data nobody has claimed. It claims one that is new.

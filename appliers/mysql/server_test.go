@@ -158,6 +158,7 @@ func (s *session) SendCommit(xid string) error {
 func (s *session) Committed() error { return s.committed }
 
 func (s *session) Disconnect()          { _ = s.c.Close() }
+func (s *session) IsOfNode() bool       { return false }
 func (s *session) ConnectionID() uint64 { return uint64(s.c.GetConnectionID()) }
 
 // prepare executes statements as one transaction of epoch, up to XA PREPARE, and returns its command.

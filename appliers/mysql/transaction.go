@@ -23,6 +23,8 @@ type Session interface {
 	Disconnect()
 	// ConnectionID is how the server calls the connection.
 	ConnectionID() uint64
+	// IsOfNode reports whether it is this node's own, and executes events.
+	IsOfNode() bool
 }
 
 // ErrFenced means that a transaction cannot commit any more, because another term began.
@@ -55,12 +57,12 @@ type Transaction struct {
 type captured struct {
 	events []byte
 	bytes  int // more than events has if they are too many to be kept
-	// trespassed: it wrote rows that are Nexus's own.
-	trespassed bool
+	// trespassed: it wrote rows that are Nexus's own. ranEvent: it wrote that an event was executed.
+	trespassed, ranEvent bool
 }
 
 // ErrTrespassed means that a transaction wrote rows that are Nexus's own, and must be rolled back.
-var ErrTrespassed = errors.New("the tables position, applied, schema_change, address, global_variable and program_answer of schema nexus are Nexus's own")
+var ErrTrespassed = errors.New("the tables position, applied, schema_change, address, global_variable, program_answer and event_run of schema nexus are Nexus's own")
 
 // transactions are those that the sessions of this node have open.
 type transactions struct {
@@ -165,7 +167,7 @@ func (t *Transaction) Prepare() error {
 func (t *Transaction) Captured(ctx context.Context) ([]byte, error) {
 	select {
 	case c := <-t.captured:
-		if c.trespassed {
+		if c.trespassed || c.ranEvent && !t.session.IsOfNode() {
 			return nil, ErrTrespassed
 		}
 		if limit := t.b.cfg.MaxTransactionBytes; c.bytes > limit {

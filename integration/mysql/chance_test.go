@@ -88,3 +88,18 @@ func chance(t *testing.T, db *sql.DB, i int) error {
 	}
 	return nil
 }
+
+// A schema change that makes values makes the same on a server with other settings of its own.
+func TestSchemaChangesHeedTheSession(t *testing.T) {
+	t.Parallel()
+	c, leader := startCluster(t)
+	db := open(t, leader)
+	execute(t, db, "CREATE DATABASE app", "CREATE TABLE app.t (a INT)", "INSERT INTO app.t VALUES (1), (2), (3)")
+	server, err := other(c, leader).MariaDB.Client()
+	check(t, err)
+	defer server.Close()
+	execute(t, server, "SET GLOBAL auto_increment_increment=5, auto_increment_offset=2, div_precision_increment=9, old_mode=''")
+	execute(t, db, "ALTER TABLE app.t ADD id INT AUTO_INCREMENT PRIMARY KEY", "ALTER TABLE app.t ADD c DATETIME(6) DEFAULT NOW(6)", "ALTER TABLE app.t ADD b DECIMAL(20,12) AS (a/7) STORED",
+		"CREATE TABLE app.u (a VARCHAR(3)) CHARSET utf8", "INSERT INTO app.t (a) VALUES (4)")
+	awaitEqual(t, c)
+}

@@ -123,6 +123,7 @@ func TestEventThatNeverEnds(t *testing.T) {
 	db := open(t, leader)
 	execute(t, db, "CREATE DATABASE app", "CREATE TABLE app.t (what VARCHAR(40))",
 		"CREATE EVENT app.endless ON SCHEDULE AT NOW() DO BEGIN INSERT INTO t VALUES ('endless'); LOOP SET @n=1; END LOOP; END",
+		"CREATE EVENT app.asleep ON SCHEDULE AT NOW() DO BEGIN INSERT INTO t VALUES ('asleep'); LOOP SET @n=SLEEP(0.1); END LOOP; END",
 		"CREATE EVENT app.other ON SCHEDULE AT NOW() DO INSERT INTO t VALUES ('other')")
 	eventually(t, 30*time.Second, func() error {
 		if got := mustQuery(t, db, "SELECT GROUP_CONCAT(event_name) FROM information_schema.events"); got != "" {
@@ -130,7 +131,7 @@ func TestEventThatNeverEnds(t *testing.T) {
 		}
 		return nil
 	})
-	if got := metric(t, leader, "nexus_mysql_failed_events_total"); got != "1" {
+	if got := metric(t, leader, "nexus_mysql_failed_events_total"); got != "2" {
 		t.Errorf("%s events have failed", got)
 	}
 	if got := mustQuery(t, db, "SELECT GROUP_CONCAT(what) FROM app.t"); got != "other" {

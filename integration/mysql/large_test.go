@@ -1,6 +1,8 @@
 package mysql
 
 import (
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -34,9 +36,9 @@ func TestTooLargeTransaction(t *testing.T) {
 	awaitEqual(t, c)
 }
 
-// A server that breaks off the reading of its binary log is read on: here because the log was removed, else because of an event
-// of more than 1 GB.
-func TestCaptureGoesOn(t *testing.T) {
+// A server that breaks off the reading of its binary log, here because somebody has removed that, may have been written to unseen:
+// another node leads, and a repair brings the server back.
+func TestBinaryLogThatIsGone(t *testing.T) {
 	t.Parallel()
 	c, leader := startCluster(t)
 	db := open(t, leader)
@@ -46,8 +48,28 @@ func TestCaptureGoesOn(t *testing.T) {
 	defer server.Close()
 	execute(t, server, "RESET MASTER")
 	eventually(t, 60*time.Second, func() error {
-		_, err := db.ExecContext(within(t, 20*time.Second), "INSERT INTO app.t (v) VALUES (2)")
+		next, err := c.Leader(within(t, 30*time.Second))
+		if err == nil && next == leader {
+			err = errors.New("it leads still")
+		}
+		if err == nil {
+			_, err = open(t, next).ExecContext(within(t, 20*time.Second), "INSERT INTO app.t (v) VALUES (2)")
+		}
+		return err
+	})
+	if out, err := repl(t, leader, "status"); err != nil || !strings.Contains(out, "a part of its binary log was not read") {
+		t.Errorf("status: %v, %s", err, out)
+	}
+	eventually(t, 60*time.Second, func() error {
+		out, err := repl(t, leader, "repair")
+		if err != nil {
+			err = fmt.Errorf("%w: %s", err, out)
+		}
 		return err
 	})
 	awaitEqual(t, c)
+	eventually(t, 60*time.Second, func() error {
+		_, err := open(t, leader).ExecContext(within(t, 20*time.Second), "INSERT INTO app.t (v) VALUES (3)")
+		return err
+	})
 }

@@ -97,6 +97,11 @@ FLUSH STATUS; FLUSH PRIVILEGES; SHOW GLOBAL VARIABLES LIKE 'tx_read_only'; SET S
 CREATE TEMPORARY TABLE w (a INT); INSERT INTO w VALUES (1),(2); SELECT * FROM w; TRUNCATE w; SELECT * FROM w; ALTER TABLE w ADD b INT; INSERT INTO b.w VALUES (5, 6); SELECT * FROM w; TRUNCATE TABLE nosuch; DROP TABLE b.w; SELECT COUNT(*)>0 FROM w
 CREATE TEMPORARY TABLE tx (a INT); BEGIN; INSERT INTO tx VALUES (1); SELECT * FROM tx; DROP TABLE IF EXISTS tx; SELECT * FROM tx; COMMIT; DROP TABLE IF EXISTS tx
 CREATE TEMPORARY TABLE tx LIKE w; ALTER TABLE tx DROP COLUMN nosuch; SELECT ROW_COUNT(); BEGIN; INSERT INTO w VALUES (90, 'k', 1); ALTER TABLE tx ADD z INT; ROLLBACK; SELECT COUNT(*) FROM w WHERE id=90; DROP TEMPORARY TABLE tx; DROP TABLE tx
+SET timestamp=1000000000; CREATE TABLE ts (a INT); INSERT INTO ts VALUES (1),(2); ALTER TABLE ts ADD c DATETIME DEFAULT NOW(); SELECT * FROM ts; SET timestamp=DEFAULT; ALTER TABLE ts ADD d DATETIME DEFAULT NOW(); SELECT d>'2020-01-01' FROM ts
+SET auto_increment_increment=7, auto_increment_offset=3; ALTER TABLE ts ADD id INT AUTO_INCREMENT PRIMARY KEY; SELECT id FROM ts; SET auto_increment_increment=DEFAULT, auto_increment_offset=DEFAULT
+SET div_precision_increment=10; CREATE TABLE dv (a INT); INSERT INTO dv VALUES (1),(2); ALTER TABLE dv ADD b DECIMAL(20,12) AS (a/7) STORED; SELECT * FROM dv; SET div_precision_increment=DEFAULT
+SET old_mode=''; CREATE TABLE om (a VARCHAR(3)) CHARSET utf8; SHOW CREATE TABLE om; SET old_mode='UTF8_IS_UTF8MB3'; CREATE TABLE om2 (a VARCHAR(3)) CHARSET utf8; SHOW CREATE TABLE om2; SET old_mode=DEFAULT
+SET foreign_key_checks=0; CREATE TABLE child (a INT, FOREIGN KEY (a) REFERENCES later (a)); SET foreign_key_checks=1; CREATE TABLE child2 (a INT, FOREIGN KEY (a) REFERENCES later2 (a))
 CREATE TEMPORARY TABLE tt AS SELECT * FROM w; SELECT ROW_COUNT(), (SELECT COUNT(*) FROM tt); DROP TEMPORARY TABLE tt
 `
 
@@ -112,7 +117,11 @@ func oneConn(t *testing.T, db *sql.DB) *sql.Conn {
 func show(ctx context.Context, conn *sql.Conn, text string) string {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	rows, err := conn.QueryContext(ctx, text)
+	return shown(conn.QueryContext(ctx, text))
+}
+
+// shown is the answer with which rows or err came.
+func shown(rows *sql.Rows, err error) string {
 	if err != nil {
 		return told(err)
 	}

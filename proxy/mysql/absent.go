@@ -16,14 +16,18 @@ const (
 	// absentPauses is after how many of these pauses a client that sends nothing any more has left. A node that stops says that
 	// for its clients, who still get their answers: see relay.pump.
 	absentPauses = 6
+	// holdupPauses is after how many of these pauses without a commit it is looked whether somebody holds up the others.
+	holdupPauses = 2
 	// interruptTimeout bounds the way to the server.
 	interruptTimeout = 5 * time.Second
 )
 
-// watchClients interrupts statements whose clients have left, or have locked tables for too long.
+// watchClients interrupts statements whose clients have left, or have locked tables for too long, and makes sure that nobody
+// holds up all others.
 func (s *Server) watchClients() {
 	tick := time.NewTicker(absentPause)
 	defer tick.Stop()
+	quiet, commits := 0, uint64(0) // so often in a row nothing was committed
 	for {
 		select {
 		case <-tick.C:
@@ -37,6 +41,23 @@ func (s *Server) watchClients() {
 			}
 			cancel()
 		}
+		quiet++
+		if now := s.stats.commits.Load(); now != commits || !s.gate.crowded() {
+			quiet, commits = 0, now
+		}
+		if quiet >= holdupPauses {
+			quiet = 0
+			s.endHoldups()
+		}
+	}
+}
+
+// endHoldups is for a client that has locked rows that every commit writes, by which nothing is committed any more.
+func (s *Server) endHoldups() {
+	ctx, cancel := context.WithTimeout(s.ctx, interruptTimeout)
+	defer cancel()
+	if err := s.backend.EndHoldups(ctx); err != nil && s.ctx.Err() == nil {
+		s.cfg.Logger.Warn("nothing is committed, and it is not known whether somebody holds that up", "err", err)
 	}
 }
 

@@ -67,7 +67,7 @@ func (s *session) maySteps(p *procedure) error {
 			continue
 		}
 		c := call{text: step.Text, what: step.What}
-		if e := refuseSchema(c, p.database); e != nil {
+		if e := s.refuseSchema(c, p.database, p.dialect); e != nil {
 			return e
 		}
 		if s.local {

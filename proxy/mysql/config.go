@@ -33,6 +33,10 @@ type Backend interface {
 	Sequences(epoch uint64) [][]byte
 	// Interrupt ends the statements that are being executed on connections to the server.
 	Interrupt(ctx context.Context, connections []uint64) error
+	// Disconnect ends connections to the server, and what is being executed on them.
+	Disconnect(ctx context.Context, connections []uint64) error
+	// EndHoldups disconnects clients that have locked rows of Nexus's own for which others wait.
+	EndHoldups(ctx context.Context) error
 	// Steer leads a program on a connection to the server from one transaction to the next.
 	Steer(ctx context.Context, connection uint64) (*appliers.Steering, error)
 	// Events returns what is due, and how many events are enabled; MakeProcedure makes one that does what an event does.

@@ -53,7 +53,7 @@ func (s *session) tableToFill(c call) (t *filling, exists bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	if e := refuseSchema(c, row[0]); e != nil {
+	if e := s.refuseSchema(c, row[0], s.dialect); e != nil {
 		return nil, false, e
 	}
 	if err := s.rehearse(c, c.text); err != nil {
@@ -72,6 +72,7 @@ func (s *session) tableToFill(c call) (t *filling, exists bool, err error) {
 	}
 	e := &wire.Error{Code: 1050, State: "42S01", Message: fmt.Sprintf("Table '%s' already exists", t.Table)}
 	if !t.IfNotExists {
+		s.facts.warnings = []appliers.Warning{{Level: "Error", Code: e.Code, Message: e.Message}}
 		return nil, false, e
 	}
 	s.facts.warnings = []appliers.Warning{{Level: "Note", Code: e.Code, Message: e.Message}}

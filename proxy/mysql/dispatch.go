@@ -13,6 +13,7 @@ type call struct {
 	text    string
 	what    statement.Statement
 	more    bool // another statement of the same text follows
+	told    bool // it asks what the statement before has left, and has been told
 }
 
 // query answers COM_QUERY.
@@ -67,7 +68,7 @@ func (s *session) dispatch(c call) (failed bool, err error) {
 		return s.direct(c)
 	}
 	informed := s.informed(c)
-	if len(informed.text) == len(c.text) { // who asks for warnings leaves them where they are
+	if len(informed.text) == len(c.text) && !c.told && c.what.Kind != statement.Set { // who asks for warnings leaves them where they are
 		s.facts.warnings = nil
 	}
 	if c = informed; c.what.Kind != statement.Execute { // which is what it executes, and comes here again as that

@@ -99,6 +99,10 @@ type eventRun struct {
 	s *Server
 	e *appliers.Event
 	c *client.Conn
+	// close ends the connection, which is ended with the server of clients, too.
+	close func()
+	// cut is set when the connection was ended under the event, which did not end for less.
+	cut bool
 }
 
 // loginError is for an account that the server does not let in.
@@ -106,7 +110,24 @@ type loginError struct{ error }
 
 func (e *loginError) Unwrap() error { return e.error }
 
-func (r *eventRun) execute() (err error) {
+func (r *eventRun) execute() error {
+	if err := r.login(); err != nil {
+		return err
+	}
+	defer func() { r.close() }() // of the session that is the last
+	if r.e.Due != "" {
+		if err := r.once(); err != nil {
+			return err
+		}
+	}
+	if r.e.Over {
+		return r.end()
+	}
+	return nil
+}
+
+// login begins the session in which the event is executed.
+func (r *eventRun) login() (err error) {
 	dial := func(context.Context, string, string) (net.Conn, error) { return r.s.dialLocal(r.s.ctx, "", "") }
 	account := r.s.cfg.Account
 	r.c, err = client.ConnectWithDialer(r.s.ctx, "tcp", "local", account.User, account.Password, "", dial, func(c *client.Conn) error {
@@ -121,18 +142,15 @@ func (r *eventRun) execute() (err error) {
 		return err
 	}
 	r.s.eventsBarred.Store(false)
-	defer r.c.Close()
-	defer context.AfterFunc(r.s.ctx, func() { r.c.Conn.Close() })()
+	conn := r.c
+	stop := context.AfterFunc(r.s.ctx, func() { conn.Conn.Close() })
+	r.close = func() {
+		stop()
+		conn.Close()
+	}
 	if err := r.say("SET NAMES utf8mb4", "SET SESSION sql_mode='', time_zone='+00:00', autocommit=1"); err != nil {
+		r.close()
 		return err
-	}
-	if r.e.Due != "" {
-		if err := r.once(); err != nil {
-			return err
-		}
-	}
-	if r.e.Over {
-		return r.end()
 	}
 	return nil
 }
@@ -149,17 +167,13 @@ func (r *eventRun) say(texts ...string) error {
 
 // once executes the event, unless the log says that this was done.
 func (r *eventRun) once() error {
+	if err := r.known(); err != nil {
+		return err
+	}
 	if err := r.say("BEGIN"); err != nil {
 		return err
 	}
 	recorded, err := r.recorded()
-	var server *gomysql.MyError
-	if errors.As(err, &server) && server.Code == 1146 {
-		if err := r.say("ROLLBACK", eventTable, "BEGIN"); err != nil {
-			return err
-		}
-		recorded, err = r.recorded()
-	}
 	if err != nil || recorded {
 		return errors.Join(err, r.say("ROLLBACK"))
 	}
@@ -179,22 +193,47 @@ func (r *eventRun) once() error {
 	}
 	// It is not tried again, as on a plain server.
 	r.s.stats.eventsFailed.Add(1)
+	if r.cut {
+		r.close()
+		if err := r.login(); err != nil {
+			return errors.Join(failed, err)
+		}
+	}
 	return errors.Join(failed, r.say("ROLLBACK"), r.record())
+}
+
+// known makes a row of the event, if it has none: what locks a row by its key locks nothing beside it, where there is one.
+func (r *eventRun) known() error {
+	row := fmt.Sprintf("SELECT 1 FROM nexus.event_run WHERE db=%s AND name=%s", literal(r.e.Database), literal(r.e.Name))
+	result, err := r.c.Execute(row)
+	var server *gomysql.MyError
+	if errors.As(err, &server) && server.Code == 1146 {
+		err = r.say(eventTable)
+	} else if err == nil && result.RowNumber() > 0 {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return r.say(fmt.Sprintf("INSERT IGNORE INTO nexus.event_run VALUES (%s, %s, '1000-01-01', '1000-01-01')", literal(r.e.Database), literal(r.e.Name)))
 }
 
 // recorded reports whether the event was executed for this due time already.
 func (r *eventRun) recorded() (bool, error) {
 	result, err := r.c.Execute(fmt.Sprintf("SELECT (due, modified)>=(%s, %s) FROM nexus.event_run WHERE db=%s AND name=%s FOR UPDATE",
 		literal(r.e.Due), literal(r.e.Modified), literal(r.e.Database), literal(r.e.Name)))
-	if err != nil || result.RowNumber() == 0 {
+	if err != nil {
 		return false, err
+	}
+	if result.RowNumber() == 0 {
+		return false, errors.New("its row in nexus.event_run is gone")
 	}
 	is, err := result.GetInt(0, 0)
 	return is != 0, err
 }
 
 func (r *eventRun) record() error {
-	return r.say(fmt.Sprintf("REPLACE INTO nexus.event_run VALUES (%s, %s, %s, %s)", literal(r.e.Database), literal(r.e.Name), literal(r.e.Due), literal(r.e.Modified)))
+	return r.say(fmt.Sprintf("UPDATE nexus.event_run SET due=%s, modified=%s WHERE db=%s AND name=%s", literal(r.e.Due), literal(r.e.Modified), literal(r.e.Database), literal(r.e.Name)))
 }
 
 // call does what the event does, with the rights of its definer. What failed is the event's own fault; err is the machine's.
@@ -232,6 +271,9 @@ func (r *eventRun) callProcedure(procedure string) error {
 	return errors.Join(err, failed)
 }
 
+// interruptions are how many are tried before the connection is ended: a loop around SLEEP() takes them for that alone.
+const interruptions = 4
+
 // interruptLate ends what is being executed when it takes too long. The function that it returns takes that back.
 func (r *eventRun) interruptLate() (stop func()) {
 	ctx, cancel := context.WithTimeout(r.s.ctx, r.s.cfg.EventTimeout)
@@ -239,7 +281,9 @@ func (r *eventRun) interruptLate() (stop func()) {
 	go func() {
 		defer close(done)
 		<-ctx.Done()
-		for late := errors.Is(ctx.Err(), context.DeadlineExceeded); late; { // again: SLEEP() takes it for itself
+		late := errors.Is(ctx.Err(), context.DeadlineExceeded)
+		for n := 0; late; n++ {
+			r.cut = n >= interruptions
 			if err := r.interrupt(); err != nil {
 				r.s.cfg.Logger.Warn("an event takes too long and could not be ended", "event", r.e.Database+"."+r.e.Name, "err", err)
 			}
@@ -260,7 +304,11 @@ func (r *eventRun) interruptLate() (stop func()) {
 func (r *eventRun) interrupt() error {
 	ctx, cancel := context.WithTimeout(r.s.ctx, eventTimeout)
 	defer cancel()
-	return r.s.backend.Interrupt(ctx, []uint64{uint64(r.c.GetConnectionID())})
+	connection := []uint64{uint64(r.c.GetConnectionID())}
+	if r.cut {
+		return r.s.backend.Disconnect(ctx, connection)
+	}
+	return r.s.backend.Interrupt(ctx, connection)
 }
 
 // end drops or disables an event that will not be due again.

@@ -27,17 +27,30 @@ func (s *session) rowCountAfter(r result) {
 	s.facts.rowCount = &n
 }
 
-// informed is the call with the facts in the place of what asks for them.
-func (s *session) informed(c call) call {
-	if c.what.Kind != statement.Read || c.payload[0] != wire.ComQuery {
-		return c
+// informedText is the text of a statement with the facts in the place of what asks for them.
+func (s *session) informedText(what *statement.Statement, text string) string {
+	if what.Kind != statement.Read && (what.Kind != statement.Set || what.Verb != "SET") {
+		return text
 	}
 	f := statement.Facts{ReadOnly: s.access == statement.ReadOnly, RowCount: s.facts.rowCount}
 	if s.facts.warnings != nil {
-		n := len(s.facts.warnings)
-		f.Warnings = &n
+		n, errs := len(s.facts.warnings), 0
+		for _, w := range s.facts.warnings {
+			if w.Level == "Error" {
+				errs++
+			}
+		}
+		f.Warnings, f.Errors = &n, &errs
 	}
-	text := statement.Substitute(c.text, s.dialect, &f)
+	return statement.Substitute(text, s.dialect, &f)
+}
+
+// informed is the call with the facts in the place of what asks for them.
+func (s *session) informed(c call) call {
+	if c.payload[0] != wire.ComQuery {
+		return c
+	}
+	text := s.informedText(&c.what, c.text)
 	if text == c.text || string(c.payload[1:]) != c.text && strings.Contains(c.text, "?") { // nothing to tell, or EXECUTE of a statement with parameters, maybe
 		return c
 	}
@@ -69,12 +82,24 @@ func showsVariables(c *call) bool {
 // showWarnings answers SHOW WARNINGS, SHOW ERRORS and their counts after a schema change. ok is false where the session's
 // server answers.
 func (s *session) showWarnings(c call) (ok bool, err error) {
-	if s.facts.warnings == nil {
+	if c.payload[0] != wire.ComQuery {
 		return false, nil
 	}
-	words := strings.Fields(strings.ToUpper(strings.TrimRight(c.text, "; \n")))
+	columns, rows := s.warningsShown(c.text)
+	if columns == nil {
+		return false, nil
+	}
+	return true, s.table(c.more, columns, rows)
+}
+
+// warningsShown is what SHOW WARNINGS and its like show; without columns where the session's server knows.
+func (s *session) warningsShown(text string) (columns []wire.Column, rows [][]string) {
+	if s.facts.warnings == nil {
+		return nil, nil
+	}
+	words := strings.Fields(strings.ToUpper(strings.TrimRight(text, "; \n")))
 	if words[0] != "SHOW" {
-		return false, nil // GET DIAGNOSTICS
+		return nil, nil // GET DIAGNOSTICS
 	}
 	last := words[len(words)-1]
 	var shown []appliers.Warning
@@ -88,13 +113,33 @@ func (s *session) showWarnings(c call) (ok bool, err error) {
 		if last == "ERRORS" {
 			name = "@@session.error_count"
 		}
-		return true, s.table(c.more, []wire.Column{{Name: name, Number: true}}, [][]string{{strconv.Itoa(len(shown))}})
+		return []wire.Column{{Name: name, Number: true}}, [][]string{{strconv.Itoa(len(shown))}}
 	}
-	rows := make([][]string, 0, len(shown))
 	for _, w := range shown {
 		rows = append(rows, []string{w.Level, strconv.Itoa(int(w.Code)), w.Message})
 	}
-	return true, s.table(c.more, []wire.Column{{Name: "Level"}, {Name: "Code", Number: true}, {Name: "Message"}}, rows)
+	return []wire.Column{{Name: "Level"}, {Name: "Code", Number: true}, {Name: "Message"}}, rows
+}
+
+// selecting is a statement of which the result has these columns and rows.
+func (s *session) selecting(columns []wire.Column, rows [][]string) string {
+	limit := ""
+	if len(rows) == 0 {
+		rows, limit = [][]string{make([]string, len(columns))}, " LIMIT 0"
+	}
+	var selects []string
+	for _, row := range rows {
+		var values []string
+		for i, column := range columns {
+			value := s.literal(row[i])
+			if column.Number && limit == "" {
+				value = row[i]
+			}
+			values = append(values, value+" AS "+quoteName(column.Name))
+		}
+		selects = append(selects, "SELECT "+strings.Join(values, ", "))
+	}
+	return strings.Join(selects, " UNION ALL ") + limit
 }
 
 // showChecks answers ANALYZE, OPTIMIZE and REPAIR TABLE.

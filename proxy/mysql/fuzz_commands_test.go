@@ -27,6 +27,8 @@ func (serverless) IsOwnAccount(string) bool                              { retur
 func (serverless) TLS() *tls.Config                                      { return nil }
 func (serverless) Sequences(uint64) [][]byte                             { return nil }
 func (serverless) Interrupt(context.Context, []uint64) error             { return nil }
+func (serverless) Disconnect(context.Context, []uint64) error            { return nil }
+func (serverless) EndHoldups(context.Context) error                      { return nil }
 func (serverless) Address(uint64) string                                 { return "" }
 func (serverless) Version() string                                       { return "10.11.0" }
 func (serverless) SchemaChanges() uint64                                 { return 0 }

@@ -88,6 +88,13 @@ func (g *gate) remain() {
 	g.readmit()
 }
 
+// crowded reports whether several transactions are inside.
+func (g *gate) crowded() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.inside > 1
+}
+
 // held says what keeps a schema change out.
 func (g *gate) held() string {
 	g.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/nexus-replication/nexus/proxy/mysql/statement"
 	"github.com/nexus-replication/nexus/proxy/mysql/wire"
@@ -36,7 +37,7 @@ func (s *session) prepare(payload []byte) error {
 		s.fail(e)
 		return nil
 	}
-	refused, err := s.tryPrepare(payload, p, p.what.Kind != statement.Read)
+	refused, err := s.tryPrepare(payload, p, p.what.Kind != statement.Read && p.what.Kind != statement.Set)
 	if refused {
 		_, err = s.tryPrepare(payload, p, true) // a read that may write, through a function
 	}
@@ -138,7 +139,76 @@ func (s *session) dispatchPrepared(p *prepared, c call) (bool, error) {
 		s.fail(e)
 		return true, nil
 	}
-	return s.dispatch(call{payload: c.payload, text: p.text, what: p.what, more: c.more})
+	c = call{payload: c.payload, text: p.text, what: p.what, more: c.more}
+	if c.payload[0] == wire.ComStmtExecute && c.payload[5] == 0 {
+		if text := s.informedPrepared(p); text != p.text {
+			return s.executeInformed(c, text)
+		}
+	}
+	return s.dispatch(c)
+}
+
+// informedPrepared is the text of a statement, which has no parameters then, with the facts in the place of what asks for them.
+func (s *session) informedPrepared(p *prepared) string {
+	if p.what.Kind == statement.Diagnostics {
+		if columns, rows := s.warningsShown(p.text); columns != nil {
+			return s.selecting(columns, rows)
+		}
+		return p.text
+	}
+	if text := s.informedText(&p.what, p.text); !strings.Contains(p.text, "?") {
+		return text
+	}
+	return p.text
+}
+
+// executeInformed executes, in the place of a statement without parameters and cursor that asks for what its server does not know,
+// one that is told. It is prepared for this once.
+func (s *session) executeInformed(c call, text string) (failed bool, err error) {
+	id, err := s.prepareOnce(text)
+	var refused *wire.Error
+	if errors.As(err, &refused) {
+		return s.dispatch(c)
+	}
+	if err != nil {
+		return true, s.lost(err)
+	}
+	c.payload, c.told = append(append([]byte{wire.ComStmtExecute}, id...), c.payload[5:]...), true
+	if failed, err = s.dispatch(c); err != nil {
+		return failed, err
+	}
+	if err := s.send(append([]byte{wire.ComStmtClose}, id...)); err != nil { // there is no response
+		return failed, s.lost(err)
+	}
+	return failed, nil
+}
+
+// prepareOnce lets the server prepare text, and returns the id that it gives to that.
+func (s *session) prepareOnce(text string) (id []byte, err error) {
+	if err := s.send(append([]byte{wire.ComStmtPrepare}, text...)); err != nil {
+		return nil, err
+	}
+	p, err := s.backend.ReadPacket()
+	if err != nil {
+		return nil, err
+	}
+	if len(p) > 0 && p[0] == wire.HeaderError {
+		return nil, wire.ParseError(p)
+	}
+	if len(p) < 9 || p[0] != wire.HeaderOK {
+		return nil, errors.New("the server does not answer to COM_STMT_PREPARE")
+	}
+	id = append([]byte(nil), p[1:5]...)
+	columns := int(binary.LittleEndian.Uint16(p[5:]))
+	if columns > 0 && !s.deprecateEOF {
+		columns++
+	}
+	for range columns {
+		if _, err := s.backend.ReadPacket(); err != nil {
+			return nil, err
+		}
+	}
+	return id, nil
 }
 
 // closeStatement is COM_STMT_CLOSE, to which there is no response.

@@ -17,6 +17,7 @@ type procedure struct {
 	parameters []parameter
 	program    statement.Program
 	mode       string // of SQL
+	dialect    statement.Dialect
 	collation  string // of the connection
 	caller     string // whose rights were looked at, as CURRENT_USER() says
 }
@@ -120,6 +121,7 @@ func (s *session) readProcedure(said statement.Call) (*procedure, error) {
 	p := &procedure{database: row[3], mode: row[1], collation: row[2]}
 	d := s.dialect
 	d.NoBackslashEscapes, d.AnsiQuotes = hasWord(p.mode, "NO_BACKSLASH_ESCAPES"), hasWord(p.mode, "ANSI_QUOTES")
+	p.dialect = d
 	var reason string
 	if p.program, reason = statement.ReadProgram(string(body), d); len(p.program.Steps) == 0 || reason != "" || hasWord(p.mode, "ORACLE") {
 		return nil, nil

@@ -3,33 +3,21 @@ package mysql
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"net"
 	"os"
 	"time"
 
 	appliers "github.com/nexus-replication/nexus/appliers/mysql"
 	"github.com/nexus-replication/nexus/proxy/mysql/wire"
-	"github.com/nexus-replication/nexus/raft"
 )
 
 const (
-	relayPause      = 20 * time.Millisecond
 	announcePause   = time.Second
 	announceTimeout = 5 * time.Second
 )
 
-// relay connects a client to the leader and passes bytes on until either end closes.
-func (s *Server) relay(ctx context.Context, c *connection) {
-	leader, err := s.dialLeader(ctx)
-	if err != nil {
-		w := wire.NewConn(c.client, s.cfg.MaxPacket)
-		_ = c.client.SetWriteDeadline(time.Now().Add(time.Second))
-		_ = w.WritePacket(unavailable(err).Packet()) // it is about to be closed
-		_ = w.Flush()
-		return
-	}
+// relay passes on what a client and the leader say, until either end closes.
+func (s *Server) relay(ctx context.Context, c *connection, leader *leaderConn) {
 	defer leader.Close()
 	s.mu.Lock()
 	c.close = func() { c.client.Close(); leader.Close() }
@@ -125,62 +113,6 @@ func (r *relay) pump() {
 	}
 	r.leader.Close()
 	<-done
-}
-
-// leaderConn is a connection to the leader, which calls itself host.
-type leaderConn struct {
-	net.Conn
-	host string
-}
-
-// CloseWrite ends what is sent, not what is received.
-func (c *leaderConn) CloseWrite() error {
-	half, ok := c.Conn.(interface{ CloseWrite() error })
-	if !ok {
-		return errors.ErrUnsupported
-	}
-	return half.CloseWrite()
-}
-
-// dialLeader waits for a leader that is known and answers.
-func (s *Server) dialLeader(ctx context.Context) (*leaderConn, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, s.cfg.Timeout, &raft.NoAnswerError{After: s.cfg.Timeout})
-	defer cancel()
-	for {
-		c, err := s.tryLeader(ctx)
-		if err == nil {
-			return c, nil
-		}
-		select {
-		case <-time.After(relayPause):
-		case <-ctx.Done():
-			return nil, err
-		}
-	}
-}
-
-func (s *Server) tryLeader(ctx context.Context) (*leaderConn, error) {
-	st := s.node.Status()
-	if st.Leader == 0 {
-		return nil, errors.New("no leader is known, try again")
-	}
-	if st.Leader == st.ID {
-		return nil, errors.New("this node was elected just now, try again")
-	}
-	address := s.backend.Address(st.Leader)
-	if address == "" {
-		return nil, fmt.Errorf("it is not known where the leader %s serves clients, try again", st.LeaderURL())
-	}
-	d := net.Dialer{Timeout: time.Second}
-	c, err := d.DialContext(ctx, "tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("connect to the leader: %w", err)
-	}
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("address of the leader: %w", err), c.Close())
-	}
-	return &leaderConn{c, host}, nil
 }
 
 // announce puts into the log where this node serves clients, whenever the log says otherwise.

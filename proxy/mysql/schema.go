@@ -29,7 +29,7 @@ func (s *session) schemaChange(c call) error {
 	if err != nil {
 		return err
 	}
-	if e := refuseSchema(c, current[0]); e != nil {
+	if e := s.refuseSchema(c, current[0], s.dialect); e != nil {
 		return e
 	}
 	text := c.text
@@ -137,10 +137,12 @@ func (s *session) prelude(substitute bool) (texts []string, user string, err err
 
 // preludeColumns are what a prelude is made of. The session's own database is still there for it when it was dropped.
 const preludeColumns = "(SELECT HEX(CONVERT(schema_name USING utf8mb4)) FROM information_schema.schemata WHERE schema_name=DATABASE()), @@sql_mode, @@character_set_client, @@collation_connection, @@foreign_key_checks," +
-	" @@time_zone, @@check_constraint_checks, @@explicit_defaults_for_timestamp, CURRENT_USER(), @@collation_server, @@innodb_strict_mode, @@default_storage_engine, @@system_versioning_alter_history"
+	" @@time_zone, @@check_constraint_checks, @@explicit_defaults_for_timestamp, CURRENT_USER(), @@collation_server, @@innodb_strict_mode, @@default_storage_engine, @@system_versioning_alter_history," +
+	" @@auto_increment_increment, @@auto_increment_offset, @@div_precision_increment, @@default_week_format, @@lc_time_names, @@innodb_compression_default, @@old_mode," +
+	" IF(ABS(@@timestamp-UNIX_TIMESTAMP(SYSDATE(6)))>1, @@timestamp, '')"
 
 func preludeOf(row []string, substitute bool) (texts []string, user string, err error) {
-	if len(row) != 13 {
+	if len(row) != 21 {
 		return nil, "", errors.New("the session's variables were not told")
 	}
 	if row[0] != "" { // it comes before the character set that the client's own text is in
@@ -157,18 +159,29 @@ func preludeOf(row []string, substitute bool) (texts []string, user string, err 
 	if substitute || !strings.EqualFold(row[11], "InnoDB") { // and does not mind options that InnoDB does not know
 		strict = "0"
 	}
-	for _, plain := range []string{row[2], row[3], row[4], row[6], row[7], row[9], strict, row[12]} {
+	for _, plain := range []string{row[2], row[3], row[4], row[6], row[7], row[9], strict, row[12], row[13], row[14], row[15], row[16], row[17], row[18]} {
 		if !plainWord.MatchString(plain) {
 			return nil, "", fmt.Errorf("a variable of the session is told to be %q", plain)
 		}
+	}
+	if row[20] != "" { // the client has set it; else it is the time of the entry
+		if !plainTime.MatchString(row[20]) {
+			return nil, "", fmt.Errorf("the session's timestamp is told to be %q", row[20])
+		}
+		texts = append(texts, "SET SESSION timestamp="+row[20])
 	}
 	// sql_mode comes last: these texts are written in the default one.
 	return append(texts,
 		fmt.Sprintf("SET SESSION character_set_client=%s, collation_connection=%s, foreign_key_checks=%s, time_zone=%s, check_constraint_checks=%s, explicit_defaults_for_timestamp=%s",
 			row[2], row[3], row[4], literal(row[5]), row[6], row[7]),
+		fmt.Sprintf("SET SESSION auto_increment_increment=%s, auto_increment_offset=%s, div_precision_increment=%s, default_week_format=%s, lc_time_names=%s, innodb_compression_default=%s, old_mode=%s",
+			row[13], row[14], row[15], row[16], row[17], row[18], literal(row[19])),
 		fmt.Sprintf("SET SESSION collation_server=%s, innodb_strict_mode=%s, system_versioning_alter_history=%s", row[9], strict, row[12]),
 		"SET SESSION sql_mode="+literal(mode)), row[8], nil
 }
+
+// plainTime is a time in seconds.
+var plainTime = regexp.MustCompile(`^[0-9]+(\.[0-9]+)?$`)
 
 // plainWord is a value of a variable that needs no quotes.
 var plainWord = regexp.MustCompile(`^[A-Za-z0-9_]+$`)
@@ -181,17 +194,6 @@ func without(list, word string) string {
 func literal(s string) string {
 	return "'" + strings.ReplaceAll(strings.ReplaceAll(s, `\`, `\\`), "'", `\'`) + "'"
 }
-
-// ownTables are those that Nexus keeps for itself.
-const ownTables = "position|applied|schema_change|address|global_variable|program_answer"
-
-var (
-	// They are named with their schema; in a list of tables; and behind the word TABLE.
-	ownQualified = regexp.MustCompile("(?i)\\bnexus`?\\s*\\.\\s*`?(?:" + ownTables + ")\\b")
-	ownListed    = regexp.MustCompile("(?i)\\b(?:" + ownTables + ")\\b")
-	ownTable     = regexp.MustCompile("(?is)\\b(?:TABLE|ON)\\s+(?:IF\\s+(?:NOT\\s+)?EXISTS\\s+)?`?(?:" + ownTables + ")\\b")
-	dropOwn      = regexp.MustCompile("(?is)\\b(?:DATABASE|SCHEMA)\\s+(?:IF\\s+EXISTS\\s+)?`?nexus`?\\s*;?\\s*$")
-)
 
 // withDefiner names the client as the definer, where the text leaves that to the session: the one that executes it is
 // the node's.
@@ -213,28 +215,4 @@ func splitAccount(user string) (name, host string) {
 		return user[:at], user[at+1:]
 	}
 	return user, "%"
-}
-
-// refuseSchema refuses what would harm Nexus's own tables, and what is not replicated yet.
-func refuseSchema(c call, current string) *wire.Error {
-	if dropOwn.MatchString(c.text) && strings.HasPrefix(c.what.Verb, "DROP") {
-		return refused("DROP DATABASE nexus is refused: Nexus keeps the position in the log there; drop the tables of yours")
-	}
-	if e := changesSystem(c, current); e != nil {
-		return e
-	}
-	own := ownQualified.MatchString(c.text)
-	if strings.EqualFold(current, "nexus") {
-		verb, _, _ := strings.Cut(c.what.Verb, " ")
-		switch verb {
-		case "DROP", "TRUNCATE", "RENAME":
-			own = own || ownListed.MatchString(c.text)
-		default:
-			own = own || ownTable.MatchString(c.text)
-		}
-	}
-	if own {
-		return refused("%s is refused: nexus.position, applied, schema_change, address, global_variable and program_answer are Nexus's own", c.what.Verb)
-	}
-	return nil
 }

@@ -183,11 +183,16 @@ func (s *Server) serve(c *connection) {
 	defer cancel()
 	var epoch uint64
 	if !c.reader {
-		var ok bool
-		if epoch, ok = s.awaitOffice(ctx); !ok {
-			s.relay(ctx, c)
+		place, err := s.awaitPlace(ctx)
+		if err != nil {
+			s.turnAway(c, err)
 			return
 		}
+		if place.leader != nil {
+			s.relay(ctx, c, place.leader)
+			return
+		}
+		epoch = place.epoch
 	}
 	session := newSession(s, c, epoch)
 	defer session.end()
@@ -205,23 +210,6 @@ func (s *Server) serve(c *connection) {
 	s.mu.Unlock()
 	if err := session.run(); err != nil {
 		s.cfg.Logger.Debug("session ended", "client", c.client.RemoteAddr(), "err", err)
-	}
-}
-
-// awaitOffice returns the term in which this node leads. A node that was elected just now has to apply what is left first.
-func (s *Server) awaitOffice(ctx context.Context) (epoch uint64, ok bool) {
-	for {
-		if epoch, ok := s.node.Office(); ok {
-			return epoch, true
-		}
-		if st := s.node.Status(); st.Role != "leader" {
-			return 0, false
-		}
-		select {
-		case <-time.After(5 * time.Millisecond):
-		case <-ctx.Done():
-			return 0, false
-		}
 	}
 }
 

@@ -76,6 +76,9 @@ func newSession(s *Server, c *connection, epoch uint64) *session {
 // ConnectionID is how the server calls the connection.
 func (s *session) ConnectionID() uint64 { return s.id }
 
+// IsOfNode reports whether the session is this node's own.
+func (s *session) IsOfNode() bool { return s.local }
+
 // Disconnect closes both connections.
 func (s *session) Disconnect() {
 	s.disconnectOnce.Do(func() {

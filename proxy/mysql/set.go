@@ -26,6 +26,7 @@ func (s *session) set(c call) (bool, error) {
 	if err != nil || failed {
 		return failed, err
 	}
+	s.rowCountAfter(result{})
 	return false, s.afterSet(c.what.Assignments)
 }
 

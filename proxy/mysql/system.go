@@ -40,32 +40,35 @@ func (s *session) use(c call) (bool, error) {
 func isSystem(database string) bool { return strings.EqualFold(database, "mysql") }
 
 var (
-	systemTable   = regexp.MustCompile("(?is)\\b(?:TABLES?|TO|ON)\\s+(?:IF\\s+(?:NOT\\s+)?EXISTS\\s+)?`?mysql`?\\s*\\.")
-	systemProgram = regexp.MustCompile("(?is)\\b(?:PROCEDURE|FUNCTION|TRIGGER|VIEW|SEQUENCE|EVENT|PACKAGE|BODY)\\s+(?:IF\\s+(?:NOT\\s+)?EXISTS\\s+)?`?mysql`?\\s*\\.")
-	anyProgram    = regexp.MustCompile("(?is)\\b(?:PROCEDURE|FUNCTION|TRIGGER|VIEW|SEQUENCE|EVENT|PACKAGE|BODY)\\s+(?:IF\\s+(?:NOT\\s+)?EXISTS\\s+)?(?:`(?:[^`]|``)+`|[\\w$]+)\\s*\\.")
-	dropSystem    = regexp.MustCompile("(?is)\\b(?:DATABASE|SCHEMA)\\s+(?:IF\\s+EXISTS\\s+)?`?mysql`?\\s*;?\\s*$")
+	systemTable     = regexp.MustCompile("(?is)\\b(?:TABLES?|TO|ON)\\s+(?:IF\\s+(?:NOT\\s+)?EXISTS\\s+)?`?mysql`?\\s*\\.")
+	systemProgram   = regexp.MustCompile("(?is)\\b(?:PROCEDURE|FUNCTION|TRIGGER|VIEW|SEQUENCE|EVENT|PACKAGE|BODY)\\s+(?:IF\\s+(?:NOT\\s+)?EXISTS\\s+)?`?mysql`?\\s*\\.")
+	systemQualifier = regexp.MustCompile("(?i)(?:^| )`?mysql`? \\. ")
+	anyProgram      = regexp.MustCompile("(?is)\\b(?:PROCEDURE|FUNCTION|TRIGGER|VIEW|SEQUENCE|EVENT|PACKAGE|BODY)\\s+(?:IF\\s+(?:NOT\\s+)?EXISTS\\s+)?(?:`(?:[^`]|``)+`|[\\w$]+)\\s*\\.")
+	dropSystem      = regexp.MustCompile("(?is)\\b(?:DATABASE|SCHEMA)\\s+(?:IF\\s+EXISTS\\s+)?`?mysql`?\\s*;?\\s*$")
 )
 
-// changesSystem refuses what makes, changes or removes tables of the database mysql, as a dump of all databases does.
-func changesSystem(c call, current string) *wire.Error {
-	switch c.what.Verb {
+// changesSystem refuses what makes, changes or removes tables of the database mysql, as a dump of all databases does. It looks at
+// the statement as statement.Plain returns it.
+func changesSystem(verb, plain, current string) *wire.Error {
+	switch verb {
 	case "CREATE TABLE", "DROP TABLE", "DROP TABLES", "ALTER TABLE", "RENAME", "TRUNCATE", "CREATE INDEX", "DROP INDEX":
-		if !systemTable.MatchString(c.text) && (!isSystem(current) || ownQualifier.MatchString(c.text)) {
+		listed := (strings.HasPrefix(verb, "DROP TABLE") || verb == "RENAME") && systemQualifier.MatchString(plain)
+		if !listed && !systemTable.MatchString(plain) && (!isSystem(current) || ownQualifier.MatchString(plain)) {
 			return nil
 		}
 	case "CREATE PROCEDURE", "CREATE FUNCTION", "CREATE TRIGGER", "CREATE VIEW", "CREATE SEQUENCE", "CREATE EVENT", "CREATE PACKAGE":
 		// They would not be in snapshots; and what a program there does not name with its database is of mysql.
-		if !systemProgram.MatchString(c.text) && (!isSystem(current) || anyProgram.MatchString(c.text)) {
+		if !systemProgram.MatchString(plain) && (!isSystem(current) || anyProgram.MatchString(plain)) {
 			return nil
 		}
 	case "DROP DATABASE", "DROP SCHEMA":
-		if !dropSystem.MatchString(c.text) {
+		if !dropSystem.MatchString(plain) {
 			return nil
 		}
 	default:
 		return nil
 	}
-	return refused("%s is refused for the database mysql, whose tables are each server's own: leave it out of a dump (--ignore-database=mysql)", c.what.Verb)
+	return refused("%s is refused for the database mysql, whose tables are each server's own: leave it out of a dump (--ignore-database=mysql)", verb)
 }
 
 // ownQualifier matches a table that is named with its database.

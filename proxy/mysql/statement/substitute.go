@@ -12,14 +12,14 @@ type Facts struct {
 	ReadOnly bool
 	// RowCount is what ROW_COUNT() says; nil if the server knows.
 	RowCount *int64
-	// Warnings is what @@warning_count says; nil if the server knows.
-	Warnings *int
+	// Warnings and Errors are what @@warning_count and @@error_count say; nil if the server knows.
+	Warnings, Errors *int
 }
 
-// Substitute returns text, a statement that reads, with the facts in the place of what asks for them. Where such a thing
+// Substitute returns text, a statement that reads or sets variables, with the facts in the place of what asks for them. Where such a thing
 // is a column by itself, the column keeps its name.
 func Substitute(text string, d Dialect, f *Facts) string {
-	if !mentions(text, "read_only") && !mentions(text, "row_count") && !mentions(text, "warning_count") {
+	if !mentions(text, "read_only") && !mentions(text, "row_count") && !mentions(text, "warning_count") && !mentions(text, "error_count") {
 		return text
 	}
 	var out strings.Builder
@@ -77,6 +77,8 @@ func (p *parser) fact(f *Facts) (value string, found bool) {
 		return "0", true
 	case name == "warning_count" && f.Warnings != nil:
 		return strconv.Itoa(*f.Warnings), true
+	case name == "error_count" && f.Errors != nil:
+		return strconv.Itoa(*f.Errors), true
 	}
 	return "", false
 }

@@ -1,0 +1,219 @@
+package mysql
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	gomysql "github.com/go-mysql-org/go-mysql/mysql"
+	"github.com/go-mysql-org/go-mysql/replication"
+)
+
+// reading is how far the binary log was read.
+type reading struct {
+	upTo    gomysql.Position // behind the last group that was read whole; none where nothing was read yet
+	resumed gomysql.Position // where it was read on last
+}
+
+// startCapture reads the binary log on behind what was read of it, or from its end on if that was nothing: what was written to it
+// before is of an earlier process. whole is false if something of it is passed over.
+func (b *Backend) startCapture(ctx context.Context) (whole bool, err error) {
+	b.stopCapture()
+	whole = true
+	if at := b.reading.upTo; at.Name != "" {
+		// Who breaks off twice at the same place would do so for ever.
+		if at != b.reading.resumed {
+			err := b.captureFrom(ctx, at)
+			if err == nil {
+				b.reading.resumed = at
+				return true, b.loadSequences(ctx)
+			}
+			if !isGone(err) {
+				return true, err
+			}
+			b.log.Warn("the binary log cannot be read on", "file", at.Name, "position", at.Pos, "err", err)
+		}
+		whole = false
+	}
+	b.reading = reading{}
+	b.transactions.missed() // those whose rows are passed over are rolled back, because they wait for them in vain
+	row, err := b.conn.row(ctx, "SHOW MASTER STATUS")
+	if err != nil {
+		return whole, err
+	}
+	if len(row) < 2 {
+		return whole, b.unsuitable("has no binary log: start it with --log-bin")
+	}
+	pos, err := strconv.ParseUint(row[1], 10, 32)
+	if err != nil {
+		return whole, fmt.Errorf("position of the binary log: %w", err)
+	}
+	if err := b.captureFrom(ctx, gomysql.Position{Name: row[0], Pos: uint32(pos)}); err != nil {
+		return whole, err
+	}
+	return whole, b.loadSequences(ctx)
+}
+
+// isGone reports whether an error of the server is about its binary log, rather than the connection.
+func isGone(err error) bool {
+	var server *gomysql.MyError
+	return errors.As(err, &server) && server.Code == gomysql.ER_MASTER_FATAL_ERROR_READING_BINLOG
+}
+
+// captureFrom begins to read.
+func (b *Backend) captureFrom(ctx context.Context, at gomysql.Position) error {
+	cfg, err := b.syncerConfig()
+	if err != nil {
+		return err
+	}
+	c := &capture{b: b, format: make(chan struct{}), file: at.Name, read: at}
+	cfg.SynchronousEventHandler = c
+	c.syncer = replication.NewBinlogSyncer(cfg)
+	if c.stream, err = c.syncer.StartSync(at); err != nil {
+		c.syncer.Close()
+		return fmt.Errorf("read the binary log of %s: %w", b.cfg.Addr, err)
+	}
+	if err := c.begun(ctx); err != nil {
+		c.syncer.Close()
+		return fmt.Errorf("read the binary log of %s: %w", b.cfg.Addr, err)
+	}
+	b.capture.Store(c)
+	return nil
+}
+
+// begun waits until the server has sent the first event that says how the others are to be read, or why it sends none.
+func (c *capture) begun(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var failed error
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		_, failed = c.stream.GetEvent(ctx)
+	}()
+	select {
+	case <-c.format:
+		cancel()
+		<-over // captureBroken asks again
+		return nil
+	case <-over:
+		return failed
+	}
+}
+
+// syncerConfig says how the binary log is read. Without a port the host is a unix socket.
+func (b *Backend) syncerConfig() (replication.BinlogSyncerConfig, error) {
+	cfg := replication.BinlogSyncerConfig{
+		ServerID:       rand.Uint32() | 1<<31, // unlike that of any server nearby
+		Flavor:         gomysql.MariaDBFlavor,
+		User:           b.cfg.User,
+		Password:       b.cfg.Password,
+		RawModeEnabled: true,
+		// A connection on which nothing comes any more is noticed.
+		HeartbeatPeriod: time.Second,
+		ReadTimeout:     b.cfg.ReplyTimeout,
+		Logger:          slog.New(slog.NewTextHandler(io.Discard, nil)), // it logs each event's trouble, which Apply reports once
+	}
+	network, address := b.own()
+	if network == "unix" {
+		cfg.Host = address
+		return cfg, nil
+	}
+	host, portText, err := net.SplitHostPort(address)
+	if err != nil {
+		return cfg, err
+	}
+	port, err := strconv.ParseUint(portText, 10, 16)
+	if err != nil {
+		return cfg, fmt.Errorf("port of %s: %w", address, err)
+	}
+	cfg.Host, cfg.Port, cfg.TLSConfig = host, uint16(port), b.cfg.TLS
+	return cfg, nil
+}
+
+// captureBroken returns why nothing comes out of the binary log any more, or nil: an event was larger than the server sends.
+func (b *Backend) captureBroken() error {
+	c := b.capture.Load()
+	if c == nil {
+		return nil
+	}
+	now, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := c.stream.GetEvent(now); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+func (b *Backend) stopCapture() {
+	if c := b.capture.Swap(nil); c != nil {
+		c.syncer.Close()
+		b.reading.upTo = c.position()
+	}
+}
+
+// forgetReading makes startCapture begin at the end.
+func (b *Backend) forgetReading() {
+	b.stopCapture()
+	b.reading = reading{}
+}
+
+// captureAnew reads the binary log from its end on: of what stands in it nothing is of this process.
+func (b *Backend) captureAnew(ctx context.Context) error {
+	b.forgetReading()
+	_, err := b.startCapture(ctx)
+	return err
+}
+
+// readOn reads the binary log on after the server has broken off. If something of it is passed over, nobody knows whether it was
+// written beside the log.
+func (b *Backend) readOn(ctx context.Context, broken error) error {
+	b.log.Warn("the server has broken off its binary log", "err", broken)
+	large := strings.Contains(broken.Error(), "max_allowed_packet") // an event of more than 1 GB, which belongs to a transaction that waits in vain
+	if large {
+		b.forgetReading()
+	}
+	whole, err := b.startCapture(ctx)
+	if !whole {
+		b.log.Error("a part of the binary log of the backend was not read, and it may differ from the others")
+		b.doubt.Store(&errUnread)
+	}
+	return err
+}
+
+var errUnread = errors.New("a part of its binary log was not read, and it may have been written to beside the log")
+
+// position is behind what was read whole.
+func (c *capture) position() gomysql.Position {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.read
+}
+
+// readUpTo notes that a group ends with an event.
+func (c *capture) readUpTo(raw []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.read = gomysql.Position{Name: c.file, Pos: binary.LittleEndian.Uint32(raw[13:])}
+}
+
+// rotated takes the event that names the next file, which the server makes up where it begins to send.
+func (c *capture) rotated(raw []byte) {
+	body := raw[eventHeader:]
+	if len(body) < 8 {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if file := string(body[8:]); file != c.file {
+		c.file, c.read = file, gomysql.Position{Name: file, Pos: uint32(binary.LittleEndian.Uint64(body))}
+	}
+}

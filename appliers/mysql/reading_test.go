@@ -1,0 +1,66 @@
+package mysql
+
+import (
+	"errors"
+	"testing"
+	"time"
+)
+
+// What is written to the binary log while the node does not read it is read later: what the applier has committed, and what nobody
+// was to write.
+func TestBinaryLogIsReadOn(t *testing.T) {
+	m := openMember(t, 1)
+	m.apply(t, entry(2, 1), entry(2, 2, schema(2, "CREATE DATABASE bank"), schema(2, createAccounts)))
+	s := m.session(t)
+	_, first := m.prepare(t, s, 2, "INSERT INTO bank.accounts VALUES (1, 'a', 1)")
+	m.drop() // as after an error of the machine
+	m.exec(t, "FLUSH BINARY LOGS")
+	m.apply(t, entry(2, 3, first))
+	check(t, m.Apply(within(t, 20*time.Second), nil)) // the position is saved
+	m.drop()
+	m.apply(t, entry(2, 4))
+	if err := m.doubtAfter(t, 2); err != nil {
+		t.Errorf("own commits: %v", err)
+	}
+	check(t, m.Apply(within(t, 20*time.Second), nil))
+	m.drop()
+	m.session(t).exec("INSERT INTO bank.accounts VALUES (2, 'x', 1)")
+	m.exec(t, "FLUSH BINARY LOGS")
+	m.apply(t, entry(2, 5))
+	if err := m.doubtAfter(t, 2); !errors.Is(err, errBeside) {
+		t.Errorf("what was written while nobody read: %v", err)
+	}
+}
+
+// A server that does not send its binary log to the end leaves a doubt, once, and is read on.
+func TestBinaryLogThatIsGone(t *testing.T) {
+	m := openMember(t, 1)
+	m.apply(t, entry(2, 1), entry(2, 2, schema(2, "CREATE DATABASE bank"), schema(2, createAccounts)))
+	m.exec(t, "RESET MASTER")
+	deadline := time.Now().Add(20 * time.Second)
+	var doubt error
+	for index := uint64(3); doubt == nil && time.Now().Before(deadline); index++ {
+		m.apply(t, entry(2, index))
+		doubt = m.Doubt()
+		time.Sleep(20 * time.Millisecond)
+	}
+	if !errors.Is(doubt, errUnread) {
+		t.Fatalf("doubt: %v", doubt)
+	}
+	if err := m.doubtAfter(t, 2); err != nil {
+		t.Errorf("later: %v", err)
+	}
+}
+
+// A server that ends the connection is asked for what follows.
+func TestDumpThatIsEnded(t *testing.T) {
+	m := openMember(t, 1)
+	m.apply(t, entry(2, 1), entry(2, 2, schema(2, "CREATE DATABASE bank"), schema(2, createAccounts)))
+	m.prepare(t, m.session(t), 2, "INSERT INTO bank.accounts VALUES (1, 'a', 1)")
+	id := m.query(t, "SELECT id FROM information_schema.processlist WHERE command='Binlog Dump'")
+	m.exec(t, "KILL CONNECTION "+id)
+	m.prepare(t, m.session(t), 2, "INSERT INTO bank.accounts VALUES (2, 'b', 1)")
+	if err := m.doubtAfter(t, 2); err != nil {
+		t.Error(err)
+	}
+}

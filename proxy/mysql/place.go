@@ -1,0 +1,132 @@
+package mysql
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"time"
+
+	"github.com/nexus-replication/nexus/proxy/mysql/wire"
+	"github.com/nexus-replication/nexus/raft"
+)
+
+// A client that comes while there is no leader waits for one: nothing was said to it yet, so it may be served by whoever that
+// becomes, this node too.
+
+const (
+	// placePause is how often it is looked for a leader.
+	placePause = 10 * time.Millisecond
+	// greetingPause is how often it is looked, while the greeting of a leader is waited for, whether it leads still.
+	greetingPause = 50 * time.Millisecond
+)
+
+// place is where a client is served: here, in a term, or by the leader.
+type place struct {
+	epoch  uint64
+	leader *leaderConn // nil for here
+}
+
+// awaitPlace waits for a leader that answers.
+func (s *Server) awaitPlace(ctx context.Context) (*place, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, s.cfg.Timeout, &raft.NoAnswerError{After: s.cfg.Timeout})
+	defer cancel()
+	for {
+		p, err := s.tryPlace(ctx)
+		if err == nil {
+			return p, nil
+		}
+		select {
+		case <-time.After(placePause):
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
+}
+
+// tryPlace returns where a client is served now. A node that was elected just now has to apply first what is left.
+func (s *Server) tryPlace(ctx context.Context) (*place, error) {
+	if epoch, ok := s.node.Office(); ok {
+		return &place{epoch: epoch}, nil
+	}
+	st := s.node.Status()
+	if st.Leader == 0 {
+		return nil, errors.New("no leader is known, try again")
+	}
+	if st.Leader == st.ID {
+		return nil, errors.New("this node was elected just now, try again")
+	}
+	c, err := s.dialLeader(ctx, st)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.awaitGreeting(ctx, c, st.Leader); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return &place{leader: c}, nil
+}
+
+// turnAway tells a client why it is not served.
+func (s *Server) turnAway(c *connection, err error) {
+	w := wire.NewConn(c.client, s.cfg.MaxPacket)
+	_ = c.client.SetWriteDeadline(time.Now().Add(time.Second))
+	_ = w.WritePacket(unavailable(err).Packet()) // it is about to be closed
+	_ = w.Flush()
+}
+
+// leaderConn is a connection to the leader, which calls itself host.
+type leaderConn struct {
+	net.Conn
+	reader *bufio.Reader // has the beginning of the greeting
+	host   string
+}
+
+func (c *leaderConn) Read(p []byte) (int, error) { return c.reader.Read(p) }
+
+// CloseWrite ends what is sent, not what is received.
+func (c *leaderConn) CloseWrite() error {
+	half, ok := c.Conn.(interface{ CloseWrite() error })
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	return half.CloseWrite()
+}
+
+func (s *Server) dialLeader(ctx context.Context, st raft.Status) (*leaderConn, error) {
+	address := s.backend.Address(st.Leader)
+	if address == "" {
+		return nil, fmt.Errorf("it is not known where the leader %s serves clients, try again", st.LeaderURL())
+	}
+	d := net.Dialer{Timeout: time.Second}
+	c, err := d.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the leader: %w", err)
+	}
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("address of the leader: %w", err), c.Close())
+	}
+	return &leaderConn{Conn: c, reader: bufio.NewReader(c), host: host}, nil
+}
+
+// awaitGreeting waits until a leader begins to answer: one that has died, or leads no more, may accept connections all the same.
+func (s *Server) awaitGreeting(ctx context.Context, c *leaderConn, leader uint64) error {
+	for {
+		if err := c.SetReadDeadline(time.Now().Add(greetingPause)); err != nil {
+			return err
+		}
+		_, err := c.reader.Peek(1)
+		switch {
+		case err == nil:
+			return c.SetReadDeadline(time.Time{})
+		case !errors.Is(err, os.ErrDeadlineExceeded):
+			return fmt.Errorf("the leader does not answer: %w", err)
+		case ctx.Err() != nil:
+			return fmt.Errorf("the leader does not answer: %w", context.Cause(ctx))
+		case s.node.Status().Leader != leader:
+			return errors.New("the leadership has just moved, try again")
+		}
+	}
+}
