@@ -206,8 +206,7 @@ func (p *parser) drop(verb string) Statement {
 
 // dropTables classifies DROP TABLE, of which what follows DROP begins at start.
 func (p *parser) dropTables(verb string, start int) Statement {
-	s := Statement{Kind: DDL, Verb: verb, Behind: start}
-	p.take("IF", "EXISTS")
+	s := Statement{Kind: DDL, Verb: verb, Behind: start, IfExists: p.take("IF", "EXISTS")}
 	for more := true; more; more = p.takePunct(',') {
 		s.Tables = append(s.Tables, p.table())
 	}
@@ -353,11 +352,15 @@ func (p *parser) maintain(verb string) Statement {
 	if !p.take("LOCAL") {
 		p.take("NO_WRITE_TO_BINLOG")
 	}
-	if !p.at("TABLE", "TABLES") {
+	if !p.take("TABLE") && !p.take("TABLES") {
 		return refuse(verb, "Nexus does not understand it")
 	}
 	if verb == "CHECK" {
 		return Statement{Kind: Read, Verb: verb + " TABLE"}
 	}
-	return Statement{Kind: DDL, Verb: verb + " TABLE"}
+	s := Statement{Kind: DDL, Verb: verb + " TABLE"}
+	for more := true; more; more = p.takePunct(',') {
+		s.Tables = append(s.Tables, p.table())
+	}
+	return s
 }

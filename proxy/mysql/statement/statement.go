@@ -127,6 +127,8 @@ type Statement struct {
 	// Tables that DROP TABLE, ALTER TABLE, TRUNCATE and LOCK TABLES name, as written: a session may have temporary ones of these
 	// names.
 	Tables []string
+	// IfExists is what DROP TABLE says.
+	IfExists bool
 	// Behind is where in the text stands what follows the word DROP, or the Expression; or where CREATE ROLE may say who has the
 	// role to give, if it does not.
 	Behind int
