@@ -48,9 +48,7 @@ func (s *session) textCall(text string, more bool) call {
 // dispatch executes one statement and answers it. failed says that the answer was an error; err ends the session.
 func (s *session) dispatch(c call) (failed bool, err error) {
 	if e := s.refuses(&c.what); e != nil {
-		s.server.stats.refused.Add(1)
-		s.fail(e)
-		return true, nil
+		return true, s.failRefused(c.text, e)
 	}
 	if e := s.writesSystem(&c.what); e != nil {
 		s.fail(e)
@@ -142,7 +140,7 @@ func (s *session) endTransaction(c call) error {
 func (s *session) answer1(c call, err error) (bool, error) {
 	s.rowCountAfter(result{rows: err != nil, affected: s.affected})
 	if err != nil {
-		s.affected = 0
+		s.affected, s.info = 0, ""
 		return true, s.failWith(err)
 	}
 	if checks := s.checks; checks != nil && c.payload[0] == wire.ComQuery {
