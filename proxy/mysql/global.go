@@ -96,9 +96,8 @@ func (s *session) setGlobal(a *statement.Assignment) error {
 		s.facts.warnings = []appliers.Warning{{Level: "Note", Code: codeUnknown, Message: "Nexus executes events itself, whatever event_scheduler says; to keep one from it, say ALTER EVENT ... DISABLE"}}
 		return nil
 	}
-	if a.Name == "max_allowed_packet" { // scripts ask for more; there is enough
-		s.facts.warnings = []appliers.Warning{{Level: "Note", Code: codeUnknown, Message: "Nexus keeps max_allowed_packet as it is"}}
-		return nil
+	if a.Name == "max_allowed_packet" {
+		return s.setPacketLimit(value)
 	}
 	if reason := s.globalRefusal(a.Name, value); reason != "" {
 		if err := s.nativeRefusal(a.Name); err != nil {
@@ -120,6 +119,25 @@ func (s *session) setGlobal(a *statement.Assignment) error {
 	}
 	s.facts.warnings = nil
 	return s.schemaReply(outcome.Replies[0].Data, "the variable was not set")
+}
+
+// setPacketLimit answers who asks for larger packets: there is enough for all but the largest. The limit is the same on all
+// servers, which read the binary log by it.
+func (s *session) setPacketLimit(value string) error {
+	s.facts.warnings = nil
+	row, err := s.row("SELECT @@global.max_allowed_packet")
+	if err != nil {
+		return err
+	}
+	limit, err := strconv.ParseUint(row[0], 10, 64)
+	if err != nil {
+		return fmt.Errorf("max_allowed_packet of the server: %w", err)
+	}
+	if wanted, err := strconv.ParseUint(value, 10, 64); err == nil && wanted <= limit || strings.EqualFold(value, "DEFAULT") {
+		return nil
+	}
+	s.facts.warnings = []appliers.Warning{{Level: "Note", Code: codeUnknown, Message: "Nexus keeps max_allowed_packet as it is: " + row[0]}}
+	return nil
 }
 
 // tryValue lets the server look at a value, where the variable is one of sessions too: it is set for no longer than a statement

@@ -44,6 +44,11 @@ func (s *session) schemaChange(c call) error {
 		return err
 	}
 	prelude = append(ownRoles(c.what.Roles), prelude...)
+	engine, err := s.defaultEngine(c)
+	if err != nil {
+		return err
+	}
+	prelude = append(prelude, engine...)
 	if c.what.Rewritten == "" {
 		text = s.asClient(c, withDefiner(text, c.what.Definer, user), user)
 	}
@@ -121,7 +126,7 @@ func (s *session) schemaReply(reply []byte, undone string) error {
 		return s.final(&wire.Error{Code: codeDeadlock, State: "40001", Message: "Nexus: " + undone + ", because the leadership moved; try again"})
 	}
 	answer, err := appliers.DecodeAnswer(reply)
-	s.facts.warnings, s.checks, s.affected = answer.Warnings, answer.Checks, answer.Affected
+	s.facts.warnings, s.checks, s.affected, s.info = answer.Warnings, answer.Checks, answer.Affected, answer.Info
 	return err
 }
 
@@ -137,10 +142,12 @@ func (s *session) prelude(substitute bool) (texts []string, user string, err err
 
 // preludeColumns are what a prelude is made of. The session's own database is still there for it when it was dropped.
 const preludeColumns = "(SELECT HEX(CONVERT(schema_name USING utf8mb4)) FROM information_schema.schemata WHERE schema_name=DATABASE()), @@sql_mode, @@character_set_client, @@collation_connection, @@foreign_key_checks," +
-	" @@time_zone, @@check_constraint_checks, @@explicit_defaults_for_timestamp, CURRENT_USER(), @@collation_server, @@innodb_strict_mode, @@default_storage_engine, @@system_versioning_alter_history"
+	" @@time_zone, @@check_constraint_checks, @@explicit_defaults_for_timestamp, CURRENT_USER(), @@collation_server, @@innodb_strict_mode, @@default_storage_engine, @@system_versioning_alter_history," +
+	" @@old_mode, @@sql_if_exists, @@sql_notes, @@lc_messages, @@use_stat_tables, @@histogram_size, @@histogram_type, @@auto_increment_increment, @@auto_increment_offset," +
+	" IFNULL(@@character_set_results,'NULL')"
 
 func preludeOf(row []string, substitute bool) (texts []string, user string, err error) {
-	if len(row) != 13 {
+	if len(row) != 23 {
 		return nil, "", errors.New("the session's variables were not told")
 	}
 	if row[0] != "" { // it comes before the character set that the client's own text is in
@@ -157,7 +164,7 @@ func preludeOf(row []string, substitute bool) (texts []string, user string, err 
 	if substitute || !strings.EqualFold(row[11], "InnoDB") { // and does not mind options that InnoDB does not know
 		strict = "0"
 	}
-	for _, plain := range []string{row[2], row[3], row[4], row[6], row[7], row[9], strict, row[12]} {
+	for _, plain := range append([]string{row[2], row[3], row[4], row[6], row[7], row[9], strict, row[12]}, row[14:]...) {
 		if !plainWord.MatchString(plain) {
 			return nil, "", fmt.Errorf("a variable of the session is told to be %q", plain)
 		}
@@ -167,7 +174,19 @@ func preludeOf(row []string, substitute bool) (texts []string, user string, err 
 		fmt.Sprintf("SET SESSION character_set_client=%s, collation_connection=%s, foreign_key_checks=%s, time_zone=%s, check_constraint_checks=%s, explicit_defaults_for_timestamp=%s",
 			row[2], row[3], row[4], literal(row[5]), row[6], row[7]),
 		fmt.Sprintf("SET SESSION collation_server=%s, innodb_strict_mode=%s, system_versioning_alter_history=%s", row[9], strict, row[12]),
+		fmt.Sprintf("SET SESSION old_mode=%s, sql_if_exists=%s, sql_notes=%s, lc_messages=%s, use_stat_tables=%s, histogram_size=%s, histogram_type=%s,"+
+			" auto_increment_increment=%s, auto_increment_offset=%s, character_set_results=%s",
+			literal(row[13]), row[14], row[15], row[16], row[17], row[18], row[19], row[20], row[21], resultCharset(row[22])),
 		"SET SESSION sql_mode="+literal(mode)), row[8], nil
+}
+
+// resultCharset is what the server's words come in: the client's own character set, if this program can read them in it too.
+func resultCharset(name string) string {
+	switch name {
+	case "ucs2", "utf16", "utf16le", "utf32":
+		return "utf8mb4"
+	}
+	return name
 }
 
 // plainWord is a value of a variable that needs no quotes.

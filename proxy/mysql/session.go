@@ -43,6 +43,7 @@ type session struct {
 
 	facts     facts
 	affected  uint64                     // rows, by the statement that is answered with OK
+	info      string                     // what the server has said about them
 	plain     map[[2]string]uint64       // procedures that the server executes by itself, as named; as of how many schema changes
 	steered   atomic.Pointer[programRun] // that the server is executing; the applier asks for it
 	excluding bool                       // schema changes are behind the barrier that this session holds
@@ -251,9 +252,9 @@ func (s *session) ok(more bool) error {
 	if more {
 		status |= wire.StatusMoreResults
 	}
-	rows := s.affected
-	s.affected = 0
-	return s.client.WritePacket(wire.OKRows(status, rows, len(s.facts.warnings)))
+	rows, info := s.affected, s.info
+	s.affected, s.info = 0, ""
+	return s.client.WritePacket(wire.OKRows(status, rows, len(s.facts.warnings), info))
 }
 
 // fail answers with an error.
