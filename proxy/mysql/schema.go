@@ -150,13 +150,6 @@ func preludeOf(row []string, substitute bool) (texts []string, user string, err 
 	if len(row) != 23 {
 		return nil, "", errors.New("the session's variables were not told")
 	}
-	if row[0] != "" { // it comes before the character set that the client's own text is in
-		database, err := hex.DecodeString(row[0])
-		if err != nil {
-			return nil, "", fmt.Errorf("the session's database: %w", err)
-		}
-		texts = append(texts, "SET NAMES utf8mb4", "USE "+quoteName(string(database)))
-	}
 	mode, strict := row[1], row[10]
 	if substitute { // the server replaces the engine by itself, with a note
 		mode = without(mode, "NO_ENGINE_SUBSTITUTION")
@@ -166,8 +159,20 @@ func preludeOf(row []string, substitute bool) (texts []string, user string, err 
 	}
 	for _, plain := range append([]string{row[2], row[3], row[4], row[6], row[7], row[9], strict, row[12]}, row[14:]...) {
 		if !plainWord.MatchString(plain) {
-			return nil, "", fmt.Errorf("a variable of the session is told to be %q", plain)
+			return nil, "", refused(unreadable, plain)
 		}
+	}
+	for _, list := range []string{mode, row[5], row[13]} {
+		if !plainList.MatchString(list) {
+			return nil, "", refused(unreadable, list)
+		}
+	}
+	if row[0] != "" { // it comes before the character set that the client's own text is in
+		database, err := hex.DecodeString(row[0])
+		if err != nil {
+			return nil, "", fmt.Errorf("the session's database: %w", err)
+		}
+		texts = append(texts, "SET NAMES utf8mb4", "USE "+quoteName(string(database)))
 	}
 	// sql_mode comes last: these texts are written in the default one.
 	return append(texts,
@@ -189,8 +194,15 @@ func resultCharset(name string) string {
 	return name
 }
 
+// unreadable is for a session with such a character_set_results that this program cannot read its settings.
+const unreadable = "a schema change is refused with this character_set_results: a variable of the session is told to be %q in it"
+
 // plainWord is a value of a variable that needs no quotes.
 var plainWord = regexp.MustCompile(`^[A-Za-z0-9_]+$`)
+
+// plainList is a list of modes, or a time zone, as a client can read it: in a character set of results such as filename the server
+// tells something else, which no server would take.
+var plainList = regexp.MustCompile(`^[A-Za-z0-9_,+:/-]*$`)
 
 // without takes a word out of a list with commas.
 func without(list, word string) string {

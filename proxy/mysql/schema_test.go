@@ -46,6 +46,13 @@ func TestPreludeOf(t *testing.T) {
 			t.Errorf("column %d: %q", i, texts)
 		}
 	}
+	for i, as := range map[int]string{1: "STRICT_ALL_TABLES@002cANSI", 5: "@002b03@003a00", 13: "A@002cB"} { // what character_set_results=filename makes of it
+		forged := append([]string(nil), row...)
+		forged[i] = as
+		if texts, _, err := preludeOf(forged, false); err == nil {
+			t.Errorf("%s: %q", as, texts)
+		}
+	}
 }
 
 func TestRefuseSchema(t *testing.T) {
