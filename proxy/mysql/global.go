@@ -93,6 +93,10 @@ func (s *session) setGlobal(a *statement.Assignment) error {
 		return err
 	}
 	if a.Name == "event_scheduler" {
+		s.facts.warnings = nil
+		if on, ok := (&statement.Assignment{Value: value}).Bool(); ok && on { // as they are
+			return nil
+		}
 		s.facts.warnings = []appliers.Warning{{Level: "Note", Code: codeUnknown, Message: "Nexus executes events itself, whatever event_scheduler says; to keep one from it, say ALTER EVENT ... DISABLE"}}
 		return nil
 	}

@@ -29,9 +29,9 @@ func (p *parser) create(verb string) Statement {
 		return Statement{Kind: DDL, Verb: verb, Definer: p.defines}
 	case "INDEX":
 		return p.onTable(verb)
-	case "DATABASE", "SCHEMA", "USER":
+	case "DATABASE", "SCHEMA", "USER", "SERVER":
 		return Statement{Kind: DDL, Verb: verb}
-	case "SERVER", "TABLESPACE", "UNDO", "LOGFILE", "RESOURCE", "SPATIAL REFERENCE":
+	case "TABLESPACE", "UNDO", "LOGFILE", "RESOURCE", "SPATIAL REFERENCE":
 		return refuse(verb, reasonServer)
 	default:
 		return refuse(verb, "Nexus does not know what it creates")
@@ -142,9 +142,9 @@ func (p *parser) alter(verb string) Statement {
 	case "SEQUENCE":
 		p.take("IF", "EXISTS")
 		return Statement{Kind: DDL, Verb: verb, Tables: []string{p.table()}}
-	case "DATABASE", "SCHEMA", "PROCEDURE", "FUNCTION", "USER", "ROLE":
+	case "DATABASE", "SCHEMA", "PROCEDURE", "FUNCTION", "USER", "ROLE", "SERVER":
 		return Statement{Kind: DDL, Verb: verb}
-	case "INSTANCE", "SERVER", "TABLESPACE", "UNDO", "LOGFILE", "RESOURCE":
+	case "INSTANCE", "TABLESPACE", "UNDO", "LOGFILE", "RESOURCE":
 		return refuse(verb, reasonServer)
 	}
 	return refuse(verb, "Nexus does not know what it alters")
@@ -196,9 +196,9 @@ func (p *parser) drop(verb string) Statement {
 	case "FUNCTION":
 		p.take("IF", "EXISTS")
 		return Statement{Kind: DDL, Verb: verb, Name: p.table()}
-	case "DATABASE", "SCHEMA", "VIEW", "PROCEDURE", "TRIGGER", "EVENT", "PACKAGE", "USER", "ROLE":
+	case "DATABASE", "SCHEMA", "VIEW", "PROCEDURE", "TRIGGER", "EVENT", "PACKAGE", "USER", "ROLE", "SERVER":
 		return Statement{Kind: DDL, Verb: verb}
-	case "SERVER", "TABLESPACE", "UNDO", "LOGFILE", "RESOURCE", "SPATIAL REFERENCE":
+	case "TABLESPACE", "UNDO", "LOGFILE", "RESOURCE", "SPATIAL REFERENCE":
 		return refuse(verb, reasonServer)
 	}
 	return refuse(verb, "Nexus does not know what it drops")
