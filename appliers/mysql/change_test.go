@@ -49,3 +49,14 @@ func TestAnswerRoundTrip(t *testing.T) {
 		}
 	}
 }
+
+func TestOwnGrants(t *testing.T) {
+	for row, want := range map[string]bool{
+		"GRANT INSERT ON `nexus`.`applied` TO PUBLIC": true, "GRANT LOCK TABLES ON `nexus`.* TO PUBLIC": true, `GRANT SELECT ON "nexus"."address" TO PUBLIC`: true,
+		"GRANT SELECT, INSERT ON `nexus`.`applied` TO PUBLIC": false, "GRANT LOCK TABLES ON `nexus`.* TO `a`@`%`": false, "GRANT SELECT ON `nexus`.* TO PUBLIC": false,
+	} {
+		if got := IsOwnGrant(row); got != want {
+			t.Errorf("%s: %t", row, got)
+		}
+	}
+}

@@ -3,8 +3,11 @@ package mysqltest
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"regexp"
 	"strings"
+
+	"github.com/go-sql-driver/mysql"
 )
 
 // globals returns the global variables that can be set.
@@ -28,8 +31,11 @@ func globals(ctx context.Context, db *sql.DB) (map[string]string, error) {
 
 var number = regexp.MustCompile(`^-?[0-9]+(?:\.[0-9]+)?$`)
 
+// codeNotSupported is that of what a node refuses.
+const codeNotSupported = 1235
+
 // setBack sets the global variables that differ from what they were. Those that cannot be set through a node cannot have been
-// changed by a test either.
+// changed by a test either: they are of a server that leads now and did not before.
 func setBack(ctx context.Context, db *sql.DB, were map[string]string) error {
 	are, err := globals(ctx, db)
 	if err != nil {
@@ -42,7 +48,9 @@ func setBack(ctx context.Context, db *sql.DB, were map[string]string) error {
 		if !number.MatchString(value) {
 			value = "'" + strings.ReplaceAll(value, "'", "''") + "'"
 		}
-		if _, err := db.ExecContext(ctx, "SET GLOBAL "+name+"="+value); err != nil {
+		_, err := db.ExecContext(ctx, "SET GLOBAL "+name+"="+value)
+		var refused *mysql.MySQLError
+		if err != nil && (!errors.As(err, &refused) || refused.Number != codeNotSupported) {
 			return err
 		}
 	}

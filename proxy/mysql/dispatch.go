@@ -172,7 +172,7 @@ func (s *session) inside(c call) (bool, error) {
 	if err := s.send(c.payload); err != nil {
 		return true, s.lost(err)
 	}
-	r, err := s.relayResults(shape{more: c.more, cursor: wantsCursor(c.payload), variables: showsVariables(&c)})
+	r, err := s.relayResults(shape{more: c.more, cursor: wantsCursor(c.payload), edit: s.edits(&c)})
 	if err != nil {
 		return true, s.lost(err)
 	}
@@ -235,7 +235,7 @@ func (s *session) relayRead(c call) (bool, error) {
 	if err := s.send(c.payload); err != nil {
 		return true, s.lost(err)
 	}
-	r, err := s.relayResults(shape{more: c.more, cursor: wantsCursor(c.payload), variables: showsVariables(&c)})
+	r, err := s.relayResults(shape{more: c.more, cursor: wantsCursor(c.payload), edit: s.edits(&c)})
 	if err != nil {
 		if !flushed {
 			s.client.Rewind(mark)

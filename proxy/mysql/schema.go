@@ -20,7 +20,7 @@ import (
 // that keeps the transactions of all others out.
 func (s *session) schemaChange(c call) error {
 	if s.tx != nil && s.tx.xa == nil || s.tx == nil && !s.mayWrite() {
-		return &wire.Error{Code: codeReadOnly, State: "25006", Message: "Cannot execute statement in a READ ONLY transaction"}
+		return s.changeInReadOnly(&c.what)
 	}
 	if err := s.commit(); err != nil {
 		return err
