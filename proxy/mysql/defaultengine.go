@@ -1,20 +1,35 @@
 package mysql
 
-import "strings"
+import (
+	"strings"
 
-// defaultEngine makes the server take the default engine of the session for what CREATE TABLE names none for: it replaces it by
-// InnoDB, as it does with one that is named, and notes so.
-func (s *session) defaultEngine(c call) (prelude []string, err error) {
-	if c.what.Verb != "CREATE TABLE" || c.what.Engine != "" {
-		return nil, nil
+	appliers "github.com/nexus-replication/nexus/appliers/mysql"
+	"github.com/nexus-replication/nexus/proxy/mysql/statement"
+)
+
+// noteDefaultEngine notes that a table which CREATE TABLE has made, without an engine, is not of the default engine of the session.
+// The session that has made it does not have that engine: the server replaces it by InnoDB, but not for partitions.
+func (s *session) noteDefaultEngine(c call) error {
+	if c.what.Verb != "CREATE TABLE" || c.what.Engine != "" || c.what.Name == "" {
+		return nil
 	}
-	row, err := s.row("SELECT @@default_storage_engine, @@sql_mode")
-	if err != nil {
-		return nil, err
+	for _, word := range []string{"PARTITION", "LIKE", "ENGINE"} {
+		if statement.MentionsWord(c.text, s.dialect, word) {
+			return nil
+		}
 	}
-	switch strings.ToUpper(row[0]) {
-	case "MYISAM", "ARIA", "MEMORY", "CSV": // which every server has
-		return []string{"SET SESSION default_storage_engine=" + row[0] + ", sql_mode=" + literal(without(row[1], "NO_ENGINE_SUBSTITUTION"))}, nil
+	for _, w := range s.facts.warnings {
+		if w.Code == codeTableExists {
+			return nil
+		}
 	}
-	return nil, nil
+	row, err := s.row("SELECT @@default_storage_engine, @@sql_notes")
+	if err != nil || strings.EqualFold(row[0], "InnoDB") || row[1] == "0" {
+		return err
+	}
+	s.facts.warnings = append(s.facts.warnings, appliers.Warning{Level: "Note", Code: codeOtherEngine, Message: "Using storage engine InnoDB for table '" + c.what.Name + "'"})
+	return nil
 }
+
+// codeTableExists is for who creates a table that is there.
+const codeTableExists = 1050

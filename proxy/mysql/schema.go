@@ -44,15 +44,13 @@ func (s *session) schemaChange(c call) error {
 		return err
 	}
 	prelude = append(ownRoles(c.what.Roles), prelude...)
-	engine, err := s.defaultEngine(c)
-	if err != nil {
-		return err
-	}
-	prelude = append(prelude, engine...)
 	if c.what.Rewritten == "" {
 		text = s.asClient(c, withDefiner(text, c.what.Definer, user), user)
 	}
-	return s.behindBarrier(func(ctx context.Context) error { return s.proposeSchema(ctx, prelude, text) })
+	if err := s.behindBarrier(func(ctx context.Context) error { return s.proposeSchema(ctx, prelude, text) }); err != nil {
+		return err
+	}
+	return s.noteDefaultEngine(c)
 }
 
 // behindBarrier calls change while no transaction is open on any connection but this one.

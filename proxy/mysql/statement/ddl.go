@@ -72,9 +72,22 @@ func (p *parser) createTable(verb string, replace bool) Statement {
 	s := Statement{Kind: DDL, Verb: verb}
 	if p.selects() {
 		s = p.createSelect(verb, replace)
+	} else {
+		s.Name = p.newTable()
 	}
 	s.Engine, s.Rewritten = engine, rewritten
 	return s
+}
+
+// newTable returns the name of the table that is created, without its database.
+func (p *parser) newTable() string {
+	q := *p
+	q.take("IF", "NOT", "EXISTS")
+	name := q.name()
+	if q.takePunct('.') {
+		name = q.name()
+	}
+	return name
 }
 
 // createSelect classifies CREATE TABLE ... SELECT, of which the name is next, or IF NOT EXISTS before it.

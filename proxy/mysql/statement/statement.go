@@ -107,7 +107,7 @@ type Statement struct {
 	Release bool // RELEASE
 
 	// Name of the database of Use, or of the prepared statement of Prepare, Execute and Deallocate; of the function of DROP
-	// FUNCTION, as written.
+	// FUNCTION, as written; of the table of CREATE TABLE, without its database.
 	Name string
 	// Text of the statement that is prepared, where it is a literal.
 	Text string
