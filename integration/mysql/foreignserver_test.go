@@ -32,7 +32,7 @@ func TestForeignServers(t *testing.T) {
 	for _, n := range c.Nodes {
 		server, err := n.MariaDB.Client()
 		check(t, err)
-		defer server.Close()
+		t.Cleanup(func() { server.Close() })
 		eventually(t, 20*time.Second, func() error {
 			if got := mustQuery(t, server, asked); got != want {
 				return fmt.Errorf("%s has %q, want %q", n.Name, got, want)
