@@ -204,6 +204,8 @@ type Answer struct {
 	Affected uint64
 	// Checks are the rows of ANALYZE, OPTIMIZE and REPAIR: table, operation, kind of message, message.
 	Checks [][4]string
+	// Info is what it has said in words, such as how many records it has copied.
+	Info string
 }
 
 // done is the reply to a statement that was executed.
@@ -221,6 +223,9 @@ func done(a Answer) []byte {
 			dst = appendText(dst, text)
 		}
 	}
+	if a.Info != "" { // which no three other texts follow
+		dst = appendText(dst, a.Info)
+	}
 	return dst
 }
 
@@ -236,7 +241,12 @@ func DecodeAnswer(reply []byte) (Answer, error) {
 		a.Warnings = append(a.Warnings, Warning{Level: d.text(), Code: uint16(d.number()), Message: d.text()})
 	}
 	for len(d.rest) > 0 && d.err == nil {
-		a.Checks = append(a.Checks, [4]string{d.text(), d.text(), d.text(), d.text()})
+		text := d.text()
+		if len(d.rest) == 0 {
+			a.Info = text
+			break
+		}
+		a.Checks = append(a.Checks, [4]string{text, d.text(), d.text(), d.text()})
 	}
 	return a, d.err
 }

@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	gomysql "github.com/go-mysql-org/go-mysql/mysql"
-
 	"github.com/nexus-replication/nexus/raft/failpoint"
 )
 
@@ -124,9 +122,9 @@ func (b *Backend) trySchema(ctx context.Context, o *operation) ([]byte, error) {
 	}
 	setup := len(prelude)
 	prelude = append(prelude, o.prelude...)
-	var result *gomysql.Result
+	var result *changed
 	for i, text := range append(prelude, "SET SESSION sql_log_bin=1", o.text) {
-		result, err = k.execNamed(ctx, text, firstWords(text))
+		result, err = k.change(ctx, text, firstWords(text))
 		code := serverCode(err)
 		switch {
 		case err == nil:
@@ -145,7 +143,7 @@ func (b *Backend) trySchema(ctx context.Context, o *operation) ([]byte, error) {
 	if err := b.grantAgain(ctx, o.text); err != nil {
 		return nil, err
 	}
-	return done(Answer{Warnings: b.warnings(ctx, k, result), Affected: result.AffectedRows, Checks: checks(result)}), nil
+	return done(Answer{Warnings: b.warnings(ctx, k, result.warnings), Affected: result.affected, Checks: result.rows, Info: result.info}), nil
 }
 
 // grantAgain gives back what every account needs, where a statement may have taken it, as REVOKE ... FROM PUBLIC.
@@ -156,27 +154,13 @@ func (b *Backend) grantAgain(ctx context.Context, text string) error {
 	return b.grant(ctx, b.conn)
 }
 
-// checks returns the rows that the maintenance of tables yields.
-func checks(result *gomysql.Result) [][4]string {
-	if result == nil || !result.HasResultset() || result.ColumnNumber() != 4 {
-		return nil
-	}
-	list := make([][4]string, result.RowNumber())
-	for i := range list {
-		for j := range list[i] {
-			list[i][j], _ = result.GetString(i, j) // all are texts
-		}
-	}
-	return list
-}
-
 // maxWarnings are kept of a statement; a server keeps 64 too.
 const maxWarnings = 64
 
 // warnings returns what the server has noted about the last statement. It is told to the client only, so an error is a
 // matter of the log.
-func (b *Backend) warnings(ctx context.Context, k *conn, result *gomysql.Result) []Warning {
-	if result == nil || result.Warnings == 0 {
+func (b *Backend) warnings(ctx context.Context, k *conn, count int) []Warning {
+	if count == 0 {
 		return nil
 	}
 	rows, err := k.rows(ctx, "SHOW WARNINGS")

@@ -132,8 +132,10 @@ func (b *Backend) clear(ctx context.Context) error {
 			return err
 		}
 	}
-	if _, err := b.conn.exec(ctx, "DELETE FROM mysql."+eventTable); err != nil {
-		return err
+	for _, of := range wholeTables {
+		if _, err := b.conn.exec(ctx, "DELETE FROM mysql."+of); err != nil {
+			return err
+		}
 	}
 	for _, p := range privilegeTables {
 		if _, err := b.conn.exec(ctx, "DELETE FROM mysql."+p.name+" WHERE "+b.replicatedAccounts(p.user)); err != nil {

@@ -3,6 +3,7 @@ package mysql
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -33,6 +34,11 @@ var grants = []string{
 	"GRANT SELECT ON nexus.address TO PUBLIC",
 	"GRANT SELECT ON nexus.program_answer TO PUBLIC",
 	"GRANT LOCK TABLES ON nexus.* TO PUBLIC",
+}
+
+// IsOwnGrant reports whether a row of SHOW GRANTS is one of grants, and no other privilege beside it.
+func IsOwnGrant(row string) bool {
+	return slices.Contains(grants, strings.NewReplacer("`", "", `"`, "").Replace(row))
 }
 
 // IsBookkeeping reports whether a table is one of Nexus's own.

@@ -64,6 +64,9 @@ var privilegeTables = []struct{ name, user string }{
 // eventTable holds the events, of which the number of the server that has made them is not replicated.
 const eventTable = "event"
 
+// wholeTables of the database mysql are replicated with all of their rows: events, and what CREATE SERVER says.
+var wholeTables = []string{eventTable, "servers"}
+
 // IsOwnAccount reports whether user is the name of the account of this node, which other servers may not have.
 func (b *Backend) IsOwnAccount(user string) bool { return user == b.cfg.User }
 
@@ -155,11 +158,13 @@ func (d *dump) begin(ctx context.Context) error {
 		}
 		d.tables = append(d.tables, t)
 	}
-	events := table{Database: "mysql", Name: eventTable}
-	if err := d.columns(ctx, &events); err != nil {
-		return err
+	for _, of := range wholeTables {
+		t := table{Database: "mysql", Name: of}
+		if err := d.columns(ctx, &t); err != nil {
+			return err
+		}
+		d.tables = append(d.tables, t)
 	}
-	d.tables = append(d.tables, events)
 	return nil
 }
 

@@ -41,11 +41,25 @@ func TestOtherEngines(t *testing.T) {
 		t.Errorf("ALTER TABLE: warnings %q", got)
 	}
 	do("SET default_storage_engine=MyISAM")
-	if got := mustQuery(t, conn, "SHOW WARNINGS"); !strings.Contains(got, "1266") {
+	if got := mustQuery(t, conn, "SHOW WARNINGS"); got != "" {
 		t.Errorf("SET: warnings %q", got)
 	}
 	do("CREATE TABLE g (id INT) ROW_FORMAT=FIXED")
+	if got := mustQuery(t, conn, "SHOW WARNINGS"); !strings.Contains(got, "Note,1266,Using storage engine InnoDB for table 'g'") {
+		t.Errorf("a table of the default engine: warnings %q", got)
+	}
 	do("CREATE TABLE h LIKE a")
+	// The server replaces the default engine too, if it is told to, but not that of partitions.
+	do("CREATE TABLE i (id INT) PARTITION BY HASH (id) PARTITIONS 2")
+	do("CREATE TABLE j (id INT) /*!50100 PARTITION BY RANGE (id) (PARTITION p0 VALUES LESS THAN (10), PARTITION p1 VALUES LESS THAN MAXVALUE) */")
+	do("INSERT INTO i VALUES (1), (2)")
+	do("INSERT INTO j VALUES (1), (20)")
+	do("ALTER TABLE g PARTITION BY HASH (id) PARTITIONS 2")
+	for _, table := range []string{"g", "i", "j"} {
+		if got := mustQuery(t, conn, "SHOW CREATE TABLE "+table); strings.Contains(got, "MyISAM") {
+			t.Errorf("of the default engine: %s", got)
+		}
+	}
 	if got := mustQuery(t, conn, "SELECT GROUP_CONCAT(DISTINCT engine) FROM information_schema.tables WHERE table_schema='app'"); got != "InnoDB" {
 		t.Errorf("engines %s", got)
 	}

@@ -28,6 +28,9 @@ type lab struct {
 	leader  *cluster.Node
 	dir     string
 	beside  string // see writtenBeside
+
+	// Global variables that the server alone, and the leader, began with: what a test leaves set is set back.
+	directly, thence map[string]string
 }
 
 func newLab(t *testing.T, dir string) *lab {
@@ -48,6 +51,13 @@ func newLab(t *testing.T, dir string) *lab {
 	check(t, err)
 	for _, db := range []*sql.DB{l.direct(t), l.through(t)} {
 		check(t, prepare(within(t, 60*time.Second), db))
+	}
+	for _, at := range []struct {
+		db *sql.DB
+		to *map[string]string
+	}{{l.direct(t), &l.directly}, {l.through(t), &l.thence}} {
+		*at.to, err = globals(within(t, 30*time.Second), at.db)
+		check(t, err)
 	}
 	l.writtenBeside(t)
 	return l
@@ -81,7 +91,7 @@ func (l *lab) test(t *testing.T, name string) outcome {
 	check(t, err)
 	direct, err := target{"direct", l.alone.Port}.run(ctx, filepath.Join(l.dir, name), name)
 	check(t, err)
-	if err := errors.Join(rollBackPrepared(ctx, l.direct(t)), prepare(ctx, l.direct(t))); err != nil {
+	if err := errors.Join(rollBackPrepared(ctx, l.direct(t)), setBack(ctx, l.direct(t), l.directly), prepare(ctx, l.direct(t))); err != nil {
 		l.renew(t, err)
 	}
 	if direct.skipped || direct.err != "" {
@@ -100,6 +110,7 @@ func (l *lab) test(t *testing.T, name string) outcome {
 			o = outcome{name, unequal, "something was written beside the log: " + table}
 		}
 	}
+	check(t, setBack(ctx, l.through(t), l.thence))
 	if err := prepare(ctx, l.through(t)); err != nil {
 		sessions, listErr := column(ctx, l.through(t), "SELECT CONCAT_WS(' ', id, command, time, state, info, trx_state, trx_query) FROM information_schema.processlist LEFT JOIN information_schema.innodb_trx ON id=trx_mysql_thread_id")
 		t.Errorf("%s: clean up: %v; sessions: %q, %v", name, err, sessions, listErr)

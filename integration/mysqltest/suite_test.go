@@ -125,7 +125,7 @@ var failedQuery = regexp.MustCompile(`(?s)mysqltest: At line \d+: (.*?)(?:\n\n|\
 func brokenBy(out string) string {
 	found := failedQuery.FindStringSubmatch(out)
 	if found == nil {
-		return "mariadb-test failed"
+		return oneLine("mariadb-test failed: " + out)
 	}
 	return oneLine(found[1])
 }

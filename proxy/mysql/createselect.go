@@ -31,6 +31,7 @@ func (s *session) createSelect(c call) (rows uint64, err error) {
 		return 0, err
 	}
 	rows, err = s.fill(t)
+	s.info = fmt.Sprintf("Records: %d  Duplicates: 0  Warnings: %d", rows, len(s.facts.warnings))
 	// It goes in a transaction of its own too: the session is READ ONLY outside of one.
 	return rows, errors.Join(err, s.inTransaction("DROP TEMPORARY TABLE IF EXISTS "+t.temporary(), nil))
 }

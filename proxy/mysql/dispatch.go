@@ -49,9 +49,7 @@ func (s *session) textCall(text string, more bool) call {
 // dispatch executes one statement and answers it. failed says that the answer was an error; err ends the session.
 func (s *session) dispatch(c call) (failed bool, err error) {
 	if e := s.refuses(&c.what); e != nil {
-		s.server.stats.refused.Add(1)
-		s.fail(e)
-		return true, nil
+		return true, s.failRefused(c.text, e)
 	}
 	if e := s.writesSystem(&c.what); e != nil {
 		s.fail(e)
@@ -143,7 +141,7 @@ func (s *session) endTransaction(c call) error {
 func (s *session) answer1(c call, err error) (bool, error) {
 	s.rowCountAfter(result{rows: err != nil, affected: s.affected})
 	if err != nil {
-		s.affected = 0
+		s.affected, s.info = 0, ""
 		return true, s.failWith(err)
 	}
 	if checks := s.checks; checks != nil && c.payload[0] == wire.ComQuery {
@@ -175,7 +173,7 @@ func (s *session) inside(c call) (bool, error) {
 	if err := s.send(c.payload); err != nil {
 		return true, s.lost(err)
 	}
-	r, err := s.relayResults(shape{more: c.more, cursor: wantsCursor(c.payload), variables: showsVariables(&c)})
+	r, err := s.relayResults(shape{more: c.more, cursor: wantsCursor(c.payload), edit: s.edits(&c)})
 	if err != nil {
 		return true, s.lost(err)
 	}
@@ -238,7 +236,7 @@ func (s *session) relayRead(c call) (bool, error) {
 	if err := s.send(c.payload); err != nil {
 		return true, s.lost(err)
 	}
-	r, err := s.relayResults(shape{more: c.more, cursor: wantsCursor(c.payload), variables: showsVariables(&c)})
+	r, err := s.relayResults(shape{more: c.more, cursor: wantsCursor(c.payload), edit: s.edits(&c)})
 	if err != nil {
 		if !flushed {
 			s.client.Rewind(mark)

@@ -24,6 +24,7 @@ const (
 	codeDeadlock       = 1213
 	codeNotSupported   = 1235
 	codeOtherEngine    = 1266
+	codeNoCharacter    = 1300
 	codeInsideXA       = 1399
 	codeReadOnly       = 1792
 	codeKilled         = 1927

@@ -70,13 +70,27 @@ func (s *session) tellAccess(row []byte) []byte {
 	return append(append([]byte{}, accessRow...), "\x03OFF"...)
 }
 
-// showsVariables reports whether a statement shows variables of the session.
-func showsVariables(c *call) bool {
+// edits returns what is done to the rows of SHOW VARIABLES and SHOW GRANTS; nil for other statements.
+func (s *session) edits(c *call) func(row []byte) []byte {
 	if c.what.Verb != "SHOW" {
-		return false
+		return nil
 	}
 	words := strings.Fields(strings.ToUpper(c.text[:min(len(c.text), 60)]))
-	return len(words) > 1 && words[1] == "VARIABLES" || len(words) > 2 && words[2] == "VARIABLES" && words[1] != "GLOBAL"
+	switch {
+	case len(words) > 1 && words[1] == "VARIABLES" || len(words) > 2 && words[2] == "VARIABLES" && words[1] != "GLOBAL":
+		return s.tellAccess
+	case len(words) > 1 && strings.TrimRight(words[1], ";") == "GRANTS":
+		return hideOwnGrant
+	}
+	return nil
+}
+
+// hideOwnGrant leaves out of SHOW GRANTS what Nexus lets every account do for itself.
+func hideOwnGrant(row []byte) []byte {
+	if text, _, _, ok := wire.Text(row); ok && appliers.IsOwnGrant(string(text)) {
+		return nil
+	}
+	return row
 }
 
 // showWarnings answers SHOW WARNINGS, SHOW ERRORS and their counts after a schema change. ok is false where the session's

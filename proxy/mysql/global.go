@@ -93,12 +93,10 @@ func (s *session) setGlobal(a *statement.Assignment) error {
 		return err
 	}
 	if a.Name == "event_scheduler" {
-		s.facts.warnings = []appliers.Warning{{Level: "Note", Code: codeUnknown, Message: "Nexus executes events itself, whatever event_scheduler says; to keep one from it, say ALTER EVENT ... DISABLE"}}
-		return nil
+		return s.setScheduler(value)
 	}
-	if a.Name == "max_allowed_packet" { // scripts ask for more; there is enough
-		s.facts.warnings = []appliers.Warning{{Level: "Note", Code: codeUnknown, Message: "Nexus keeps max_allowed_packet as it is"}}
-		return nil
+	if a.Name == "max_allowed_packet" {
+		return s.setPacketLimit(value)
 	}
 	if reason := s.globalRefusal(a.Name, value); reason != "" {
 		if err := s.nativeRefusal(a.Name); err != nil {
@@ -120,6 +118,41 @@ func (s *session) setGlobal(a *statement.Assignment) error {
 	}
 	s.facts.warnings = nil
 	return s.schemaReply(outcome.Replies[0].Data, "the variable was not set")
+}
+
+// setScheduler answers who wants events to be executed, or not: they are, by this node.
+func (s *session) setScheduler(value string) error {
+	s.facts.warnings = nil
+	on, ok := (&statement.Assignment{Value: value}).Bool()
+	switch {
+	case !ok && !strings.EqualFold(value, "DEFAULT"):
+		return &wire.Error{Code: codeWrongValue, State: "42000", Message: "Variable 'event_scheduler' can't be set to the value of '" + strings.Trim(value, "'") + "'"}
+	case !on:
+		s.facts.warnings = []appliers.Warning{{Level: "Note", Code: codeUnknown, Message: "Nexus executes events itself, whatever event_scheduler says; to keep one from it, say ALTER EVENT ... DISABLE"}}
+	}
+	return nil
+}
+
+// codeWrongValue is for a value that a variable cannot have.
+const codeWrongValue = 1231
+
+// setPacketLimit answers who asks for larger packets: there is enough for all but the largest. The limit is the same on all
+// servers, which read the binary log by it.
+func (s *session) setPacketLimit(value string) error {
+	s.facts.warnings = nil
+	row, err := s.row("SELECT @@global.max_allowed_packet")
+	if err != nil {
+		return err
+	}
+	limit, err := strconv.ParseUint(row[0], 10, 64)
+	if err != nil {
+		return fmt.Errorf("max_allowed_packet of the server: %w", err)
+	}
+	if wanted, err := strconv.ParseUint(value, 10, 64); err == nil && wanted <= limit || strings.EqualFold(value, "DEFAULT") {
+		return nil
+	}
+	s.facts.warnings = []appliers.Warning{{Level: "Note", Code: codeUnknown, Message: "Nexus keeps max_allowed_packet as it is: " + row[0]}}
+	return nil
 }
 
 // tryValue lets the server look at a value, where the variable is one of sessions too: it is set for no longer than a statement
@@ -151,7 +184,7 @@ const (
 
 // globalRefusal says why a variable must not have a value.
 func (s *session) globalRefusal(name, value string) string {
-	if name == "read_only" && isOff(value) {
+	if name == "read_only" && isOff(value) || name == "log_bin_trust_function_creators" && isOn(value) {
 		return "" // as it is
 	}
 	if reason := statement.GlobalRefusal(name); reason != "" {
@@ -171,6 +204,11 @@ func (s *session) globalRefusal(name, value string) string {
 		}
 	}
 	return ""
+}
+
+func isOn(value string) bool {
+	on, ok := (&statement.Assignment{Value: value}).Bool()
+	return ok && on
 }
 
 func isOff(value string) bool {

@@ -3,6 +3,7 @@ package mysql
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nexus-replication/nexus/proxy/mysql/statement"
@@ -28,8 +29,10 @@ const (
 // excludes reports whether the lock keeps others from writing.
 func (l tableLock) excludes() bool { return l >= writeLock }
 
-// codeReadLocked is for who writes in spite of FLUSH TABLES WITH READ LOCK of its own.
-const codeReadLocked = 1223
+const (
+	codeTableReadLocked = 1099 // who has locked the table for reading changes it
+	codeReadLocked      = 1223 // who has said FLUSH TABLES WITH READ LOCK writes
+)
 
 // lockTables executes LOCK TABLES, which gives back what was locked before.
 func (s *session) lockTables(c call) error {
@@ -52,7 +55,7 @@ func (s *session) lockTables(c call) error {
 	case c.what.Writes:
 		err = s.lockOut(writeLock)
 	default:
-		err = s.lockSnapshot()
+		err = s.lockSnapshot(c.what.Tables)
 	}
 	if err != nil {
 		return err
@@ -88,7 +91,7 @@ func (s *session) lockOut(lock tableLock) error {
 }
 
 // lockSnapshot lets the session read what is there now.
-func (s *session) lockSnapshot() error {
+func (s *session) lockSnapshot(tables []string) error {
 	if err := s.ask("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"); err != nil {
 		return err
 	}
@@ -96,6 +99,7 @@ func (s *session) lockSnapshot() error {
 		return err
 	}
 	s.locked = readLock
+	s.lockedTables = tables
 	return nil
 }
 
@@ -136,6 +140,31 @@ func (s *session) letIn() {
 func (s *session) endsUnderLock(c call) bool {
 	// What came since may have ended the snapshot, as SET autocommit=1 does.
 	return s.locked == readLock && s.tx != nil && s.tx.xa == nil && !c.what.Release && !c.what.Chain
+}
+
+// changeInReadOnly is the error for who changes the schema in a transaction that is READ ONLY. That is one of LOCK TABLES, maybe: the
+// server then speaks of the table.
+func (s *session) changeInReadOnly(what *statement.Statement) *wire.Error {
+	readOnly := &wire.Error{Code: codeReadOnly, State: "25006", Message: "Cannot execute statement in a READ ONLY transaction"}
+	if s.locked != readLock || len(what.Tables) == 0 {
+		return readOnly
+	}
+	if what.Verb == "RENAME" {
+		return &wire.Error{Code: codeActiveLocks, State: "HY000", Message: "Can't execute the given command because you have active locked tables or an active transaction"}
+	}
+	name := lastName(what.Tables[0])
+	for _, table := range s.lockedTables {
+		if strings.EqualFold(lastName(table), name) {
+			return &wire.Error{Code: codeTableReadLocked, State: "HY000", Message: "Table '" + name + "' was locked with a READ lock and can't be updated"}
+		}
+	}
+	return &wire.Error{Code: codeNotLocked, State: "HY000", Message: "Table '" + name + "' was not locked with LOCK TABLES"}
+}
+
+// lastName is the name of a table without its database and quotes.
+func lastName(table string) string {
+	name := strings.TrimSpace(table[strings.LastIndexByte(table, '.')+1:])
+	return strings.ReplaceAll(strings.Trim(name, "`"), "``", "`")
 }
 
 // writesUnderLock refuses what a session must not do that has locked all tables for reading.

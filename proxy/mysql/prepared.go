@@ -33,9 +33,7 @@ func (s *session) refusal(p *prepared) *wire.Error {
 func (s *session) prepare(payload []byte) error {
 	p := s.newPrepared(string(payload[1:]))
 	if e := s.refusal(p); e != nil {
-		s.server.stats.refused.Add(1)
-		s.fail(e)
-		return nil
+		return s.failRefused(p.text, e)
 	}
 	refused, err := s.tryPrepare(payload, p, p.what.Kind != statement.Read && p.what.Kind != statement.Set)
 	if refused {
@@ -97,14 +95,7 @@ func (s *session) relayPrepared(first []byte, p *prepared) error {
 		return err
 	}
 	for _, n := range []uint16{parameters, columns} {
-		if n == 0 {
-			continue
-		}
-		packets := int(n)
-		if !s.deprecateEOF {
-			packets++
-		}
-		for range packets {
+		for range s.definitions(n) {
 			if err := s.relayPacket(); err != nil {
 				return s.lost(err)
 			}
@@ -136,8 +127,7 @@ func (s *session) execute(payload []byte) error {
 // dispatchPrepared executes what p is, by the command in c.
 func (s *session) dispatchPrepared(p *prepared, c call) (bool, error) {
 	if e := s.refusal(p); e != nil {
-		s.fail(e)
-		return true, nil
+		return true, s.failRefused(p.text, e)
 	}
 	c = call{payload: c.payload, text: p.text, what: p.what, more: c.more}
 	if c.payload[0] == wire.ComStmtExecute && c.payload[5] == 0 {

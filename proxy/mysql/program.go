@@ -207,7 +207,7 @@ func (r *programRun) change(step *statement.Step, row []string) (failed *wire.Er
 	err = s.behindBarrierFor(r.patience, func(ctx context.Context) error {
 		return s.proposeSchema(ctx, prelude, text)
 	})
-	s.affected, s.checks = 0, nil
+	s.affected, s.checks, s.info = 0, nil, ""
 	var final *finalError
 	if err == nil || errors.As(err, &final) || !errors.As(err, &failed) || strings.HasPrefix(failed.Message, OutcomeUnknown) {
 		return nil, err

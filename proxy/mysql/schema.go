@@ -20,7 +20,7 @@ import (
 // that keeps the transactions of all others out.
 func (s *session) schemaChange(c call) error {
 	if s.tx != nil && s.tx.xa == nil || s.tx == nil && !s.mayWrite() {
-		return &wire.Error{Code: codeReadOnly, State: "25006", Message: "Cannot execute statement in a READ ONLY transaction"}
+		return s.changeInReadOnly(&c.what)
 	}
 	if err := s.commit(); err != nil {
 		return err
@@ -47,7 +47,10 @@ func (s *session) schemaChange(c call) error {
 	if c.what.Rewritten == "" {
 		text = s.asClient(c, withDefiner(text, c.what.Definer, user), user)
 	}
-	return s.behindBarrier(func(ctx context.Context) error { return s.proposeSchema(ctx, prelude, text) })
+	if err := s.behindBarrier(func(ctx context.Context) error { return s.proposeSchema(ctx, prelude, text) }); err != nil {
+		return err
+	}
+	return s.noteDefaultEngine(c)
 }
 
 // behindBarrier calls change while no transaction is open on any connection but this one.
@@ -121,7 +124,7 @@ func (s *session) schemaReply(reply []byte, undone string) error {
 		return s.final(&wire.Error{Code: codeDeadlock, State: "40001", Message: "Nexus: " + undone + ", because the leadership moved; try again"})
 	}
 	answer, err := appliers.DecodeAnswer(reply)
-	s.facts.warnings, s.checks, s.affected = answer.Warnings, answer.Checks, answer.Affected
+	s.facts.warnings, s.checks, s.affected, s.info = answer.Warnings, answer.Checks, answer.Affected, answer.Info
 	return err
 }
 
@@ -138,19 +141,13 @@ func (s *session) prelude(substitute bool) (texts []string, user string, err err
 // preludeColumns are what a prelude is made of. The session's own database is still there for it when it was dropped.
 const preludeColumns = "(SELECT HEX(CONVERT(schema_name USING utf8mb4)) FROM information_schema.schemata WHERE schema_name=DATABASE()), @@sql_mode, @@character_set_client, @@collation_connection, @@foreign_key_checks," +
 	" @@time_zone, @@check_constraint_checks, @@explicit_defaults_for_timestamp, CURRENT_USER(), @@collation_server, @@innodb_strict_mode, @@default_storage_engine, @@system_versioning_alter_history," +
-	" @@auto_increment_increment, @@auto_increment_offset, @@div_precision_increment, @@default_week_format, @@lc_time_names, @@innodb_compression_default, @@old_mode," +
+	" @@old_mode, @@sql_if_exists, @@sql_notes, @@lc_messages, @@use_stat_tables, @@histogram_size, @@histogram_type, @@auto_increment_increment, @@auto_increment_offset," +
+	" IFNULL(@@character_set_results,'NULL'), @@div_precision_increment, @@default_week_format, @@lc_time_names, @@innodb_compression_default," +
 	" IF(ABS(@@timestamp-UNIX_TIMESTAMP(SYSDATE(6)))>1, @@timestamp, '')"
 
 func preludeOf(row []string, substitute bool) (texts []string, user string, err error) {
-	if len(row) != 21 {
+	if len(row) != 28 {
 		return nil, "", errors.New("the session's variables were not told")
-	}
-	if row[0] != "" { // it comes before the character set that the client's own text is in
-		database, err := hex.DecodeString(row[0])
-		if err != nil {
-			return nil, "", fmt.Errorf("the session's database: %w", err)
-		}
-		texts = append(texts, "SET NAMES utf8mb4", "USE "+quoteName(string(database)))
 	}
 	mode, strict := row[1], row[10]
 	if substitute { // the server replaces the engine by itself, with a note
@@ -159,32 +156,62 @@ func preludeOf(row []string, substitute bool) (texts []string, user string, err 
 	if substitute || !strings.EqualFold(row[11], "InnoDB") { // and does not mind options that InnoDB does not know
 		strict = "0"
 	}
-	for _, plain := range []string{row[2], row[3], row[4], row[6], row[7], row[9], strict, row[12], row[13], row[14], row[15], row[16], row[17], row[18]} {
+	for _, plain := range append([]string{row[2], row[3], row[4], row[6], row[7], row[9], strict, row[12]}, row[14:27]...) {
 		if !plainWord.MatchString(plain) {
-			return nil, "", fmt.Errorf("a variable of the session is told to be %q", plain)
+			return nil, "", refused(unreadable, plain)
 		}
 	}
-	if row[20] != "" { // the client has set it; else it is the time of the entry
-		if !plainTime.MatchString(row[20]) {
-			return nil, "", fmt.Errorf("the session's timestamp is told to be %q", row[20])
+	for _, list := range []string{mode, row[5], row[13]} {
+		if !plainList.MatchString(list) {
+			return nil, "", refused(unreadable, list)
 		}
-		texts = append(texts, "SET SESSION timestamp="+row[20])
+	}
+	if row[0] != "" { // it comes before the character set that the client's own text is in
+		database, err := hex.DecodeString(row[0])
+		if err != nil {
+			return nil, "", fmt.Errorf("the session's database: %w", err)
+		}
+		texts = append(texts, "SET NAMES utf8mb4", "USE "+quoteName(string(database)))
+	}
+	if row[27] != "" { // the client has set it; else it is the time of the entry
+		if !plainTime.MatchString(row[27]) {
+			return nil, "", refused(unreadable, row[27])
+		}
+		texts = append(texts, "SET SESSION timestamp="+row[27])
 	}
 	// sql_mode comes last: these texts are written in the default one.
 	return append(texts,
 		fmt.Sprintf("SET SESSION character_set_client=%s, collation_connection=%s, foreign_key_checks=%s, time_zone=%s, check_constraint_checks=%s, explicit_defaults_for_timestamp=%s",
 			row[2], row[3], row[4], literal(row[5]), row[6], row[7]),
-		fmt.Sprintf("SET SESSION auto_increment_increment=%s, auto_increment_offset=%s, div_precision_increment=%s, default_week_format=%s, lc_time_names=%s, innodb_compression_default=%s, old_mode=%s",
-			row[13], row[14], row[15], row[16], row[17], row[18], literal(row[19])),
+		fmt.Sprintf("SET SESSION div_precision_increment=%s, default_week_format=%s, lc_time_names=%s, innodb_compression_default=%s", row[23], row[24], row[25], row[26]),
 		fmt.Sprintf("SET SESSION collation_server=%s, innodb_strict_mode=%s, system_versioning_alter_history=%s", row[9], strict, row[12]),
+		fmt.Sprintf("SET SESSION old_mode=%s, sql_if_exists=%s, sql_notes=%s, lc_messages=%s, use_stat_tables=%s, histogram_size=%s, histogram_type=%s,"+
+			" auto_increment_increment=%s, auto_increment_offset=%s, character_set_results=%s",
+			literal(row[13]), row[14], row[15], row[16], row[17], row[18], row[19], row[20], row[21], resultCharset(row[22])),
 		"SET SESSION sql_mode="+literal(mode)), row[8], nil
 }
 
 // plainTime is a time in seconds.
 var plainTime = regexp.MustCompile(`^[0-9]+(\.[0-9]+)?$`)
 
+// resultCharset is what the server's words come in: the client's own character set, if this program can read them in it too.
+func resultCharset(name string) string {
+	switch name {
+	case "ucs2", "utf16", "utf16le", "utf32":
+		return "utf8mb4"
+	}
+	return name
+}
+
+// unreadable is for a session with such a character_set_results that this program cannot read its settings.
+const unreadable = "a schema change is refused with this character_set_results: a variable of the session is told to be %q in it"
+
 // plainWord is a value of a variable that needs no quotes.
 var plainWord = regexp.MustCompile(`^[A-Za-z0-9_]+$`)
+
+// plainList is a list of modes, or a time zone, as a client can read it: in a character set of results such as filename the server
+// tells something else, which no server would take.
+var plainList = regexp.MustCompile(`^[A-Za-z0-9_,+:/-]*$`)
 
 // without takes a word out of a list with commas.
 func without(list, word string) string {

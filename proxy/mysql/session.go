@@ -41,13 +41,15 @@ type session struct {
 
 	rate *rate.Limit // nil without one
 
-	facts     facts
-	affected  uint64                     // rows, by the statement that is answered with OK
-	plain     map[[2]string]uint64       // procedures that the server executes by itself, as named; as of how many schema changes
-	steered   atomic.Pointer[programRun] // that the server is executing; the applier asks for it
-	excluding bool                       // schema changes are behind the barrier that this session holds
-	locked    tableLock
-	checks    [][4]string // of the maintenance of tables that is being answered
+	facts        facts
+	affected     uint64                     // rows, by the statement that is answered with OK
+	info         string                     // what the server has said about them
+	plain        map[[2]string]uint64       // procedures that the server executes by itself, as named; as of how many schema changes
+	steered      atomic.Pointer[programRun] // that the server is executing; the applier asks for it
+	excluding    bool                       // schema changes are behind the barrier that this session holds
+	locked       tableLock
+	lockedTables []string    // for reading, as they were named
+	checks       [][4]string // of the maintenance of tables that is being answered
 
 	rowNumber, rowNull bool   // what the first value of the row that was read last is
 	valueRead          string // of the expression that was evaluated last
@@ -254,9 +256,9 @@ func (s *session) ok(more bool) error {
 	if more {
 		status |= wire.StatusMoreResults
 	}
-	rows := s.affected
-	s.affected = 0
-	return s.client.WritePacket(wire.OKRows(status, rows, len(s.facts.warnings)))
+	rows, info := s.affected, s.info
+	s.affected, s.info = 0, ""
+	return s.client.WritePacket(wire.OKRows(status, rows, len(s.facts.warnings), info))
 }
 
 // fail answers with an error.

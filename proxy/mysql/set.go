@@ -4,7 +4,6 @@ import (
 	"strconv"
 	"strings"
 
-	appliers "github.com/nexus-replication/nexus/appliers/mysql"
 	"github.com/nexus-replication/nexus/proxy/mysql/statement"
 	"github.com/nexus-replication/nexus/proxy/mysql/wire"
 )
@@ -22,7 +21,7 @@ func (s *session) set(c call) (bool, error) {
 			return true, s.failWith(err)
 		}
 	}
-	failed, err := s.setDirectly(c)
+	failed, err := s.direct(c)
 	if err != nil || failed {
 		return failed, err
 	}
@@ -101,32 +100,6 @@ func (s *session) afterSet(assignments []statement.Assignment) error {
 	return s.closeImplicit()
 }
 
-// setDirectly lets the server execute SET. Another engine is noted: it is that of temporary tables alone.
-func (s *session) setDirectly(c call) (bool, error) {
-	engine := otherEngine(c.what.Assignments)
-	if engine == "" || c.payload[0] != wire.ComQuery {
-		return s.direct(c)
-	}
-	if err := s.ask(c.text); err != nil {
-		return true, s.failWith(err)
-	}
-	s.facts.warnings = []appliers.Warning{{Level: "Note", Code: codeOtherEngine, Message: "Using storage engine InnoDB instead of " + engine + " for all tables but temporary ones"}}
-	return false, s.ok(c.more)
-}
-
-// otherEngine returns the default engine that assignments choose, where that is not InnoDB.
-func otherEngine(assignments []statement.Assignment) string {
-	for i := range assignments {
-		switch a := &assignments[i]; {
-		case a.User || a.Name != "default_storage_engine" && a.Name != "storage_engine":
-		case strings.EqualFold(strings.Trim(a.Value, "'\"`"), "InnoDB"), strings.HasPrefix(a.Value, "@"), strings.EqualFold(a.Value, "DEFAULT"):
-		default:
-			return strings.Trim(a.Value, "'\"`")
-		}
-	}
-	return ""
-}
-
 // closeImplicit ends the transaction that a statement such as SET @a = (SELECT ...) began on the server where autocommit
 // is off: XA could not start inside of it.
 func (s *session) closeImplicit() error {
@@ -172,8 +145,7 @@ func (s *session) prepareNamed(c call) (bool, error) {
 	}
 	p := s.newPrepared(text)
 	if e := s.refusal(p); e != nil {
-		s.fail(e)
-		return true, nil
+		return true, s.failRefused(text, e)
 	}
 	closed, err := s.sendPrepare(c.payload, true)
 	if err != nil {

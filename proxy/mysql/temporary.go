@@ -18,20 +18,24 @@ func (s *session) changeTemporary(c call) (done, failed bool, err error) {
 	if len(c.what.Tables) == 0 {
 		return false, false, nil
 	}
-	temporary := 0
+	var temporary, others []string
 	for _, table := range c.what.Tables {
 		is, err := s.isTemporary(table)
 		if err != nil {
 			return true, true, s.lost(err)
 		}
 		if is {
-			temporary++
+			temporary = append(temporary, table)
+		} else {
+			others = append(others, table)
 		}
 	}
 	switch {
-	case temporary == 0:
+	case len(temporary) == 0:
 		return false, false, nil
-	case temporary < len(c.what.Tables):
+	case len(others) > 0 && c.what.Behind > 0:
+		failed, err = s.answer1(c, s.dropBoth(c, temporary, others))
+	case len(others) > 0:
 		s.fail(refused("%s is refused: some of the tables are temporary and some are not; name them apart", c.what.Verb))
 		return true, true, nil
 	case c.what.Behind > 0:
@@ -41,6 +45,24 @@ func (s *session) changeTemporary(c call) (done, failed bool, err error) {
 	}
 	return true, failed, err
 }
+
+// dropBoth drops temporary tables and others, which the server does with one statement, after the transaction that is open. One
+// that is not there keeps the others from nothing.
+func (s *session) dropBoth(c call, temporary, others []string) error {
+	verb := c.text[:c.what.Behind] + "TABLE "
+	if c.what.IfExists {
+		verb += "IF EXISTS "
+	}
+	err := s.schemaChange(s.textCall(verb+strings.Join(others, ", "), c.more))
+	var server *wire.Error
+	if err != nil && (!errors.As(err, &server) || server.Code != codeUnknownTable) {
+		return err
+	}
+	return errors.Join(err, s.ask(openSession, "DROP TEMPORARY TABLE "+strings.Join(temporary, ", "), closeSession))
+}
+
+// codeUnknownTable is for who drops a table that is not there.
+const codeUnknownTable = 1051
 
 func (s *session) isTemporary(table string) (bool, error) {
 	row, err := s.row("SHOW CREATE TABLE " + table)

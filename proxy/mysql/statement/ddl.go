@@ -29,9 +29,9 @@ func (p *parser) create(verb string) Statement {
 		return Statement{Kind: DDL, Verb: verb, Definer: p.defines}
 	case "INDEX":
 		return p.onTable(verb)
-	case "DATABASE", "SCHEMA", "USER":
+	case "DATABASE", "SCHEMA", "USER", "SERVER":
 		return Statement{Kind: DDL, Verb: verb}
-	case "SERVER", "TABLESPACE", "UNDO", "LOGFILE", "RESOURCE", "SPATIAL REFERENCE":
+	case "TABLESPACE", "UNDO", "LOGFILE", "RESOURCE", "SPATIAL REFERENCE":
 		return refuse(verb, reasonServer)
 	default:
 		return refuse(verb, "Nexus does not know what it creates")
@@ -72,9 +72,22 @@ func (p *parser) createTable(verb string, replace bool) Statement {
 	s := Statement{Kind: DDL, Verb: verb}
 	if p.selects() {
 		s = p.createSelect(verb, replace)
+	} else {
+		s.Name = p.newTable()
 	}
 	s.Engine, s.Rewritten = engine, rewritten
 	return s
+}
+
+// newTable returns the name of the table that is created, without its database.
+func (p *parser) newTable() string {
+	q := *p
+	q.take("IF", "NOT", "EXISTS")
+	name := q.name()
+	if q.takePunct('.') {
+		name = q.name()
+	}
+	return name
 }
 
 // createSelect classifies CREATE TABLE ... SELECT, of which the name is next, or IF NOT EXISTS before it.
@@ -142,9 +155,9 @@ func (p *parser) alter(verb string) Statement {
 	case "SEQUENCE":
 		p.take("IF", "EXISTS")
 		return Statement{Kind: DDL, Verb: verb, Tables: []string{p.table()}}
-	case "DATABASE", "SCHEMA", "PROCEDURE", "FUNCTION", "USER", "ROLE":
+	case "DATABASE", "SCHEMA", "PROCEDURE", "FUNCTION", "USER", "ROLE", "SERVER":
 		return Statement{Kind: DDL, Verb: verb}
-	case "INSTANCE", "SERVER", "TABLESPACE", "UNDO", "LOGFILE", "RESOURCE":
+	case "INSTANCE", "TABLESPACE", "UNDO", "LOGFILE", "RESOURCE":
 		return refuse(verb, reasonServer)
 	}
 	return refuse(verb, "Nexus does not know what it alters")
@@ -196,9 +209,9 @@ func (p *parser) drop(verb string) Statement {
 	case "FUNCTION":
 		p.take("IF", "EXISTS")
 		return Statement{Kind: DDL, Verb: verb, Name: p.table()}
-	case "DATABASE", "SCHEMA", "VIEW", "PROCEDURE", "TRIGGER", "EVENT", "PACKAGE", "USER", "ROLE":
+	case "DATABASE", "SCHEMA", "VIEW", "PROCEDURE", "TRIGGER", "EVENT", "PACKAGE", "USER", "ROLE", "SERVER":
 		return Statement{Kind: DDL, Verb: verb}
-	case "SERVER", "TABLESPACE", "UNDO", "LOGFILE", "RESOURCE", "SPATIAL REFERENCE":
+	case "TABLESPACE", "UNDO", "LOGFILE", "RESOURCE", "SPATIAL REFERENCE":
 		return refuse(verb, reasonServer)
 	}
 	return refuse(verb, "Nexus does not know what it drops")
@@ -206,8 +219,7 @@ func (p *parser) drop(verb string) Statement {
 
 // dropTables classifies DROP TABLE, of which what follows DROP begins at start.
 func (p *parser) dropTables(verb string, start int) Statement {
-	s := Statement{Kind: DDL, Verb: verb, Behind: start}
-	p.take("IF", "EXISTS")
+	s := Statement{Kind: DDL, Verb: verb, Behind: start, IfExists: p.take("IF", "EXISTS")}
 	for more := true; more; more = p.takePunct(',') {
 		s.Tables = append(s.Tables, p.table())
 	}
@@ -353,11 +365,15 @@ func (p *parser) maintain(verb string) Statement {
 	if !p.take("LOCAL") {
 		p.take("NO_WRITE_TO_BINLOG")
 	}
-	if !p.at("TABLE", "TABLES") {
+	if !p.take("TABLE") && !p.take("TABLES") {
 		return refuse(verb, "Nexus does not understand it")
 	}
 	if verb == "CHECK" {
 		return Statement{Kind: Read, Verb: verb + " TABLE"}
 	}
-	return Statement{Kind: DDL, Verb: verb + " TABLE"}
+	s := Statement{Kind: DDL, Verb: verb + " TABLE"}
+	for more := true; more; more = p.takePunct(',') {
+		s.Tables = append(s.Tables, p.table())
+	}
+	return s
 }

@@ -34,6 +34,8 @@ func (p *program) ends(t, next token) bool {
 	case "BEGIN", "LOOP":
 		p.push(statements)
 		p.starts = true
+	case "NOT", "ATOMIC": // behind BEGIN
+		p.starts = starts
 	case "WHILE":
 		p.push(statements)
 	case "REPEAT":

@@ -107,7 +107,7 @@ type Statement struct {
 	Release bool // RELEASE
 
 	// Name of the database of Use, or of the prepared statement of Prepare, Execute and Deallocate; of the function of DROP
-	// FUNCTION, as written.
+	// FUNCTION, as written; of the table of CREATE TABLE, without its database.
 	Name string
 	// Text of the statement that is prepared, where it is a literal.
 	Text string
@@ -127,6 +127,8 @@ type Statement struct {
 	// Tables that DROP TABLE, ALTER TABLE, TRUNCATE and LOCK TABLES name, as written: a session may have temporary ones of these
 	// names.
 	Tables []string
+	// IfExists is what DROP TABLE says.
+	IfExists bool
 	// Behind is where in the text stands what follows the word DROP, or the Expression; or where CREATE ROLE may say who has the
 	// role to give, if it does not.
 	Behind int

@@ -99,10 +99,14 @@ func OK(status uint16) []byte {
 	return []byte{HeaderOK, 0, 0, byte(status), byte(status >> 8), 0, 0}
 }
 
-// OKRows is OK with the number of changed rows, and of warnings.
-func OKRows(status uint16, rows uint64, warnings int) []byte {
+// OKRows is OK with the number of changed rows, and of warnings, and what is said about them in words.
+func OKRows(status uint16, rows uint64, warnings int, info string) []byte {
 	p := appendLenenc([]byte{HeaderOK}, rows)
-	return append(p, 0, byte(status), byte(status>>8), byte(warnings), byte(warnings>>8))
+	p = append(p, 0, byte(status), byte(status>>8), byte(warnings), byte(warnings>>8))
+	if info == "" {
+		return p
+	}
+	return append(appendLenenc(p, uint64(len(info))), info...)
 }
 
 // IsEnd reports whether p, in the place of a row, ends the rows: EOF, or OK in its place.
