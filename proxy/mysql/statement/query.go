@@ -47,7 +47,7 @@ func (p *parser) explain(verb string) Statement {
 
 // analyze classifies ANALYZE TABLE, and MariaDB's ANALYZE, which executes the statement behind it.
 func (p *parser) analyze(verb string) Statement {
-	if p.at("TABLE", "LOCAL", "NO_WRITE_TO_BINLOG") {
+	if p.at("TABLE", "TABLES", "LOCAL", "NO_WRITE_TO_BINLOG") {
 		return p.maintain(verb)
 	}
 	return p.executed(verb)
