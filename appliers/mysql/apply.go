@@ -158,7 +158,7 @@ func (b *Backend) commitOwn(ctx context.Context, ops []operation, txs []*Transac
 	b.transactions.committed(txs, errs)
 	for i, err := range errs {
 		if err != nil {
-			b.log.Warn("commit of a prepared transaction failed on its connection", "xid", txs[i].XID(), "err", err)
+			b.log.Warn("commit of a prepared transaction failed on its connection", "xid", txs[i].Name(), "err", err)
 			if err := b.settle(ctx, txs[i], &ops[i]); err != nil {
 				return err
 			}

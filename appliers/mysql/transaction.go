@@ -103,18 +103,18 @@ func (b *Backend) Begin(epoch uint64, session Session) (*Transaction, error) {
 	return tx, nil
 }
 
-// XID is the transaction's name, as XA START takes it. A client that knew it could end the transaction beside Nexus, in a
-// text that a program of its own makes up.
+// XID is the transaction's name, as XA START takes it: in digits, which mean the same whatever character set the connection is
+// in. A client that knew it could end the transaction beside Nexus, in a text that a program of its own makes up.
 func (t *Transaction) XID() string {
-	return "'" + t.name() + "'"
+	return "0x" + hex.EncodeToString([]byte(t.Name()))
 }
 
 // Follow gives the transaction, before it is started, the secret of the one before it in the same program, which knows that and
 // has to be told the sequence only: everybody may read what programs are told.
 func (t *Transaction) Follow(before *Transaction) { t.secret = before.secret }
 
-// name has at most 64 bytes, as XA takes.
-func (t *Transaction) name() string {
+// Name has at most 64 bytes, as XA takes.
+func (t *Transaction) Name() string {
 	return "nexus-" + strconv.FormatUint(t.epoch, 10) + "-" + strconv.FormatUint(t.sequence, 10) + "-" + t.secret
 }
 
@@ -175,7 +175,7 @@ func (t *Transaction) Captured(ctx context.Context) ([]byte, error) {
 		}
 		return appendRows(make([]byte, 0, len(c.events)+32), t.epoch, t.sequence, c.events), nil
 	case <-ctx.Done():
-		return nil, fmt.Errorf("wait for the rows of transaction %s in the binary log: %w", t.XID(), context.Cause(ctx))
+		return nil, fmt.Errorf("wait for the rows of transaction %s in the binary log: %w", t.Name(), context.Cause(ctx))
 	}
 }
 
@@ -216,7 +216,7 @@ func (t *transactions) expect(txs []*Transaction) []string {
 			continue
 		}
 		names[i] = tx.XID()
-		t.expected[names[i][1:len(names[i])-1]] = struct{}{}
+		t.expected[tx.Name()] = struct{}{}
 	}
 	return names
 }
@@ -273,7 +273,7 @@ func (t *transactions) deliver(xid string, c captured) {
 	t.mu.Lock()
 	tx := t.byID[id]
 	t.mu.Unlock()
-	if tx == nil || tx.name() != xid {
+	if tx == nil || tx.Name() != xid {
 		return
 	}
 	select {

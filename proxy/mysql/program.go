@@ -48,7 +48,7 @@ func (r *programRun) text(p *procedure, arguments []string, xa *appliers.Transac
 	v := r.name
 	fmt.Fprintf(&b, "BEGIN NOT ATOMIC DECLARE %s, %s, %s, %s INT DEFAULT 0; DECLARE %s BIGINT UNSIGNED DEFAULT %d; DECLARE %s VARCHAR(80) CHARACTER SET utf8mb4 DEFAULT %s; DECLARE %s VARCHAR(40) CHARACTER SET utf8mb4 DEFAULT '%s';"+
 		" DECLARE %s CHAR(5) CHARACTER SET utf8mb4; DECLARE %s VARCHAR(512) CHARACTER SET utf8mb4;",
-		v("n"), v("step"), v("code"), v("ok"), v("sequence"), xa.Sequence(), v("xid"), r.s.literal(xa.XID()), v("locks"), r.steering.Prefix(), v("state"), v("message"))
+		v("n"), v("step"), v("code"), v("ok"), v("sequence"), xa.Sequence(), v("xid"), r.s.literal(xa.Name()), v("locks"), r.steering.Prefix(), v("state"), v("message"))
 	for i, parameter := range p.parameters {
 		fmt.Fprintf(&b, " DECLARE %s %s DEFAULT ", quoteName(parameter.name), parameter.declared)
 		if parameter.mode == "OUT" {
@@ -70,7 +70,7 @@ func (r *programRun) text(p *procedure, arguments []string, xa *appliers.Transac
 // replacement stands in the place of a step.
 func (r *programRun) replacement(i int, step *statement.Step, epoch uint64) string {
 	v := r.name
-	xa := func(verb string) string { return "EXECUTE IMMEDIATE CONCAT('XA " + verb + " ', " + v("xid") + ");" }
+	xa := func(verb string) string { return "EXECUTE IMMEDIATE CONCAT('XA " + verb + " 0x', HEX(" + v("xid") + "));" }
 	var b strings.Builder
 	fmt.Fprintf(&b, "BEGIN SELECT %d AS %s, %s;", i, v(tellStep), preludeColumns)
 	if step.What.Kind == statement.Rollback {
