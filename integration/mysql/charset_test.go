@@ -16,13 +16,13 @@ func TestCharacterSetsOfSessions(t *testing.T) {
 	ctx := within(t, 120*time.Second)
 	for _, set := range []string{
 		"SET NAMES latin1", "SET character_set_connection=utf32", "SET character_set_connection=ucs2", "SET character_set_connection=utf16le",
-		"SET collation_connection=utf16_bin", "SET character_set_results=utf8mb3", "SET NAMES utf8mb4, character_set_connection=utf32",
+		"SET collation_connection=utf16_bin", "SET NAMES utf8, collation_connection=utf32_myanmar_ci", "SET character_set_results=utf8mb3", "SET NAMES utf8mb4, character_set_connection=utf32",
 	} {
 		conn := oneConn(t, db)
 		for _, text := range []string{
 			"TRUNCATE app.t", "USE app", set, "INSERT INTO t (v) VALUES ('a'), ('b')", "UPDATE t SET v='c' WHERE v='b'", "BEGIN", "INSERT INTO t (v) VALUES ('d')", "SAVEPOINT s",
 			"INSERT INTO t (v) VALUES ('lost')", "ROLLBACK TO s", "COMMIT", "BEGIN", "INSERT INTO t (v) VALUES ('lost')", "ROLLBACK", "DELETE FROM t WHERE v='nobody'",
-			"CREATE TABLE made AS SELECT v FROM t", "DROP TABLE made", "CALL twice()", "LOCK TABLES t WRITE", "INSERT INTO t (v) VALUES ('e')", "UNLOCK TABLES",
+			"CREATE TABLE made AS SELECT v FROM t", "ALTER TABLE made CHANGE v v ENUM('a','b','c','d') CHARACTER SET utf32", "DROP TABLE made", "CALL twice()", "LOCK TABLES t WRITE", "INSERT INTO t (v) VALUES ('e')", "UNLOCK TABLES",
 		} {
 			if _, err := conn.ExecContext(ctx, text); err != nil {
 				t.Errorf("%s, %s: %v", set, text, err)
