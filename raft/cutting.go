@@ -88,19 +88,26 @@ func (c *cutting) took() (done bool) {
 	return len(c.parts) == 0
 }
 
-// putIntoLog proposes an entry to raft, in pieces if it is large: then the rest follows in further turns of the loop, and
-// nothing else is put into the log before.
+// putIntoLog proposes an entry to raft, in pieces if it is large and every member reads them: then the rest follows in
+// further turns of the loop, and nothing else is put into the log before.
 func (r *Replicator) putIntoLog(stamp int64, groups []group) error {
 	size := r.entrySize(groups)
-	if size <= r.wholeBytes {
-		data := appendEntry(make([]byte, 0, size), stamp, groups)
-		if err := r.node.Propose(data); err != nil {
-			return fmt.Errorf("propose an entry: %w", err)
+	var unversed []Member
+	if size > r.wholeBytes {
+		if unversed = r.notReading(pieceVersion); len(unversed) == 0 {
+			return r.proposePieces(newCutting(stamp, groups, r.pieceBytes))
 		}
-		r.view.note(data)
-		return nil
 	}
-	return r.proposePieces(newCutting(stamp, groups, r.pieceBytes))
+	data := appendEntry(make([]byte, 0, size), stamp, groups)
+	if err := r.node.Propose(data); err != nil {
+		return fmt.Errorf("propose an entry: %w", err)
+	}
+	r.view.note(data)
+	if len(unversed) > 0 {
+		r.log.Info("a large entry goes into the log as a whole: a member is of an older version, or has not said what it reads yet",
+			"bytes", size, "member", unversed[0].URL)
+	}
+	return nil
 }
 
 // proposePieces proposes the next pieces of c.

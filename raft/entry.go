@@ -77,7 +77,7 @@ func decodeStamp(data []byte) (int64, error) {
 
 func decodeHeader(data []byte) (stamp int64, rest []byte, err error) {
 	if data[0] != entryVersion {
-		return 0, nil, versionError("log entry", int(data[0]), entryVersion)
+		return 0, nil, versionError("log entry", int(data[0]), newestEntry)
 	}
 	v, n := binary.Uvarint(data[1:])
 	if n <= 0 || int64(v) < 0 {

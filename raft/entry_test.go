@@ -2,6 +2,7 @@ package raft
 
 import (
 	"bytes"
+	"fmt"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -40,15 +41,20 @@ func TestEntryRoundTrip(t *testing.T) {
 
 // What a newer version has written is refused with the way out, whatever it is.
 func TestNewerVersionsAreRefused(t *testing.T) {
-	const want = " has version 2: it was written by a newer version, this program reads version 1: start the newer one again, or replace this node"
 	data := appendEntry(nil, 1, nil)
-	data[0] = entryVersion + 1
+	data[0] = newestEntry + 1
 	_, _, _, entry := decodeEntry(data)
 	newer := snapshotData{Version: snapshotVersion + 1}
 	_, snapshot := decodeSnapshotData(newer.encode())
-	for what, err := range map[string]error{"log entry": entry, "snapshot": snapshot} {
-		if err == nil || err.Error() != what+want {
-			t.Errorf("%s: %v", what, err)
+	for _, c := range []struct {
+		what  string
+		reads int
+		err   error
+	}{{"log entry", newestEntry, entry}, {"snapshot", snapshotVersion, snapshot}} {
+		want := fmt.Sprintf("%s has version %d: it was written by a newer version, this program reads version %d: start the newer one again, or replace this node",
+			c.what, c.reads+1, c.reads)
+		if c.err == nil || c.err.Error() != want {
+			t.Errorf("%s: %v", c.what, c.err)
 		}
 	}
 }

@@ -33,6 +33,9 @@ func (s *register) Apply(_ context.Context, entries []raft.Entry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, e := range entries {
+		if e.Index-e.Pieces != s.position.Index+1 {
+			return &raft.BehindError{Position: s.position}
+		}
 		for i := range e.Commands {
 			key, value, _ := strings.Cut(string(e.Commands[i].Data), "=")
 			e.Commands[i].Reply = fmt.Appendf(nil, "%s was %q", key, s.values[key])

@@ -173,6 +173,7 @@ func (r *Replicator) applyMembership(e *raftpb.Entry) error {
 		}
 		r.membership.put(Member{ID: cc.NodeID, URL: context.URL, Learner: cc.Type == raftpb.ConfChangeAddLearnerNode})
 		if cc.NodeID != r.identity.ID {
+			r.dialects.noteAdded()
 			r.transport.addPeer(cc.NodeID, context.URL)
 		}
 	case raftpb.ConfChangeRemoveNode:

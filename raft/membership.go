@@ -98,7 +98,7 @@ func (r *Replicator) meet(ctx context.Context, url string) (introduction, error)
 	for {
 		peer, err := r.introduce(ctx, url)
 		if err == nil {
-			return peer, nil
+			return peer, r.checkDialect(peer)
 		}
 		var wrong errMisconfigured
 		if errors.As(err, &wrong) {

@@ -62,6 +62,7 @@ type Replicator struct {
 	server     *http.Server
 	client     *http.Client
 	membership *memberSet
+	dialects   *dialects
 	changeTurn chan struct{}
 	verifyTurn chan struct{}
 	wallClock  func() time.Time     // for the stamps of entries
@@ -159,6 +160,7 @@ func New(cfg Config) (*Replicator, error) {
 		failed:     make(chan struct{}),
 		running:    make(chan struct{}),
 		membership: newMemberSet(),
+		dialects:   newDialects(),
 		changeTurn: make(chan struct{}, 1),
 		verifyTurn: make(chan struct{}, 1),
 		pending:    pendingSet{byID: make(map[uint64]*proposal)},

@@ -151,6 +151,9 @@ func (n *simNode) boot() {
 	r.campaign.draw = n.w.rng.IntN
 	if n.w.seed%2 == 1 {
 		r.wholeBytes, r.pieceBytes = 80, 10
+		for _, peer := range n.w.nodes {
+			r.dialects.learn(peer.id, newestEntry)
+		}
 	}
 	r.wallClock, r.leaseClock, r.lease.clock = n.wallClock, n.clock, n.clock
 	r.wakeIn = func(d time.Duration) { n.w.after(d, r.mail.wake) }

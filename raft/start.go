@@ -56,6 +56,7 @@ func (r *Replicator) start(ctx context.Context) error {
 	r.spawn(r.runLoop)
 	r.spawn(apply.run)
 	r.spawn(r.watchTransport)
+	r.spawn(r.learnDialects)
 	r.spawn(r.verifyPeriodically)
 	r.autoRepair()
 	return nil
