@@ -36,6 +36,7 @@ const (
 
 var (
 	errPieceShort = errors.New("piece of a log entry ends early")
+	errPieceAlone = errors.New("piece of a log entry without those before it")
 	// errCutting refuses what must not come between the pieces of an entry.
 	errCutting = fmt.Errorf("%w: a large entry is on its way into the log", ErrBusy)
 )
