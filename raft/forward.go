@@ -98,6 +98,8 @@ func (r *Replicator) forwardBatch(url string, term uint64) {
 	if len(batch) == 0 {
 		return
 	}
+	// It refers to memory of the callers, who may use it again once a later leader has executed their commands. Whatever
+	// this one gets to read then, it is of a term in which nothing is committed any more.
 	body := appendParts(nil, nil, groups)
 	link, waits := r.link, 0
 	for _, p := range batch {

@@ -69,6 +69,48 @@ func (v *logView) Waiting() (cmds [][]byte, due bool) {
 }
 
 func (v *logView) after(index uint64) ([]Entry, error) {
+	raw, err := v.raw(index)
+	if err != nil {
+		return nil, err
+	}
+	if len(raw) > 0 && isPiece(&raw[0]) {
+		// The first pieces of an entry that comes later may stand at index and before: nothing of it is applied there.
+		p, err := decodePiece(raw[0].Data)
+		if err == nil && p.ordinal > index {
+			err = errPieceAlone
+		}
+		if err == nil && p.ordinal > 0 {
+			raw, err = v.raw(index - p.ordinal)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("entry %d: %w", index+1, err)
+		}
+	}
+	entries := make([]Entry, 0, len(raw))
+	for len(raw) > 0 {
+		e, n := raw[0], 1
+		if isPiece(&e) {
+			j, err := joinPieces(raw)
+			if err != nil {
+				return nil, err
+			}
+			e, n = j.entry, j.n
+		}
+		raw = raw[n:]
+		if e.Type != raftpb.EntryNormal || e.Index <= index {
+			continue // of no command, or pieces that are void
+		}
+		stamp, cmds, _, err := decodeEntry(e.Data)
+		if err != nil {
+			return nil, fmt.Errorf("entry %d: %w", e.Index, err)
+		}
+		entries = append(entries, Entry{Position: Position{Term: e.Term, Index: e.Index}, Stamp: stamp, Commands: cmds, Pieces: uint64(n) - 1})
+	}
+	return entries, nil
+}
+
+// raw returns what follows index in the log, with what raft has and the log in memory not yet.
+func (v *logView) raw(index uint64) ([]raftpb.Entry, error) {
 	memory := v.r.disk.memory
 	last, err := memory.LastIndex()
 	if err != nil {
@@ -91,25 +133,5 @@ func (v *logView) after(index uint64) ([]Entry, error) {
 	for i, data := range v.unsaved {
 		raw = append(raw, raftpb.Entry{Term: term, Index: last + 1 + uint64(i), Data: data})
 	}
-	entries := make([]Entry, 0, len(raw))
-	for len(raw) > 0 {
-		e, n := raw[0], 1
-		if isPiece(&e) {
-			j, err := joinPieces(raw)
-			if err != nil {
-				return nil, err
-			}
-			e, n = j.entry, j.n
-		}
-		raw = raw[n:]
-		if e.Type != raftpb.EntryNormal || e.Index == 0 {
-			continue // of no command, or pieces that are void
-		}
-		stamp, cmds, _, err := decodeEntry(e.Data)
-		if err != nil {
-			return nil, fmt.Errorf("entry %d: %w", e.Index, err)
-		}
-		entries = append(entries, Entry{Position: Position{Term: e.Term, Index: e.Index}, Stamp: stamp, Commands: cmds, Pieces: uint64(n) - 1})
-	}
-	return entries, nil
+	return raw, nil
 }

@@ -3,12 +3,16 @@ package raft
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	etcdraft "go.etcd.io/etcd/raft/v3"
+	"go.etcd.io/etcd/raft/v3/raftpb"
 )
 
 // guardedCounts is a Sequencer that lets "key+ if nothing after <index>" through as it is, or makes it "no=no" if the log
@@ -177,4 +181,43 @@ func TestLogViewEnds(t *testing.T) {
 	})
 	check(applied-1, false)
 	check(applied, true)
+}
+
+// Readers are told that a position is applied at which the first pieces of an entry stand. What is asked from there on
+// must name that entry, as nothing of it was applied.
+func TestLogViewBeginsAmongPieces(t *testing.T) {
+	groups := []group{{origin: 1, id: 2, cmds: []Command{{Data: []byte("k?0 and so many bytes that they make some pieces")}}}}
+	pieces := piecesOf(5, groups, 20, 2, 2)
+	last := pieces[len(pieces)-1].Index
+	for unsaved := range pieces {
+		saved := append([]raftpb.Entry{{Term: 2, Index: 1}}, pieces[:len(pieces)-unsaved]...)
+		r := &Replicator{disk: &diskLog{memory: etcdraft.NewMemoryStorage()}, log: slog.New(slog.DiscardHandler)}
+		r.term.Store(2)
+		if err := r.disk.memory.Append(saved); err != nil {
+			t.Fatal(err)
+		}
+		v := &logView{r: r}
+		for i := range pieces[len(pieces)-unsaved:] {
+			v.note(pieces[len(pieces)-unsaved+i].Data)
+		}
+		for index := range uint64(len(saved) + 1) {
+			entries, ok := v.After(index)
+			switch {
+			case !ok:
+				t.Errorf("%d pieces not saved, after %d: nothing is known", unsaved, index)
+			case index == last && len(entries) > 0:
+				t.Errorf("after %d: %+v", index, entries)
+			case index < last && (len(entries) == 0 || !countsAny("k", entries[len(entries)-1].Commands) || entries[len(entries)-1].Index != last):
+				t.Errorf("%d pieces not saved, after %d: %+v, want the entry at %d", unsaved, index, entries, last)
+			}
+		}
+		if unsaved == 0 {
+			if err := r.disk.memory.Compact(3); err != nil {
+				t.Fatal(err)
+			}
+			if entries, ok := v.After(3); ok {
+				t.Errorf("without the first pieces: %+v", entries)
+			}
+		}
+	}
 }

@@ -127,15 +127,30 @@ func (r *Replicator) replaceAsLeader(ctx context.Context, url, by string) error 
 	case !isMember && !sameURL(url, by) && !r.isMemberURL(by):
 		return fmt.Errorf("%w: %s is not a member", ErrRefused, url)
 	case isMember && old.ID != peer.ID: // else it was broken off after this
+		if err := r.refuseStranger(peer, by); err != nil {
+			return err
+		}
 		if err := r.removeAsLeader(ctx, url, false); err != nil {
 			return err
 		}
 		if err := r.addAsLeader(ctx, by); err != nil {
-			return fmt.Errorf("the former node of %s is removed, the new one does not vote yet (repeat this to go on): %w", url, err)
+			return r.halfReplaced(url, by, err)
 		}
 		return nil
 	}
 	return r.addAsLeader(ctx, by)
+}
+
+// halfReplaced is the error of a replacement that err broke off after the removal.
+func (r *Replicator) halfReplaced(url, by string, err error) error {
+	if sameURL(url, by) || r.isMemberURL(by) {
+		return fmt.Errorf("the former node of %s is removed, the new one does not vote yet (repeat this to go on): %w", url, err)
+	}
+	if errors.Is(err, ErrOutcomeUnknown) {
+		return fmt.Errorf("%s is removed, %s does not vote yet (add it to go on): %w", url, by, err)
+	}
+	// Without its marks: another leader, when it was asked, would refuse, and a refusal means that nothing was changed.
+	return fmt.Errorf("%s is removed, %s is not added yet (add it to go on): %v", url, by, err) //nolint:errorlint // see above
 }
 
 func (r *Replicator) isMemberURL(url string) bool {
@@ -154,10 +169,9 @@ func (r *Replicator) addAsLeader(ctx context.Context, url string) error {
 		return fmt.Errorf("%w: %s is already a member as node %016x, but node %016x runs there now: remove it first", ErrRefused, url, known.ID, peer.ID)
 	case isMember && !known.Learner:
 		return nil
-	case r.membership.isRemoved(peer.ID):
-		return fmt.Errorf("%w: node %016x at %s was removed from this cluster before: empty its data directory, or start it with -nexus-wipe-removed, so that it comes back with a new id", ErrRefused, peer.ID, url)
-	case peer.Cluster != 0 && peer.Cluster != r.identity.Cluster:
-		return fmt.Errorf("%w: node %016x at %s is in another cluster (%016x)", ErrRefused, peer.ID, url, peer.Cluster)
+	}
+	if err := r.refuseStranger(peer, url); err != nil {
+		return err
 	}
 	if !isMember {
 		if err := r.proposeChange(ctx, raftpb.ConfChangeAddLearnerNode, peer.ID, url); err != nil {
@@ -169,6 +183,17 @@ func (r *Replicator) addAsLeader(ctx context.Context, url string) error {
 	}
 	if err := r.proposeChange(ctx, raftpb.ConfChangeAddNode, peer.ID, url); err != nil {
 		return fmt.Errorf("promote %s: %w", url, err)
+	}
+	return nil
+}
+
+// refuseStranger refuses a node at url that cannot become a member whatever the members are.
+func (r *Replicator) refuseStranger(peer introduction, url string) error {
+	switch {
+	case r.membership.isRemoved(peer.ID):
+		return fmt.Errorf("%w: node %016x at %s was removed from this cluster before: empty its data directory, or start it with -nexus-wipe-removed, so that it comes back with a new id", ErrRefused, peer.ID, url)
+	case peer.Cluster != 0 && peer.Cluster != r.identity.Cluster:
+		return fmt.Errorf("%w: node %016x at %s is in another cluster (%016x)", ErrRefused, peer.ID, url, peer.Cluster)
 	}
 	return nil
 }

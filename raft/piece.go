@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 
+	etcdraft "go.etcd.io/etcd/raft/v3"
 	"go.etcd.io/etcd/raft/v3/raftpb"
 )
 
@@ -36,6 +37,7 @@ const (
 
 var (
 	errPieceShort = errors.New("piece of a log entry ends early")
+	errPieceAlone = errors.New("piece of a log entry without those before it")
 	// errCutting refuses what must not come between the pieces of an entry.
 	errCutting = fmt.Errorf("%w: a large entry is on its way into the log", ErrBusy)
 )
@@ -126,15 +128,21 @@ func joinPieces(entries []raftpb.Entry) (joined, error) {
 }
 
 // join reads an entry of which first is a piece. The position moves over all of them at once: a backend that held some
-// could not be fed from there.
+// could not be fed from there. It may stand among pieces that are void.
 func (a *applyLoop) join(first raftpb.Entry, target uint64) (applyRun, error) {
 	head, err := decodePiece(first.Data)
 	if err != nil {
 		return applyRun{}, fmt.Errorf("entry %d: %w", first.Index, err)
 	}
-	raw, err := a.r.disk.memory.Entries(first.Index, first.Index+min(head.count, target+1-first.Index), math.MaxUint64)
+	held := min(head.ordinal, first.Index-1)
+	raw, err := a.readPieces(first.Index-held, head.count, target)
+	if held > 0 && errors.Is(err, etcdraft.ErrCompacted) {
+		// A snapshot begins here, so that nothing is to come of what stands before.
+		held = 0
+		raw, err = a.readPieces(first.Index, head.count, target)
+	}
 	if err != nil {
-		return applyRun{}, fmt.Errorf("read the log: %w", err)
+		return applyRun{}, err
 	}
 	if uint64(len(raw)) == head.count {
 		a.r.applying.Store(int64(head.count) * int64(len(head.data))) // joining them takes its time too
@@ -147,15 +155,26 @@ func (a *applyLoop) join(first raftpb.Entry, target uint64) (applyRun, error) {
 		return applyRun{open: true}, nil
 	case j.void():
 		a.r.applying.Store(0)
-		raw = slices.Clone(raw[:j.n])
+		raw = slices.Clone(raw[held:max(uint64(j.n), held+1)])
 		for i := range raw {
 			raw[i].Data = nil
 		}
 		return a.decode(raw)
+	case held > 0:
+		return applyRun{}, fmt.Errorf("the backend holds index %d, which is in the midst of the entry at %d: what is behind it would be missing", first.Index-1, j.entry.Index)
 	}
 	run, err := a.decode([]raftpb.Entry{j.entry})
 	if err == nil {
 		run.entries[0].Pieces = uint64(j.n) - 1
 	}
 	return run, err
+}
+
+// readPieces reads count entries from index on, as far as target.
+func (a *applyLoop) readPieces(index, count, target uint64) ([]raftpb.Entry, error) {
+	raw, err := a.r.disk.memory.Entries(index, index+min(count, target+1-index), math.MaxUint64)
+	if err != nil {
+		return nil, fmt.Errorf("read the log: %w", err)
+	}
+	return raw, nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"testing"
 
+	etcdraft "go.etcd.io/etcd/raft/v3"
 	"go.etcd.io/etcd/raft/v3/raftpb"
 )
 
@@ -68,6 +69,43 @@ func TestPiecesThatAreNotAllThere(t *testing.T) {
 		j, err := joinPieces(c.log)
 		if err != nil || j.n != c.n || j.open != c.open || j.void() == c.open {
 			t.Errorf("%s: %d pieces, open %v, void %v, %v; want %d, open %v", c.name, j.n, j.open, j.void(), err, c.n, c.open)
+		}
+	}
+}
+
+// A backend may hold a position among pieces that are void, and among no others: the rest of an entry must not be
+// passed over.
+func TestPositionAmongPieces(t *testing.T) {
+	groups := []group{{origin: 1, id: 2, cmds: []Command{{Data: bytes.Repeat([]byte("x"), 100)}}}}
+	pieces := piecesOf(5, groups, 30, 2, 2)
+	last := pieces[len(pieces)-1].Index
+	begin := raftpb.Entry{Term: 2, Index: 1}
+	for _, c := range []struct {
+		name    string
+		log     []raftpb.Entry
+		compact uint64
+		want    int // entries behind index 3
+		open    bool
+		fails   bool
+	}{
+		{name: "the entry is complete", log: append([]raftpb.Entry{begin}, pieces...), fails: true},
+		{name: "not yet", log: append([]raftpb.Entry{begin}, pieces[:3]...), open: true},
+		{name: "void", log: append(append([]raftpb.Entry{begin}, pieces[:3]...), raftpb.Entry{Term: 3, Index: 5}), want: 1},
+		{name: "a snapshot begins there", log: append([]raftpb.Entry{begin}, pieces...), compact: 3, want: 1},
+	} {
+		r := &Replicator{disk: &diskLog{memory: etcdraft.NewMemoryStorage()}}
+		if err := r.disk.memory.Append(c.log); err != nil {
+			t.Fatal(err)
+		}
+		if c.compact > 0 {
+			if err := r.disk.memory.Compact(c.compact); err != nil {
+				t.Fatal(err)
+			}
+		}
+		a := &applyLoop{r: r, position: Position{Term: 2, Index: 3}}
+		run, err := a.next(c.log[len(c.log)-1].Index)
+		if (err != nil) != c.fails || run.open != c.open || len(run.entries) != c.want || c.want > 0 && run.entries[0].Index != 4 {
+			t.Errorf("%s: %+v, open %v, %v (the entry is at %d)", c.name, run.entries, run.open, err, last)
 		}
 	}
 }

@@ -3,6 +3,9 @@ package raft
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -47,6 +50,49 @@ func TestReplaceMember(t *testing.T) {
 	defer stop()
 	if err := c.nodes[live].ReplaceMember(short, "http://127.0.0.1:1", freeURL(t)); err == nil {
 		t.Error("replaced a stranger")
+	}
+}
+
+// A node that cannot be added must not cost the one in whose place it was to come.
+func TestReplaceMemberByAStranger(t *testing.T) {
+	c := newTestCluster(t, 3, nil)
+	live := c.leader()
+	lost := (live + 1) % 3
+	c.stop(lost)
+	var stranger introduction
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, stranger) }))
+	defer server.Close()
+	stranger = introduction{ClusterName: c.nodes[live].cfg.ClusterName, Cluster: 77, ID: 7, URL: server.URL}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := c.nodes[live].ReplaceMember(ctx, c.urls[lost], server.URL); !errors.Is(err, ErrRefused) {
+		t.Errorf("replaced by a node of another cluster: %v", err)
+	}
+	if _, ok := c.nodes[live].membership.byURL(c.urls[lost]); !ok {
+		t.Error("what was to be replaced is gone")
+	}
+}
+
+// What broke off a replacement after the removal is not told as something that changed nothing, and not asked of another
+// leader, who would refuse it.
+func TestReplaceMemberBrokenOff(t *testing.T) {
+	r := &Replicator{membership: newMemberSet()}
+	r.membership.put(Member{ID: 4, URL: "http://d:1"})
+	for _, tc := range []struct {
+		by            string
+		err           error
+		again, unsure bool
+	}{
+		{"http://c:1", errNotLeader, false, false},
+		{"http://c:1", ErrRefused, false, false},
+		{"http://c:1", fmt.Errorf("%w: %w", ErrOutcomeUnknown, errors.New("late")), false, true},
+		{"http://a:1", errNotLeader, true, false},
+		{"http://d:1", errNotLeader, true, false},
+	} {
+		err := r.halfReplaced("http://a:1", tc.by, tc.err)
+		if errors.Is(err, errNotLeader) != tc.again || errors.Is(err, ErrOutcomeUnknown) != tc.unsure || errors.Is(err, ErrRefused) {
+			t.Errorf("by %s, %v: %v", tc.by, tc.err, err)
+		}
 	}
 }
 

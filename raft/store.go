@@ -54,7 +54,8 @@ type Entry struct {
 	// the only time a Store may use.
 	Stamp    int64
 	Commands []Command
-	// Pieces is how many places of the log before Index are the entry's too, because it is a large one.
+	// Pieces is how many places of the log before Index are the entry's too, because it is a large one: the entry
+	// before it is at Index-Pieces-1.
 	Pieces uint64
 }
 

@@ -90,3 +90,30 @@ func TestPercentile(t *testing.T) {
 		}
 	}
 }
+
+// What clients make up is counted as by a redis-server, and remembered no longer than that.
+func TestErrorsThatScriptsMakeUp(t *testing.T) {
+	words := []string{strings.Repeat("A", 29), strings.Repeat("B", 30), strings.Repeat("C", 31), strings.Repeat("D", 1000), "E"}
+	stats := func(addr string) string {
+		c := dial(t, addr)
+		c.cmd("CONFIG RESETSTAT")
+		for _, word := range words {
+			c.do("EVAL", "return redis.error_reply('"+word+" and more')", "0")
+			c.do("EVAL", "return redis.error_reply('"+word+"')", "0")
+		}
+		_, lines, _ := strings.Cut(c.cmd("INFO errorstats"), "# Errorstats")
+		return lines
+	}
+	p := startProxy(t)
+	if got, want := stats(p.addr), stats(startRedis(t)); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	e := &p.server.metrics.errors
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for word := range e.counts {
+		if len(word) >= errorWordBytes {
+			t.Errorf("a word of %d bytes is remembered", len(word))
+		}
+	}
+}

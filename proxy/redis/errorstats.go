@@ -11,8 +11,13 @@ import (
 	"github.com/nexus-replication/nexus/raft"
 )
 
-// mostErrors is how many first words of errors are counted one by one: scripts make up their own.
-const mostErrors = 128
+// Scripts make up errors of their own, so what is remembered of them is bounded.
+const (
+	// mostErrors is how many first words of errors are counted one by one.
+	mostErrors = 128
+	// errorWordBytes is where Redis looks for the end of the first word.
+	errorWordBytes = 31
+)
 
 // errorStats are what INFO errorstats tells: the errors that the clients of this node got, by their first word.
 type errorStats struct {
@@ -26,7 +31,8 @@ func (e *errorStats) note(reply []byte) {
 	if len(reply) == 0 || reply[0] != '-' {
 		return
 	}
-	line, _, _ := bytes.Cut(reply[1:], []byte("\r\n"))
+	begin := reply[1:min(len(reply), 1+errorWordBytes)]
+	line, _, _ := bytes.Cut(begin, []byte("\r\n"))
 	e.noteText(string(line))
 }
 
@@ -38,9 +44,9 @@ func (e *errorStats) noteReply(r *raft.Reply) {
 	e.note(r.Data)
 }
 
-// noteText counts an error. One of a single word counts as ERR, as in Redis.
+// noteText counts an error. One of a single word, or of one that is too long, counts as ERR, as in Redis.
 func (e *errorStats) noteText(text string) {
-	word, _, ok := strings.Cut(text, " ")
+	word, _, ok := strings.Cut(text[:min(len(text), errorWordBytes)], " ")
 	if !ok {
 		word = "ERR"
 	}
@@ -51,7 +57,7 @@ func (e *errorStats) noteText(text string) {
 		e.counts = make(map[string]uint64)
 	}
 	if _, known := e.counts[word]; known || len(e.counts) < mostErrors {
-		e.counts[word]++
+		e.counts[strings.Clone(word)]++
 	}
 }
 

@@ -63,7 +63,7 @@ func (m *monitors) followed() bool {
 	return true
 }
 
-// dialMonitor returns what the backend shows, or nil if it does not.
+// dialMonitor returns what the backend shows, or nil if it does not, or if no client monitors any more.
 func (s *Server) dialMonitor() *bufio.Reader {
 	ctx, cancel := context.WithTimeout(s.ctx, s.cfg.Timeout)
 	defer cancel()
@@ -91,6 +91,10 @@ func (s *Server) dialMonitor() *bufio.Reader {
 	m := &s.monitors
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if len(m.list) == 0 {
+		_ = conn.Close() // all have gone meanwhile, and nobody else would close it
+		return nil
+	}
 	m.backend = conn
 	return bufio.NewReaderSize(conn, relayBuffer)
 }

@@ -49,3 +49,11 @@ func TestMonitorShowsWhatScriptsCall(t *testing.T) {
 		}
 	}
 }
+
+// A connection that was made while the last client left would be read for nobody until the node ends.
+func TestMonitorForNobody(t *testing.T) {
+	p := startProxy(t)
+	if lines := p.server.dialMonitor(); lines != nil {
+		t.Error("the backend is followed though nobody monitors")
+	}
+}
