@@ -156,7 +156,9 @@ func (b *Backend) captureBroken() error {
 func (b *Backend) stopCapture() {
 	if c := b.capture.Swap(nil); c != nil {
 		c.syncer.Close()
-		b.reading.upTo = c.position()
+		if b.reading.upTo = c.position(); b.reading.upTo.Pos == 0 {
+			b.reading.upTo = gomysql.Position{}
+		}
 	}
 }
 
@@ -198,7 +200,8 @@ func (c *capture) position() gomysql.Position {
 	return c.read
 }
 
-// readUpTo notes that a group ends with an event.
+// readUpTo notes that a group ends with an event. Servers later than 11.4 do not tell of every event where it ends; a wrong place
+// would be worse than none.
 func (c *capture) readUpTo(raw []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

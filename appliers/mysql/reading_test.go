@@ -64,3 +64,17 @@ func TestDumpThatIsEnded(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Where a server does not say how far it was read, it is not read on from a wrong place.
+func TestReadUpToNowhere(t *testing.T) {
+	m := openMember(t, 1)
+	c := m.capture.Load()
+	c.readUpTo(make([]byte, eventHeader))
+	if at := c.position(); at.Name == "" || at.Pos != 0 {
+		t.Errorf("read up to %v", at)
+	}
+	m.stopCapture()
+	if at := m.reading.upTo; at.Name != "" {
+		t.Errorf("it would be read on from %v", at)
+	}
+}
