@@ -69,7 +69,9 @@ func (b *Backend) apply(ctx context.Context, entries []raft.Entry) error {
 		}
 		ops = ops[n:]
 	}
-	b.held = entries[len(entries)-1].Position
+	if last := entries[len(entries)-1].Position; last.Index > b.held.Index {
+		b.held = last
+	}
 	if b.held != b.saved && time.Since(b.savedAt) >= b.cfg.SaveInterval {
 		return b.savePosition(ctx)
 	}

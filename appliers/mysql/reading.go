@@ -27,22 +27,20 @@ type reading struct {
 // before is of an earlier process. whole is false if something of it is passed over.
 func (b *Backend) startCapture(ctx context.Context) (whole bool, err error) {
 	b.stopCapture()
-	whole = true
-	if at := b.reading.upTo; at.Name != "" {
-		// Who breaks off twice at the same place would do so for ever.
-		if at != b.reading.resumed {
-			err := b.captureFrom(ctx, at)
-			if err == nil {
-				b.reading.resumed = at
-				return true, b.loadSequences(ctx)
-			}
-			if !isGone(err) {
-				return true, err
-			}
-			b.log.Warn("the binary log cannot be read on", "file", at.Name, "position", at.Pos, "err", err)
+	at := b.reading.upTo
+	// Who breaks off twice at the same place would do so for ever.
+	if at.Name != "" && at != b.reading.resumed {
+		err := b.captureFrom(ctx, at)
+		if err == nil {
+			b.reading.resumed = at
+			return true, b.loadSequences(ctx)
 		}
-		whole = false
+		if !isGone(err) {
+			return true, err
+		}
+		b.log.Warn("the binary log cannot be read on", "file", at.Name, "position", at.Pos, "err", err)
 	}
+	whole = at.Name == ""
 	b.reading = reading{}
 	b.transactions.missed() // those whose rows are passed over are rolled back, because they wait for them in vain
 	row, err := b.conn.row(ctx, "SHOW MASTER STATUS")
@@ -56,9 +54,11 @@ func (b *Backend) startCapture(ctx context.Context) (whole bool, err error) {
 	if err != nil {
 		return whole, fmt.Errorf("position of the binary log: %w", err)
 	}
-	if err := b.captureFrom(ctx, gomysql.Position{Name: row[0], Pos: uint32(pos)}); err != nil {
+	end := gomysql.Position{Name: row[0], Pos: uint32(pos)}
+	if err := b.captureFrom(ctx, end); err != nil {
 		return whole, err
 	}
+	whole = whole || end == at // nothing was written behind it
 	return whole, b.loadSequences(ctx)
 }
 

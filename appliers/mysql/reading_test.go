@@ -78,3 +78,19 @@ func TestReadUpToNowhere(t *testing.T) {
 		t.Errorf("it would be read on from %v", at)
 	}
 }
+
+// A server that breaks off again before anything was written has told all that there is; one that has written more has not.
+func TestBrokenOffTwice(t *testing.T) {
+	m := openMember(t, 1)
+	for n := range 3 {
+		if whole, err := m.startCapture(within(t, 20*time.Second)); err != nil || !whole {
+			t.Errorf("time %d: %v, %v", n, whole, err)
+		}
+	}
+	m.stopCapture()
+	m.reading.resumed = m.reading.upTo
+	m.exec(t, "CREATE DATABASE unseen")
+	if whole, err := m.startCapture(within(t, 20*time.Second)); err != nil || whole {
+		t.Errorf("passed over a part: %v, %v", whole, err)
+	}
+}
