@@ -62,14 +62,16 @@ func (b *Backend) apply(ctx context.Context, entries []raft.Entry) error {
 			return err
 		}
 	}
-	for len(ops) > 0 {
+	for ops = b.behindHeld(ops); len(ops) > 0; {
 		n, err := b.applyRun(ctx, ops)
 		if err != nil {
 			return err
 		}
 		ops = ops[n:]
 	}
-	b.held = entries[len(entries)-1].Position
+	if last := entries[len(entries)-1].Position; last.Index > b.held.Index {
+		b.held = last
+	}
 	if b.held != b.saved && time.Since(b.savedAt) >= b.cfg.SaveInterval {
 		return b.savePosition(ctx)
 	}
@@ -89,6 +91,23 @@ func decode(entries []raft.Entry) ([]operation, error) {
 		}
 	}
 	return ops, nil
+}
+
+// behindHeld returns those of ops that stand behind what the backend holds. An earlier call may have applied the entries before and
+// failed then: a schema change among them would move the position back, and what follows it would be there twice.
+func (b *Backend) behindHeld(ops []operation) []operation {
+	n := 0
+	for ; n < len(ops) && ops[n].entry.Index <= b.held.Index; n++ {
+		o := &ops[n]
+		if o.kind != kindRows || o.epoch != o.entry.Term {
+			continue
+		}
+		if tx := b.transactions.take(o.epoch, o.sequence); tx != nil {
+			b.transactions.forget([]*Transaction{tx})
+		}
+		o.reply([]byte{byte(Done)})
+	}
+	return ops[n:]
 }
 
 // enterTerm ends the transactions of earlier terms: their locks would stand in the way of what comes.
@@ -188,7 +207,13 @@ func (b *Backend) settle(ctx context.Context, tx *Transaction, o *operation) err
 		_, err := b.conn.exec(ctx, "XA COMMIT "+tx.XID())
 		return err
 	}
-	return b.applyRows(ctx, []operation{*o}, true) // committed already, or lost by the server
+	// Committed already, or lost by the server. What it did may be such that it cannot be done twice, and its marker comes last.
+	b.forgetKnown()
+	left, err := b.missing(ctx, []operation{*o})
+	if err != nil {
+		return err
+	}
+	return b.applyRows(ctx, left, nil)
 }
 
 // idle looks after the backend while there is nothing to apply.
@@ -248,6 +273,7 @@ func (b *Backend) positionSaved(ctx context.Context) error {
 			return err
 		}
 		b.markers = b.markers[n:]
+		b.forgetKnown() // or it would grow for ever
 	}
 	return nil
 }

@@ -46,6 +46,7 @@ type Backend struct {
 	known    known    // markers that are there; nil while that is to be read
 	markers  []marker // applied, whose rows can go once a position at or after theirs is saved
 	epoch    uint64   // markers of earlier epochs are gone
+	lost     []uint64 // connections of this node's own that were given up: what was said on them may still be executed
 	fatal    error
 	reading  reading
 	untaken  map[string]bool // global variables of the log that the server does not take
@@ -185,6 +186,9 @@ func (b *Backend) open(ctx context.Context) error {
 		return err
 	}
 	b.take(held)
+	if err := b.checkCommits(ctx); err != nil {
+		return err
+	}
 	return b.captureAnew(ctx)
 }
 
@@ -232,6 +236,9 @@ func (b *Backend) ensure(ctx context.Context) error {
 	if err := b.dialChecked(ctx); err != nil {
 		return err
 	}
+	if err := b.endLost(ctx); err != nil {
+		return err
+	}
 	row, err := b.marker(ctx, b.conn)
 	if err != nil {
 		return err
@@ -241,6 +248,9 @@ func (b *Backend) ensure(ctx context.Context) error {
 	}
 	held, err := b.checkMarker(row)
 	if err != nil {
+		return err
+	}
+	if err := b.checkCommits(ctx); err != nil {
 		return err
 	}
 	// A server that was restarted may have lost the end of its log with what else was younger than its last write to disk.
@@ -296,7 +306,7 @@ func (b *Backend) report(err error) {
 func (b *Backend) drop() {
 	for _, k := range []**conn{&b.conn, &b.applier} {
 		if *k != nil {
-			(*k).close()
+			b.lose(*k)
 			*k = nil
 		}
 	}

@@ -28,9 +28,14 @@ func (b *Backend) own() (network, address string) {
 }
 
 func (b *Backend) connect(ctx context.Context) (*conn, error) {
+	stop := func() bool { return true }
 	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
 		d := net.Dialer{Timeout: b.cfg.DialTimeout}
-		return d.DialContext(ctx, network, address)
+		c, err := d.DialContext(ctx, network, address)
+		if err == nil {
+			stop = context.AfterFunc(ctx, func() { _ = c.Close() }) // the library logs in without looking at ctx
+		}
+		return c, err
 	}
 	network, address := b.own()
 	c, err := client.ConnectWithDialer(ctx, network, address, b.cfg.User, b.cfg.Password, "", dial, func(c *client.Conn) error {
@@ -41,6 +46,7 @@ func (b *Backend) connect(ctx context.Context) (*conn, error) {
 		}
 		return nil
 	})
+	stop()
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s as %s: %w", address, b.cfg.User, wrapServerError(err))
 	}

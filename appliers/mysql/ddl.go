@@ -128,9 +128,10 @@ func (b *Backend) trySchema(ctx context.Context, o *operation) ([]byte, error) {
 		code := serverCode(err)
 		switch {
 		case err == nil:
-		case code == 0 || machineError(code):
+		case code == 0:
+			b.lose(k)
 			return nil, err
-		case i < setup:
+		case i < setup || machineError(code):
 			return nil, err
 		case i < len(prelude) && code != codeNoDatabase:
 			// The leader's server has these settings, so this one is installed differently: its time zones, say.

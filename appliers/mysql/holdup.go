@@ -16,7 +16,8 @@ import (
 // leader whose server takes nothing for 3 s loses its office.
 const holdupPatience = 700 * time.Millisecond
 
-// holders selects the connections that have locked rows of Nexus's own for which somebody else waits.
+// holders selects the connections that have locked rows of Nexus's own for which somebody else waits. The tables are MariaDB's: MySQL 8
+// has them in performance_schema.
 const holders = "SELECT DISTINCT b.trx_mysql_thread_id FROM information_schema.innodb_lock_waits w JOIN information_schema.innodb_locks l ON l.lock_id=w.requested_lock_id" +
 	" JOIN information_schema.innodb_trx b ON b.trx_id=w.blocking_trx_id WHERE b.trx_mysql_thread_id<>0" +
 	" AND l.lock_table REGEXP '^`nexus`\\\\.`(position|applied|schema_change|address|global_variable|program_answer)`$'"
@@ -75,10 +76,12 @@ func (b *Backend) EndHoldups(ctx context.Context) error {
 }
 
 // watched makes sure that a statement of this node's own, which is about to be executed, is not held up for long. The function
-// that it returns ends that.
+// that it returns ends that, and waits for the end.
 func (b *Backend) watched() (done func()) {
 	ctx, cancel := context.WithCancel(context.Background())
+	over := make(chan struct{})
 	timer := time.AfterFunc(holdupPatience, func() {
+		defer close(over)
 		for ctx.Err() == nil {
 			if err := b.EndHoldups(ctx); err != nil && ctx.Err() == nil {
 				b.log.Warn("a statement of this node's own takes long", "err", err)
@@ -90,8 +93,10 @@ func (b *Backend) watched() (done func()) {
 		}
 	})
 	return func() {
-		timer.Stop()
 		cancel()
+		if !timer.Stop() {
+			<-over
+		}
 	}
 }
 

@@ -4,13 +4,45 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 )
 
 // endOthers kills all other connections, which are those of an earlier process: what it was about to do must not happen
 // any more.
 func (b *Backend) endOthers(ctx context.Context) error {
-	return b.killWhere(ctx, "id<>CONNECTION_ID() AND command<>'Daemon'")
+	err := b.killWhere(ctx, "id<>CONNECTION_ID() AND command<>'Daemon'")
+	if err == nil {
+		b.lost = nil
+	}
+	return err
+}
+
+// lose closes a connection on which something may still be executed, and have its effect later.
+func (b *Backend) lose(k *conn) {
+	b.lost = append(b.lost, uint64(k.c.GetConnectionID()))
+	k.close()
+}
+
+// endLost ends what lose has left, before the same is said again: a schema change, or rows that stand in the middle of an entry and
+// have no position with them, would be there twice. A server that was restarted may have given the numbers away again.
+func (b *Backend) endLost(ctx context.Context) error {
+	if len(b.lost) == 0 {
+		return nil
+	}
+	var ids []string
+	for _, id := range b.lost {
+		if !b.connections.has(id) {
+			ids = append(ids, strconv.FormatUint(id, 10))
+		}
+	}
+	if len(ids) > 0 {
+		if err := b.killWhere(ctx, "user="+quote(b.cfg.User)+" AND id IN ("+strings.Join(ids, ",")+")"); err != nil {
+			return fmt.Errorf("end connections that were lost: %w", err)
+		}
+	}
+	b.lost = nil
+	return nil
 }
 
 // killWhere ends the connections of users for which a condition on the process list holds.

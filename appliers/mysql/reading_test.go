@@ -64,3 +64,33 @@ func TestDumpThatIsEnded(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Where a server does not say how far it was read, it is not read on from a wrong place.
+func TestReadUpToNowhere(t *testing.T) {
+	m := openMember(t, 1)
+	c := m.capture.Load()
+	c.readUpTo(make([]byte, eventHeader))
+	if at := c.position(); at.Name == "" || at.Pos != 0 {
+		t.Errorf("read up to %v", at)
+	}
+	m.stopCapture()
+	if at := m.reading.upTo; at.Name != "" {
+		t.Errorf("it would be read on from %v", at)
+	}
+}
+
+// A server that breaks off again before anything was written has told all that there is; one that has written more has not.
+func TestBrokenOffTwice(t *testing.T) {
+	m := openMember(t, 1)
+	for n := range 3 {
+		if whole, err := m.startCapture(within(t, 20*time.Second)); err != nil || !whole {
+			t.Errorf("time %d: %v, %v", n, whole, err)
+		}
+	}
+	m.stopCapture()
+	m.reading.resumed = m.reading.upTo
+	m.exec(t, "CREATE DATABASE unseen")
+	if whole, err := m.startCapture(within(t, 20*time.Second)); err != nil || whole {
+		t.Errorf("passed over a part: %v, %v", whole, err)
+	}
+}

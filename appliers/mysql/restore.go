@@ -75,6 +75,9 @@ func (b *Backend) restore(ctx context.Context, snap *raft.Snapshot) error {
 		return err
 	}
 	b.take(snap.Position)
+	if err := b.checkCommits(ctx); err != nil {
+		return err
+	}
 	return b.captureAnew(ctx)
 }
 

@@ -21,35 +21,38 @@ const (
 	maxBinlogBytes = 1 << 20
 )
 
-// applyOthers takes over transactions of another server.
+// applyOthers takes over transactions of another server, but those that are there: this node has committed them as the leader, before
+// a crash, and its position does not tell.
 func (b *Backend) applyOthers(ctx context.Context, ops []operation) error {
+	// Those that are there already may be the last ones: the position is that of all.
 	last := &ops[len(ops)-1]
+	to := &last.entry.Position
 	if last.index < len(last.entry.Commands)-1 {
-		return b.applyRows(ctx, ops, true) // the position stays that of the entry before
+		to = nil // the position stays that of the entry before
 	}
 	ops, err := b.missing(ctx, ops)
 	if err != nil {
 		return err
 	}
-	return b.applyRows(ctx, ops, false)
+	return b.applyRows(ctx, ops, to)
 }
 
-// applyRows takes over transactions of another server, or of this one that it has lost, in one transaction with the
-// position of the last of them. Without the markers it has to be known that none of them was applied before.
-func (b *Backend) applyRows(ctx context.Context, ops []operation, marked bool) error {
-	err := b.tryRows(ctx, ops, marked)
+// applyRows takes over transactions of another server, or of this one that it has lost, in one transaction: with the position to
+// which they bring the backend and without their markers, if it is known that none of them was applied before; or with the markers.
+func (b *Backend) applyRows(ctx context.Context, ops []operation, to *raft.Position) error {
+	err := b.tryRows(ctx, ops, to)
 	if serverCode(err) == codeLockTimeout && b.transactions.count() == 0 {
 		// Only readers are left, of which a function may lock what it reads.
 		b.log.Warn("rows that are to be applied are locked by sessions of this server, which are disconnected")
 		if err := b.endReaders(ctx, true); err != nil {
 			return err
 		}
-		err = b.tryRows(ctx, ops, marked)
+		err = b.tryRows(ctx, ops, to)
 	}
-	if marked && serverCode(err) == codeDuplicate {
-		// Some were applied before: on this node as the leader, after whose last position a crash came.
+	if to == nil && serverCode(err) == codeDuplicate {
+		// Somebody was about to commit some of them when it was looked whether they are there.
 		if ops, err = b.unmarked(ctx, ops); err == nil {
-			err = b.tryRows(ctx, ops, marked)
+			err = b.tryRows(ctx, ops, to)
 		}
 	}
 	var server *ServerError
@@ -64,7 +67,7 @@ func (b *Backend) applyRows(ctx context.Context, ops []operation, marked bool) e
 const rowPatience = 5
 
 // tryRows leaves the transaction rolled back after an error.
-func (b *Backend) tryRows(ctx context.Context, ops []operation, marked bool) error {
+func (b *Backend) tryRows(ctx context.Context, ops []operation, to *raft.Position) error {
 	if len(ops) == 0 {
 		return nil
 	}
@@ -75,16 +78,18 @@ func (b *Backend) tryRows(ctx context.Context, ops []operation, marked bool) err
 	if err := b.gather(ctx, len(ops)); err != nil {
 		return err
 	}
-	err = b.executeRows(ctx, k, ops, marked)
+	err = b.executeRows(ctx, k, ops, to)
 	b.gathered = time.Now()
 	if err != nil {
+		if b.applier = nil; serverCode(err) == 0 {
+			b.lose(k)
+		}
 		k.close()
-		b.applier = nil
 		return err
 	}
 	b.stats.applied.Add(uint64(len(ops)))
 	for i := range ops {
-		if marked {
+		if to == nil {
 			b.markers = append(b.markers, marker{ops[i].epoch, ops[i].sequence, ops[i].entry.Index})
 		}
 		ops[i].reply([]byte{byte(Done)})
@@ -110,26 +115,27 @@ func (b *Backend) gather(ctx context.Context, transactions int) error {
 	}
 }
 
-func (b *Backend) executeRows(ctx context.Context, k *conn, ops []operation, marked bool) error {
-	statements, err := binlogStatements(ops, marked)
+func (b *Backend) executeRows(ctx context.Context, k *conn, ops []operation, to *raft.Position) error {
+	statements, err := binlogStatements(ops, to == nil)
 	if err != nil {
 		return err
 	}
-	// The entry may hold more than what stands here, so the position is that of the one before it.
-	last := ops[len(ops)-1]
-	whole := last.index == len(last.entry.Commands)-1
-	if whole {
-		statements = append(positionMove(b.saved, last.entry.Position), statements...)
-	}
-	if marked {
+	there := b.known
+	if to == nil {
 		b.forgetKnown()
+	} else {
+		statements = append(positionMove(b.saved, *to), statements...)
 	}
 	failpoint.Hit("mysql.before-rows")
-	if err := k.transact(ctx, statements); err != nil || !whole {
+	if err := k.transact(ctx, statements); err != nil {
 		return err
 	}
+	if to == nil {
+		b.known = there.with(ops)
+		return nil
+	}
 	failpoint.Hit("mysql.after-rows")
-	b.held = last.entry.Position
+	b.held = *to
 	return b.positionSaved(ctx)
 }
 

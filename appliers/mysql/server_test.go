@@ -98,6 +98,7 @@ func newMember(t testing.TB, s *server, node uint64) *member {
 	t.Helper()
 	cfg := NewConfig()
 	cfg.Addr, cfg.User = s.Addr(), "root"
+	cfg.SaveInterval = time.Hour // so that a test says when: by applying nothing
 	cfg.Logger = slog.New(slog.DiscardHandler)
 	b, err := New(cfg)
 	check(t, err)

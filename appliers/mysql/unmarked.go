@@ -24,6 +24,17 @@ type known map[transactionID]struct{}
 // forgetKnown has them read again, after something of which the outcome is not certain.
 func (b *Backend) forgetKnown() { b.known = nil }
 
+// with returns them with those of ops, whose markers were written.
+func (there known) with(ops []operation) known {
+	if there == nil {
+		return nil
+	}
+	for i := range ops {
+		there[transactionID{ops[i].epoch, ops[i].sequence}] = struct{}{}
+	}
+	return there
+}
+
 // loadKnown reads the markers if they are not known.
 func (b *Backend) loadKnown(ctx context.Context) error {
 	if b.known != nil {
@@ -48,6 +59,41 @@ func (b *Backend) loadKnown(ctx context.Context) error {
 	return nil
 }
 
+// checkCommits has those transactions committed again, or taken over as rows, of which the server has said that they were committed
+// and does not hold the marker: it was restarted, and has lost what was younger than its last write to disk.
+func (b *Backend) checkCommits(ctx context.Context) error {
+	if !b.transactions.anyCommitted() {
+		return nil
+	}
+	if err := b.loadKnown(ctx); err != nil {
+		return err
+	}
+	b.transactions.checkCommitted(b.known)
+	b.forgetKnown() // other commits may still be on their way
+	return nil
+}
+
+func (t *transactions) anyCommitted() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, tx := range t.byID {
+		if tx.committed {
+			return true
+		}
+	}
+	return false
+}
+
+func (t *transactions) checkCommitted(there known) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for id, tx := range t.byID {
+		if tx.committed {
+			_, tx.committed = there[id]
+		}
+	}
+}
+
 // missing returns those of ops that were not applied before, and answers the others.
 func (b *Backend) missing(ctx context.Context, ops []operation) ([]operation, error) {
 	if err := b.loadKnown(ctx); err != nil {
@@ -57,7 +103,7 @@ func (b *Backend) missing(ctx context.Context, ops []operation) ([]operation, er
 	for i := range ops {
 		o := &ops[i]
 		_, marked := b.known[transactionID{o.epoch, o.sequence}]
-		if marked || o.entry.Index <= b.held.Index {
+		if marked {
 			o.reply([]byte{byte(Done)})
 			continue
 		}

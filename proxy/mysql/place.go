@@ -17,8 +17,10 @@ import (
 // becomes, this node too.
 
 const (
-	// placePause is how often it is looked for a leader.
-	placePause = 10 * time.Millisecond
+	// placePause is how soon it is looked for a leader again. It doubles up to maxPlacePause: thousands may wait, and a leader that
+	// has died refuses each at once.
+	placePause    = 10 * time.Millisecond
+	maxPlacePause = 80 * time.Millisecond
 	// greetingPause is how often it is looked, while the greeting of a leader is waited for, whether it leads still.
 	greetingPause = 50 * time.Millisecond
 )
@@ -33,13 +35,13 @@ type place struct {
 func (s *Server) awaitPlace(ctx context.Context) (*place, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, s.cfg.Timeout, &raft.NoAnswerError{After: s.cfg.Timeout})
 	defer cancel()
-	for {
+	for pause := placePause; ; pause = min(2*pause, maxPlacePause) {
 		p, err := s.tryPlace(ctx)
 		if err == nil {
 			return p, nil
 		}
 		select {
-		case <-time.After(placePause):
+		case <-time.After(pause):
 		case <-ctx.Done():
 			return nil, err
 		}
