@@ -80,9 +80,10 @@ func (s *session) cmdHello(dst []byte, args [][]byte) []byte {
 		}
 		protocol = backend.Protocol(version)
 	}
-	if protocol != s.protocol && s.sub != nil {
-		// Its messages come in the one that it subscribed with.
-		return appendError(dst, "ERR nexus: the protocol cannot be changed while the client is subscribed")
+	if protocol != s.protocol && s.sub != nil && (s.planning || s.subscribed()) {
+		// The backend changes that of the subscription at once, which a transaction that is not executed must not have done,
+		// and not from RESP2.
+		return appendError(dst, "ERR nexus: the protocol cannot be changed in a transaction while the client is subscribed")
 	}
 	var name []byte
 	for i := 2; i < len(args); {
@@ -112,6 +113,9 @@ func (s *session) cmdHello(dst []byte, args [][]byte) []byte {
 	}
 	if name != nil {
 		s.setName(string(name))
+	}
+	if protocol != s.protocol && s.sub != nil {
+		return s.greetSubscribed(dst, protocol, version)
 	}
 	s.setProtocol(protocol)
 	return s.appendHello(dst, version)

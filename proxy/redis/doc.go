@@ -10,8 +10,8 @@
 //     (reads.go), and what the proxy answers itself (local.go, auth.go, client.go, info.go, configget.go).
 //   - transaction.go queues MULTI and makes EXEC one item of the log; watch.go has the backend watch keys until then.
 //   - pubsub.go and subscription.go subscribe clients; relay.go copies what the backend sends to them, cut by frames.go.
-//   - tracking.go, tracked.go, tracker.go, trackerproof.go, trackingtable.go and trackingruns.go tell clients which of the keys that they have
-//     read have changed.
+//   - tracking.go, tracked.go, tracker.go, trackerproof.go, trackingtable.go, trackingruns.go and trackingorder.go tell clients which of the
+//     keys that they have read have changed.
 //   - choice.go has members chosen before SPOP is proposed.
 //   - monitor.go, clientkill.go, clientpause.go and clientreply.go are about the connections of this node.
 //   - configset.go, slowlog.go, inspect.go and nexus.go are what a node tells about itself, and lets be set.

@@ -30,6 +30,7 @@ func TestMemoryLimit(t *testing.T) {
 		t.Errorf("INFO does not tell of the limit: %q", info)
 	}
 	both("CONFIG", "SET", "maxmemory", "bla")
+	both("CONFIG", "SET", "maxmemory", "7", "maxmemory-clients", "200%")
 	for _, args := range [][]string{
 		{"SET", "k", "w"}, {"GET", "k"}, {"LPUSH", "l", "x"}, {"SORT", "k", "STORE", "d"}, {"XADD", "s", "*", "a", "b"}, {"EXPIRE", "k", "100"},
 		{"FUNCTION", "LOAD", library("more", "")}, {"FCALL", "writes", "1", "k"}, {"FCALL", "reads", "1", "k"}, {"FCALL", "always", "1", "k"},

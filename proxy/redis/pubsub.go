@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -172,6 +173,35 @@ func (s *session) askSubscription(dst []byte, args [][]byte, n int) []byte {
 	}
 	if s.sub.counts().none() {
 		s.endSubscription()
+	}
+	return dst
+}
+
+// greetSubscribed answers a client that changes its protocol while it is subscribed. The backend changes that of the
+// subscription, and the client has its answer at the place where it does: what comes before is in the old one, what comes
+// behind in the new one.
+func (s *session) greetSubscribed(dst []byte, p backend.Protocol, version string) []byte {
+	u, old := s.sub, s.protocol
+	s.protocol = p
+	reply := s.appendHello(nil, version)
+	s.protocol = old
+	if s.muted {
+		reply = nil
+	}
+	s.sending.Lock()
+	u.relay.greeting = func() []byte {
+		s.shown.Lock()
+		s.shown.protocol = p
+		s.shown.Unlock()
+		return reply
+	}
+	s.sending.Unlock()
+	dst = s.askSubscription(dst, [][]byte{[]byte("HELLO"), strconv.AppendInt(nil, int64(p), 10)}, 1)
+	s.sending.Lock()
+	greeted := u.relay.greeting == nil
+	s.sending.Unlock()
+	if greeted {
+		s.setProtocol(p)
 	}
 	return dst
 }

@@ -27,6 +27,8 @@ type relay struct {
 	captured *captured
 	// heard is called for each reply, not for messages, with sending held. The reply may not have been sent yet.
 	heard func(subscriptionReply)
+	// greeting is called with sending held when the backend answers HELLO, and returns what the client gets in place of that.
+	greeting func() []byte
 
 	frames frames
 	// buf[:end] has arrived and was not sent, buf[:scanned] of it has been looked at.
@@ -86,6 +88,13 @@ func (r *relay) pass() error {
 		if !ended {
 			break
 		}
+		if r.greets() {
+			if err := r.greet(whole); err != nil {
+				return err
+			}
+			whole = 0
+			continue
+		}
 		if r.captured != nil {
 			if err := r.send(r.buf[whole:r.scanned]); err != nil {
 				return err
@@ -137,6 +146,31 @@ func (r *relay) passLarge() error {
 		r.scanned = 0
 		return nil
 	}
+}
+
+// greets reports whether the reply that is complete is the one to HELLO. It is far shorter than the buffer.
+func (r *relay) greets() bool {
+	return r.greeting != nil && r.frames.kind != '>' && string(r.frames.first) == "server"
+}
+
+// greet sends what stands before the reply to HELLO, at buf[:start], and what the client gets in place of that.
+func (r *relay) greet(start int) error {
+	reply := r.greeting()
+	r.greeting = nil
+	if c := r.captured; c != nil {
+		c.replies = append(c.replies, reply...)
+	} else {
+		if err := r.send(r.buf[:start]); err != nil {
+			return err
+		}
+		if err := r.send(reply); err != nil {
+			return err
+		}
+	}
+	r.heard(subscriptionReply{name: "hello"})
+	r.end = copy(r.buf, r.buf[r.scanned:r.end])
+	r.scanned = 0
+	return nil
 }
 
 func (r *relay) send(p []byte) error {

@@ -104,7 +104,7 @@ func (c *tracked) releaseWaiting() {
 
 // waitingPatience is how long a message to a client that waits is put off: what has woken the client, or its own command,
 // may be what the message is about, and Redis sends the reply first.
-const waitingPatience = 20 * time.Millisecond
+const waitingPatience = 100 * time.Millisecond
 
 // awaitReply returns when a client that waits has its reply, or soon.
 func (c *tracked) awaitReply() {

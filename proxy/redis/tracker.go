@@ -292,7 +292,11 @@ func (k *tracker) take(r *trackerRun, change backend.Change) {
 		return
 	}
 	keys, own := splitOwn(change)
-	for _, list := range [][][]byte{keys, own} {
+	read := k.table.known(keys)
+	if len(read) > 1 && names != nil && names.data != nil {
+		k.srv.order(names, read)
+	}
+	for _, list := range [][][]byte{read, own} {
 		for _, key := range list {
 			for _, c := range k.table.take(key) {
 				m := invalidation{keys: [][]byte{key}}

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/nexus-replication/nexus/proxy/redis/policy"
+	"github.com/nexus-replication/nexus/proxy/redis/script"
 	"github.com/nexus-replication/nexus/raft"
 )
 
@@ -254,7 +255,7 @@ func (c *tracked) flags() []string {
 }
 
 // noteRead tells the tracker what a command is about to read. Scripts are taken to read the keys that they declare, as Redis
-// takes them to.
+// takes those to that call a command which reads.
 func (s *session) noteRead(spec *policy.Spec, args [][]byte) {
 	if !s.tracked.wants() {
 		return
@@ -264,6 +265,9 @@ func (s *session) noteRead(spec *policy.Spec, args [][]byte) {
 	case policy.Read, policy.ReadTime:
 		keys, _ = spec.AppendKeys(nil, args)
 	case policy.ReadScript, policy.WriteScript:
+		if (spec.Name == "eval" || spec.Name == "eval_ro") && len(args) > 1 && script.ReadsNothing(args[1], s.srv.readsNothing) {
+			return
+		}
 		keys = declaredKeys(args)
 	default:
 		if !readsToo[spec.Name] {
@@ -272,6 +276,15 @@ func (s *session) noteRead(spec *policy.Spec, args [][]byte) {
 		keys, _ = spec.AppendKeys(nil, args)
 	}
 	s.srv.tracker.read(s.tracked, keys)
+}
+
+// readsNothing reports whether Redis takes a command for one after which a client has nothing to remember.
+func (s *Server) readsNothing(name string) bool {
+	if name == "ping" || name == "echo" || name == "publish" {
+		return true
+	}
+	spec := s.table.Spec(name)
+	return spec != nil && spec.Policy.Writes() && !readsToo[name]
 }
 
 // readsToo are commands that Redis takes for reads, and that go through the log in some forms.

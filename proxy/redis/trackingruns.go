@@ -13,10 +13,12 @@ import (
 
 // runNames is what is known of one transaction.
 type runNames struct {
-	first, last uint64 // entries
-	ops         int    // commands and transactions of clients, and deletions of due keys
-	unknown     bool   // one of them may change keys that it does not name
-	named       map[string]int
+	first, last uint64   // entries
+	data        [][]byte // what they carry, for the order of their keys; nil if it is not wanted, or too much
+	// For noloop clients.
+	ops     int  // commands and transactions of clients, and deletions of due keys
+	unknown bool // one of them may change keys that it does not name
+	named   map[string]int
 }
 
 // few reports whether at most one op can have changed the key.
@@ -51,12 +53,29 @@ func (k *tracker) applying(entries []raft.Entry) {
 	}
 	k.announced.Store(entries[len(entries)-1].Index)
 	k.mu.Lock()
-	wanted := k.noloop > 0
+	named, ordered := k.noloop > 0, len(k.table.keys) > 1
 	k.mu.Unlock()
-	if !wanted {
+	if !named && !ordered {
 		return
 	}
-	n := &runNames{first: entries[0].Index, last: entries[len(entries)-1].Index, named: make(map[string]int)}
+	n := &runNames{first: entries[0].Index, last: entries[len(entries)-1].Index}
+	if ordered {
+		n.data = keptData(entries)
+	}
+	if named {
+		k.name(n, entries)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.runs == nil || len(k.runs) >= maxRunLog {
+		k.runs = make(runLog)
+	}
+	k.runs[n.last] = n
+}
+
+// name finds out what the commands of a transaction name.
+func (k *tracker) name(n *runNames, entries []raft.Entry) {
+	n.named = make(map[string]int)
 	for i := range entries {
 		for j := range entries[i].Commands {
 			n.ops++
@@ -67,12 +86,6 @@ func (k *tracker) applying(entries []raft.Entry) {
 			}
 		}
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.runs == nil || len(k.runs) >= maxRunLog {
-		k.runs = make(runLog)
-	}
-	k.runs[n.last] = n
 }
 
 // ownWrite is what ops of a client may have changed, and the entry that they are in.

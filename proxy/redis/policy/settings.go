@@ -88,7 +88,7 @@ var settingRules = map[string]settingRule{
 	"appendonly": {ScopeFixed, only("no")},
 	// Larger than what a node passes on, and than what is in the log already.
 	"proto-max-bulk-len": {ScopeFixed, only("536870912", "512mb")},
-	"maxmemory-clients":  {ScopeFixed, only("0")},
+	"maxmemory-clients":  {ScopeFixed, noShare},
 	"save":               {ScopeFixed, only("")},
 	"timeout":            {ScopeFixed, only("0")},
 }
@@ -217,6 +217,16 @@ func only(values ...string) func(string) (string, string) {
 		}
 		return values[0], ""
 	}
+}
+
+// noShare is for a size, or a percentage of maxmemory, that has to be 0.
+func noShare(value string) (string, string) {
+	if percent, ok := strings.CutSuffix(value, "%"); ok {
+		if n, err := strconv.ParseInt(percent, 10, 64); err == nil && n > 100 {
+			return "", "percentage argument must be less or equal to 100"
+		}
+	}
+	return only("0")(value)
 }
 
 func anything(value string) (string, string) { return value, "" }

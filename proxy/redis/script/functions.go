@@ -119,7 +119,7 @@ func (l *Library) functionList(args [][]byte, db int) (*Call, string) {
 			}
 			c.list.pattern = args[i]
 		default:
-			return nil, "ERR Unknown argument " + string(args[i])
+			return nil, "ERR Unknown argument " + strings.NewReplacer("\r", " ", "\n", " ").Replace(string(args[i]))
 		}
 	}
 	return c, ""

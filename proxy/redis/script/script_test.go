@@ -46,6 +46,41 @@ func TestIsReadOnly(t *testing.T) {
 	}
 }
 
+func TestReadsNothing(t *testing.T) {
+	neutral := func(name string) bool { return name == "set" || name == "ping" }
+	for body, want := range map[string]bool{
+		"":                                   true,
+		"return KEYS[1]":                     true,
+		"redis.call('set', KEYS[1], 1)":      true,
+		`return redis.pcall ( "PING" )`:      true,
+		"redis.call('set',1) redis.call('g'": false,
+		"redis.call('get', KEYS[1])":         false,
+		"redis.call('set',1)redis.call('get',redis.call('ping'))": false,
+		"redis.call('s' .. 'et', KEYS[1])":                        false,
+		"redis.call(ARGV[1], KEYS[1])":                            false,
+		"redis.call('set'..x, KEYS[1])":                           false,
+		"redis.call'ping'":                                        false,
+		"redis.call{'ping'}":                                      false,
+		`redis.call('s\101t', 1)`:                                 false,
+		"local f = redis.call f('set')":                           false,
+		"local r = redis r.call('set')":                           false,
+		"redis['call']('get', KEYS[1])":                           false,
+		"redis.--[[]]call('set')":                                 false,
+		"_G['re' .. 'dis'].call('get', KEYS[1])":                  false,
+		"getfenv()['re' .. 'dis'].call('get', KEYS[1])":           false,
+		"loadstring('re' .. 'dis.call(...)')()":                   false,
+		"server.call('get', KEYS[1])":                             false,
+		"redis.call('set', \"redis.call('get', 1)\")":             false,
+		"redis.call('":                                            false,
+		"redis.call(":                                             false,
+		"redis":                                                   false,
+	} {
+		if got := ReadsNothing([]byte(body), neutral); got != want {
+			t.Errorf("%q: %v", body, got)
+		}
+	}
+}
+
 func TestNamesWrite(t *testing.T) {
 	writes := func(name string) bool { return name == "set" || name == "zremrangebyrank" }
 	for body, want := range map[string]bool{
