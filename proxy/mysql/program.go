@@ -70,7 +70,9 @@ func (r *programRun) text(p *procedure, arguments []string, xa *appliers.Transac
 // replacement stands in the place of a step.
 func (r *programRun) replacement(i int, step *statement.Step, epoch uint64) string {
 	v := r.name
-	xa := func(verb string) string { return "EXECUTE IMMEDIATE CONCAT('XA " + verb + " 0x', HEX(" + v("xid") + "));" }
+	xa := func(verb string) string {
+		return "EXECUTE IMMEDIATE CONCAT('XA " + verb + " 0x', HEX(" + v("xid") + "));"
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "BEGIN SELECT %d AS %s, %s;", i, v(tellStep), preludeColumns)
 	if step.What.Kind == statement.Rollback {
