@@ -37,12 +37,13 @@ func TestOtherEngines(t *testing.T) {
 		}
 	}
 	do("ALTER TABLE a ENGINE=MEMORY")
-	if got := mustQuery(t, conn, "SHOW WARNINGS"); !strings.Contains(got, "1266") {
-		t.Errorf("ALTER TABLE: warnings %q", got)
+	before := mustQuery(t, conn, "SHOW WARNINGS")
+	if !strings.Contains(before, "1266") {
+		t.Errorf("ALTER TABLE: warnings %q", before)
 	}
 	do("SET default_storage_engine=MyISAM")
-	if got := mustQuery(t, conn, "SHOW WARNINGS"); got != "" {
-		t.Errorf("SET: warnings %q", got)
+	if got := mustQuery(t, conn, "SHOW WARNINGS"); got != before { // a server leaves them where they are
+		t.Errorf("SET: warnings %q, want %q", got, before)
 	}
 	do("CREATE TABLE g (id INT) ROW_FORMAT=FIXED")
 	if got := mustQuery(t, conn, "SHOW WARNINGS"); !strings.Contains(got, "Note,1266,Using storage engine InnoDB for table 'g'") {
