@@ -8,17 +8,22 @@ import (
 	"go.etcd.io/etcd/raft/v3/raftpb"
 )
 
-// slowLog takes its time for large entries.
+// slowLog takes its time for as much as a leader puts into its log at once of a large entry.
 type slowLog struct {
 	writeAheadLog
-	slept chan struct{}
+	slept chan struct{} // gets a token
 }
 
 func (l slowLog) Save(state raftpb.HardState, entries []raftpb.Entry) error {
+	bytes := 0
 	for i := range entries {
-		if len(entries[i].Data) >= longWrite {
-			time.Sleep(600 * time.Millisecond) // three election timeouts
-			close(l.slept)
+		bytes += len(entries[i].Data)
+	}
+	if bytes >= longWrite {
+		time.Sleep(300 * time.Millisecond) // more than an election timeout
+		select {
+		case l.slept <- struct{}{}:
+		default:
 		}
 	}
 	return l.writeAheadLog.Save(state, entries)
@@ -29,7 +34,7 @@ func TestLeaderStaysDuringLongWrite(t *testing.T) {
 	t.Parallel()
 	c := newTestCluster(t, 3, func(cfg *Config) { cfg.Timeout = time.Minute })
 	leader := c.nodes[c.leader()]
-	slow := slowLog{slept: make(chan struct{})}
+	slow := slowLog{slept: make(chan struct{}, 1)}
 	leader.mail.call(func() {
 		slow.writeAheadLog = leader.disk.wal
 		leader.disk.wal = slow
@@ -57,7 +62,7 @@ func TestLeaderStaysDuringLongWriteOfOthers(t *testing.T) {
 		}
 		ready := make(chan struct{})
 		n.mail.call(func() {
-			n.disk.wal = slowLog{writeAheadLog: n.disk.wal, slept: make(chan struct{})}
+			n.disk.wal = slowLog{writeAheadLog: n.disk.wal, slept: make(chan struct{}, 1)}
 			close(ready)
 		})
 		<-ready
