@@ -54,11 +54,12 @@ type capture struct {
 	marks       int
 	trespassed  bool // rows of Nexus's own were written that only Nexus may write
 	ranEvent    bool // it was written that an event was executed
+	checksums   bool // events of this file end with one
 }
 
 // HandleEvent takes the next event. It never fails: what it does not understand is in no group that somebody waits for.
 func (c *capture) HandleEvent(e *replication.BinlogEvent) error {
-	raw := e.RawData
+	raw := c.withoutChecksum(e.RawData)
 	if len(raw) < eventHeader {
 		return nil
 	}

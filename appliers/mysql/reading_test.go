@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 )
@@ -93,4 +94,35 @@ func TestBrokenOffTwice(t *testing.T) {
 	if whole, err := m.startCapture(within(t, 20*time.Second)); err != nil || whole {
 		t.Errorf("passed over a part: %v, %v", whole, err)
 	}
+}
+
+// The name of the next file is what the server calls it, whether it tells of it while it writes there, at the begin of a dump, or
+// behind a file that a crash has ended.
+func TestNamesOfBinaryLogs(t *testing.T) {
+	m := openMember(t, 1)
+	m.apply(t, entry(2, 1), entry(2, 2, schema(2, "CREATE DATABASE bank"), schema(2, createAccounts)))
+	named := func(when string) {
+		t.Helper()
+		got, want := "", "?"
+		for deadline := time.Now().Add(20 * time.Second); got != want; time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%s: the file is called %q, not %q", when, got, want)
+			}
+			_ = m.Apply(within(t, 20*time.Second), nil) // the connection may be lost
+			if c := m.capture.Load(); c != nil {
+				got = c.position().Name
+			}
+			want, _, _ = strings.Cut(m.query(t, "SHOW MASTER STATUS"), ",")
+		}
+	}
+	named("at the begin")
+	m.exec(t, "FLUSH BINARY LOGS")
+	named("another file")
+	m.drop()
+	named("another connection")
+	check(t, m.server.Kill())
+	check(t, m.server.StartReady(within(t, 30*time.Second)))
+	named("behind a crash")
+	m.exec(t, "FLUSH BINARY LOGS")
+	named("behind that")
 }
