@@ -131,7 +131,7 @@ func (b *Backend) trySchema(ctx context.Context, o *operation) ([]byte, error) {
 		case code == 0:
 			b.lose(k)
 			return nil, err
-		case i < setup || machineError(code):
+		case i < setup || machineError(code) && !isOtherEngine(err):
 			return nil, err
 		case i < len(prelude) && code != codeNoDatabase:
 			// The leader's server has these settings, so this one is installed differently: its time zones, say.

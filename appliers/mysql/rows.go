@@ -262,3 +262,9 @@ func machineError(code uint16) bool {
 	}
 	return false
 }
+
+// isOtherEngine reports whether the server refuses an engine that is not to be replaced by InnoDB. It has the code of what a
+// server refuses for how it was started, which each answers by itself; this one they all refuse.
+func isOtherEngine(err error) bool {
+	return serverCode(err) == 1290 && strings.Contains(err.Error(), "NO_ENGINE_SUBSTITUTION")
+}

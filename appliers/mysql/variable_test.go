@@ -114,3 +114,14 @@ func TestGrantsComeBack(t *testing.T) {
 	check(t, err)
 	granted("the node was started again")
 }
+
+// An engine that no server takes is the client's mistake, and does not stop the nodes.
+func TestEngineThatIsNotReplaced(t *testing.T) {
+	m := openMember(t, 1)
+	m.apply(t, entry(2, 1), entry(2, 2, schema(2, "CREATE DATABASE bank")))
+	e := entry(2, 3, EncodeSchema(2, []string{"SET SESSION sql_mode='NO_ENGINE_SUBSTITUTION'"}, "CREATE TABLE bank.t (a INT) ENGINE=MyISAM"))
+	m.apply(t, e)
+	if got := verdict(t, e); !strings.HasPrefix(got, "ERROR 1290") {
+		t.Errorf("got %s", got)
+	}
+}

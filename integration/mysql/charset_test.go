@@ -1,8 +1,13 @@
 package mysql
 
 import (
+	"context"
+	"database/sql/driver"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/go-sql-driver/mysql"
 )
 
 // Whatever character sets a session chooses, its statements are replicated and it lives on: those that no server takes for what a
@@ -34,4 +39,42 @@ func TestCharacterSetsOfSessions(t *testing.T) {
 		}
 	}
 	awaitEqual(t, c)
+}
+
+// In some character sets a byte of a longer character looks like a quote or a backslash, so that a node would read other words
+// than the server. No client can speak them, however it asks.
+func TestCharacterSetsThatNobodySpeaks(t *testing.T) {
+	t.Parallel()
+	_, leader := startCluster(t)
+	connect := func(collation string) (driver.Conn, error) {
+		cfg := mysql.NewConfig()
+		cfg.Net, cfg.Addr, cfg.User, cfg.Collation = "tcp", leader.Addr(), "root", collation
+		connector, err := mysql.NewConnector(cfg)
+		check(t, err)
+		return connector.Connect(within(t, 20*time.Second))
+	}
+	for _, collation := range []string{"gbk_chinese_ci", "big5_chinese_ci", "sjis_japanese_ci", "cp932_japanese_ci", "gbk_bin"} {
+		if conn, err := connect(collation); err == nil || !strings.Contains(err.Error(), "utf8mb4") {
+			t.Errorf("login in %s: %v", collation, err)
+			if err == nil {
+				conn.Close()
+			}
+		}
+	}
+	for _, text := range []string{"SET character_set_client=28", "SET character_set_client=28, @a=1", "SET @c='gbk', character_set_client=@c", "SET NAMES gbk", "SET CHARACTER SET sjis",
+		"SET @@session.character_set_client='big5'"} {
+		conn, err := connect("utf8mb4_general_ci")
+		check(t, err)
+		execute := func(text string) error {
+			_, err := conn.(driver.ExecerContext).ExecContext(context.Background(), text, nil)
+			return err
+		}
+		if err := execute("SET @c='gbk'"); err != nil {
+			t.Error(err)
+		}
+		if err := execute(text); err == nil && execute("DO 1") == nil {
+			t.Errorf("%s: the session goes on", text)
+		}
+		conn.Close()
+	}
 }

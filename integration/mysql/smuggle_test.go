@@ -69,7 +69,7 @@ func TestWhatIsWrittenBesideTheLogIsFound(t *testing.T) {
 		execute(t, u, "CREATE PROCEDURE p(x VARCHAR(80)) BEGIN INSERT INTO t VALUES (2); EXECUTE IMMEDIATE CONCAT('X','A END ', x); "+ending+" END")
 		caller := oneConn(t, u)
 		name := ownTransaction(t, caller, oneConn(t, u))
-		_, err = caller.ExecContext(within(t, 20*time.Second), "CALL p(\""+name+"\")")
+		_, err = caller.ExecContext(within(t, 20*time.Second), "CALL p('"+name+"')")
 		t.Logf("%s: %v", name, err)
 		eventually(t, 60*time.Second, func() error {
 			if metric(t, leader, "nexus_mysql_beside_total") == "0" {
@@ -121,7 +121,7 @@ func ownTransaction(t *testing.T, k, watcher *sql.Conn) string {
 			}
 			info, err := query(ctx, watcher, "SELECT info FROM information_schema.processlist WHERE id="+id)
 			check(t, err)
-			if name := regexp.MustCompile("'nexus-[0-9]+-[0-9]+-[0-9a-f]+'").FindString(info); name != "" {
+			if name := regexp.MustCompile(`\b0x[0-9a-f]{20,}`).FindString(info); name != "" {
 				if waiting {
 					check(t, <-began)
 				}

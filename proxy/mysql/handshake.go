@@ -6,8 +6,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
+	"github.com/nexus-replication/nexus/proxy/mysql/statement"
 	"github.com/nexus-replication/nexus/proxy/mysql/wire"
 )
 
@@ -163,16 +165,22 @@ func (s *session) welcome(ok []byte) error {
 		err = s.readDialect()
 	}
 	if err != nil {
-		return errors.Join(err, s.refuseLogin(unavailable(fmt.Errorf("set up the session: %w", err))))
+		e := unavailable(fmt.Errorf("set up the session: %w", err))
+		errors.As(err, &e) // in words of its own
+		return errors.Join(err, s.refuseLogin(e))
 	}
 	return s.client.WritePacket(ok)
 }
 
 // readDialect asks for what the meaning of the client's texts depends on.
 func (s *session) readDialect() error {
-	row, err := s.row("SELECT FIND_IN_SET('NO_BACKSLASH_ESCAPES',@@sql_mode)<>0, FIND_IN_SET('ANSI_QUOTES',@@sql_mode)<>0, IFNULL(DATABASE()='mysql',0)")
+	row, err := s.row("SELECT FIND_IN_SET('NO_BACKSLASH_ESCAPES',@@sql_mode)<>0, FIND_IN_SET('ANSI_QUOTES',@@sql_mode)<>0, IFNULL(DATABASE()='mysql',0)," +
+		" @@character_set_client IN ('" + strings.Join(statement.UnreadableCharsets, "','") + "')")
 	if err != nil {
 		return err
+	}
+	if row[3] != "0" {
+		return refused("clients cannot speak the character set of this session to Nexus: use utf8mb4")
 	}
 	s.dialect.NoBackslashEscapes, s.dialect.AnsiQuotes, s.system = row[0] == "1", row[1] == "1", row[2] == "1"
 	return nil

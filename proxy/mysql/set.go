@@ -77,8 +77,10 @@ func (s *session) afterSet(assignments []statement.Assignment) error {
 		a := &assignments[i]
 		switch {
 		case a.User:
-		case a.Name == "sql_mode":
-			dialect = true
+		case a.Name == "sql_mode", a.Name == "character_set_client":
+			dialect = true // also of a character set that the server knows by a number
+		case a.Name == "names" || a.Name == "charset":
+			dialect = dialect || !isCommonCharset(a.Value)
 		case a.Name == "tx_read_only", a.Name == "transaction_read_only":
 			access = statement.ReadWrite
 			if on, _ := a.Bool(); on {
@@ -98,6 +100,16 @@ func (s *session) afterSet(assignments []statement.Assignment) error {
 		}
 	}
 	return s.closeImplicit()
+}
+
+// isCommonCharset reports whether a client can speak what SET NAMES names, for which the server need not be asked.
+func isCommonCharset(value string) bool {
+	name, _, _ := strings.Cut(value, " ")
+	switch strings.ToLower(strings.Trim(name, "'\"")) {
+	case "utf8", "utf8mb3", "utf8mb4", "latin1", "ascii", "binary":
+		return true
+	}
+	return false
 }
 
 // closeImplicit ends the transaction that a statement such as SET @a = (SELECT ...) began on the server where autocommit

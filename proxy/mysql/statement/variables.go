@@ -1,6 +1,9 @@
 package statement
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // variableRefusal says why a session must not set a variable. Most may be set: each client has a session of its own on
 // the leader's backend, and what the log carries are rows, which no setting can change any more. Refused is what changes
@@ -32,11 +35,13 @@ func variableRefusal(a Assignment) string {
 	return ""
 }
 
-// charsetRefusal says why a client cannot speak in a character set. In those below, a byte of a longer character may look
-// like a quote or a backslash, and the lexer of this package would see other words than the server does.
+// UnreadableCharsets are those that no client can speak. A byte of a longer character may look like a quote or a backslash in
+// them, and the lexer of this package would see other words than the server does.
+var UnreadableCharsets = []string{"big5", "gbk", "sjis", "cp932", "gb18030", "ucs2", "utf16", "utf16le", "utf32"}
+
+// charsetRefusal says why a client cannot speak in a character set.
 func charsetRefusal(charset string) string {
-	switch name := strings.ToLower(unquote(charset)); name {
-	case "big5", "gbk", "sjis", "cp932", "gb18030", "ucs2", "utf16", "utf16le", "utf32":
+	if name := strings.ToLower(unquote(charset)); slices.Contains(UnreadableCharsets, name) {
 		return "clients cannot speak " + name + " to Nexus: use utf8mb4"
 	}
 	return ""
