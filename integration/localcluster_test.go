@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -20,7 +21,7 @@ import (
 // local is what "make run" starts, on ports of its own.
 type local struct {
 	cluster.Process
-	client, backend int // first of three ports
+	client, backend, raft, grpc int // first of three ports each
 }
 
 func newLocal(t *testing.T) *local {
@@ -30,11 +31,13 @@ func newLocal(t *testing.T) *local {
 		Process: cluster.Process{Name: "localcluster", Path: localclusterBinary, Log: filepath.Join(dir, "log")},
 		client:  must(cluster.FreePorts(3))(t),
 		backend: must(cluster.FreePorts(3))(t),
+		raft:    must(cluster.FreePorts(3))(t),
+		grpc:    must(cluster.FreePorts(3))(t),
 	}
 	l.Args = []string{
 		"-bin", binDir, "-data", filepath.Join(dir, "data"), "-only", "redis",
 		"-client-port", strconv.Itoa(l.client), "-redis-port", strconv.Itoa(l.backend),
-		"-raft-port", strconv.Itoa(must(cluster.FreePorts(3))(t)), "-grpc-port", strconv.Itoa(must(cluster.FreePorts(3))(t)),
+		"-raft-port", strconv.Itoa(l.raft), "-grpc-port", strconv.Itoa(l.grpc),
 		"-metrics-port", strconv.Itoa(must(cluster.FreePorts(3))(t)),
 	}
 	t.Cleanup(func() {
@@ -122,6 +125,24 @@ func TestLocalcluster(t *testing.T) {
 			t.Errorf("node %d after a restart: %q, %v", i+1, got, err)
 		}
 	}
+	l.stop(t)
+}
+
+// A node that was removed does not keep the others from being started again.
+func TestLocalclusterWithoutOne(t *testing.T) {
+	t.Parallel()
+	l := newLocal(t)
+	l.startReady(t)
+	check(t, l.db(t, 0).Set(within(t, 20*time.Second), "hello", "world", 0).Err())
+	if out, err := exec.Command(filepath.Join(binDir, "repl"), cluster.Address(l.grpc), "removeNode", "http://"+cluster.Address(l.raft+2)).CombinedOutput(); err != nil {
+		t.Fatalf("removeNode: %v: %s", err, out)
+	}
+	l.stop(t)
+	l.startReady(t)
+	if out := l.Output(); !strings.Contains(out, "node-3 was removed from the cluster") {
+		t.Errorf("nothing is said of the one that was removed:\n%s", out)
+	}
+	check(t, readOr(t, l.db(t, 1), "hello", "world"))
 	l.stop(t)
 }
 

@@ -13,18 +13,18 @@ import (
 const accountWait = 30 * time.Second
 
 // prepareAccount makes what clients are told to log in with, on the first run, and returns when it is good at each node.
-func prepareAccount(ctx context.Context, cl *cluster.Cluster) error {
+func prepareAccount(ctx context.Context, members []*cluster.Node) error {
 	ctx, cancel := context.WithTimeout(ctx, accountWait)
 	defer cancel()
 	made := false
 	err := persist(ctx, func() (err error) {
-		made, err = createAccount(ctx, cl.Nodes[0], made)
+		made, err = createAccount(ctx, members[0], made)
 		return err
 	})
 	if err != nil || !made {
 		return err // who has changed the password since knows it
 	}
-	for _, n := range cl.Nodes {
+	for _, n := range members {
 		if err := persist(ctx, func() error { return logIn(ctx, n) }); err != nil {
 			return fmt.Errorf("log in at %s as app: %w; see %s", n.Name, err, n.Log)
 		}
@@ -62,7 +62,7 @@ func createAccount(ctx context.Context, n *cluster.Node, begun bool) (made bool,
 		return begun, nil
 	}
 	for _, text := range []string{
-		"CREATE DATABASE IF NOT EXISTS app", "CREATE USER IF NOT EXISTS app@'%' IDENTIFIED BY 'app'", "GRANT ALL ON app.* TO app@'%'",
+		"CREATE DATABASE IF NOT EXISTS app CHARACTER SET utf8mb4", "CREATE USER IF NOT EXISTS app@'%' IDENTIFIED BY 'app'", "GRANT ALL ON app.* TO app@'%'",
 	} {
 		if _, err := db.ExecContext(ctx, text); err != nil {
 			return true, fmt.Errorf("%s: %w", text, err)

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/nexus-replication/nexus/integration/cluster"
+	"github.com/nexus-replication/nexus/raft"
 )
 
 // config of the local clusters.
@@ -120,9 +121,9 @@ func run(ctx context.Context, conf config, out io.Writer) (err error) {
 		}
 	}()
 	for _, cl := range clusters {
-		err := awaitServing(ctx, cl)
+		members, err := awaitServing(ctx, cl, out)
 		if err == nil && cl.Nodes[0].MariaDB != nil {
-			err = prepareAccount(ctx, cl)
+			err = prepareAccount(ctx, members)
 		}
 		if ctx.Err() != nil {
 			return nil
@@ -215,9 +216,9 @@ func newClusters(conf config, kinds []kind, data string) ([]*cluster.Cluster, er
 	return clusters, nil
 }
 
-// awaitServing waits until each node serves. Children that die meanwhile are the supervisor's business, unless they go
-// on dying.
-func awaitServing(ctx context.Context, cl *cluster.Cluster) error {
+// awaitServing waits until each node serves, and returns those: whoever was removed from the cluster never will. Children that die
+// meanwhile are the supervisor's business, unless they go on dying.
+func awaitServing(ctx context.Context, cl *cluster.Cluster, out io.Writer) (members []*cluster.Node, err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for _, n := range cl.Nodes {
@@ -226,16 +227,25 @@ func awaitServing(ctx context.Context, cl *cluster.Cluster) error {
 			err := n.Ready(try)
 			done()
 			if err == nil {
+				members = append(members, n)
+				break
+			}
+			if strings.Contains(err.Error(), raft.ErrRemoved.Error()) {
+				fmt.Fprintf(out, "%s was removed from the cluster and serves nobody. To have it again, stop, move %s away, start, and addNode %s.\n",
+					n.Name, relative(n.DataDir), n.URL())
 				break
 			}
 			select {
 			case <-ctx.Done():
-				return fmt.Errorf("%s does not serve: %w; see %s", n.Name, err, n.Log)
+				return nil, fmt.Errorf("%s does not serve: %w; see %s", n.Name, err, n.Log)
 			case <-time.After(50 * time.Millisecond):
 			}
 		}
 	}
-	return nil
+	if len(members) == 0 {
+		return nil, fmt.Errorf("no node of %s is in a cluster any more", cl.Nodes[0].Name)
+	}
+	return members, nil
 }
 
 func printEndpoints(out io.Writer, clusters []*cluster.Cluster) {
