@@ -59,9 +59,13 @@ func readErrorText(err error) string {
 // lostReplyText is the reply to a command that was applied but whose reply is lost.
 func lostReplyText(err error) string { return wordLost + reason(err) }
 
-// because is the reason of err without the words of kind, which the reply begins with anyway.
+// because is the reason of err without the words of kind, which the reply begins with anyway, however often it was said.
 func because(err, kind error) string {
-	return strings.TrimPrefix(reason(err), kind.Error()+": ")
+	why, words := reason(err), kind.Error()+": "
+	for strings.HasPrefix(why, words) {
+		why = why[len(words):]
+	}
+	return why
 }
 
 // reason is err as one line that a client may see: bounded, printable, and without the paths of this machine

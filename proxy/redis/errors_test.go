@@ -18,6 +18,7 @@ func TestErrorReplies(t *testing.T) {
 	}{
 		{fmt.Errorf("%w: no leader", raft.ErrNotDone), "TRYAGAIN nexus: not executed: ", "TRYAGAIN nexus: not executed: "},
 		{fmt.Errorf("%w: %w", raft.ErrNotDone, raft.ErrStopped), "TRYAGAIN nexus: not executed: ", "TRYAGAIN nexus: not executed: "},
+		{fmt.Errorf("%w: %w: twice", raft.ErrNotDone, raft.ErrNotDone), "TRYAGAIN nexus: not executed: twice", "TRYAGAIN nexus: not executed: twice"},
 		{fmt.Errorf("%w: bye", raft.ErrRemoved), "TRYAGAIN nexus: not executed: ", "TRYAGAIN nexus: not executed: "},
 		{fmt.Errorf("%w: timeout", raft.ErrOutcomeUnknown), "UNKNOWNOUTCOME nexus: ", "TRYAGAIN nexus: not executed: "},
 		{fmt.Errorf("%w: %w", raft.ErrOutcomeUnknown, raft.ErrStopped), "UNKNOWNOUTCOME nexus: ", "TRYAGAIN nexus: not executed: "},
