@@ -81,10 +81,12 @@ func (b *Backend) tryRows(ctx context.Context, ops []operation, to *raft.Positio
 	err = b.executeRows(ctx, k, ops, to)
 	b.gathered = time.Now()
 	if err != nil {
-		if b.applier = nil; serverCode(err) == 0 {
+		b.applier = nil
+		if serverCode(err) == 0 {
 			b.lose(k)
+		} else {
+			k.close()
 		}
-		k.close()
 		return err
 	}
 	b.stats.applied.Add(uint64(len(ops)))
