@@ -20,7 +20,7 @@ const holdupPatience = 700 * time.Millisecond
 // has them in performance_schema.
 const holders = "SELECT DISTINCT b.trx_mysql_thread_id FROM information_schema.innodb_lock_waits w JOIN information_schema.innodb_locks l ON l.lock_id=w.requested_lock_id" +
 	" JOIN information_schema.innodb_trx b ON b.trx_id=w.blocking_trx_id WHERE b.trx_mysql_thread_id<>0" +
-	" AND l.lock_table REGEXP '^`nexus`\\\\.`(position|applied|schema_change|address|global_variable|program_answer)`$'"
+	" AND l.lock_table REGEXP '^`nexus`\\\\.`(" + Bookkeeping + ")`$'"
 
 // ownConnections are the numbers of those that this node's own account has open.
 type ownConnections struct {

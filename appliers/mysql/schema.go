@@ -41,16 +41,14 @@ func IsOwnGrant(row string) bool {
 	return slices.Contains(grants, strings.NewReplacer("`", "", `"`, "").Replace(row))
 }
 
+// Bookkeeping names the tables of schema nexus that are Nexus's own, as a regular expression has them.
+const Bookkeeping = "position|applied|schema_change|address|global_variable|program_answer"
+
+var ownTables = strings.Split(Bookkeeping, "|")
+
 // IsBookkeeping reports whether a table is one of Nexus's own.
 func IsBookkeeping(database, table string) bool {
-	if database != "nexus" {
-		return false
-	}
-	switch table {
-	case "position", "applied", "schema_change", "address", "global_variable", "program_answer":
-		return true
-	}
-	return false
+	return database == "nexus" && slices.Contains(ownTables, table)
 }
 
 // claim returns the position that the backend holds, after making it this node's if it was nobody's.

@@ -4,12 +4,13 @@ import (
 	"regexp"
 	"strings"
 
+	appliers "github.com/nexus-replication/nexus/appliers/mysql"
 	"github.com/nexus-replication/nexus/proxy/mysql/statement"
 	"github.com/nexus-replication/nexus/proxy/mysql/wire"
 )
 
-// ownTables are those that Nexus keeps for itself. The runs of events, which may be read in programs, are in none of the lists.
-const ownTables = "position|applied|schema_change|address|global_variable|program_answer"
+// ownTables are those that Nexus keeps for itself. The runs of events, which may be read in programs, are not among them.
+const ownTables = appliers.Bookkeeping
 
 // What follows looks at statements as statement.Plain returns them.
 var (
