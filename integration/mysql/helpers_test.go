@@ -33,6 +33,21 @@ func startCluster(t *testing.T, flags ...string) (*cluster.Cluster, *cluster.Nod
 	return c, leader
 }
 
+// startAlone returns connections to a server without Nexus.
+func startAlone(t *testing.T) *sql.DB {
+	t.Helper()
+	port, err := cluster.FreePort()
+	check(t, err)
+	alone, err := cluster.NewMariaDB("alone", filepath.Join(t.TempDir(), "alone"), port)
+	check(t, err)
+	check(t, alone.StartReady(within(t, 20*time.Second)))
+	t.Cleanup(func() { _ = alone.Kill() })
+	native, err := alone.Client()
+	check(t, err)
+	t.Cleanup(func() { native.Close() })
+	return native
+}
+
 // newCluster is clustertest.New with the program that was built for this run, unless opts names another one.
 func newCluster(t *testing.T, opts cluster.Options) *cluster.Cluster {
 	t.Helper()

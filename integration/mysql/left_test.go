@@ -3,27 +3,16 @@ package mysql
 import (
 	"context"
 	"database/sql"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/nexus-replication/nexus/integration/cluster"
 )
 
 // What a statement leaves behind (counts of rows, ids, warnings, conditions) is what one server alone would tell, in both protocols.
 func TestWhatStatementsLeaveBehind(t *testing.T) {
 	t.Parallel()
 	_, leader := startCluster(t)
-	port, err := cluster.FreePort()
-	check(t, err)
-	alone, err := cluster.NewMariaDB("alone", filepath.Join(t.TempDir(), "alone"), port)
-	check(t, err)
-	check(t, alone.StartReady(within(t, 20*time.Second)))
-	t.Cleanup(func() { _ = alone.Kill() })
-	native, err := alone.Client()
-	check(t, err)
-	defer native.Close()
+	native := startAlone(t)
 	db := open(t, leader)
 	for _, protocol := range []struct {
 		name string

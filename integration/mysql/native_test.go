@@ -5,29 +5,18 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
-
-	"github.com/nexus-replication/nexus/integration/cluster"
 )
 
 // What a session is told about itself is what one server alone would tell it.
 func TestAnswersAsNative(t *testing.T) {
 	t.Parallel()
 	_, leader := startCluster(t)
-	port, err := cluster.FreePort()
-	check(t, err)
-	alone, err := cluster.NewMariaDB("alone", filepath.Join(t.TempDir(), "alone"), port)
-	check(t, err)
-	check(t, alone.StartReady(within(t, 20*time.Second)))
-	t.Cleanup(func() { _ = alone.Kill() })
-	native, err := alone.Client()
-	check(t, err)
-	defer native.Close()
+	native := startAlone(t)
 	want, got := oneConn(t, native), oneConn(t, open(t, leader))
 	for _, text := range strings.Split(strings.TrimSpace(nativeScript), "\n") {
 		for _, statement := range strings.Split(text, "; ") { // statements of a line belong together

@@ -6,21 +6,28 @@ import (
 	"time"
 )
 
-// Whoever awaits several packets gets them whether they come together, one by one, or in part before he looks.
-func TestAwait(t *testing.T) {
+// connected returns both ends of a connection.
+func connected(t *testing.T) (here, there net.Conn) {
+	t.Helper()
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer lis.Close()
-	here, err := net.Dial("tcp", lis.Addr().String())
+	here, err = net.Dial("tcp", lis.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
-	there, err := lis.Accept()
+	there, err = lis.Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
+	return here, there
+}
+
+// Whoever awaits several packets gets them whether they come together, one by one, or in part before he looks.
+func TestAwait(t *testing.T) {
+	here, there := connected(t)
 	a, b := NewConn(here, 100), NewConn(there, 100)
 	defer a.Close()
 	defer b.Close()

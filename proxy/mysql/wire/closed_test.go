@@ -3,26 +3,13 @@
 package wire
 
 import (
-	"net"
 	"runtime"
 	"testing"
 	"time"
 )
 
 func TestClosed(t *testing.T) {
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer lis.Close()
-	here, err := net.Dial("tcp", lis.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	there, err := lis.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
+	here, there := connected(t)
 	c := NewConn(here, 100)
 	if c.Closed() {
 		t.Error("closed, though nobody closed it")
