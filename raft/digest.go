@@ -22,6 +22,8 @@ const (
 	// lostCheckpoint is how many times a member that has applied a checkpoint says that it knows of none: the first answer may
 	// have come just before it did.
 	lostCheckpoint  = 5
+	// stallTimeouts is how many Config.Timeouts a member in trouble may apply nothing before it is not waited for any more.
+	stallTimeouts   = 4
 	maxDigestAnswer = 64 << 20
 	// detailTimeout bounds a question for which a member may have to read its whole snapshot.
 	detailTimeout = time.Minute
@@ -37,6 +39,8 @@ type digestAnswer struct {
 	Parts []partAnswer `json:"parts,omitempty"`
 	// Passed is how far a member has applied its log that knows nothing of the checkpoint.
 	Passed uint64 `json:"passed,omitempty"`
+	// Problem is why such a member does not serve, if it knows.
+	Problem string `json:"problem,omitempty"`
 	// Odd says that the member was found to differ before, and was not repaired yet.
 	Odd bool `json:"odd,omitempty"`
 
@@ -92,6 +96,7 @@ func (r *Replicator) collectDigests(ctx context.Context, id uint64) ([]*digestAn
 
 func (r *Replicator) awaitDigest(ctx context.Context, m Member, id uint64) *digestAnswer {
 	failures, lost := 0, 0
+	stall := stalled{since: time.Now()}
 	for {
 		answer := &digestAnswer{member: m}
 		err := r.askPeer(ctx, m.URL, pathDigest, url.Values{"id": {strconv.FormatUint(id, 16)}}, answer)
@@ -106,6 +111,9 @@ func (r *Replicator) awaitDigest(ctx context.Context, m Member, id uint64) *dige
 		}
 		if lost == lostCheckpoint {
 			return &digestAnswer{member: m, Error: "it has lost the checkpoint: it was started again, or filled from a snapshot"}
+		}
+		if err == nil && stall.longer(answer, stallTimeouts*r.cfg.Timeout) {
+			return &digestAnswer{member: m, Error: stall.describe(answer)}
 		}
 		if _, ok := r.membership.get(m.ID); !ok {
 			return &digestAnswer{member: m, Error: "it is not a member any more"}
@@ -123,6 +131,25 @@ func (r *Replicator) awaitDigest(ctx context.Context, m Member, id uint64) *dige
 		case <-r.ctx.Done():
 		}
 	}
+}
+
+// stalled is how long a member has been in trouble and has applied nothing of its log.
+type stalled struct {
+	passed uint64
+	since  time.Time
+}
+
+// longer takes the member's newest answer. One without trouble may execute an entry, and one that has reached the checkpoint
+// reads its data, for as long as that takes.
+func (s *stalled) longer(a *digestAnswer, limit time.Duration) bool {
+	if a.Problem == "" || a.Passed != s.passed {
+		s.passed, s.since = a.Passed, time.Now()
+	}
+	return time.Since(s.since) > limit
+}
+
+func (s *stalled) describe(a *digestAnswer) string {
+	return fmt.Sprintf("it has applied nothing of its log behind index %d for %v: %s", s.passed, time.Since(s.since).Round(time.Second), a.Problem)
 }
 
 // isPast reports whether a member that knows nothing of a checkpoint has applied the log beyond it.
@@ -177,7 +204,7 @@ func (r *Replicator) serveDigest(w http.ResponseWriter, req *http.Request) {
 	}
 	c := r.checkpoint.Load()
 	if c == nil || c.id != id {
-		writeJSON(w, digestAnswer{Passed: r.applied.Load()})
+		writeJSON(w, digestAnswer{Passed: r.applied.Load(), Problem: r.refusalText()})
 		return
 	}
 	switch {

@@ -33,6 +33,14 @@ func (r *Replicator) refusal() error {
 	return nil
 }
 
+// refusalText is refusal for people; "" where there is none.
+func (r *Replicator) refusalText() string {
+	if err := r.refusal(); err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
 func (r *Replicator) stopCause() error { return context.Cause(r.ctx) }
 
 func (r *Replicator) setProblem(text string) { r.problem.Store(&text) }

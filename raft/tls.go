@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	tlsinfo "go.etcd.io/etcd/client/pkg/v3/transport"
@@ -50,6 +51,8 @@ func unmet(url string, err error) error {
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired && invalid.Cert != nil:
 		return fmt.Errorf("node %s shows a certificate that is valid from %v until %v only: give it another, or set the clock of this machine right",
 			url, invalid.Cert.NotBefore.Format(time.RFC3339), invalid.Cert.NotAfter.Format(time.RFC3339))
+	case strings.Contains(err.Error(), "malformed HTTP"): // net/http has no type for it
+		return fmt.Errorf("what listens at %s is not for other nodes: give the URL that its node has as its own, not the port for clients, monitoring or operators", url)
 	case errors.As(err, &op) && op.Op == "remote error":
 		return fmt.Errorf("node %s refuses the certificate of this node: %w", url, op.Err)
 	}

@@ -10,6 +10,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"math/big"
 	"net"
 	"net/http"
@@ -222,6 +223,32 @@ func TestTLSThatCannotWork(t *testing.T) {
 	} {
 		if _, err := tc.asks.introduce(t.Context(), tc.url); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: %v, want %q", tc.url, err, tc.want)
+		}
+	}
+}
+
+// A URL with the port of a gRPC server, or of a database, is told to be one.
+func TestWrongPort(t *testing.T) {
+	c := newTestCluster(t, 1, nil)
+	for _, says := range []string{"\x00\x00\x00\x04\x00\x00\x00\x00\x00", "-ERR unknown command 'GET'\r\n"} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var server sync.WaitGroup
+		server.Go(func() {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = io.WriteString(conn, says) // the asker notices what is missing
+			_ = conn.Close()
+		})
+		_, err = c.nodes[0].introduce(t.Context(), "http://"+l.Addr().String())
+		_ = l.Close()
+		server.Wait()
+		if err == nil || !strings.Contains(err.Error(), "is not for other nodes") {
+			t.Errorf("%q: %v", says, err)
 		}
 	}
 }

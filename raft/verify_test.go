@@ -430,6 +430,30 @@ func TestVerifyMemberMissing(t *testing.T) {
 	}
 }
 
+// A member whose backend takes nothing is told as such, and so is a cluster of them, instead of waiting for as long as a
+// comparison may take.
+func TestVerifyWhereNothingIsApplied(t *testing.T) {
+	c := newTestCluster(t, 3, func(cfg *Config) { cfg.Timeout = time.Second })
+	c.propose(0, "k=v")
+	c.converged()
+	down := c.follower()
+	c.stores[down].fail(errBackendDown)
+	for _, m := range c.verify(c.leader()).Members {
+		if told := strings.Contains(m.Problem, errBackendDown.Error()); told != (m.URL == c.urls[down]) {
+			t.Errorf("member %+v", m)
+		}
+	}
+	for _, s := range c.stores {
+		s.fail(errBackendDown)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	_, err := c.nodes[0].Verify(ctx)
+	if err == nil || ctx.Err() != nil {
+		t.Errorf("got %v, %v", err, ctx.Err())
+	}
+}
+
 type plainStore struct{ Store }
 
 func TestVerifyNeedsADigester(t *testing.T) {

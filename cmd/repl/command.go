@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/agnivade/levenshtein"
 	"github.com/nexus-replication/nexus/raft"
 )
 
@@ -142,7 +143,27 @@ func noVerb(words []string) string {
 	if slices.Contains([]string{"redis", "mysql"}, words[0]) {
 		return fmt.Sprintf("%q wants save or load behind it", words[0])
 	}
-	return fmt.Sprintf("%q is not a verb", words[0])
+	text := fmt.Sprintf("%q is not a verb", words[0])
+	if v := nearestVerb(words[0]); v != "" {
+		text += fmt.Sprintf(", %s is", v)
+	}
+	return text
+}
+
+// nearestVerb is the verb that a word was probably meant to be, or "".
+func nearestVerb(word string) (nearest string) {
+	word = strings.ToLower(word)
+	least := len(word)/3 + 1
+	for _, v := range verbs() {
+		name := strings.ToLower(v.name)
+		if strings.HasPrefix(name, word) {
+			return v.name
+		}
+		if d := levenshtein.ComputeDistance(name, word); d < least {
+			nearest, least = v.name, d
+		}
+	}
+	return nearest
 }
 
 // verb is something that repl can do.
@@ -203,7 +224,7 @@ func verbs() []verb {
 		{name: "snapshot", usage: "snapshot", check: wantArgs(0, 0), run: (*session).snapshot, slow: true,
 			help: "Make the asked node take a snapshot now, and shorten its log.\n"},
 		{name: "backup", usage: "backup FILE", check: wantArgs(1, 1), run: (*session).backup, slow: true,
-			help:     "Write all data to FILE, as of one moment, while the node goes on.\n\nredis_repl or mysql_repl with -restore FILE begins a new cluster with it.\n",
+			help:     "Write all data to FILE, as of one moment, while the node goes on.\n\nA FILE that is there is replaced when the new one is whole. redis_repl or mysql_repl with -restore FILE begins a new cluster with it.\n",
 			examples: []string{"127.0.0.1:9121 backup nexus.backup"}},
 		{name: "verify", usage: "verify", check: wantArgs(0, 0), run: (*session).verify, slow: true,
 			help: "Compare the data of all nodes at one position of the log, while they go on.\n\nA node that differs from the majority stops serving, see repair. The exit status is 1 if one does.\n"},
