@@ -68,7 +68,7 @@ func (s *session) writeBlocking(w *block, place *place, cmd redcon.Command, d po
 	if b.Kind == policy.KindGroup {
 		item.Cmd = appendRequest(nil, policy.WithoutBlock(cmd.Args)...)
 	}
-	outcome, err := s.srv.rep.Wait(w.ctx, backend.AppendOp(nil, item), place.end, w.park)
+	outcome, err := s.srv.rep.Wait(w.ctx, s.takeArrived(), backend.AppendOp(nil, item), place.end, w.park)
 	switch {
 	case errors.Is(err, raft.ErrWaitEnded):
 		w.giveUp()
@@ -112,6 +112,7 @@ func (w *block) park() {
 	s.srv.metrics.blocked.Add(1)
 	s.releaseWaiting()
 	w.parked.Store(true)
+	s.takeArrived() // what stands behind it in a pipeline comes when it has ended
 	w.since = time.Now()
 	ctx, stop := s.conn.WatchDisconnect(w.ctx)
 	forget := context.AfterFunc(ctx, func() { w.cancel(context.Cause(ctx)) })

@@ -26,10 +26,11 @@ const (
 // Conn is a client connection whose Read yields only complete requests.
 // It is made by Listener.Accept.
 type Conn struct {
-	inner  net.Conn
-	ln     *Listener
-	id     uint64
-	opened time.Time
+	inner   net.Conn
+	stamper stamper // inner, or what it reads from; nil if nobody tells when bytes have arrived
+	ln      *Listener
+	id      uint64
+	opened  time.Time
 
 	unauthenticated atomic.Bool
 	closed          atomic.Bool
@@ -58,13 +59,14 @@ type Conn struct {
 }
 
 func newConn(inner net.Conn, ln *Listener, id uint64) *Conn {
-	return &Conn{
-		inner:  inner,
+	c := &Conn{
 		ln:     ln,
 		id:     id,
 		opened: time.Now(),
 		parser: newParser(&ln.limits),
 	}
+	c.inner, c.stamper = stamped(inner)
+	return c
 }
 
 // ID returns a number that no other connection of the listener has had.
