@@ -60,7 +60,7 @@ func (s *session) cmdClientList(dst []byte, args [][]byte) []byte {
 		if kind != anyClient && kind != other.clientType() {
 			continue
 		}
-		if ids != nil && !slices.Contains(ids, int64(other.conn.ID())) {
+		if ids != nil && !slices.Contains(ids, int64(other.conn.ID())) || other.conn.Closed() {
 			continue
 		}
 		request := 0

@@ -22,6 +22,31 @@ func TestSettingsInTransaction(t *testing.T) {
 	}
 }
 
+// What shows an effect stands behind it in a transaction.
+func TestEffectsInTransactionAreShown(t *testing.T) {
+	p := startProxy(t)
+	addrs := []string{p.addr, startRedis(t)}
+	var got [2][]string
+	for i, addr := range addrs {
+		c, other := dial(t, addr), dial(t, addr)
+		other.cmd("CLIENT SETNAME other")
+		id := strings.TrimSuffix(other.cmd("CLIENT ID")[1:], "\r\n")
+		for _, line := range []string{"CONFIG SET slowlog-log-slower-than 0", "SET a b", "GET a", "CONFIG SET slowlog-log-slower-than -1"} {
+			c.cmd(line)
+		}
+		for _, line := range []string{"MULTI", "SET k v", "SLOWLOG RESET", "SLOWLOG LEN", "CLIENT KILL ID " + id, "CLIENT LIST ID " + id, "CONFIG RESETSTAT",
+			"INFO errorstats", "EXEC"} {
+			if line == "EXEC" {
+				dial(t, addr).cmd("HGET a b") // an error to be counted, before
+			}
+			got[i] = append(got[i], c.cmd(line))
+		}
+	}
+	if fmt.Sprintf("%q", got[0]) != fmt.Sprintf("%q", got[1]) {
+		t.Errorf("got  %q\nwant %q", got[0], got[1])
+	}
+}
+
 // Times of delivery are stored shifted, and clients see the real ones.
 func TestClientsSeeRealDeliveries(t *testing.T) {
 	p := startProxy(t)
