@@ -47,6 +47,36 @@ func TestEffectsInTransactionAreShown(t *testing.T) {
 	}
 }
 
+// Every setting that CONFIG GET tells may be set to the value that it has, where Redis lets anybody set it.
+func TestSettingsAsTheyAre(t *testing.T) {
+	p := startProxy(t)
+	ours, plain := dial(t, p.addr), dial(t, startRedis(t))
+	all := func(c *client) map[string]string {
+		pairs, ok := replyBulks([]byte(c.cmd("CONFIG GET *")))
+		if !ok || len(pairs)%2 != 0 {
+			t.Fatal("CONFIG GET is no list")
+		}
+		values := make(map[string]string)
+		for i := 0; i < len(pairs); i += 2 {
+			values[string(pairs[i])] = string(pairs[i+1])
+		}
+		return values
+	}
+	values := all(plain)
+	for name, value := range all(ours) {
+		got, wants := ours.do("CONFIG", "SET", name, value), plain.do("CONFIG", "SET", name, values[name])
+		if got != wants {
+			t.Errorf("CONFIG SET %s %q: %q, want %q", name, value, got, wants)
+		}
+	}
+	// Nothing else is told by it.
+	for _, line := range []string{"CONFIG SET maxclients 9999", "CONFIG SET dir ./", "CONFIG SET maxclients 10000 port 1"} {
+		if got := ours.cmd(line); !strings.HasPrefix(got, "-ERR CONFIG SET failed") {
+			t.Errorf("%s: %q", line, got)
+		}
+	}
+}
+
 // Times of delivery are stored shifted, and clients see the real ones.
 func TestClientsSeeRealDeliveries(t *testing.T) {
 	p := startProxy(t)
