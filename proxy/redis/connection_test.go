@@ -175,18 +175,40 @@ func TestMonitorEnds(t *testing.T) {
 	p := startProxy(t)
 	other := dial(t, p.addr)
 	want(t, other.cmd("MONITOR"), replyOK)
-	for range 50 {
+	for name, reply := range map[string]string{"RESET": "+RESET\r\n", "QUIT": replyOK} {
 		m := dial(t, p.addr)
 		want(t, m.cmd("MONITOR"), replyOK)
-		want(t, m.cmd("RESET"), "+RESET\r\n")
-		want(t, m.cmd("MONITOR"), replyOK)
-		want(t, m.cmd("QUIT"), replyOK)
-		for _, name := range []string{"RESET", "QUIT"} {
-			if line := other.reply(); !strings.HasSuffix(line, ` "`+name+"\"\r\n") {
-				t.Fatalf("another monitor reads %q instead of %s", line, name)
+		ending := p.server.monitorOf(m)
+		if ending == nil {
+			t.Fatal("the client is no monitor")
+		}
+		// Whoever tells it of a command stands still, with all monitors held.
+		ending.mu.Lock()
+		m.send(appendRequest(nil, name))
+		if line := other.reply(); !strings.HasSuffix(line, ` "`+name+"\"\r\n") {
+			t.Fatalf("another monitor reads %q instead of %s", line, name)
+		}
+		for end := time.Now().Add(10 * time.Second); !p.server.monitors.mu.TryLock(); time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("the client is told of its own %s", name)
 			}
 		}
+		p.server.monitors.mu.Unlock()
+		ending.mu.Unlock()
+		want(t, m.reply(), reply)
 	}
+}
+
+// monitorOf returns the monitor of a client, or nil.
+func (s *Server) monitorOf(c *client) *monitor {
+	s.monitors.mu.Lock()
+	defer s.monitors.mu.Unlock()
+	for m := range s.monitors.list {
+		if m.session.conn.RemoteAddr().String() == c.conn.LocalAddr().String() {
+			return m
+		}
+	}
+	return nil
 }
 
 func TestMonitorsThatDoNotRead(t *testing.T) {
