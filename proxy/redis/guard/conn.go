@@ -50,6 +50,7 @@ type Conn struct {
 	reply   string  // goes out before fail is returned
 
 	writeMu sync.Mutex
+	sizes   sizes
 
 	deadlineMu    sync.Mutex
 	readDeadline  time.Time
@@ -129,6 +130,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 		if c.fail != nil {
 			return 0, c.finish()
 		}
+		c.sizes.note(len(c.in.data)+cap(c.ahead), len(c.in.unread())+len(c.ahead))
 		if err := c.fill(); err != nil {
 			return 0, err
 		}
@@ -259,6 +261,7 @@ func (c *Conn) refuse(problem string) {
 // finish closes a connection whose last request has been answered.
 func (c *Conn) finish() error {
 	c.in, c.ahead, c.encoded = buffer{}, nil, nil
+	c.sizes.note(0, 0)
 	if c.reply != "" {
 		// The client may be gone; there is nobody to tell.
 		if _, err := io.WriteString(c, c.reply); err == nil {
