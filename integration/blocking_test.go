@@ -275,3 +275,51 @@ func TestBlockingTimeouts(t *testing.T) {
 	}
 	must(c.AwaitEqual(within(t, 20*time.Second)))(t)
 }
+
+// A client that a transaction unblocks or kills is not served with what the same transaction brings.
+func TestTransactionLetsGoFirst(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t)
+	ctx := within(t, 60*time.Second)
+	for _, n := range c.Nodes {
+		db := client(t, n, 0)
+		for _, how := range []string{"UNBLOCK", "KILL ID"} {
+			for _, before := range []bool{true, false} {
+				check(t, db.Del(ctx, "list").Err())
+				waits := blockedOn(t, n, 1).Conn(ctx)
+				id := must(waits.ClientID(ctx).Result())(t)
+				ended := make(chan error, 1)
+				go func() { ended <- waits.BLPop(ctx, 0, "list").Err() }()
+				awaitBlocked(t, n, 1)
+				words := []any{"CLIENT"}
+				for _, w := range strings.Fields(how) {
+					words = append(words, w)
+				}
+				var let *redis.Cmd
+				_, err := db.TxPipelined(ctx, func(tx redis.Pipeliner) error {
+					if !before {
+						tx.RPush(ctx, "list", "x")
+					}
+					let = tx.Do(ctx, append(words, id)...)
+					tx.RPush(ctx, "list", "y")
+					return nil
+				})
+				check(t, err)
+				if <-ended == nil {
+					t.Errorf("%s: CLIENT %s, and the client was served", n.Name, how)
+				}
+				if let.Val() != int64(1) {
+					t.Errorf("%s: CLIENT %s answered %v", n.Name, how, let.Val())
+				}
+				want := int64(2)
+				if before {
+					want = 1
+				}
+				if got := must(db.LLen(ctx, "list").Result())(t); got != want {
+					t.Errorf("%s: CLIENT %s left %d elements, want %d", n.Name, how, got, want)
+				}
+				waits.Close()
+			}
+		}
+	}
+}

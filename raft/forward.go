@@ -101,7 +101,7 @@ func (r *Replicator) forwardBatch(url string, term uint64) {
 	// It refers to memory of the callers, who may use it again once a later leader has executed their commands. Whatever
 	// this one gets to read then, it is of a term in which nothing is committed any more.
 	body := appendParts(nil, nil, groups)
-	link, waits := r.link, 0
+	link, waits, arrivals := r.link, 0, formatArrivals(batch)
 	for _, p := range batch {
 		if p.wait != nil {
 			p.wait.link, waits = link, 1
@@ -111,7 +111,7 @@ func (r *Replicator) forwardBatch(url string, term uint64) {
 	under.requests++
 	under.waits += waits
 	r.spawn(func(ctx context.Context) {
-		verdicts, err := r.postProposals(ctx, url, term, link, body, len(batch))
+		verdicts, err := r.postProposals(ctx, url, term, link, arrivals, body, len(batch))
 		r.mail.call(func() { under.requests, under.waits = under.requests-1, under.waits-waits })
 		if err != nil && !errors.Is(err, errRefused) {
 			// Unknown: settled by the log, or given up by the waiting calls.
@@ -140,7 +140,7 @@ func (r *Replicator) forwardBatch(url string, term uint64) {
 
 // postProposals sends groups to the leader and returns, for each, whether it was put into its log. The error wraps
 // errRefused if certainly none was.
-func (r *Replicator) postProposals(ctx context.Context, url string, term uint64, link *waitLink, body [][]byte, n int) ([]bool, error) {
+func (r *Replicator) postProposals(ctx context.Context, url string, term uint64, link *waitLink, arrivals string, body [][]byte, n int) ([]bool, error) {
 	size := sizeOf(body)
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.Timeout+Allowance(size))
 	defer cancel()
@@ -155,6 +155,9 @@ func (r *Replicator) postProposals(ctx context.Context, url string, term uint64,
 	req.Header.Set(headerTerm, strconv.FormatUint(term, 10))
 	if link != nil {
 		req.Header.Set(headerLink, link.token)
+	}
+	if arrivals != "" {
+		req.Header.Set(headerArrivals, arrivals)
 	}
 	resp, err := r.client.Do(req)
 	if err != nil {
@@ -222,6 +225,10 @@ func (r *Replicator) servePropose(w http.ResponseWriter, req *http.Request) {
 			p.link = req.Header.Get(headerLink)
 		}
 		proposals[i] = p
+	}
+	if err := setArrivals(proposals, req.Header.Get(headerArrivals)); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
 	}
 	r.mail.propose(proposals...)
 	answer := make([]byte, len(proposals))

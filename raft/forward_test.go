@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // hangingPeer is a RoundTripper to whom one peer takes proposals and says nothing until released.
@@ -34,7 +35,7 @@ func TestForwardToTheNextLeader(t *testing.T) {
 		want int32
 	}{
 		{"a command that may wait", func(ctx context.Context, c *testCluster, from int) {
-			_, _ = c.nodes[from].Wait(ctx, []byte("pop k"), func() {}, func() {})
+			_, _ = c.nodes[from].Wait(ctx, time.Time{}, []byte("pop k"), func() {}, func() {})
 		}, 1},
 		{"as many writes as go", func(ctx context.Context, c *testCluster, from int) {
 			_, _ = c.nodes[from].Propose(ctx, [][]byte{[]byte("push z 1")})

@@ -115,7 +115,7 @@ func (r *Replicator) step(m *mail) {
 	for _, f := range m.calls {
 		f()
 	}
-	r.queue = append(r.queue, m.proposals...)
+	r.enqueue(m.proposals)
 	r.observe()
 	r.sendAnswers()
 	r.dispatch()

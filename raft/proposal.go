@@ -32,6 +32,9 @@ type proposal struct {
 	outcome Outcome
 	failed  error // instead of an outcome
 
+	// arrived is when it came to the node whose call it is.
+	arrived arrival
+
 	wait *wait  // of one that may have to wait, on the node whose call it is
 	link string // of one that may have to wait and that another node handed over: see waitLink
 
@@ -112,12 +115,20 @@ func (s *pendingSet) takeBefore(term uint64) []*proposal {
 // Errors wrap ErrNotDone, ErrOutcomeUnknown, ErrTooLarge or ErrStopped; those but ErrOutcomeUnknown mean that cmds were
 // not and will not be executed. After an error the caller must not reuse the memory of cmds.
 func (r *Replicator) Propose(ctx context.Context, cmds [][]byte) (Outcome, error) {
+	return r.ProposeArrived(ctx, time.Time{}, cmds)
+}
+
+// ProposeArrived is Propose for commands that came to this process at a known time, which has to be one with a monotonic
+// clock reading, as time.Now gives it. Of what several callers propose at the same time, that which came first is put
+// into the log first, as far as it is there. The zero time says nothing.
+func (r *Replicator) ProposeArrived(ctx context.Context, arrived time.Time, cmds [][]byte) (Outcome, error) {
 	if err := r.refusal(); err != nil {
 		return Outcome{}, fmt.Errorf("%w: %w", ErrNotDone, err)
 	}
 	p := &proposal{
-		group: group{origin: r.identity.ID, id: r.newID(), cmds: make([]Command, len(cmds))},
-		done:  make(chan struct{}, 1),
+		group:   group{origin: r.identity.ID, id: r.newID(), cmds: make([]Command, len(cmds))},
+		done:    make(chan struct{}, 1),
+		arrived: r.arrivalOf(arrived),
 	}
 	for i, data := range cmds {
 		p.cmds[i].Data = data

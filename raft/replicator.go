@@ -65,6 +65,7 @@ type Replicator struct {
 	dialects   *dialects
 	changeTurn chan struct{}
 	verifyTurn chan struct{}
+	made       time.Time            // when arrivals begin
 	wallClock  func() time.Time     // for the stamps of entries
 	leaseClock func() time.Duration // for whatever must not outlast a pause
 	wakeIn     func(time.Duration)  // wakes the loop; only the last call counts
@@ -175,6 +176,7 @@ func New(cfg Config) (*Replicator, error) {
 		wholeBytes: wholeBytes,
 		pieceBytes: pieceBytes,
 		wallClock:  failpoint.Now,
+		made:       time.Now(),
 		leaseClock: bootClock,
 		lease:      lease{clock: bootClock},
 		client: &http.Client{Transport: &http.Transport{

@@ -55,7 +55,7 @@ var errWaitLost = errors.New("the wait was lost")
 // Wait replicates cmd, which may have to wait for other commands, and returns when it was served: when an attempt of it
 // was committed and applied to this node's backend, and Config.Sequencer, a Waiting, says that the reply answers it. The
 // outcome has that answer. Those who wait for one topic, on whatever members, are served in the order in which they came
-// to the leader. queued is called once, unless cmd is refused at once: what is proposed after that on this node stands behind cmd.
+// to the leader, and those of one member in the order of arrived, which is as for ProposeArrived. queued is called once, unless cmd is refused at once: what is proposed after that on this node stands behind cmd.
 // parked is called once, before Wait returns, if cmd has to wait.
 //
 // Config.Timeout bounds the time until it is known whether cmd has to wait; after that only ctx does. When ctx ends, the
@@ -63,13 +63,13 @@ var errWaitLost = errors.New("the wait was lost")
 // executed. Otherwise it is as Propose.
 //
 // When the leader is lost, the next one is asked. The order among those who waited may be another then.
-func (r *Replicator) Wait(ctx context.Context, cmd []byte, queued, parked func()) (Outcome, error) {
+func (r *Replicator) Wait(ctx context.Context, arrived time.Time, cmd []byte, queued, parked func()) (Outcome, error) {
 	if r.waits.rules == nil {
 		return Outcome{}, fmt.Errorf("%w: the Sequencer of this node does not know of commands that wait", ErrNotDone)
 	}
 	cmd = bytes.Clone(cmd) // the leader may keep it for longer than the caller does
 	for {
-		outcome, err := r.waitOnce(ctx, cmd, queued, &parked)
+		outcome, err := r.waitOnce(ctx, r.arrivalOf(arrived), cmd, queued, &parked)
 		queued = func() {}
 		if !errors.Is(err, errWaitLost) {
 			return outcome, err
@@ -78,14 +78,15 @@ func (r *Replicator) Wait(ctx context.Context, cmd []byte, queued, parked func()
 	}
 }
 
-func (r *Replicator) waitOnce(ctx context.Context, cmd []byte, queued func(), parked *func()) (Outcome, error) {
+func (r *Replicator) waitOnce(ctx context.Context, arrived arrival, cmd []byte, queued func(), parked *func()) (Outcome, error) {
 	if err := r.refusal(); err != nil {
 		return Outcome{}, fmt.Errorf("%w: %w", ErrNotDone, err)
 	}
 	p := &proposal{
-		group: group{origin: r.identity.ID, id: r.newID() | idWaits, cmds: []Command{{Data: cmd}}},
-		done:  make(chan struct{}, 1),
-		wait:  &wait{cmd: cmd, again: *parked == nil, parked: make(chan struct{}), lost: make(chan struct{})},
+		group:   group{origin: r.identity.ID, id: r.newID() | idWaits, cmds: []Command{{Data: cmd}}},
+		done:    make(chan struct{}, 1),
+		arrived: arrived,
+		wait:    &wait{cmd: cmd, again: *parked == nil, parked: make(chan struct{}), lost: make(chan struct{})},
 	}
 	if err := r.admit(p); err != nil {
 		return Outcome{}, err
@@ -240,7 +241,7 @@ func (r *Replicator) arrange(stamp int64, batch []*proposal, cmds []Command) []g
 		switch p.id & kindMask {
 		case idWaits:
 			if len(own) == 1 {
-				q.arrive(nameOf(p.origin, p.id), p.cmds[0].Data, own[0].Data, r.links[p.link])
+				q.arrive(nameOf(p.origin, p.id), p.cmds[0].Data, own[0].Data, r.links[p.link], p.arrived)
 			}
 		case idWaitEnd:
 			q.end(nameOf(p.origin, p.id), p.verdict != nil)

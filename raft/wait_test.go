@@ -64,13 +64,15 @@ type waiting struct {
 	err    error
 }
 
-func (c *testCluster) wait(i int, cmd string) *waiting {
+func (c *testCluster) wait(i int, cmd string) *waiting { return c.waitArrived(i, time.Time{}, cmd) }
+
+func (c *testCluster) waitArrived(i int, arrived time.Time, cmd string) *waiting {
 	ctx, cancel := context.WithCancel(context.Background())
 	w := &waiting{parked: make(chan struct{}), cancel: cancel, done: make(chan struct{})}
 	node := c.nodes[i]
 	go func() {
 		defer close(w.done)
-		out, err := node.Wait(ctx, []byte(cmd), func() {}, func() { close(w.parked) })
+		out, err := node.Wait(ctx, arrived, []byte(cmd), func() {}, func() { close(w.parked) })
 		w.err = err
 		if err == nil {
 			w.answer, w.err = string(out.Replies[0].Data), out.Replies[0].Err
@@ -195,7 +197,7 @@ func testWaitLosesNothing(t *testing.T, c *testCluster, disturb func()) {
 				default:
 				}
 				ctx, cancel := context.WithTimeout(context.Background(), time.Duration(1+n%7)*10*time.Millisecond)
-				out, err := node.Wait(ctx, []byte(keys), func() {}, nil)
+				out, err := node.Wait(ctx, time.Time{}, []byte(keys), func() {}, nil)
 				cancel()
 				mu.Lock()
 				switch {

@@ -69,10 +69,10 @@ func (q *waitQueue) wake(w brought) {
 	}
 }
 
-// wakeAll tries everyone in the order of arrival, in one attempt for all topics of each.
+// wakeAll tries everyone in order, in one attempt for all topics of each.
 func (q *waitQueue) wakeAll() {
-	byArrival := func(a, b *waiter) int { return cmp.Compare(a.number, b.number) }
-	for _, w := range slices.SortedFunc(maps.Values(q.byID), byArrival) {
+	inOrder := func(a, b *waiter) int { return cmp.Compare(a.number, b.number) }
+	for _, w := range slices.SortedFunc(maps.Values(q.byID), inOrder) {
 		switch {
 		case w.flying || q.absent(w.link):
 			for _, name := range w.wants.Topics {

@@ -21,9 +21,11 @@ type waiter struct {
 	waitID
 	cmd    []byte
 	wants  Wants
-	number uint64          // in the order of arrival
+	number uint64          // in the order in which they are served
 	places []*list.Element // in the queues of its topics
 	link   *waitLink       // of its node; nil for this one
+	// arrived compares with others of the same link only.
+	arrived arrival
 
 	tried  bool // it was in the log
 	first  bool // its last attempt was the first
@@ -42,6 +44,18 @@ type waitTopic struct {
 	due  bool
 }
 
+// insert gives w its place by its number.
+func (t *waitTopic) insert(w *waiter) *list.Element {
+	e := t.queue.Back()
+	for e != nil && e.Value.(*waiter).number > w.number {
+		e = e.Prev()
+	}
+	if e == nil {
+		return t.queue.PushFront(w)
+	}
+	return t.queue.InsertAfter(w, e)
+}
+
 // waitQueue is who waits on the leader. It is owned by the loop, and it is soft: another leader begins with an empty one
 // and is told by the nodes whose clients wait.
 //
@@ -56,7 +70,8 @@ type waitQueue struct {
 	absent func(link *waitLink) bool // nothing may be taken for clients of a node that is not there
 	room   int                       // attempts in one entry at most
 	byID   map[waitID]*waiter
-	number uint64 // of the last waiter
+	number uint64    // of the last waiter
+	recent []*waiter // the last to come, in order; some may be gone
 	topics map[string]*waitTopic
 	due    []string            // topics to be tried again
 	again  []*waiter           // who is to be tried again
@@ -89,7 +104,7 @@ func (q *waitQueue) clear() {
 	}
 	q.byID, q.topics = make(map[waitID]*waiter), make(map[string]*waitTopic)
 	q.owing, q.early = make(map[string]struct{}), make(map[waitID]struct{})
-	q.due, q.again, q.fresh, q.work = nil, nil, nil, nil
+	q.due, q.again, q.fresh, q.work, q.recent = nil, nil, nil, nil, nil
 	q.commit()
 }
 
@@ -99,7 +114,7 @@ func (q *waitQueue) empty() bool { return len(q.byID) == 0 }
 func (q *waitQueue) isDue() bool { return len(q.due)+len(q.again) > 0 }
 
 // arrive takes a new waiter. data is its first attempt.
-func (q *waitQueue) arrive(id waitID, cmd, data []byte, link *waitLink) {
+func (q *waitQueue) arrive(id waitID, cmd, data []byte, link *waitLink, arrived arrival) {
 	if _, ended := q.early[id]; ended {
 		q.met = append(q.met, id) // kept until the entry was proposed: if it was not, this one comes again
 		return
@@ -107,8 +122,8 @@ func (q *waitQueue) arrive(id waitID, cmd, data []byte, link *waitLink) {
 	if q.byID[id] != nil {
 		return
 	}
-	q.number++
-	w := &waiter{waitID: id, cmd: cmd, wants: q.rules.Wants(cmd), number: q.number, link: link}
+	w := &waiter{waitID: id, cmd: cmd, wants: q.rules.Wants(cmd), link: link, arrived: arrived}
+	q.place(w)
 	if link != nil {
 		w.cmd = append([]byte(nil), cmd...) // cmd is a part of something larger
 		q.bytes.Add(int64(len(w.cmd)))
@@ -120,7 +135,7 @@ func (q *waitQueue) arrive(id waitID, cmd, data []byte, link *waitLink) {
 			t = new(waitTopic)
 			q.topics[name] = t
 		}
-		w.places = append(w.places, t.queue.PushBack(w))
+		w.places = append(w.places, t.insert(w))
 	}
 	q.arrived = append(q.arrived, w)
 	if q.owed(w) {
@@ -270,7 +285,7 @@ func (q *waitQueue) makeDue(name string, t *waitTopic) {
 func (q *waitQueue) remove(w *waiter) {
 	delete(q.byID, w.waitID)
 	if len(q.byID) == 0 {
-		q.due, q.fresh, q.again = nil, nil, nil
+		q.due, q.fresh, q.again, q.recent = nil, nil, nil, nil
 	}
 	if w.link != nil {
 		q.bytes.Add(-int64(len(w.cmd)))

@@ -57,6 +57,8 @@ type queueTest struct {
 	q    *waitQueue
 	away map[*waitLink]bool
 	link *waitLink
+	// arrived is when waiters came to their node.
+	arrived map[uint64]arrival
 }
 
 func newQueueTest() *queueTest {
@@ -72,7 +74,7 @@ func (x *queueTest) entry(lines ...string) string {
 		n, err := strconv.Atoi(first)
 		switch {
 		case err == nil:
-			x.q.arrive(waitID{1, uint64(n)}, []byte(rest), []byte(rest), x.link)
+			x.q.arrive(waitID{1, uint64(n)}, []byte(rest), []byte(rest), x.link, x.arrived[uint64(n)])
 		case first == "end":
 			n, _ := strconv.Atoi(rest)
 			x.q.end(waitID{1, uint64(n)}, x.link != nil)
@@ -246,7 +248,7 @@ func TestWaitQueueEndComesFirstTwice(t *testing.T) {
 	x.link = &waitLink{origin: 1}
 	x.entry("end 1")
 	x.q.begin(1, nil)
-	x.q.arrive(waitID{1, 1}, []byte("pop k"), []byte("pop k"), x.link)
+	x.q.arrive(waitID{1, 1}, []byte("pop k"), []byte("pop k"), x.link, 0)
 	x.q.rollback()
 	if got := x.entry("1 pop k", "push k a"); got != "push k a" || !x.q.empty() || len(x.q.early) != 0 {
 		t.Errorf("got %q", got)
@@ -271,7 +273,7 @@ func TestWaitQueueRollback(t *testing.T) {
 	x.q.begin(1, nil)
 	push := []Command{{Data: []byte("push k a")}}
 	x.q.command(group{cmds: push}, push)
-	x.q.arrive(waitID{1, 2}, []byte("pop k"), []byte("pop k"), nil)
+	x.q.arrive(waitID{1, 2}, []byte("pop k"), []byte("pop k"), nil, 0)
 	x.q.rollback()
 	if len(x.q.byID) != 1 {
 		t.Errorf("%d wait", len(x.q.byID))

@@ -7,6 +7,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 
 	backend "github.com/nexus-replication/nexus/appliers/redis"
 	"github.com/nexus-replication/nexus/proxy/redis/acl"
@@ -35,7 +36,11 @@ func (l *instantLog) Propose(_ context.Context, cmds [][]byte) (raft.Outcome, er
 	return out, nil
 }
 
-func (l *instantLog) Wait(ctx context.Context, cmd []byte, _, _ func()) (raft.Outcome, error) {
+func (l *instantLog) ProposeArrived(ctx context.Context, _ time.Time, cmds [][]byte) (raft.Outcome, error) {
+	return l.Propose(ctx, cmds)
+}
+
+func (l *instantLog) Wait(ctx context.Context, _ time.Time, cmd []byte, _, _ func()) (raft.Outcome, error) {
 	return l.Propose(ctx, [][]byte{cmd})
 }
 

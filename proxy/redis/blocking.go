@@ -35,6 +35,8 @@ type block struct {
 	// parked is set while the client is known to wait, since then.
 	parked atomic.Bool
 	since  time.Time
+	// over is closed when nothing will be served any more.
+	over chan struct{}
 	// stopWatch ends the watch over the connection, which begins when it is parked.
 	stopWatch func()
 }
@@ -68,7 +70,7 @@ func (s *session) writeBlocking(w *block, place *place, cmd redcon.Command, d po
 	if b.Kind == policy.KindGroup {
 		item.Cmd = appendRequest(nil, policy.WithoutBlock(cmd.Args)...)
 	}
-	outcome, err := s.srv.rep.Wait(w.ctx, backend.AppendOp(nil, item), place.end, w.park)
+	outcome, err := s.srv.rep.Wait(w.ctx, s.takeArrived(), backend.AppendOp(nil, item), place.end, w.park)
 	switch {
 	case errors.Is(err, raft.ErrWaitEnded):
 		w.giveUp()
@@ -90,7 +92,7 @@ func (s *session) writeBlocking(w *block, place *place, cmd redcon.Command, d po
 
 // beginBlock starts the clock of a command. The caller must call end.
 func (s *session) beginBlock(timeout time.Duration) *block {
-	w := &block{session: s}
+	w := &block{session: s, over: make(chan struct{})}
 	w.ctx, w.cancel = context.WithCancelCause(s.srv.ctx)
 	if timeout > 0 {
 		w.timer = time.AfterFunc(timeout, func() { w.cancel(errBlockTimeout) })
@@ -112,6 +114,7 @@ func (w *block) park() {
 	s.srv.metrics.blocked.Add(1)
 	s.releaseWaiting()
 	w.parked.Store(true)
+	s.takeArrived() // what stands behind it in a pipeline comes when it has ended
 	w.since = time.Now()
 	ctx, stop := s.conn.WatchDisconnect(w.ctx)
 	forget := context.AfterFunc(ctx, func() { w.cancel(context.Cause(ctx)) })
@@ -138,6 +141,7 @@ func (w *block) end() {
 		w.stopWatch()
 	}
 	w.cancel(context.Canceled)
+	close(w.over)
 }
 
 // giveUp answers a client that was not served, and never will be.

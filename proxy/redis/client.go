@@ -60,7 +60,7 @@ func (s *session) cmdClientList(dst []byte, args [][]byte) []byte {
 		if kind != anyClient && kind != other.clientType() {
 			continue
 		}
-		if ids != nil && !slices.Contains(ids, int64(other.conn.ID())) {
+		if ids != nil && !slices.Contains(ids, int64(other.conn.ID())) || other.conn.Closed() {
 			continue
 		}
 		request := 0
@@ -72,20 +72,25 @@ func (s *session) cmdClientList(dst []byte, args [][]byte) []byte {
 	return s.appendText(dst, list)
 }
 
-// appendClientLine appends the line of CLIENT LIST, in the format of Redis 7.0. Buffers are the kernel's and redcon's
-// here, so their sizes are shown as 0, but for the request that asks. Any goroutine may call it.
+// appendClientLine appends the line of CLIENT LIST, in the format of Redis 7.0. The buffers are those of guard.Conn, with the
+// size of the request that asks, and the lines of MONITOR: there are some more, of a few kilobytes. Any goroutine may call
+// it.
 func (s *session) appendClientLine(dst []byte, now time.Time, request int) []byte {
 	s.shown.Lock()
 	shown := s.shown.clientFacts
 	s.shown.Unlock()
 	count := shown.sub.counts()
+	sizes := s.conn.Sizes()
+	query := sizes.Partial + int64(request)
+	free := max(sizes.Received-query, 0)
+	out := sizes.Unsent + shown.monitor.unsent()
 	age := now.Sub(s.conn.Opened()) / time.Second
 	idle := max(now.Sub(time.Unix(0, s.lastActive.Load()))/time.Second, 0)
 	return fmt.Appendf(dst, "id=%d addr=%s laddr=%s fd=0 name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d "+
-		"multi=%d qbuf=%d qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r cmd=%s "+
+		"multi=%d qbuf=%d qbuf-free=%d argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=%d oll=0 omem=%d tot-mem=%d events=r cmd=%s "+
 		"user=%s redir=%d resp=%d\n",
 		s.conn.ID(), s.conn.RemoteAddr(), s.conn.LocalAddr(), shown.name, age, idle, shown.flags(), shown.db,
-		count.channels, count.patterns, count.shards, shown.queued, request, commandName(s.lastCommand.Load()), shown.user.Name, shown.tracked.redirectID(), shown.protocol)
+		count.channels, count.patterns, count.shards, shown.queued, query, free, sizes.Unsent, out, query+free+out, commandName(s.lastCommand.Load()), shown.user.Name, shown.tracked.redirectID(), shown.protocol)
 }
 
 // clientFacts are what CLIENT LIST of other sessions may see.
@@ -97,7 +102,7 @@ type clientFacts struct {
 	protocol backend.Protocol
 	block    *block // or nil
 	sub      *subscription
-	monitor  bool
+	monitor  *monitor // or nil
 	noEvict  bool
 	tracked  *tracked // or nil
 }
@@ -107,7 +112,7 @@ func (f *clientFacts) flags() string {
 	for _, flag := range []struct {
 		set  bool
 		name byte
-	}{{f.monitor, 'O'}, {f.sub != nil, 'P'}, {f.queued >= 0, 'x'}, {f.block != nil && f.block.parked.Load(), 'b'},
+	}{{f.monitor != nil, 'O'}, {f.sub != nil, 'P'}, {f.queued >= 0, 'x'}, {f.block != nil && f.block.parked.Load(), 'b'},
 		{f.tracked != nil, 't'}, {f.tracked != nil && f.tracked.brokenRedirect.Load(), 'R'}, {f.tracked != nil && f.tracked.bcast, 'B'},
 		{f.noEvict, 'e'}} {
 		if flag.set {

@@ -175,18 +175,84 @@ func TestMonitorEnds(t *testing.T) {
 	p := startProxy(t)
 	other := dial(t, p.addr)
 	want(t, other.cmd("MONITOR"), replyOK)
-	for range 50 {
+	for name, reply := range map[string]string{"RESET": "+RESET\r\n", "QUIT": replyOK} {
 		m := dial(t, p.addr)
 		want(t, m.cmd("MONITOR"), replyOK)
-		want(t, m.cmd("RESET"), "+RESET\r\n")
-		want(t, m.cmd("MONITOR"), replyOK)
-		want(t, m.cmd("QUIT"), replyOK)
-		for _, name := range []string{"RESET", "QUIT"} {
-			if line := other.reply(); !strings.HasSuffix(line, ` "`+name+"\"\r\n") {
-				t.Fatalf("another monitor reads %q instead of %s", line, name)
+		ending := p.server.monitorOf(m)
+		if ending == nil {
+			t.Fatal("the client is no monitor")
+		}
+		// Whoever tells it of a command stands still, with all monitors held.
+		ending.mu.Lock()
+		m.send(appendRequest(nil, name))
+		if line := other.reply(); !strings.HasSuffix(line, ` "`+name+"\"\r\n") {
+			t.Fatalf("another monitor reads %q instead of %s", line, name)
+		}
+		for end := time.Now().Add(10 * time.Second); !p.server.monitors.mu.TryLock(); time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("the client is told of its own %s", name)
+			}
+		}
+		p.server.monitors.mu.Unlock()
+		ending.mu.Unlock()
+		want(t, m.reply(), reply)
+	}
+}
+
+// Of a client that sends and does not read, CLIENT LIST shows what is held for it.
+func TestSizesOfBuffers(t *testing.T) {
+	p := startProxy(t)
+	c, slow := dial(t, p.addr), dial(t, p.addr)
+	slow.cmd("CLIENT SETNAME slow")
+	id := strings.TrimSuffix(slow.cmd("CLIENT ID")[1:], "\r\n")
+	sizes := func() (query, free, out int) {
+		t.Helper()
+		line := c.cmd("CLIENT LIST ID " + id)
+		_, line, _ = strings.Cut(line, " qbuf=")
+		var rest string
+		if _, err := fmt.Sscanf(line, "%d qbuf-free=%d %s", &query, &free, &rest); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		_, line, _ = strings.Cut(line, " omem=")
+		if _, err := fmt.Sscanf(line, "%d ", &out); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		return query, free, out
+	}
+	until := func(what string, ok func(query, free, out int) bool) {
+		t.Helper()
+		for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+			query, free, out := sizes()
+			if ok(query, free, out) {
+				return
+			}
+			if time.Now().After(end) {
+				t.Fatalf("%s: qbuf %d, qbuf-free %d, omem %d", what, query, free, out)
 			}
 		}
 	}
+	until("idle", func(query, free, out int) bool { return query == 0 && free > 0 && out == 0 })
+	slow.send([]byte("*2\r\n$4\r\nECHO\r\n$1000000\r\n" + strings.Repeat("x", 900_000)))
+	until("with most of a request", func(query, _, out int) bool { return query > 900_000 && out == 0 })
+	slow.send([]byte(strings.Repeat("x", 100_000) + "\r\n"))
+	slow.reply()
+	until("idle again", func(query, free, out int) bool { return query == 0 && free < 100_000 && out == 0 })
+	slow.send(appendRequest(nil, "ECHO", strings.Repeat("x", 20<<20)))
+	until("that does not read", func(_, _, out int) bool { return out > 1<<20 })
+	slow.reply()
+	until("that has read", func(_, _, out int) bool { return out == 0 })
+}
+
+// monitorOf returns the monitor of a client, or nil.
+func (s *Server) monitorOf(c *client) *monitor {
+	s.monitors.mu.Lock()
+	defer s.monitors.mu.Unlock()
+	for m := range s.monitors.list {
+		if m.session.conn.RemoteAddr().String() == c.conn.LocalAddr().String() {
+			return m
+		}
+	}
+	return nil
 }
 
 func TestMonitorsThatDoNotRead(t *testing.T) {

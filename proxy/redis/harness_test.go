@@ -96,6 +96,7 @@ type fakeLog struct {
 	readFails    func() error
 	afterRead    atomic.Pointer[func()] // called once, when a read has been executed and is not answered
 	follower     atomic.Bool
+	arrivals     atomic.Pointer[func(time.Time)] // called with what proposals say about their arrival
 }
 
 // After implements raft.LogView, for the Sequencer within Propose.
@@ -158,9 +159,17 @@ func (l *fakeLog) propose(cmds [][]byte) (raft.Outcome, error) {
 	}
 }
 
+// ProposeArrived implements Replicator. What comes first is executed first.
+func (l *fakeLog) ProposeArrived(ctx context.Context, arrived time.Time, cmds [][]byte) (raft.Outcome, error) {
+	if note := l.arrivals.Load(); note != nil {
+		(*note)(arrived)
+	}
+	return l.Propose(ctx, cmds)
+}
+
 // Wait is for tests that do not wait: what finds nothing is over.
-func (l *fakeLog) Wait(ctx context.Context, cmd []byte, _, _ func()) (raft.Outcome, error) {
-	out, err := l.Propose(ctx, [][]byte{cmd})
+func (l *fakeLog) Wait(ctx context.Context, arrived time.Time, cmd []byte, _, _ func()) (raft.Outcome, error) {
+	out, err := l.ProposeArrived(ctx, arrived, [][]byte{cmd})
 	if err == nil && isNothing(out.Replies[0].Data) {
 		return raft.Outcome{}, fmt.Errorf("%w: nobody waits in this test", raft.ErrWaitEnded)
 	}

@@ -60,6 +60,7 @@ func (s *session) cmdDebug(dst []byte, args [][]byte) []byte {
 	}
 	timer := time.NewTimer(time.Duration(seconds * float64(time.Second)))
 	defer timer.Stop()
+	s.takeArrived()
 	select {
 	case <-timer.C:
 	case <-s.srv.ctx.Done():

@@ -22,6 +22,61 @@ func TestSettingsInTransaction(t *testing.T) {
 	}
 }
 
+// What shows an effect stands behind it in a transaction.
+func TestEffectsInTransactionAreShown(t *testing.T) {
+	p := startProxy(t)
+	addrs := []string{p.addr, startRedis(t)}
+	var got [2][]string
+	for i, addr := range addrs {
+		c, other := dial(t, addr), dial(t, addr)
+		other.cmd("CLIENT SETNAME other")
+		id := strings.TrimSuffix(other.cmd("CLIENT ID")[1:], "\r\n")
+		for _, line := range []string{"CONFIG SET slowlog-log-slower-than 0", "SET a b", "GET a", "CONFIG SET slowlog-log-slower-than -1"} {
+			c.cmd(line)
+		}
+		for _, line := range []string{"MULTI", "SET k v", "SLOWLOG RESET", "SLOWLOG LEN", "CLIENT KILL ID " + id, "CLIENT LIST ID " + id, "CONFIG RESETSTAT",
+			"INFO errorstats", "EXEC"} {
+			if line == "EXEC" {
+				dial(t, addr).cmd("HGET a b") // an error to be counted, before
+			}
+			got[i] = append(got[i], c.cmd(line))
+		}
+	}
+	if fmt.Sprintf("%q", got[0]) != fmt.Sprintf("%q", got[1]) {
+		t.Errorf("got  %q\nwant %q", got[0], got[1])
+	}
+}
+
+// Every setting that CONFIG GET tells may be set to the value that it has, where Redis lets anybody set it.
+func TestSettingsAsTheyAre(t *testing.T) {
+	p := startProxy(t)
+	ours, plain := dial(t, p.addr), dial(t, startRedis(t))
+	all := func(c *client) map[string]string {
+		pairs, ok := replyBulks([]byte(c.cmd("CONFIG GET *")))
+		if !ok || len(pairs)%2 != 0 {
+			t.Fatal("CONFIG GET is no list")
+		}
+		values := make(map[string]string)
+		for i := 0; i < len(pairs); i += 2 {
+			values[string(pairs[i])] = string(pairs[i+1])
+		}
+		return values
+	}
+	values := all(plain)
+	for name, value := range all(ours) {
+		got, wants := ours.do("CONFIG", "SET", name, value), plain.do("CONFIG", "SET", name, values[name])
+		if got != wants {
+			t.Errorf("CONFIG SET %s %q: %q, want %q", name, value, got, wants)
+		}
+	}
+	// Nothing else is told by it.
+	for _, line := range []string{"CONFIG SET maxclients 9999", "CONFIG SET dir ./", "CONFIG SET maxclients 10000 port 1"} {
+		if got := ours.cmd(line); !strings.HasPrefix(got, "-ERR CONFIG SET failed") {
+			t.Errorf("%s: %q", line, got)
+		}
+	}
+}
+
 // Times of delivery are stored shifted, and clients see the real ones.
 func TestClientsSeeRealDeliveries(t *testing.T) {
 	p := startProxy(t)

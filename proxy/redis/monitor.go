@@ -80,6 +80,16 @@ func (c *monitor) add(line []byte) {
 	c.signal()
 }
 
+// unsent returns the size of the lines that are not being sent yet. It may be called on nil.
+func (c *monitor) unsent() int64 {
+	if c == nil {
+		return 0
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return int64(len(c.lines))
+}
+
 // stop lets no more lines be sent. It does not wait.
 func (c *monitor) stop() {
 	c.mu.Lock()
@@ -155,7 +165,7 @@ func (s *session) leaveMonitor() {
 func (s *session) setMonitor(c *monitor) {
 	s.monitor = c
 	s.shown.Lock()
-	s.shown.monitor = c != nil
+	s.shown.monitor = c
 	s.shown.Unlock()
 }
 

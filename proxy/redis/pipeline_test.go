@@ -266,7 +266,12 @@ func (l *stuckLog) Propose(ctx context.Context, _ [][]byte) (raft.Outcome, error
 	<-ctx.Done()
 	return raft.Outcome{}, fmt.Errorf("%w: %w", raft.ErrOutcomeUnknown, context.Cause(ctx))
 }
-func (l *stuckLog) Wait(ctx context.Context, cmd []byte, _, _ func()) (raft.Outcome, error) {
+
+func (l *stuckLog) ProposeArrived(ctx context.Context, _ time.Time, cmds [][]byte) (raft.Outcome, error) {
+	return l.Propose(ctx, cmds)
+}
+
+func (l *stuckLog) Wait(ctx context.Context, _ time.Time, cmd []byte, _, _ func()) (raft.Outcome, error) {
 	return l.Propose(ctx, [][]byte{cmd})
 }
 func (l *stuckLog) Read(context.Context, func(context.Context) error) error { return raft.ErrNotDone }

@@ -10,6 +10,7 @@ func (s *session) slowDown() {
 	}
 	s.endPhase()
 	s.flush()
+	s.takeArrived()
 	s.releasePushes()
 	defer s.holdPushes()
 	s.srv.metrics.slowed.Add(1)

@@ -57,7 +57,7 @@ func (s *session) strangerFor(now time.Time) time.Duration {
 // idleFor returns for how long the client, which is idle, has asked for nothing since its last reply. One that listens is never idle.
 func (s *session) idleFor(now time.Time) time.Duration {
 	s.shown.Lock()
-	listens := s.shown.sub != nil || s.shown.monitor
+	listens := s.shown.sub != nil || s.shown.monitor != nil
 	s.shown.Unlock()
 	if listens {
 		return 0

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/tidwall/redcon"
 
@@ -28,10 +29,13 @@ type Replicator interface {
 	// makes the leader's sequencer log what is due, and returns when that is applied here. It may hold on to cmds
 	// after it returned an error.
 	Propose(ctx context.Context, cmds [][]byte) (raft.Outcome, error)
-	// Wait is Propose for one command that may have to wait for others. It returns when cmd was served, or with
+	// ProposeArrived is Propose for commands that came at that time, if it is known: those of several clients that came
+	// first are executed first, if they meet.
+	ProposeArrived(ctx context.Context, arrived time.Time, cmds [][]byte) (raft.Outcome, error)
+	// Wait is ProposeArrived for one command that may have to wait for others. It returns when cmd was served, or with
 	// raft.ErrWaitEnded when ctx ended before that and cmd was not and will not be executed. parked is called, by this
 	// goroutine, when cmd has to wait.
-	Wait(ctx context.Context, cmd []byte, queued, parked func()) (raft.Outcome, error)
+	Wait(ctx context.Context, arrived time.Time, cmd []byte, queued, parked func()) (raft.Outcome, error)
 	// Read calls fn when the local backend holds everything that was committed when Read was called. It may call fn
 	// again, and returns nil only if what the last call read is linearizable.
 	Read(ctx context.Context, fn func(context.Context) error) error

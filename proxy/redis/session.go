@@ -53,6 +53,8 @@ type session struct {
 	// failed is set when a phase failed because of the machine. The rest of the batch is refused quickly, instead of
 	// one timeout after the other, and in order, instead of around a write whose outcome is unknown.
 	failed bool
+	// arrived is when what is executed has come, or zero if that is not known, or there was something to wait for since.
+	arrived time.Time
 	// waited is for how long commands of the batch were blocked.
 	waited time.Duration
 	// planning is set while EXEC runs commands of the session itself: those do not wait.
@@ -110,7 +112,7 @@ func (s *session) handle(conn redcon.Conn, first redcon.Command) {
 	}
 	defer s.finish(conn)
 	start := time.Now()
-	s.lastActive.Store(start.UnixNano())
+	s.arrived = s.conn.Arrived(start, time.Unix(0, s.lastActive.Swap(start.UnixNano())))
 	s.failed, s.waited = false, 0
 	s.holdPushes()
 	if frame := s.conn.TakeLarge(); frame != nil {
@@ -139,6 +141,13 @@ func (s *session) handle(conn redcon.Conn, first redcon.Command) {
 	if limit := s.srv.cfg.LogSlower; limit > 0 && took >= limit {
 		s.logSlow(first, len(pipeline), took)
 	}
+}
+
+// takeArrived returns when what is proposed now has come. What follows in the same batch will have waited for that.
+func (s *session) takeArrived() time.Time {
+	arrived := s.arrived
+	s.arrived = time.Time{}
+	return arrived
 }
 
 // finish sends what is left and hands the connection back to redcon, or closes it. It also ends a panic: the process

@@ -168,6 +168,9 @@ func (s *session) execute(t *transaction, conditions []backend.Item) {
 		s.srv.metrics.countTransaction(t, s.out[mark:])
 		return
 	}
+	if len(conditions) == 0 {
+		s.letGo(steps)
+	}
 	outcome, errText := s.propose([][]byte{backend.AppendOp(nil, append(conditions, items...)...)})
 	if errText == "" && outcome.Replies[0].Err != nil {
 		errText = lostReplyText(outcome.Replies[0].Err)
@@ -236,12 +239,12 @@ func (s *session) plan(t *transaction) (steps []step, items []backend.Item, plai
 	s.planning = true
 	defer func() { s.planning = false }()
 	now := failpoint.Now().UnixMilli()
-	configured, changed := false, false
+	configured, changed, affected := false, false, false
 	for i := range t.cmds {
 		protocol := s.protocol
 		q := &t.cmds[i]
 		changed = changed || q.d.Policy.Writes() && q.d.Err == ""
-		q.shows = changed && showsChanges[q.d.Spec.Name]
+		q.shows = changed && showsChanges[q.d.Spec.Name] || affected && showsEffects[q.d.Spec.Name]
 		configured = configured || q.d.Spec.Name == "config|set"
 		if q.d.Spec.Name == "config|get" && q.d.Err == "" && !configured {
 			// It is to show what the settings were before.
@@ -249,6 +252,7 @@ func (s *session) plan(t *transaction) (steps []step, items []backend.Item, plai
 		}
 		st, item, sent := s.planOne(q, now)
 		st.protocol = protocol
+		affected = affected || st.later != nil
 		if sent {
 			items = append(items, item)
 		}
@@ -278,6 +282,14 @@ var hasEffect = map[string]bool{
 // showsChanges are commands that show what the commands before them in a transaction have changed. What stands behind them
 // is not to be seen, but is if it changes something too.
 var showsChanges = map[string]bool{"info": true, "lastsave": true, "memory|stats": true, "memory|doctor": true, "role": true}
+
+// showsEffects are commands that show what those of hasEffect, and CONFIG SET, have changed. Behind one of these they are run
+// later, too.
+var showsEffects = map[string]bool{
+	"acl|dryrun": true, "acl|getuser": true, "acl|list": true, "acl|users": true, "client|list": true, "info": true,
+	"latency|doctor": true, "latency|graph": true, "latency|histogram": true, "latency|history": true, "latency|latest": true,
+	"slowlog|get": true, "slowlog|len": true,
+}
 
 // runLater reports whether the session runs a queued command when the others have been executed: also those that have
 // their reply from a subscription, which are the ones that make it, and PING behind them.

@@ -200,7 +200,7 @@ func (s *session) propose(ops [][]byte) (raft.Outcome, string) {
 		return raft.Outcome{}, wordNotDone + "the connection was closed"
 	}
 	s.srv.entrance.letPass()
-	outcome, err := s.srv.rep.Propose(s.writeContext(ops), ops)
+	outcome, err := s.srv.rep.ProposeArrived(s.writeContext(ops), s.takeArrived(), ops)
 	s.clock.stop()
 	if err != nil {
 		s.failed = !errors.Is(err, raft.ErrTooLarge)

@@ -26,10 +26,11 @@ const (
 // Conn is a client connection whose Read yields only complete requests.
 // It is made by Listener.Accept.
 type Conn struct {
-	inner  net.Conn
-	ln     *Listener
-	id     uint64
-	opened time.Time
+	inner   net.Conn
+	stamper stamper // inner, or what it reads from; nil if nobody tells when bytes have arrived
+	ln      *Listener
+	id      uint64
+	opened  time.Time
 
 	unauthenticated atomic.Bool
 	closed          atomic.Bool
@@ -49,6 +50,7 @@ type Conn struct {
 	reply   string  // goes out before fail is returned
 
 	writeMu sync.Mutex
+	sizes   sizes
 
 	deadlineMu    sync.Mutex
 	readDeadline  time.Time
@@ -58,13 +60,14 @@ type Conn struct {
 }
 
 func newConn(inner net.Conn, ln *Listener, id uint64) *Conn {
-	return &Conn{
-		inner:  inner,
+	c := &Conn{
 		ln:     ln,
 		id:     id,
 		opened: time.Now(),
 		parser: newParser(&ln.limits),
 	}
+	c.inner, c.stamper = stamped(inner)
+	return c
 }
 
 // ID returns a number that no other connection of the listener has had.
@@ -127,6 +130,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 		if c.fail != nil {
 			return 0, c.finish()
 		}
+		c.sizes.note(len(c.in.data)+cap(c.ahead), len(c.in.unread())+len(c.ahead))
 		if err := c.fill(); err != nil {
 			return 0, err
 		}
@@ -257,6 +261,7 @@ func (c *Conn) refuse(problem string) {
 // finish closes a connection whose last request has been answered.
 func (c *Conn) finish() error {
 	c.in, c.ahead, c.encoded = buffer{}, nil, nil
+	c.sizes.note(0, 0)
 	if c.reply != "" {
 		// The client may be gone; there is nobody to tell.
 		if _, err := io.WriteString(c, c.reply); err == nil {

@@ -36,6 +36,8 @@
 // to the front of its buffer, so a steady stream of cut frames would make that
 // buffer grow for ever. Conn.Write bounds how long a client may refuse to
 // read. WatchDisconnect reads on while a handler runs, to see the client leave.
+// Arrived tells when the kernel had what was read, which is not always the order
+// in which the goroutines of several connections get to run.
 //
 // # Concurrency
 //

@@ -40,6 +40,7 @@ type Listener struct {
 // NewListener puts a guard in front of what inner accepts. The limits must be
 // valid.
 func NewListener(inner net.Listener, limits Limits) *Listener {
+	keepStamping(inner)
 	return &Listener{
 		inner:    inner,
 		limits:   limits,

@@ -24,7 +24,8 @@ func (l *tlsListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &tlsConn{Conn: tls.Server(c, l.config), timeout: l.timeout}, nil
+	raw, _ := stamped(c)
+	return &tlsConn{Conn: tls.Server(raw, l.config), timeout: l.timeout}, nil
 }
 
 // tlsConn bounds the handshake. It is read by one goroutine.

@@ -19,6 +19,8 @@ func (c *Conn) Write(p []byte) (int, error) {
 	}
 	c.writeMu.Lock()
 	defer c.writeMu.Unlock()
+	c.sizes.unsent.Store(int64(len(p)))
+	defer c.sizes.unsent.Store(0)
 	sent := 0
 	for sent < len(p) {
 		ours, err := c.armWrite()
