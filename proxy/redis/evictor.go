@@ -20,8 +20,10 @@ const (
 	maxRounds = 16
 	// marginShare of the limit, at most maxMargin bytes, is what a round frees beyond what is needed, so that most writes find
 	// room without one.
-	marginShare = 256
+	marginShare = 64
 	maxMargin   = 8 << 20
+	// aheadLess is how many bytes later than half of the margin allows a round begins ahead of time: small limits are used up.
+	aheadLess = 64 << 10
 )
 
 // evictor has keys evicted when the local backend uses more memory than CONFIG SET maxmemory allows, for clients of this node
@@ -149,9 +151,14 @@ func (s *Server) makeRoom(rule evictionRule, limit int64) bool {
 	return true
 }
 
-// marginOf returns how much below the limit a round wants to come, and triggerOf what must be used for one.
-func marginOf(limit int64) int64  { return min(limit/marginShare, maxMargin) }
-func triggerOf(limit int64) int64 { return limit - marginOf(limit)/8 }
+// marginOf returns how much below the limit a round wants to come.
+func marginOf(limit int64) int64 { return min(limit/marginShare, maxMargin) }
+
+// triggerOf returns how much may be in use until a round is asked for that nobody waits for.
+func triggerOf(limit int64) int64 {
+	margin := marginOf(limit)
+	return limit - max(margin/2-aheadLess, margin/16)
+}
 
 // evict is one round. It returns how many keys were evicted.
 func (e *evictor) evict(ctx context.Context) (int64, error) {
@@ -167,7 +174,8 @@ func (e *evictor) evict(ctx context.Context) (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("memory of the backend: %w", err)
 	}
-	if look.used <= triggerOf(limit) || look.evictable(rule) == 0 {
+	// Somewhat less than the trigger, so that it is not asked again for each write.
+	if look.used <= triggerOf(limit)-marginOf(limit)/32 || look.evictable(rule) == 0 {
 		return 0, nil
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, s.cfg.Timeout, &raft.NoAnswerError{After: s.cfg.Timeout})

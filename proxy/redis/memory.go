@@ -65,10 +65,10 @@ func (s *session) hasRoom(grows bool) bool {
 	}
 	look := srv.memoryUse(limit)
 	switch {
-	case look.used <= triggerOf(limit):
-		return true
 	case look.used <= limit:
-		srv.evictor.wake()
+		if srv.memory.exceeds(triggerOf(limit)) {
+			srv.evictor.wake()
+		}
 		return true
 	case look.evictable(rule) == 0:
 		return !grows
