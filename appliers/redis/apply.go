@@ -167,6 +167,7 @@ func (b *Backend) execute(ctx context.Context) error {
 	b.keepSettings(r.settings)
 	b.raise(r.position.Index)
 	b.stats.execs.Add(1)
+	b.stats.evicted.Add(uint64(r.evicted))
 	b.stats.commands.Add(uint64(r.answer()))
 	return nil
 }

@@ -34,8 +34,9 @@ type Backend struct {
 	lent   lentSettings
 	// settings are what the backend has got from entries up to held.
 	settings nodeSettings
-	// limit is the limit of memory among them, for others to read.
-	limit atomic.Int64
+	// limit is the limit of memory among them, policy what is evicted beyond it, for others to read.
+	limit  atomic.Int64
+	policy atomic.Pointer[string]
 
 	// high is the index of the highest position that was ever applied here. A connection to a server that holds less
 	// is one to a server that lost data.

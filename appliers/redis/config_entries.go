@@ -26,7 +26,7 @@ var replicatedSettings = map[string]string{
 	"list-compress-depth":       "0",
 	"list-max-listpack-size":    "-2",
 	limitSetting:                "0",
-	"maxmemory-policy":          "noeviction",
+	policySetting:               noEviction,
 	"proto-max-bulk-len":        "536870912",
 	"sanitize-dump-payload":     "no",
 	"set-max-intset-entries":    "512",

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"math"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 )
@@ -90,6 +91,21 @@ func (d *Deadlines) Due(now int64, max int) []DueKey {
 		}
 	}
 	return due
+}
+
+// Sample returns up to n keys that have a deadline, by chance; one may be there more than once.
+func (d *Deadlines) Sample(n int) []DueKey {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if len(d.heap) == 0 {
+		return nil
+	}
+	keys := make([]DueKey, 0, n)
+	for range n {
+		e := d.heap[rand.IntN(len(d.heap))]
+		keys = append(keys, DueKey{DB: e.db.num, Key: e.key, Deadline: e.due})
+	}
+	return keys
 }
 
 // Deadline returns the deadline of key in milliseconds since the epoch; ok is false when it has none.

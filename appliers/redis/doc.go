@@ -11,7 +11,7 @@
 // Consecutive SETs without options are sent as one MSET, which does the same (addSet).
 //
 // Redis never sees real deadlines, because it would expire keys by its own clock: what it stores is the deadline plus
-// ShiftMillis. Keys disappear by items made with ExpireItem only, which travel through the log like any write.
+// ShiftMillis. Keys disappear by items made with ExpireItem and EvictItem only, which travel through the log like any write.
 //
 // Replies are in RESP2, or in RESP3 where that is asked for: reads have a connection for each protocol, and a transaction
 // changes the protocol for those of its commands whose reply somebody waits for.

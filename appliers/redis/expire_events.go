@@ -15,11 +15,9 @@ const expireEventScript = `local now=tonumber(ARGV[1]) local after={} ` +
 // deletes keys, and where notifications are on, subscribers want to hear that keys have expired: so the backend is made
 // silent meanwhile, and the script tells them in its place.
 func (r *run) addExpire(it *Item, s slot) error {
-	set := r.settings
-	toKeys, toEvents, deletions := set.sends("K", 'x'), set.sends("E", 'x'), set.sends("KE", 'g')
-	if !toKeys && !toEvents && !deletions {
-		r.send(it.Cmd)
-		r.slots = append(r.slots, s)
+	toKey, toEvent := r.settings.channels(it.DB, 'x', "expired")
+	if toKey == nil && toEvent == nil {
+		r.sendSilently(it.Cmd, s)
 		return nil
 	}
 	var err error
@@ -29,22 +27,33 @@ func (r *run) addExpire(it *Item, s slot) error {
 	if len(r.args) < 4 {
 		return fmt.Errorf("the deletion of due keys has %d arguments", len(r.args))
 	}
-	var keyChannel, eventChannel []byte
-	if toKeys {
-		keyChannel = fmt.Appendf(nil, "__keyspace@%d__:", it.DB)
-	}
-	if toEvents {
-		eventChannel = fmt.Appendf(nil, "__keyevent@%d__:expired", it.DB)
-	}
 	r.args[1] = []byte(expireEventScript)
-	r.args = append(r.args, keyChannel, eventChannel)
+	r.args = append(r.args, toKey, toEvent)
+	r.sendSilently(AppendCommand(nil, r.args...), s)
+	return nil
+}
+
+// channels returns where subscribers want to hear of an event of a class: at a channel that begins so and ends with the
+// key, and at one channel for all keys. One that nobody may hear is nil.
+func (s nodeSettings) channels(db int, class byte, event string) (ofKey, ofEvent []byte) {
+	if s.sends("K", class) {
+		ofKey = fmt.Appendf(nil, "__keyspace@%d__:", db)
+	}
+	if s.sends("E", class) {
+		ofEvent = fmt.Appendf(nil, "__keyevent@%d__:%s", db, event)
+	}
+	return ofKey, ofEvent
+}
+
+// sendSilently adds a command that deletes keys for another reason than a client's, of which the backend must not tell.
+func (r *run) sendSilently(cmd []byte, s slot) {
+	deletions := r.settings.sends("KE", 'g')
 	if deletions {
 		r.setEvents("")
 	}
-	r.send(AppendCommand(nil, r.args...))
+	r.send(cmd)
 	r.slots = append(r.slots, s)
 	if deletions {
-		r.setEvents(set.events)
+		r.setEvents(r.settings.events)
 	}
-	return nil
 }

@@ -15,7 +15,9 @@ func (b *Backend) MemoryLimit() int64 { return b.limit.Load() }
 // keepSettings takes the settings that the backend has got up to its position.
 func (b *Backend) keepSettings(s nodeSettings) {
 	b.settings = s
+	policy := s.policy()
 	b.limit.Store(s.limit)
+	b.policy.Store(&policy)
 }
 
 // withoutLimit returns a CONFIG SET with the limit that a backend has.

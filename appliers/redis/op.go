@@ -22,8 +22,10 @@ const (
 	ItemCondition
 	// ItemRESP3 asks for the reply in RESP3. It matters only where somebody waits for the reply.
 	ItemRESP3
+	// ItemEvict marks what EvictItem made.
+	ItemEvict
 
-	allItemFlags = ItemTime | ItemDeadline | ItemExpire | ItemCondition | ItemRESP3
+	allItemFlags = ItemTime | ItemDeadline | ItemExpire | ItemCondition | ItemRESP3 | ItemEvict
 )
 
 // Item is one Redis command of an op, to be executed in database DB.

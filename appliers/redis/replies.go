@@ -145,7 +145,7 @@ func (r *run) readResults(in *replyReader, held string, limit int) (broken *runE
 // readResult reads one element: into keep if somebody waits for it, else into scratch if it must be looked at, else
 // nowhere. It returns what was kept.
 func (r *run) readResult(in *replyReader, s *slot, limit int) ([]byte, error) {
-	look := s.failed || s.kind != slotItem || s.flags&ItemExpire != 0
+	look := s.failed || s.kind != slotItem || s.flags&(ItemExpire|ItemEvict) != 0
 	if s.want >= 0 && !r.wants[s.want].lost {
 		w := &r.wants[s.want]
 		if w.end == 0 {
@@ -174,7 +174,7 @@ func (r *run) readResult(in *replyReader, s *slot, limit int) ([]byte, error) {
 	if r.scratch, _, err = in.keep(r.scratch[:0], math.MaxInt); err != nil {
 		return nil, err
 	}
-	if s.kind == slotProbe || s.kind == slotDeadlines || s.flags&ItemExpire != 0 {
+	if s.kind == slotProbe || s.kind == slotDeadlines || s.flags&(ItemExpire|ItemEvict) != 0 {
 		s.reply = append([]byte(nil), r.scratch...)
 	}
 	return r.scratch, nil
@@ -194,6 +194,8 @@ func (r *run) judge(s *slot, raw []byte, held string) *runError {
 		return &runError{text: r.name(s) + " inside of a transaction was answered with " + errorText(raw), diverged: true}
 	case s.flags&ItemExpire != 0:
 		return &runError{text: "the deletion of due keys was answered with " + errorText(raw), diverged: true}
+	case s.flags&ItemEvict != 0:
+		return &runError{text: "an eviction was answered with " + errorText(raw), diverged: true}
 	case r.name(s) == "CONFIG":
 		// Its values were checked by the node that took it.
 		return &runError{text: fmt.Sprintf("CONFIG SET was answered with %s", errorText(raw)), diverged: true}
@@ -269,6 +271,16 @@ func (r *run) index(d *Deadlines) error {
 			if err := d.expired(s.db, r.args, s.reply); err != nil {
 				return err
 			}
+		case s.flags&ItemEvict != 0 && len(s.reply) == 0: // too large to be kept, with what stands before it
+		case s.flags&ItemEvict != 0:
+			if r.args, err = ParseCommand(s.cmd, r.args); err != nil {
+				return err
+			}
+			n, err := d.evicted(s.db, r.args, s.reply)
+			if err != nil {
+				return err
+			}
+			r.evicted += n
 		case s.flags&ItemDeadline != 0:
 			how := outcomeDone
 			if s.failed {

@@ -31,10 +31,11 @@ type run struct {
 	sets   [][]byte
 	joined int
 
-	indexed bool // a command touches deadlines
-	tracked bool // a Tracker is there
-	db      int  // database that the commands so far have selected
-	resp3   bool // the commands so far have selected RESP3
+	indexed bool  // a command touches deadlines
+	evicted int64 // keys
+	tracked bool  // a Tracker is there
+	db      int   // database that the commands so far have selected
+	resp3   bool  // the commands so far have selected RESP3
 	// settings are those after the commands so far.
 	settings nodeSettings
 
@@ -152,7 +153,7 @@ func (r *run) add(cfg *Config, cmd *raft.Command, databases int) error {
 		if kind == kindForbidden {
 			return fmt.Errorf("item %d: %.40q must not be in the log", i, name)
 		}
-		if it.Flags&(ItemDeadline|ItemExpire) != 0 {
+		if it.Flags&(ItemDeadline|ItemExpire|ItemEvict) != 0 {
 			r.indexed = true
 		}
 		item := slot{kind: slotItem, flags: it.Flags, script: kind == kindScript, db: it.DB, want: wanted, cmd: it.Cmd}
@@ -177,8 +178,11 @@ func (r *run) addItem(cfg *Config, it *Item, kind commandKind, item slot, databa
 	if item.want >= 0 {
 		r.speak(it.Flags&ItemRESP3 != 0)
 	}
-	if it.Flags&ItemExpire != 0 {
+	switch {
+	case it.Flags&ItemExpire != 0:
 		return r.addExpire(it, item)
+	case it.Flags&ItemEvict != 0:
+		return r.addEvict(it, item)
 	}
 	if kind == kindScript && r.settings.sendsAny() && r.tellsItself(it.Cmd) {
 		r.addTelling(it.DB, item)

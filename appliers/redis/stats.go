@@ -15,11 +15,12 @@ type Stats struct {
 	Reads       uint64 // Read and Stream calls
 	Deadlines   uint64 // keys in the index now
 	Expired     uint64 // keys that deletions of the log found gone, or took away
+	Evicted     uint64 // keys that made room for others
 	Subscribers uint64 // connections for subscribers now
 }
 
 type counters struct {
-	entries, commands, execs, reconnects, reads atomic.Uint64
+	entries, commands, execs, reconnects, reads, evicted atomic.Uint64
 }
 
 // Stats returns the counters.
@@ -32,6 +33,7 @@ func (b *Backend) Stats() Stats {
 		Reads:       b.stats.reads.Load(),
 		Deadlines:   uint64(b.size.Load()),
 		Expired:     uint64(b.gone.Load()),
+		Evicted:     b.stats.evicted.Load(),
 		Subscribers: uint64(b.subscribers.count()),
 	}
 }
@@ -53,11 +55,12 @@ var (
 	descReconnects = prometheus.NewDesc("nexus_backend_reconnects_total", "How often the connection for entries was made again.", nil, nil)
 	descReads      = prometheus.NewDesc("nexus_backend_reads_total", "Requests with reads to the redis-server.", nil, nil)
 	descExpired    = prometheus.NewDesc("nexus_backend_expired_total", "Keys that were deleted because their time had come.", nil, nil)
+	descEvicted    = prometheus.NewDesc("nexus_backend_evicted_total", "Keys that were deleted to keep below maxmemory.", nil, nil)
 	descDeadlines  = prometheus.NewDesc("nexus_backend_deadlines", "Keys that have an expiry time.", nil, nil)
 )
 
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descUp, descEntries, descCommands, descExecs, descReconnects, descReads, descExpired, descDeadlines} {
+	for _, d := range []*prometheus.Desc{descUp, descEntries, descCommands, descExecs, descReconnects, descReads, descExpired, descEvicted, descDeadlines} {
 		ch <- d
 	}
 }
@@ -75,7 +78,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		value uint64
 	}{
 		{descEntries, st.Entries}, {descCommands, st.Commands}, {descExecs, st.Execs}, {descReconnects, st.Reconnects},
-		{descReads, st.Reads}, {descExpired, st.Expired},
+		{descReads, st.Reads}, {descExpired, st.Expired}, {descEvicted, st.Evicted},
 	} {
 		ch <- prometheus.MustNewConstMetric(m.desc, prometheus.CounterValue, float64(m.value))
 	}

@@ -58,12 +58,19 @@ func (s *session) run(cmd redcon.Command) {
 	if s.srv.attention.Load() && !s.attendTo(cmd, d) {
 		return
 	}
-	if d.Spec.Grows && s.srv.full() {
+	hasRoom := s.hasRoom(d.Spec.Grows)
+	if s.ended {
+		return
+	}
+	if !hasRoom {
 		s.endPhase()
 		s.out = appendError(s.out, errTextFull)
 		s.srv.metrics.reject(d.Spec, false)
 		s.srv.metrics.errors.noteText(errTextFull)
 		return
+	}
+	if d.Spec.Grows {
+		s.noteGrowth(d.Spec.Name, cmd.Args, len(cmd.Raw))
 	}
 	s.runData(cmd, d)
 }
@@ -213,7 +220,7 @@ func (s *session) rejects(cmd redcon.Command, d policy.Decision) bool {
 		s.abort()
 		s.out = appendError(s.out, d.Err)
 	case s.srv.attention.Load() && !s.attendTo(cmd, d):
-	case (d.Spec.Grows || s.multi != nil && (!notQueued[d.Spec.Name] || d.Spec.Name == "multi")) && s.srv.full():
+	case (d.Spec.Grows || s.multi != nil && (!notQueued[d.Spec.Name] || d.Spec.Name == "multi")) && !s.hasRoom(true):
 		s.abort()
 		s.out = appendError(s.out, errTextFull)
 	default:

@@ -70,6 +70,12 @@ func (b *instantBackend) StreamAs(context.Context, backend.Protocol, int, []byte
 
 func (b *instantBackend) MemoryLimit() int64 { return 0 }
 
+func (b *instantBackend) EvictionPolicy() string { return "noeviction" }
+
+func (b *instantBackend) Evicted() uint64 { return 0 }
+
+func (b *instantBackend) Sample(int) []backend.DueKey { return nil }
+
 func (b *instantBackend) MarkerWrites() uint64 { return 0 }
 
 func (b *instantBackend) NewWatcher() *backend.Watcher { return nil }

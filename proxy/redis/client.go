@@ -141,7 +141,7 @@ func (s *session) setNoEvict(on bool) {
 	s.shown.noEvict = on
 }
 
-// cmdClientNoTouch: backends evict nothing, so nobody asks when a key was touched.
+// cmdClientNoTouch: backends of Redis 7.0 know no such clients, so what it reads is touched all the same.
 func (s *session) cmdClientNoTouch(dst []byte, args [][]byte) []byte {
 	if !isWord(args[2], "on") && !isWord(args[2], "off") {
 		return appendError(dst, errTextSyntax)

@@ -15,7 +15,7 @@ import (
 // cmdConfigSet sets what clients may set: see policy.ParseConfigSet. What is the backend's own is set first, as it can fail,
 // and set back if the entry with the rest was certainly not executed. What is the node's own cannot fail and comes last.
 func (s *session) cmdConfigSet(dst []byte, args [][]byte) []byte {
-	settings, errText := s.parseConfigSet(args)
+	settings, errText := policy.ParseConfigSet(args, s.srv.backendHas)
 	if errText != "" {
 		return appendError(dst, errText)
 	}
@@ -45,6 +45,8 @@ func (s *session) cmdConfigSet(dst []byte, args [][]byte) []byte {
 		if string(reply) != replyOK {
 			return append(dst, reply...)
 		}
+		s.srv.memory.last.Store(nil) // of another limit
+		s.srv.evictor.wake()
 	}
 	for _, set := range settings {
 		if set.Name == "busy-reply-threshold" || set.Name == "lua-time-limit" {
@@ -62,39 +64,7 @@ func (s *session) cmdConfigSet(dst []byte, args [][]byte) []byte {
 
 // parseConfigSet reads what a CONFIG SET sets, or returns why it cannot.
 func (s *session) parseConfigSet(args [][]byte) (settings []policy.Setting, errText string) {
-	if settings, errText = policy.ParseConfigSet(args, s.srv.backendHas, s.srv.presentSetting); errText == "" {
-		errText = s.srv.wantsEviction(settings)
-	}
-	return settings, errText
-}
-
-// wantsEviction returns the error for settings by which Redis would evict keys: each backend would choose its own.
-func (s *Server) wantsEviction(settings []policy.Setting) (errText string) {
-	limit, evict, given := s.backend.MemoryLimit(), "", ""
-	for _, set := range settings {
-		switch set.Name {
-		case "maxmemory":
-			limit, _ = parseInt([]byte(set.Value))
-			given = set.Name
-		case "maxmemory-policy":
-			evict, given = set.Value, set.Name
-		}
-	}
-	if given == "" || limit == 0 {
-		return ""
-	}
-	if evict == "" {
-		reply, err := s.ask("CONFIG", "GET", "maxmemory-policy")
-		pair, ok := replyBulks(reply)
-		if err != nil || !ok || len(pair) != 2 {
-			return wordNotDone + "the backend does not tell its maxmemory-policy"
-		}
-		evict = string(pair[1])
-	}
-	if evict == "noeviction" {
-		return ""
-	}
-	return "ERR CONFIG SET failed (possibly related to argument '" + given + "') - Nexus evicts nothing: maxmemory needs maxmemory-policy noeviction"
+	return policy.ParseConfigSet(args, s.srv.backendHas, s.srv.presentSetting)
 }
 
 // setLocal sets what is the backend's own, and returns its reply. With back, it also returns the command that undoes it.
@@ -157,6 +127,7 @@ func (s *Server) presentSetting(name string) (value string, ok bool) {
 // cmdConfigResetStat resets the counters of the local backend, and those of the commands of the node's clients.
 func (s *session) cmdConfigResetStat(dst []byte, _ [][]byte) []byte {
 	s.srv.metrics.resetStats()
+	s.srv.metrics.evictedBefore.Store(s.srv.backend.Evicted())
 	return s.askBackend(dst, "CONFIG", "RESETSTAT")
 }
 

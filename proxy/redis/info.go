@@ -161,6 +161,10 @@ func (s *Server) appendInfoLine(out, line []byte) []byte {
 		return fmt.Appendf(out, "tracking_total_prefixes:%d\r\n", s.tracker.counts().prefixes)
 	case "maxmemory":
 		return fmt.Appendf(out, "maxmemory:%d\r\n", s.backend.MemoryLimit())
+	case "maxmemory_human":
+		return fmt.Appendf(out, "maxmemory_human:%s\r\n", humanBytes(s.backend.MemoryLimit()))
+	case "evicted_keys":
+		return fmt.Appendf(out, "evicted_keys:%d\r\n", s.backend.Evicted()-s.metrics.evictedBefore.Load())
 	case "maxclients":
 		return fmt.Appendf(out, "maxclients:%d\r\n", s.cfg.Limits.MaxConns)
 	case "db" + strconv.Itoa(s.cfg.ReservedDB):
@@ -171,6 +175,19 @@ func (s *Server) appendInfoLine(out, line []byte) []byte {
 		}
 	}
 	return append(out, line...)
+}
+
+// humanBytes writes a size as Redis does.
+func humanBytes(n int64) string {
+	units := "BKMGTP"
+	size, unit := float64(n), 0
+	for ; size >= 1024 && unit < len(units)-1; unit++ {
+		size /= 1024
+	}
+	if unit == 0 {
+		return fmt.Sprintf("%dB", n)
+	}
+	return fmt.Sprintf("%.2f%c", size, units[unit])
 }
 
 // cachedScripts returns how many scripts EVALSHA knows: they are data of the cluster, the backend has none in its cache.

@@ -41,12 +41,6 @@ func TestMemoryLimit(t *testing.T) {
 	} {
 		both(args...)
 	}
-	want(t, ours.cmd("CONFIG SET maxmemory-policy allkeys-lru"), "-ERR CONFIG SET failed (possibly related to argument "+
-		"'maxmemory-policy') - Nexus evicts nothing: maxmemory needs maxmemory-policy noeviction\r\n")
-	both("CONFIG", "SET", "maxmemory", "0")
-	both("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
-	want(t, ours.cmd("CONFIG SET maxmemory 1"), "-ERR CONFIG SET failed (possibly related to argument "+
-		"'maxmemory') - Nexus evicts nothing: maxmemory needs maxmemory-policy noeviction\r\n")
 	both("CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", "100gb")
 	both("CONFIG", "GET", "maxmemory")
 	both("CONFIG", "SET", "maxmemory", "0")

@@ -39,6 +39,8 @@ type metrics struct {
 	// answered.
 	reads, writes, transactions *histogram
 	blocked                     atomic.Int64
+	// evictedBefore is how many keys were evicted before the last CONFIG RESETSTAT.
+	evictedBefore atomic.Uint64
 }
 
 // phaseBounds are from a read under a lease to a request that is given up.

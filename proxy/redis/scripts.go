@@ -244,7 +244,7 @@ func (s *session) deniesWrites(name string, args [][]byte) string {
 	switch {
 	case s.srv.settings.lacksReplicas():
 		return errTextFewReplicas
-	case !s.srv.full(), name == "eval" && script.AllowsOOM(args[1]), name == "fcall" && s.hasFlag(args[1], "allow-oom"):
+	case s.hasRoom(true), name == "eval" && script.AllowsOOM(args[1]), name == "fcall" && s.hasFlag(args[1], "allow-oom"):
 		return ""
 	}
 	return errTextFull

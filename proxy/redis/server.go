@@ -57,6 +57,8 @@ type DeadlineIndex interface {
 // Backend is the local backend, as this package needs it.
 type Backend interface {
 	DeadlineIndex
+	// Sample returns up to n keys that have a deadline, by chance.
+	Sample(n int) []backend.DueKey
 	// ReadAs runs the n commands of request and returns their raw replies. With done < n the replies to the others
 	// would have been too large together. It keeps neither request nor replies.
 	ReadAs(ctx context.Context, p backend.Protocol, db int, request []byte, n int) (replies []byte, done int, err error)
@@ -64,6 +66,9 @@ type Backend interface {
 	StreamAs(ctx context.Context, p backend.Protocol, db int, request []byte, w io.Writer) error
 	// MemoryLimit returns what CONFIG SET maxmemory has set, 0 for no limit. It is the proxy that keeps it.
 	MemoryLimit() int64
+	// EvictionPolicy returns the maxmemory-policy, and Evicted how many keys were evicted since the start of the process.
+	EvictionPolicy() string
+	Evicted() uint64
 	// MarkerWrites returns how many changes of the backend were those of its position.
 	MarkerWrites() uint64
 	NewWatcher() *backend.Watcher
@@ -110,6 +115,7 @@ type Server struct {
 	changes     changes
 	tracker     *tracker
 	memory      memoryUse
+	evictor     *evictor
 	tasks       *tasks // goroutines that send to clients beside their sessions, or wait for scripts
 
 	// ctx ends when running requests are to be given up.
@@ -164,6 +170,7 @@ func New(cfg Config, rep Replicator, b Backend) (*Server, error) {
 		s.locals[spec] = cmd
 	}
 	s.tracker = newTracker(s)
+	s.evictor = newEvictor(s)
 	users, err := readUsers(s.acl, &s.cfg)
 	if err != nil {
 		return nil, err
@@ -191,9 +198,13 @@ func (s *Server) Serve(ln net.Listener) error {
 		defer close(reaped)
 		s.reap(stop)
 	}()
+	evicting, endEvicting := context.WithCancel(s.ctx)
+	go s.evictor.run(evicting)
 	defer func() {
 		close(stop)
+		endEvicting()
 		<-reaped
+		<-s.evictor.done
 	}()
 	srv := redcon.NewServerNetwork(ln.Addr().Network(), ln.Addr().String(), s.handle, s.accept, s.closed)
 	srv.AcceptError = func(err error) { s.log.Error("accept failed", "error", err) }

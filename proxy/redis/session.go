@@ -79,6 +79,7 @@ type session struct {
 	flushes int         // how often they were
 	phase   phase
 	writes  writePhase
+	growth  int64 // see noteGrowth
 	reads   readPhase
 
 	// shown is what CLIENT LIST of other sessions may see.

@@ -126,7 +126,7 @@ func (s *session) exec() {
 		s.unwatch()
 		s.out = appendError(s.out, errTextEarlier)
 		return
-	case t.grows() && s.srv.full():
+	case !s.hasRoom(t.grows()):
 		s.unwatch()
 		s.out = appendError(s.out, "EXECABORT Transaction discarded because of: "+errTextFull)
 		return
@@ -168,6 +168,7 @@ func (s *session) execute(t *transaction, conditions []backend.Item) {
 		s.srv.metrics.countTransaction(t, s.out[mark:])
 		return
 	}
+	s.noteGrowth("", nil, t.bytes)
 	if len(conditions) == 0 {
 		s.letGo(steps)
 	}
@@ -376,7 +377,7 @@ func (s *session) planOne(q *queued, now int64) (step, backend.Item, bool) {
 // planConfigSet makes a CONFIG SET of what is the cluster's a part of the op, so that the commands behind it find it done.
 // One with something else is run when the others have been executed.
 func (s *session) planConfigSet(q *queued, item backend.Item) (step, backend.Item, bool) {
-	settings, errText := s.parseConfigSet(q.cmd.Args)
+	settings, errText := policy.ParseConfigSet(q.cmd.Args, s.srv.backendHas)
 	if errText != "" {
 		return step{literal: appendError(nil, errText)}, item, false
 	}

@@ -202,6 +202,10 @@ func (s *session) propose(ops [][]byte) (raft.Outcome, string) {
 	s.srv.entrance.letPass()
 	outcome, err := s.srv.rep.ProposeArrived(s.writeContext(ops), s.takeArrived(), ops)
 	s.clock.stop()
+	if s.growth > 0 {
+		s.srv.memory.grown.Add(s.growth)
+		s.growth = 0
+	}
 	if err != nil {
 		s.failed = !errors.Is(err, raft.ErrTooLarge)
 		s.srv.metrics.failed(err)

@@ -11,7 +11,7 @@ const (
 type restoreOptions struct {
 	replace, absolute bool
 	// access is IDLETIME or FREQ with the value. They change what OBJECT tells,
-	// by each node's own clock, and no data: backends never evict.
+	// by each node's own clock, and no data.
 	access [][]byte
 }
 
