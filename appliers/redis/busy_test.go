@@ -12,14 +12,14 @@ import (
 
 const endless = "while true do redis.call('exists', 'k') end"
 
-// startEndless begins to apply an entry that ends when the function that it returns is called.
-func startEndless(t *testing.T, s *server, b *Backend) (e raft.Entry, kill func()) {
+// startEndless begins to apply an entry that ends when the function that it returns is called, which returns the entry.
+func startEndless(t *testing.T, s *server, b *Backend) (kill func() raft.Entry) {
 	t.Helper()
 	mustApply(t, b, entry(1, op("SET", "k", "v")))
-	e = entry(2, op("EVAL", endless, "0"))
+	entries := []raft.Entry{entry(2, op("EVAL", endless, "0"))}
 	applied := make(chan error, 1)
-	go func() { applied <- b.Apply(context.Background(), []raft.Entry{e}) }()
-	return e, func() {
+	go func() { applied <- b.Apply(context.Background(), entries) }()
+	return func() raft.Entry {
 		t.Helper()
 		for {
 			s.do(0, "SCRIPT", "KILL")
@@ -28,7 +28,7 @@ func startEndless(t *testing.T, s *server, b *Backend) (e raft.Entry, kill func(
 				if err != nil {
 					t.Fatal(err)
 				}
-				return
+				return entries[0]
 			case <-time.After(10 * time.Millisecond):
 			}
 		}
@@ -86,14 +86,14 @@ func TestStoppedServerIsNotBusy(t *testing.T) {
 	cfg := testConfig(s.addr)
 	cfg.ReplyTimeout = time.Minute
 	b := openBackend(t, cfg)
-	e, kill := startEndless(t, s, b)
+	kill := startEndless(t, s, b)
 	for range 2 {
 		awaitBusy(t, b, true)
 		s.signal(syscall.SIGSTOP)
 		awaitBusy(t, b, false)
 		s.signal(syscall.SIGCONT)
 	}
-	kill()
+	e := kill()
 	if got := string(e.Commands[0].Reply); !strings.HasPrefix(got, "-ERR Error running script") && !strings.Contains(got, "killed by user") {
 		t.Errorf("the script was answered with %q, %v", got, e.Commands[0].Err)
 	}
@@ -137,7 +137,7 @@ func TestBusyServerElsewhere(t *testing.T) {
 	cfg.ReplyTimeout = time.Minute
 	b := openBackend(t, cfg)
 	b.process.Store(nil)
-	_, kill := startEndless(t, s, b)
+	kill := startEndless(t, s, b)
 	for range 2 {
 		awaitBusy(t, b, true)
 		b.busyUntil.Store(0) // the time given is over
