@@ -110,6 +110,10 @@ func (r *Replicator) waitOnce(ctx context.Context, arrived arrival, cmd []byte, 
 				*parked = nil
 			}
 		case <-timer.C:
+			if r.storeIsBusy() {
+				timer.Reset(r.cfg.Timeout)
+				continue
+			}
 			return r.endWait(p, fmt.Errorf("%w: %w", ErrNotDone, r.unanswered()))
 		case <-ctx.Done():
 			return r.endWait(p, fmt.Errorf("%w: %w", ErrWaitEnded, context.Cause(ctx)))

@@ -31,11 +31,12 @@ type run struct {
 	sets   [][]byte
 	joined int
 
-	indexed bool  // a command touches deadlines
-	evicted int64 // keys
-	tracked bool  // a Tracker is there
-	db      int   // database that the commands so far have selected
-	resp3   bool  // the commands so far have selected RESP3
+	indexed  bool  // a command touches deadlines
+	scripted bool  // a command runs a script
+	evicted  int64 // keys
+	tracked  bool  // a Tracker is there
+	db       int   // database that the commands so far have selected
+	resp3    bool  // the commands so far have selected RESP3
 	// settings are those after the commands so far.
 	settings nodeSettings
 
@@ -156,6 +157,7 @@ func (r *run) add(cfg *Config, cmd *raft.Command, databases int) error {
 		if it.Flags&(ItemDeadline|ItemExpire|ItemEvict) != 0 {
 			r.indexed = true
 		}
+		r.scripted = r.scripted || kind == kindScript
 		item := slot{kind: slotItem, flags: it.Flags, script: kind == kindScript, db: it.DB, want: wanted, cmd: it.Cmd}
 		if operands, ok := setOperands(it.Cmd, name); ok {
 			r.addSet(it, item, operands)

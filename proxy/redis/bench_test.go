@@ -77,6 +77,7 @@ func (b *instantBackend) Evicted() uint64 { return 0 }
 func (b *instantBackend) Sample(int) []backend.DueKey { return nil }
 
 func (b *instantBackend) MarkerWrites() uint64 { return 0 }
+func (b *instantBackend) Busy() bool           { return false }
 
 func (b *instantBackend) NewWatcher() *backend.Watcher { return nil }
 

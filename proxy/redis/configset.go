@@ -15,7 +15,7 @@ import (
 // cmdConfigSet sets what clients may set: see policy.ParseConfigSet. What is the backend's own is set first, as it can fail,
 // and set back if the entry with the rest was certainly not executed. What is the node's own cannot fail and comes last.
 func (s *session) cmdConfigSet(dst []byte, args [][]byte) []byte {
-	settings, errText := policy.ParseConfigSet(args, s.srv.backendHas)
+	settings, errText := s.parseConfigSet(args)
 	if errText != "" {
 		return appendError(dst, errText)
 	}

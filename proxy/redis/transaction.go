@@ -377,7 +377,7 @@ func (s *session) planOne(q *queued, now int64) (step, backend.Item, bool) {
 // planConfigSet makes a CONFIG SET of what is the cluster's a part of the op, so that the commands behind it find it done.
 // One with something else is run when the others have been executed.
 func (s *session) planConfigSet(q *queued, item backend.Item) (step, backend.Item, bool) {
-	settings, errText := policy.ParseConfigSet(q.cmd.Args, s.srv.backendHas)
+	settings, errText := s.parseConfigSet(q.cmd.Args)
 	if errText != "" {
 		return step{literal: appendError(nil, errText)}, item, false
 	}
