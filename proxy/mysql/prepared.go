@@ -26,7 +26,10 @@ func (s *session) refusal(p *prepared) *wire.Error {
 	case statement.Prepare, statement.Execute, statement.Deallocate:
 		return refused("%s cannot be prepared", p.what.Verb)
 	}
-	return s.refuses(&p.what)
+	if e := s.refuses(&p.what); e != nil {
+		return e
+	}
+	return s.writesSystem(&p.what) // also by another default database than that of now, when it is executed
 }
 
 // prepare answers COM_STMT_PREPARE.

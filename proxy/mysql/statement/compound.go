@@ -91,8 +91,12 @@ func (p *parser) writesSystem(before token) bool {
 		return false
 	}
 	q := *p
+	verb := upper(q.tok.text)
 	q.skip()
-	return !q.tok.punct('(') && q.changesSystem() // or a function
+	if function := verb == "INSERT" || verb == "REPLACE"; function && q.tok.punct('(') {
+		return false
+	}
+	return q.changesSystem(verb)
 }
 
 // variable reports whether the name of a system variable stands here.
