@@ -12,12 +12,14 @@ import (
 
 // prepared is a statement that the server has prepared for the client.
 type prepared struct {
-	text string
-	what statement.Statement
+	text    string
+	what    statement.Statement
+	dialect statement.Dialect
+	told    bool // by a program, in utf8mb4
 }
 
 func (s *session) newPrepared(text string) *prepared {
-	return &prepared{text: text, what: statement.Classify(text, s.dialect)}
+	return &prepared{text: text, what: statement.Classify(text, s.dialect), dialect: s.dialect}
 }
 
 // refusal is why a statement cannot be prepared, or nil.

@@ -12,7 +12,7 @@ func (p *parser) dml(verb string) Statement {
 	if verb != "CALL" && p.changesSystem(verb) {
 		return refuse(verb, reasonSystem)
 	}
-	return Statement{Kind: Write, Verb: verb}
+	return Statement{Kind: Write, Verb: verb, Calls: verb == "CALL"}
 }
 
 // changesSystem reports whether a table of the database mysql stands among those that INSERT, REPLACE, UPDATE or DELETE, of which the
