@@ -98,8 +98,9 @@ const (
 	Refuse Ruling = ""
 	// Execute lets the program execute it.
 	Execute Ruling = "+"
-	// Commit and RollBack end the transaction in its place.
-	Commit   Ruling = "c"
+	// Commit ends the transaction in its place.
+	Commit Ruling = "c"
+	// RollBack undoes it.
 	RollBack Ruling = "r"
 )
 

@@ -247,3 +247,32 @@ func TestTextsTellNothing(t *testing.T) {
 		t.Errorf("%s transactions beside the log", got)
 	}
 }
+
+// CALL tells how many rows the procedure has changed, as one server alone does.
+func TestRowsOfProcedures(t *testing.T) {
+	t.Parallel()
+	_, leader := startCluster(t)
+	got, want := oneConn(t, open(t, leader)), oneConn(t, startAlone(t))
+	ctx := within(t, 60*time.Second)
+	for _, text := range []string{
+		"CREATE DATABASE app", "USE app", "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, v INT)",
+		"CREATE PROCEDURE two() BEGIN INSERT INTO t (v) VALUES (1), (2); COMMIT; INSERT INTO t (v) VALUES (3); COMMIT; END", "CALL two()",
+		"CREATE PROCEDURE undone() BEGIN START TRANSACTION; INSERT INTO t (v) VALUES (1), (2); ROLLBACK; END", "CALL undone()",
+		"CREATE PROCEDURE text(x TEXT) BEGIN EXECUTE IMMEDIATE x; END", "CALL text('UPDATE t SET v=v+1')", "CALL text('COMMIT')", "CALL text('SELECT 1')", "CALL text('CREATE TABLE u (a INT)')",
+		"CREATE PROCEDURE grows() BEGIN ALTER TABLE t ADD w INT; INSERT INTO t (v) VALUES (7); END", "CALL grows()", "BEGIN", "CALL two()", "COMMIT", "CALL text('DELETE FROM t')",
+	} {
+		wanted, is := changed(ctx, want, text), changed(ctx, got, text)
+		if strings.HasPrefix(text, "CALL") && wanted != is {
+			t.Errorf("%s: %s, want %s", text, is, wanted)
+		}
+	}
+}
+
+func changed(ctx context.Context, conn *sql.Conn, text string) string {
+	r, err := conn.ExecContext(ctx, text)
+	if err != nil {
+		return err.Error()
+	}
+	n, err := r.RowsAffected()
+	return fmt.Sprint(n, err)
+}
