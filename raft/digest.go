@@ -21,7 +21,7 @@ const (
 	verifyPause = 100 * time.Millisecond
 	// lostCheckpoint is how many times a member that has applied a checkpoint says that it knows of none: the first answer may
 	// have come just before it did.
-	lostCheckpoint  = 5
+	lostCheckpoint = 5
 	// stallTimeouts is how many Config.Timeouts a member in trouble may apply nothing before it is not waited for any more.
 	stallTimeouts   = 4
 	maxDigestAnswer = 64 << 20

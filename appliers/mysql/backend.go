@@ -62,8 +62,8 @@ type marker struct {
 }
 
 type counters struct {
-	committed, applied, schema, beside atomic.Uint64
-	untaken                            atomic.Int64
+	committed, applied, schema, restored, beside atomic.Uint64
+	untaken                                      atomic.Int64
 }
 
 // Stats counts what happened since the process started.
@@ -82,8 +82,8 @@ type Stats struct {
 	Up bool
 }
 
-// SchemaChanges counts those that were applied since the process started.
-func (b *Backend) SchemaChanges() uint64 { return b.stats.schema.Load() }
+// SchemaChanges counts those that were applied since the process started, and snapshots that came in the place of some.
+func (b *Backend) SchemaChanges() uint64 { return b.stats.schema.Load() + b.stats.restored.Load() }
 
 // Stats returns the counts of now.
 func (b *Backend) Stats() Stats {

@@ -52,8 +52,9 @@ type capture struct {
 	sequences   map[uint64]sequenceState // of the group, by table
 	markers     uint64                   // id of the table of markers
 	marks       int
-	trespassed  bool // rows of Nexus's own were written that only Nexus may write
-	ranEvent    bool // it was written that an event was executed
+	trespassed  bool   // rows of Nexus's own were written that only Nexus may write
+	runs        uint64 // id of the table of the runs of events
+	eventRuns   int
 	checksums   bool // events of this file end with one
 }
 
@@ -96,7 +97,7 @@ func (c *capture) HandleEvent(e *replication.BinlogEvent) error {
 		c.readUpTo(raw)
 	case kind == eventXAPrepare:
 		if xid, ok := preparedXID(raw[eventHeader:]); ok {
-			c.b.transactions.deliver(xid, captured{events: c.events, bytes: c.bytes, trespassed: c.trespassed || c.marks != 1, ranEvent: c.ranEvent})
+			c.b.transactions.deliver(xid, captured{events: c.events, bytes: c.bytes, trespassed: c.trespassed || c.marks != 1, eventRuns: c.eventRuns})
 		}
 		c.events, c.bytes = nil, 0
 		c.readUpTo(raw)
@@ -105,7 +106,7 @@ func (c *capture) HandleEvent(e *replication.BinlogEvent) error {
 }
 
 func (c *capture) beginGroup(body []byte) {
-	c.group, c.events, c.bytes, c.marks, c.trespassed, c.ranEvent = 0, nil, 0, 0, false, false
+	c.group, c.events, c.bytes, c.marks, c.trespassed, c.eventRuns = 0, nil, 0, 0, false, 0
 	clear(c.sequences)
 	if len(body) > 12 {
 		c.group = body[12]
@@ -115,9 +116,12 @@ func (c *capture) beginGroup(body []byte) {
 // mapTable takes a table map: id (6), flags (2), names.
 func (c *capture) mapTable(body []byte) {
 	database, table := tableOf(body)
+	if tableID(body) == c.runs { // of a server that was restarted
+		c.runs = 0
+	}
 	switch {
 	case database == "nexus" && table == "event_run":
-		c.ranEvent = true
+		c.runs = tableID(body)
 	case !IsBookkeeping(database, table):
 	case table == "applied":
 		c.markers = tableID(body)
@@ -155,9 +159,13 @@ func endsTransaction(raw []byte) bool {
 // markSize is that of the event that inserts one marker.
 const markSize = eventHeader + 8 + 1 + 1 + 1 + 16
 
-// checkRows counts the markers: a transaction inserts its own and no other.
+// checkRows counts the markers: a transaction inserts its own and no other. It counts what is written of the runs of events, too.
 func (c *capture) checkRows(raw []byte) {
-	if tableID(raw[eventHeader:]) != c.markers || c.markers == 0 {
+	id := tableID(raw[eventHeader:])
+	if id == c.runs && id != 0 {
+		c.eventRuns++
+	}
+	if id != c.markers || c.markers == 0 {
 		return
 	}
 	c.marks++

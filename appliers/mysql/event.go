@@ -66,7 +66,10 @@ func (b *Backend) Events(ctx context.Context) (due []Event, enabled int, err err
 
 // eventProcedures are those that MakeProcedure has made. They are of one server alone, and there for as long as an event is
 // executed.
-const eventProcedures = "routine_type='PROCEDURE' AND routine_name REGEXP '^nexus_event_[0-9a-f]{16}$'"
+const eventProcedures = "routine_type='PROCEDURE' AND routine_name REGEXP '^" + EventProcedure + "[0-9a-f]{16}$'"
+
+// EventProcedure begins the names of those.
+const EventProcedure = "nexus_event_"
 
 // MakeProcedure makes a procedure on this server that does what an event does, with the rights of its definer, and returns its
 // name. DropProcedure removes it.
@@ -76,7 +79,7 @@ func (b *Backend) MakeProcedure(ctx context.Context, e *Event) (string, error) {
 		return "", err
 	}
 	defer k.close()
-	procedure := "nexus_event_" + newSecret()
+	procedure := EventProcedure + newSecret()
 	if err := k.run(ctx, "SET NAMES utf8mb4", "USE "+name(e.Database),
 		"SET SESSION collation_connection="+e.collation+", sql_mode="+quote(e.mode)); err != nil {
 		return "", err

@@ -22,6 +22,7 @@ func (b *Backend) Restore(ctx context.Context, id raft.Identity, snap *raft.Snap
 	b.transactions.closeSessions()
 	b.drop()
 	err := b.restore(ctx, snap)
+	b.stats.restored.Add(1)
 	b.report(err)
 	if err != nil {
 		b.drop()

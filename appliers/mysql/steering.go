@@ -17,8 +17,9 @@ type Steering struct {
 	connection uint64
 	prefix     string
 
-	mu   sync.Mutex // the applier may let a program go on of which the session has just given up
-	step int
+	mu     sync.Mutex // the applier may let a program go on of which the session has just given up
+	step   int
+	ruling string // the lock that says what becomes of what was told last; "" for none
 }
 
 // answerTable may be missing on a server that an earlier program has claimed. Its rows are of this server alone. xid is empty: the
@@ -39,7 +40,7 @@ func (b *Backend) Steer(ctx context.Context, connection uint64) (*Steering, erro
 		return nil, err
 	}
 	s := &Steering{b: b, k: k, connection: connection, prefix: "nexus-" + newSecret() + "-"}
-	if err := s.lock(ctx); err != nil {
+	if err := s.lock(ctx, s.LockOf(0)); err != nil {
 		k.close()
 		return nil, err
 	}
@@ -47,9 +48,9 @@ func (b *Backend) Steer(ctx context.Context, connection uint64) (*Steering, erro
 	return s, nil
 }
 
-// lock takes the lock of the step that comes next.
-func (s *Steering) lock(ctx context.Context) error {
-	row, err := s.k.row(ctx, fmt.Sprintf("SELECT GET_LOCK(%s, 0)", quote(s.LockOf(s.step))))
+// lock takes a lock that nobody else knows.
+func (s *Steering) lock(ctx context.Context, name string) error {
+	row, err := s.k.row(ctx, fmt.Sprintf("SELECT GET_LOCK(%s, 0)", quote(name)))
 	if err != nil {
 		return err
 	}
@@ -59,7 +60,7 @@ func (s *Steering) lock(ctx context.Context) error {
 	return nil
 }
 
-// Prefix begins the names of the locks; the number of a step follows, from 0 on.
+// Prefix begins the names of the locks; the number of a step follows, from 0 on, or a key and a ruling.
 func (s *Steering) Prefix() string { return s.prefix }
 
 // LockOf is the name of the lock of a step.
@@ -85,9 +86,52 @@ func (s *Steering) Proceed(ctx context.Context, answer *StepAnswer) error {
 			return err
 		}
 	}
+	return s.advance(ctx)
+}
+
+// Ruling says what becomes of a text that a program has told. It ends the name of a lock: in its transaction the program sees no row
+// that was written meanwhile.
+type Ruling string
+
+const (
+	// Refuse lets it fail.
+	Refuse Ruling = ""
+	// Execute lets the program execute it.
+	Execute Ruling = "+"
+	// Commit ends the transaction in its place.
+	Commit Ruling = "c"
+	// RollBack undoes it.
+	RollBack Ruling = "r"
+)
+
+// Decide lets the program go on with a ruling. The lock of it is named after the key that the program has told with the text, so that
+// it is of no other text.
+func (s *Steering) Decide(ctx context.Context, key string, v Ruling) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.k == nil {
+		return errors.New("nobody leads the program any more")
+	}
+	before := s.ruling
+	s.ruling = ""
+	if v != Refuse {
+		s.ruling = s.prefix + key + string(v)
+		if err := s.lock(ctx, s.ruling); err != nil {
+			return err
+		}
+	}
+	if err := s.advance(ctx); err != nil || before == "" {
+		return err
+	}
+	_, err := s.k.exec(ctx, "DO RELEASE_LOCK("+quote(before)+")")
+	return err
+}
+
+// advance takes the lock of the next step and gives that of this one.
+func (s *Steering) advance(ctx context.Context) error {
 	released := s.LockOf(s.step)
 	s.step++
-	if err := s.lock(ctx); err != nil {
+	if err := s.lock(ctx, s.LockOf(s.step)); err != nil {
 		return err
 	}
 	_, err := s.k.exec(ctx, "DO RELEASE_LOCK("+quote(released)+")")

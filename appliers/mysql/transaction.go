@@ -55,10 +55,10 @@ type Transaction struct {
 
 // captured is what the binary log holds of a transaction.
 type captured struct {
-	events []byte
-	bytes  int // more than events has if they are too many to be kept
-	// trespassed: it wrote rows that are Nexus's own. ranEvent: it wrote that an event was executed.
-	trespassed, ranEvent bool
+	events     []byte
+	bytes      int  // more than events has if they are too many to be kept
+	trespassed bool // it wrote rows that are Nexus's own
+	eventRuns  int  // how often it wrote that events were executed
 }
 
 // ErrTrespassed means that a transaction wrote rows that are Nexus's own, and must be rolled back.
@@ -167,7 +167,11 @@ func (t *Transaction) Prepare() error {
 func (t *Transaction) Captured(ctx context.Context) ([]byte, error) {
 	select {
 	case c := <-t.captured:
-		if c.trespassed || c.ranEvent && !t.session.IsOfNode() {
+		runs := 0
+		if t.session.IsOfNode() {
+			runs = 1 // of the event that the node executes; what that event does has no more right to the table than a client
+		}
+		if c.trespassed || c.eventRuns > runs {
 			return nil, ErrTrespassed
 		}
 		if limit := t.b.cfg.MaxTransactionBytes; c.bytes > limit {

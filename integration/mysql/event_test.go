@@ -139,3 +139,36 @@ func TestEventThatNeverEnds(t *testing.T) {
 	}
 	awaitEqual(t, c)
 }
+
+// An event writes nothing of what Nexus keeps about events, and executes no text that nobody has looked at.
+func TestEventsReachNothing(t *testing.T) {
+	t.Parallel()
+	c, leader := startCluster(t)
+	db := open(t, leader)
+	owner := ownerOfNexus(t, leader, db)
+	execute(t, db, "GRANT SUPER ON *.* TO owner@'%'", "CREATE TABLE app.log (what VARCHAR(40))")
+	execute(t, owner, "CREATE EVENT app.runs ON SCHEDULE EVERY 1 SECOND DO BEGIN INSERT INTO app.log VALUES ('runs'); UPDATE nexus.event_run SET due='2037-01-01'; END",
+		"CREATE EVENT app.adds ON SCHEDULE EVERY 1 SECOND DO INSERT INTO nexus.event_run VALUES ('a', 'b', NOW(), NOW())",
+		"CREATE EVENT app.texts ON SCHEDULE EVERY 1 SECOND DO BEGIN INSERT INTO app.log VALUES ('texts'); EXECUTE IMMEDIATE 'SET GLOBAL wait_timeout=4321'; END",
+		"CREATE EVENT app.good ON SCHEDULE EVERY 1 SECOND DO INSERT INTO app.log VALUES ('good')")
+	eventually(t, 60*time.Second, func() error {
+		if got := mustQuery(t, db, "SELECT COUNT(*) FROM app.log WHERE what='good'"); len(got) < 1 || got == "0" || got == "1" || got == "2" {
+			return fmt.Errorf("%s executions", got)
+		}
+		return nil
+	})
+	for _, event := range []string{"runs", "adds", "texts", "good"} {
+		execute(t, db, "DROP EVENT app."+event)
+	}
+	if got := mustQuery(t, db, "SELECT GROUP_CONCAT(DISTINCT what) FROM app.log"); got != "good" {
+		t.Errorf("done is %s", got)
+	}
+	if got := mustQuery(t, db, "SELECT COUNT(*) FROM nexus.event_run WHERE due>'2036-01-01' OR db='a'"); got != "0" {
+		t.Errorf("%s runs were made up", got)
+	}
+	awaitEqual(t, c)
+	if got := metric(t, leader, "nexus_mysql_beside_total"); got != "0" {
+		t.Errorf("%s transactions beside the log", got)
+	}
+	checkAlike(t, c)
+}

@@ -127,3 +127,34 @@ func TestDefiners(t *testing.T) {
 	execute(t, db, "CREATE DEFINER=small@'%' PROCEDURE app.p6() SELECT 1")
 	awaitEqual(t, c)
 }
+
+// Tables of the database mysql are written neither through a view nor in other words than the usual ones.
+func TestSystemTablesThroughOthers(t *testing.T) {
+	t.Parallel()
+	c, leader := startCluster(t)
+	db := open(t, leader)
+	execute(t, db, "CREATE DATABASE app", "CREATE TABLE app.t (a INT)", "CREATE ALGORITHM=TEMPTABLE VIEW app.seen AS SELECT * FROM mysql.servers")
+	for _, text := range []string{
+		"CREATE VIEW app.v AS SELECT * FROM mysql.servers", "UPDATE (mysql.servers) SET Host='x'", "DELETE s FROM (mysql.servers s) WHERE 1",
+		"UPDATE app.t PARTITION (p0), mysql.servers SET Host='x'", "CREATE TRIGGER app.tr BEFORE INSERT ON app.t FOR EACH ROW UPDATE (mysql.servers) SET Host='x'",
+		"CREATE PROCEDURE app.p() UPDATE (mysql.servers) SET Host='x'", "ANALYZE UPDATE (mysql.servers) SET Host='x'",
+	} {
+		if _, err := db.Exec(text); code(err) != 1235 {
+			t.Errorf("%s: %v, want 1235", text, err)
+		}
+	}
+	if _, err := db.Exec("INSERT INTO app.seen VALUES ('a')"); code(err) == 0 {
+		t.Errorf("a view that is only read: %v", err)
+	}
+	conn := oneConn(t, db)
+	for _, text := range []string{"USE mysql", "ANALYZE UPDATE servers SET Host='x'", "EXPLAIN ANALYZE DELETE FROM servers"} {
+		_, err := conn.ExecContext(within(t, 20*time.Second), text)
+		if want := text != "USE mysql"; (code(err) == 1235) != want {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	awaitEqual(t, c)
+	if got := metric(t, leader, "nexus_mysql_beside_total"); got != "0" {
+		t.Errorf("%s transactions beside the log", got)
+	}
+}

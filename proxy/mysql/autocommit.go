@@ -15,6 +15,13 @@ func (s *session) autocommit(c call) (bool, error) {
 	}
 	xa, err := s.beginAutocommit()
 	if err == nil {
+		err = s.checkCalls(&c)
+		if err != nil {
+			xa.End(true)
+			s.over()
+		}
+	}
+	if err == nil {
 		err = xa.Prepare()
 	}
 	if err != nil {

@@ -158,9 +158,15 @@ func (s *session) tryProcedure(c call, p *procedure, arguments []string) (r *pro
 	if err := s.implicit(); err != nil {
 		return nil, true, err
 	}
-	r = &programRun{s: s, program: &p.program, mode: p.mode, user: p.caller, tag: newTag(), explicit: s.tx != nil}
+	r = &programRun{s: s, program: &p.program, database: p.database, mode: p.mode, user: p.caller, tag: newTag(), explicit: s.tx != nil}
 	if r.patience, err = s.barrierPatience(); err != nil {
 		return nil, true, err
+	}
+	if p.program.Texts {
+		if r.rights, err = s.readRights(); err != nil {
+			return nil, true, err
+		}
+		r.rights.all = r.rights.all || s.local
 	}
 	if s.tx == nil {
 		xa, err := s.startXA()
@@ -170,6 +176,10 @@ func (s *session) tryProcedure(c call, p *procedure, arguments []string) (r *pro
 		s.tx = &transaction{xa: xa}
 	}
 	s.tx.wrote = true
+	if s.server.backend.SchemaChanges() != p.asOf { // before this transaction kept others out
+		err := &wire.Error{Code: codeDeadlock, State: "40001", Message: "Nexus: the procedure was not executed, because the schema has just changed; try again"}
+		return nil, true, errors.Join(err, s.rollback())
+	}
 	ctx, cancel := s.context(s.server.cfg.Timeout)
 	defer cancel()
 	if r.steering, err = s.server.backend.Steer(ctx, s.id); err != nil {

@@ -43,7 +43,9 @@ type Backend interface {
 	Events(ctx context.Context) (due []appliers.Event, enabled int, err error)
 	MakeProcedure(ctx context.Context, e *appliers.Event) (procedure string, err error)
 	DropProcedure(ctx context.Context, database, procedure string) error
-	// SchemaChanges counts those that this node has applied.
+	// Programs returns the procedures of the server, whoever may see them.
+	Programs(ctx context.Context) ([]appliers.StoredProgram, error)
+	// SchemaChanges counts those that this node has applied, and whatever else may have changed programs.
 	SchemaChanges() uint64
 	// Address is where the clients of a node are served; "" if that is not known.
 	Address(node uint64) string

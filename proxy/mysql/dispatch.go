@@ -1,8 +1,6 @@
 package mysql
 
 import (
-	"strings"
-
 	"github.com/nexus-replication/nexus/proxy/mysql/statement"
 	"github.com/nexus-replication/nexus/proxy/mysql/wire"
 )
@@ -103,7 +101,7 @@ func (s *session) dispatch(c call) (failed bool, err error) {
 	case statement.Execute:
 		return s.executeNamed(c)
 	case statement.Deallocate:
-		delete(s.named, strings.ToLower(c.what.Name))
+		delete(s.named, statement.FoldName(c.what.Name))
 		return s.direct(c)
 	case statement.Write:
 		if done, failed, err := s.callProcedure(c); done {
@@ -277,11 +275,17 @@ func (s *session) write(c call) (bool, error) {
 		return true, s.failWith(err)
 	}
 	if s.tx != nil {
+		if err := s.checkCalls(&c); err != nil {
+			return true, s.failWith(err)
+		}
 		s.tx.wrote = true
 		return s.inside(c)
 	}
 	if !s.mayWrite() {
 		s.nextAccess = statement.AccessDefault
+		if c.what.Calls {
+			return s.callInReadOnly(c)
+		}
 		return s.relayRead(c) // the server's own words
 	}
 	return s.autocommit(c)

@@ -189,7 +189,10 @@ func (r *eventRun) once() error {
 		if err == nil {
 			r.s.stats.events.Add(1)
 		}
-		return err
+		if err == nil || !isDenied(err) {
+			return err
+		}
+		failed = err // it wrote what is Nexus's own, and would again
 	}
 	// It is not tried again, as on a plain server.
 	r.s.stats.eventsFailed.Add(1)
@@ -200,6 +203,12 @@ func (r *eventRun) once() error {
 		}
 	}
 	return errors.Join(failed, r.say("ROLLBACK"), r.record())
+}
+
+// isDenied reports whether a transaction was rolled back for what it wrote.
+func isDenied(err error) bool {
+	var server *gomysql.MyError
+	return errors.As(err, &server) && server.Code == codeDenied
 }
 
 // known makes a row of the event, if it has none: what locks a row by its key locks nothing beside it, where there is one.

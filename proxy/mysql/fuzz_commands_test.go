@@ -23,16 +23,17 @@ type obedient struct{ serverless }
 // serverless is a backend that has nothing but its server.
 type serverless struct{}
 
-func (serverless) IsOwnAccount(string) bool                              { return false }
-func (serverless) TLS() *tls.Config                                      { return nil }
-func (serverless) Sequences(uint64) [][]byte                             { return nil }
-func (serverless) Interrupt(context.Context, []uint64) error             { return nil }
-func (serverless) Disconnect(context.Context, []uint64) error            { return nil }
-func (serverless) EndHoldups(context.Context) error                      { return nil }
-func (serverless) Address(uint64) string                                 { return "" }
-func (serverless) Version() string                                       { return "10.11.0" }
-func (serverless) SchemaChanges() uint64                                 { return 0 }
-func (serverless) Events(context.Context) ([]appliers.Event, int, error) { return nil, 0, nil }
+func (serverless) IsOwnAccount(string) bool                                   { return false }
+func (serverless) TLS() *tls.Config                                           { return nil }
+func (serverless) Sequences(uint64) [][]byte                                  { return nil }
+func (serverless) Interrupt(context.Context, []uint64) error                  { return nil }
+func (serverless) Disconnect(context.Context, []uint64) error                 { return nil }
+func (serverless) EndHoldups(context.Context) error                           { return nil }
+func (serverless) Address(uint64) string                                      { return "" }
+func (serverless) Version() string                                            { return "10.11.0" }
+func (serverless) Programs(context.Context) ([]appliers.StoredProgram, error) { return nil, nil }
+func (serverless) SchemaChanges() uint64                                      { return 0 }
+func (serverless) Events(context.Context) ([]appliers.Event, int, error)      { return nil, 0, nil }
 func (serverless) MakeProcedure(context.Context, *appliers.Event) (string, error) {
 	return "", errors.New("not now")
 }

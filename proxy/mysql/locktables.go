@@ -236,5 +236,6 @@ func (s *session) flush(c call) (bool, error) {
 		}
 	}
 	c = s.textCall(c.what.Rewritten, c.more)
+	s.flushed = true
 	return s.relayRead(c)
 }

@@ -12,12 +12,14 @@ import (
 
 // prepared is a statement that the server has prepared for the client.
 type prepared struct {
-	text string
-	what statement.Statement
+	text    string
+	what    statement.Statement
+	dialect statement.Dialect
+	told    bool // by a program, in utf8mb4
 }
 
 func (s *session) newPrepared(text string) *prepared {
-	return &prepared{text: text, what: statement.Classify(text, s.dialect)}
+	return &prepared{text: text, what: statement.Classify(text, s.dialect), dialect: s.dialect}
 }
 
 // refusal is why a statement cannot be prepared, or nil.
@@ -26,7 +28,10 @@ func (s *session) refusal(p *prepared) *wire.Error {
 	case statement.Prepare, statement.Execute, statement.Deallocate:
 		return refused("%s cannot be prepared", p.what.Verb)
 	}
-	return s.refuses(&p.what)
+	if e := s.refuses(&p.what); e != nil {
+		return e
+	}
+	return s.writesSystem(&p.what) // also by another default database than that of now, when it is executed
 }
 
 // prepare answers COM_STMT_PREPARE.

@@ -20,6 +20,7 @@ type procedure struct {
 	dialect    statement.Dialect
 	collation  string // of the connection
 	caller     string // whose rights were looked at, as CURRENT_USER() says
+	asOf       uint64 // schema changes
 }
 
 type parameter struct {
@@ -84,7 +85,7 @@ func (s *session) procedure(c *call) (found *procedure, said statement.Call, err
 			return nil, said, err
 		}
 		if found != nil {
-			found.caller = row[1]
+			found.caller, found.asOf = row[1], changes
 		}
 		s.server.procedures.keep(changes, key, found)
 	}
@@ -119,12 +120,14 @@ func (s *session) readProcedure(said statement.Call) (*procedure, error) {
 		return nil, fmt.Errorf("the body of a procedure: %w", err)
 	}
 	p := &procedure{database: row[3], mode: row[1], collation: row[2]}
-	d := s.dialect
-	d.NoBackslashEscapes, d.AnsiQuotes = hasWord(p.mode, "NO_BACKSLASH_ESCAPES"), hasWord(p.mode, "ANSI_QUOTES")
+	d := withMode(s.dialect, p.mode)
 	p.dialect = d
 	var reason string
 	if p.program, reason = statement.ReadProgram(string(body), d); len(p.program.Steps) == 0 || reason != "" || hasWord(p.mode, "ORACLE") {
 		return nil, nil
+	}
+	if seen, err := s.callsSeen(p, string(body)); !seen || err != nil {
+		return nil, err
 	}
 	parameters, err := s.row("SELECT IFNULL(GROUP_CONCAT(HEX(CONCAT_WS('\\t', parameter_mode, parameter_name, data_type, CONCAT(dtd_identifier," +
 		" IFNULL(CONCAT(' CHARACTER SET ', character_set_name, ' COLLATE ', collation_name), '')))) ORDER BY ordinal_position), '')" +
@@ -145,6 +148,22 @@ func (s *session) readProcedure(said statement.Call) (*procedure, error) {
 		p.parameters = append(p.parameters, parameter{mode: fields[0], name: fields[1], declared: fields[3]})
 	}
 	return p, nil
+}
+
+// callsSeen reports whether a procedure calls none that the server must not execute by itself, and does not reach past its
+// transaction in other words than those of its steps.
+func (s *session) callsSeen(p *procedure, body string) (bool, error) {
+	if statement.ReachesPast(body, p.dialect) != "" {
+		return false, nil
+	}
+	if !p.program.Calls {
+		return true, nil
+	}
+	known, err := s.server.readCallables(false)
+	if err != nil {
+		return false, err
+	}
+	return unseen(known, statement.ReadNames(body, p.dialect), p.database) == nil, nil
 }
 
 // literal is a text as the session's server reads it.

@@ -3,6 +3,7 @@ package mysql
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"strings"
@@ -16,25 +17,40 @@ import (
 // A procedure that ends its transaction, or changes the schema, is executed as a block of statements, with something else in
 // the place of each such step: the block prepares its transaction, tells so by a row, and waits for a lock that a Steering
 // holds. The rows go through the log as those of any COMMIT; the applier gives the lock where it would say XA COMMIT itself.
-// Then the schema change goes through the log, the block is told what became of it, and goes on in the next transaction.
+// Then the schema change goes through the log, the block is told what became of it, and goes on in the next transaction. A text
+// that the block has made up it tells before it executes it, and waits until it was looked at.
 // Variables, cursors, handlers and the order of statements are the server's own business all the while.
 
 // programRun is a procedure that is being executed.
 type programRun struct {
-	s        *session
-	steering *appliers.Steering
-	program  *statement.Program
-	mode     string        // of SQL, that it was made with
-	user     string        // that calls it
-	tag      string        // that no name of the client's contains
-	patience time.Duration // with those who keep a schema change waiting
-	explicit bool          // the client, or the program, has begun the transaction by itself
-	commitBy time.Time     // when the program must have said XA COMMIT; the applier's
+	s         *session
+	steering  *appliers.Steering
+	program   *statement.Program
+	database  string          // of the procedure
+	mode      string          // of SQL, that it was made with
+	user      string          // that calls it
+	tag       string          // that no name of the client's contains
+	patience  time.Duration   // with those who keep a schema change waiting
+	explicit  bool            // the client, or the program, has begun the transaction by itself
+	commitBy  time.Time       // when the program must have said XA COMMIT; the applier's
+	refusal   *wire.Error     // of the text that was refused last
+	rights    rights          // of the caller
+	decided   *statement.Step // what a text is executed as; nil where the program executes it
+	temporary bool            // the session may have temporary tables
+	hash      string          // of the next key
+	key       string          // that was told last
+	own       uint64          // rows that the answer counts, and that are none of the client's
 }
 
-// The rows that a program tells its node something with begin with the name of a column.
+// The rows that a program tells its node something with begin with the name of a column. A text that the program executes could
+// yield such a row too, for the block can be read in the list of processes. So each has a key that nobody has seen before, and the hash
+// of the next one's. Keys are values of variables that no text can read; SET of one never shows in the list of processes, as a
+// SELECT does, with the values in it.
 const (
+	tellBegin     = "begin"
 	tellStep      = "step"
+	tellText      = "text"
+	tellEnding    = "ending"
 	tellPrepared  = "prepared"
 	tellCommitted = "committed"
 )
@@ -47,8 +63,8 @@ func (r *programRun) text(p *procedure, arguments []string, xa *appliers.Transac
 	var b strings.Builder
 	v := r.name
 	fmt.Fprintf(&b, "BEGIN NOT ATOMIC DECLARE %s, %s, %s, %s INT DEFAULT 0; DECLARE %s BIGINT UNSIGNED DEFAULT %d; DECLARE %s VARCHAR(80) CHARACTER SET utf8mb4 DEFAULT %s; DECLARE %s VARCHAR(40) CHARACTER SET utf8mb4 DEFAULT '%s';"+
-		" DECLARE %s CHAR(5) CHARACTER SET utf8mb4; DECLARE %s VARCHAR(512) CHARACTER SET utf8mb4;",
-		v("n"), v("step"), v("code"), v("ok"), v("sequence"), xa.Sequence(), v("xid"), r.s.literal(xa.Name()), v("locks"), r.steering.Prefix(), v("state"), v("message"))
+		" DECLARE %s CHAR(5) CHARACTER SET utf8mb4; DECLARE %s VARCHAR(512) CHARACTER SET utf8mb4; DECLARE %s, %s, %s VARCHAR(64) CHARACTER SET utf8mb4;",
+		v("n"), v("step"), v("code"), v("ok"), v("sequence"), xa.Sequence(), v("xid"), r.s.literal(xa.Name()), v("locks"), r.steering.Prefix(), v("state"), v("message"), v("key"), v("next"), v("hash"))
 	for i, parameter := range p.parameters {
 		fmt.Fprintf(&b, " DECLARE %s %s DEFAULT ", quoteName(parameter.name), parameter.declared)
 		if parameter.mode == "OUT" {
@@ -57,7 +73,8 @@ func (r *programRun) text(p *procedure, arguments []string, xa *appliers.Transac
 			b.WriteString("(" + arguments[i] + ");")
 		}
 	}
-	b.WriteString("\n" + p.program.Replaced(func(i int, s *statement.Step) string { return r.replacement(i, s, xa.Epoch()) }) + ";\n")
+	b.WriteString("\nBEGIN " + r.newKey() + fmt.Sprintf("SELECT 1 AS %s, BINARY %s; END;\n", v(tellBegin), v("hash")))
+	b.WriteString(p.program.Replaced(func(i int, s *statement.Step) string { return r.replacement(i, s, xa.Epoch()) }) + ";\n")
 	for i, parameter := range p.parameters {
 		if parameter.out() {
 			fmt.Fprintf(&b, "SET %s=%s;", arguments[i], quoteName(parameter.name))
@@ -69,21 +86,57 @@ func (r *programRun) text(p *procedure, arguments []string, xa *appliers.Transac
 
 // replacement stands in the place of a step.
 func (r *programRun) replacement(i int, step *statement.Step, epoch uint64) string {
+	if step.What.Kind == statement.Prepare || step.What.Kind == statement.Execute {
+		return r.lookedAt(i, step, epoch)
+	}
+	return "BEGIN " + r.tell(tellStep, i, preludeColumns) + r.ending(step.What.Kind == statement.Rollback, epoch) + " END"
+}
+
+// newKey makes the next key the one of now, and a next one.
+func (r *programRun) newKey() string {
+	v := r.name
+	return fmt.Sprintf("SET %[1]s=%[2]s; SET %[2]s=HEX(RANDOM_BYTES(16)); SET %[3]s=SHA2(%[2]s, 256); ", v("key"), v("next"), v("hash"))
+}
+
+// tell tells the node a number and values.
+func (r *programRun) tell(what string, number int, values ...string) string {
+	return r.newKey() + r.row(what, number, values...)
+}
+
+// row is tell, behind newKey.
+func (r *programRun) row(what string, number int, values ...string) string {
+	columns := append([]string{fmt.Sprintf("%d AS %s", number, r.name(what)), "BINARY " + r.name("key"), "BINARY " + r.name("hash")}, values...)
+	return "SELECT " + strings.Join(columns, ", ") + ";"
+}
+
+// keyColumns are the number and the keys.
+const keyColumns = 3
+
+// proven takes the keys out of a row that the program has told, and returns the values behind them.
+func (r *programRun) proven(row []string) ([]string, error) {
+	if len(row) < keyColumns || fmt.Sprintf("%x", sha256.Sum256([]byte(row[1]))) != r.hash {
+		return nil, errProgram
+	}
+	r.key, r.hash = row[1], row[2]
+	return row[keyColumns:], nil
+}
+
+// ending ends the transaction, waits until the node has done what is to be done then, and begins the next one.
+func (r *programRun) ending(rolledBack bool, epoch uint64) string {
 	v := r.name
 	xa := func(verb string) string {
 		return "EXECUTE IMMEDIATE CONCAT('XA " + verb + " 0x', HEX(" + v("xid") + "));"
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "BEGIN SELECT %d AS %s, %s;", i, v(tellStep), preludeColumns)
-	if step.What.Kind == statement.Rollback {
+	if rolledBack {
 		// XA END fails where the server has rolled back already.
 		b.WriteString("BEGIN DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END; " + xa("END") + " END;" + xa("ROLLBACK"))
-		fmt.Fprintf(&b, "SELECT 1 AS %s;", v(tellCommitted))
+		b.WriteString(r.tell(tellCommitted, 1))
 	} else {
 		fmt.Fprintf(&b, "INSERT INTO nexus.applied VALUES (%d,%s);", epoch, v("sequence"))
 		b.WriteString(xa("END") + xa("PREPARE"))
-		fmt.Fprintf(&b, "SELECT 1 AS %s;", v(tellPrepared))
-		b.WriteString(r.wait(xa("COMMIT") + fmt.Sprintf("SELECT 1 AS %s;", v(tellCommitted))))
+		b.WriteString(r.tell(tellPrepared, 1))
+		b.WriteString(r.wait(xa("COMMIT") + r.tell(tellCommitted, 1)))
 	}
 	answer := fmt.Sprintf("SELECT step, code, state, message, sequence INTO %[1]s, %[2]s, %[3]s, %[4]s, %[5]s FROM nexus.program_answer WHERE connection=CONNECTION_ID();"+
 		" SET %[6]s=CONCAT(SUBSTRING_INDEX(%[6]s, '-', 2), '-', %[5]s, '-', SUBSTRING_INDEX(%[6]s, '-', -1));",
@@ -92,9 +145,44 @@ func (r *programRun) replacement(i int, step *statement.Step, epoch uint64) stri
 	failed := fmt.Sprintf("IF %s<>0 THEN EXECUTE IMMEDIATE CONCAT('SIGNAL SQLSTATE ''', %s, ''' SET MYSQL_ERRNO=', %s, ', MESSAGE_TEXT=''', REPLACE(%s, '''', ''''''), ''''); END IF;",
 		v("code"), v("state"), v("code"), v("message"))
 	b.WriteString(r.wait(answer + fmt.Sprintf("IF %s=%s-1 THEN %s ELSE %s END IF;", v("step"), v("n"), next+failed, giveUp)))
-	b.WriteString("END")
 	return b.String()
 }
+
+// temporaryTables is how many of these the session has made.
+const temporaryTables = "(SELECT variable_value FROM information_schema.session_status WHERE variable_name='COM_CREATE_TEMPORARY_TABLE')"
+
+// lookedAt tells the text of PREPARE or EXECUTE, and executes the statement with that very text if it may. The variables are of this
+// place alone: should the wait fail, a handler may execute other texts before the program goes on here.
+func (r *programRun) lookedAt(i int, step *statement.Step, epoch uint64) string {
+	v, execute := r.name, step.Text
+	var b strings.Builder
+	fmt.Fprintf(&b, "BEGIN DECLARE %s LONGTEXT CHARACTER SET utf8mb4; DECLARE %s VARCHAR(64) CHARACTER SET utf8mb4 DEFAULT '';", v("text"), v("mine"))
+	if step.Source != "" {
+		fmt.Fprintf(&b, " SET %s=(%s);", v("text"), step.Source)
+		execute = "EXECUTE IMMEDIATE " + v("text") + " " + step.Using
+		if step.What.Kind == statement.Prepare {
+			execute = "PREPARE " + quoteName(step.What.Name) + " FROM " + v("text")
+		}
+	}
+	fmt.Fprintf(&b, " %sSET %s=%s; ", r.newKey(), v("mine"), v("key"))
+	b.WriteString(r.row(tellText, i, "@@sql_mode", "@@character_set_client", "BINARY CONVERT(HEX("+v("text")+") USING utf8mb4)", "LENGTH("+v("text")+")"))
+	is := func(ruling appliers.Ruling) string {
+		return fmt.Sprintf("IS_USED_LOCK(CONCAT(%s, %s, '%s'))=%d", v("locks"), v("mine"), ruling, r.steering.ID())
+	}
+	body := "IF " + is(appliers.Execute) + " THEN " + execute + ";"
+	if step.What.Kind == statement.Execute {
+		ending := " THEN " + r.tell(tellEnding, i, preludeColumns, temporaryTables)
+		body += " ELSEIF " + is(appliers.Commit) + ending + r.ending(false, epoch) + " ELSEIF " + is(appliers.RollBack) + ending + r.ending(true, epoch)
+	}
+	b.WriteString(r.wait(body + " ELSE " + refuseText + " END IF;"))
+	b.WriteString(" END")
+	return b.String()
+}
+
+// refusedText is what a program is told of a text that it must not execute. The client is told why.
+const refusedText = "Nexus: a text that the procedure executes is refused"
+
+const refuseText = "SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO=1235, MESSAGE_TEXT='" + refusedText + "';"
 
 // giveUp ends a program whose node has gone. It may have a handler for that, and go on behind it: in its transaction, which it
 // cannot commit.
@@ -110,10 +198,45 @@ func (r *programRun) wait(then string) string {
 // told takes a row of the program's own that is not waited for.
 func (r *programRun) told(column string, row []string) error {
 	var step int
-	if _, err := fmt.Sscan(row[0], &step); err != nil || column != r.name(tellStep) || step >= len(r.program.Steps) {
+	if r.hash == "" && column == r.name(tellBegin) && len(row) == 2 {
+		r.hash = row[1]
+		return nil
+	}
+	values, err := r.proven(row)
+	if err != nil {
+		return err
+	}
+	if _, err := fmt.Sscan(row[0], &step); err != nil || step >= len(r.program.Steps) {
 		return fmt.Errorf("a program tells %s out of its turn", column)
 	}
-	return r.reached(&r.program.Steps[step], row[1:])
+	switch {
+	case column == r.name(tellStep):
+		return r.reached(&r.program.Steps[step], values)
+	case column == r.name(tellText):
+		return r.look(&r.program.Steps[step], values)
+	case column == r.name(tellEnding) && r.decided != nil && len(values) == preludeLength+1:
+		step := r.decided
+		r.decided, r.temporary = nil, values[preludeLength] != "0"
+		return r.reached(step, values[:preludeLength])
+	}
+	return fmt.Errorf("a program tells %s out of its turn", column)
+}
+
+// look lets the program execute the text that it tells, or not, or does instead what the text says.
+func (r *programRun) look(step *statement.Step, row []string) error {
+	text, ruling, err := r.judge(step, row)
+	if err != nil && !errors.As(err, &r.refusal) {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(r.s.server.ctx, proceedTimeout)
+	defer cancel()
+	if err := r.steering.Decide(ctx, r.key, ruling); err != nil {
+		return fmt.Errorf("lead a procedure on: %w", err)
+	}
+	if ruling == appliers.Commit || ruling == appliers.RollBack {
+		r.decided = &statement.Step{What: text.what, Text: text.text, Made: true}
+	}
+	return nil
 }
 
 // expect reads a row of the program's own.
@@ -127,7 +250,7 @@ func (r *programRun) expect(what string) error {
 		return wire.ParseError(p)
 	}
 	columns, _, ok := wire.Lenenc(p)
-	if !ok || columns != 1 {
+	if !ok || columns != keyColumns {
 		return errProgram
 	}
 	if p, err = s.backend.ReadPacket(); err != nil {
@@ -136,7 +259,11 @@ func (r *programRun) expect(what string) error {
 	if wire.ColumnName(p) != r.name(what) {
 		return errProgram
 	}
-	_, err = s.readRowOf(columns)
+	row, err := s.readRowOf(columns)
+	if err != nil {
+		return err
+	}
+	_, err = r.proven(row)
 	return err
 }
 
@@ -162,6 +289,7 @@ func (r *programRun) reached(step *statement.Step, prelude []string) error {
 	}
 	xa.Follow(before)
 	s.tx = &transaction{xa: xa, wrote: true}
+	r.own++ // the answer, which is read into variables
 	answer := &appliers.StepAnswer{Next: xa}
 	if failed != nil {
 		answer.Failed = &appliers.ServerError{Code: failed.Code, State: failed.State, Message: failed.Message}
@@ -182,6 +310,7 @@ func (r *programRun) endTransaction(rolledBack bool) error {
 		s.over()
 		return nil
 	}
+	r.own++ // the marker
 	if err := xa.Prepare(); err != nil {
 		return s.fenced(err)
 	}
@@ -197,6 +326,9 @@ func (r *programRun) change(step *statement.Step, row []string) (failed *wire.Er
 	prelude, _, err := preludeOf(row, step.What.Engine != "")
 	if err != nil {
 		return nil, err
+	}
+	if step.Made && len(step.What.Tables) > 0 && (r.temporary || s.flushed) {
+		return refused("%s is refused in a text that a procedure executes: the session may have a temporary table of that name", step.What.Verb), nil
 	}
 	if !r.readsAlike(row[1], row[2]) {
 		return refused("%s is refused: the procedure has changed the sql_mode or character set that its text was checked with", step.What.Verb), nil
@@ -258,6 +390,19 @@ func (r *programRun) committed() error {
 	return errors.Join(r.expect(tellCommitted), r.s.backend.SetReadDeadline(time.Time{}))
 }
 
+// withoutOwnRows takes the rows out of the number in an OK packet that the program has written and read for its node: the server
+// counts those of all statements in it.
+func (r *programRun) withoutOwnRows(p []byte) []byte {
+	if len(p) == 0 || p[0] != wire.HeaderOK {
+		return p
+	}
+	rows, rest, ok := wire.Lenenc(p[1:])
+	if !ok || rows < r.own {
+		return p
+	}
+	return append(wire.AppendLenenc([]byte{wire.HeaderOK}, rows-r.own), rest...)
+}
+
 // relay passes on what the program answers, and does what it asks for.
 func (r *programRun) relay(f shape) (result, error) {
 	s := r.s
@@ -273,8 +418,15 @@ func (r *programRun) relay(f shape) (result, error) {
 			out := result{}
 			if len(p) > 0 && p[0] == wire.HeaderError {
 				out.err = wire.ParseError(p)
+				switch {
+				case out.err.Message == refusedText && r.refusal != nil:
+					p = r.refusal.Packet()
+				case out.err.Code == codeInsideXA: // in what it calls
+					p = insideXA.Packet()
+				}
 				return out, s.client.WritePacket(p)
 			}
+			p = r.withoutOwnRows(p)
 			out.affected, _, _ = wire.Lenenc(p[1:])
 			status, err := s.relayEnd(p, f)
 			if err != nil || status&wire.StatusMoreResults == 0 {

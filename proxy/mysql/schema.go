@@ -145,8 +145,11 @@ const preludeColumns = "(SELECT HEX(CONVERT(schema_name USING utf8mb4)) FROM inf
 	" IFNULL(@@character_set_results,'NULL'), @@div_precision_increment, @@default_week_format, @@lc_time_names, @@innodb_compression_default," +
 	" IF(ABS(@@timestamp-UNIX_TIMESTAMP(SYSDATE(6)))>1, @@timestamp, '')"
 
+// preludeLength is how many columns these are.
+const preludeLength = 28
+
 func preludeOf(row []string, substitute bool) (texts []string, user string, err error) {
-	if len(row) != 28 {
+	if len(row) != preludeLength {
 		return nil, "", errors.New("the session's variables were not told")
 	}
 	mode, strict := row[1], row[10]

@@ -30,6 +30,7 @@ type Server struct {
 	commits commitGroup
 	// procedures are those that clients have called.
 	procedures   procedures
+	callables    callables
 	eventsBarred atomic.Bool // it was said that no event is executed, for the account cannot log in
 	accept       *tls.Config // nil without TLS
 	stats        counters

@@ -49,6 +49,7 @@ type session struct {
 	excluding    bool                       // schema changes are behind the barrier that this session holds
 	locked       tableLock
 	lockedTables []string    // for reading, as they were named
+	flushed      bool        // a cache of the server, or what it has counted of the session
 	checks       [][4]string // of the maintenance of tables that is being answered
 
 	rowNumber, rowNull bool   // what the first value of the row that was read last is

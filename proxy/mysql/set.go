@@ -168,7 +168,7 @@ func (s *session) prepareNamed(c call) (bool, error) {
 		return true, s.lost(err)
 	}
 	if r.err == nil {
-		s.named[strings.ToLower(c.what.Name)] = p
+		s.named[statement.FoldName(c.what.Name)] = p
 	}
 	return r.err != nil, closed()
 }
@@ -211,7 +211,7 @@ func (s *session) executeNamed(c call) (bool, error) {
 		}
 		return s.dispatchPrepared(s.newPrepared(text), c)
 	}
-	p := s.named[strings.ToLower(c.what.Name)]
+	p := s.named[statement.FoldName(c.what.Name)]
 	if p == nil {
 		return s.direct(c) // the server's own words
 	}

@@ -50,6 +50,10 @@ var (
 // changesSystem refuses what makes, changes or removes tables of the database mysql, as a dump of all databases does. It looks at
 // the statement as statement.Plain returns it.
 func changesSystem(verb, plain, current string) *wire.Error {
+	if strings.HasSuffix(verb, " VIEW") && verb != "DROP VIEW" && !systemProgram.MatchString(plain) && writableSystemView(plain, current) {
+		return refused("%s of tables of the database mysql is refused, since who writes through it would write them, and they are each server's own: "+
+			"say ALGORITHM=TEMPTABLE, with which it can only be read", verb)
+	}
 	switch verb {
 	case "CREATE TABLE", "DROP TABLE", "DROP TABLES", "ALTER TABLE", "RENAME", "TRUNCATE", "CREATE INDEX", "DROP INDEX":
 		listed := (strings.HasPrefix(verb, "DROP TABLE") || verb == "RENAME") && systemQualifier.MatchString(plain)
@@ -71,6 +75,14 @@ func changesSystem(verb, plain, current string) *wire.Error {
 	return refused("%s is refused for the database mysql, whose tables are each server's own: leave it out of a dump (--ignore-database=mysql)", verb)
 }
 
+// onlyRead begins a view that cannot be written through.
+var onlyRead = regexp.MustCompile("(?i)^(?:CREATE|ALTER) (?:OR REPLACE )?ALGORITHM = TEMPTABLE ")
+
+// writableSystemView reports whether a view may be one of tables of the database mysql through which they could be written.
+func writableSystemView(plain, current string) bool {
+	return (isSystem(current) || systemQualifier.MatchString(plain)) && !onlyRead.MatchString(plain)
+}
+
 // ownQualifier matches a table that is named with its database.
 var ownQualifier = regexp.MustCompile("(?is)\\b(?:TABLES?|ON)\\s+(?:IF\\s+(?:NOT\\s+)?EXISTS\\s+)?(?:`(?:[^`]|``)+`|\\w+)\\s*\\.")
 
@@ -80,8 +92,8 @@ func (s *session) writesSystem(what *statement.Statement) *wire.Error {
 		return nil
 	}
 	switch what.Verb {
-	case "INSERT", "REPLACE", "UPDATE", "DELETE", "LOAD", "TRUNCATE", "BEGIN", "IF", "CASE", "LOOP", "WHILE", "REPEAT", "FOR":
-		if what.Kind == statement.Begin {
+	case "INSERT", "REPLACE", "UPDATE", "DELETE", "LOAD", "TRUNCATE", "BEGIN", "IF", "CASE", "LOOP", "WHILE", "REPEAT", "FOR", "ANALYZE", "EXPLAIN":
+		if what.Kind == statement.Begin || what.Kind == statement.Read || what.Kind == statement.LockingRead {
 			return nil
 		}
 		return refused("%s is refused in the database mysql, whose tables are each server's own: use another database, and CREATE USER, GRANT, SET PASSWORD "+

@@ -5,7 +5,7 @@ package statement
 
 // compound classifies a block.
 func (p *parser) compound(verb string) Statement {
-	s := Statement{Kind: Write, Verb: verb}
+	s := Statement{Kind: Write, Verb: verb, Calls: true}
 	if reason := p.programRefusal(); reason != "" {
 		return refuse(verb, reason)
 	}
@@ -91,8 +91,12 @@ func (p *parser) writesSystem(before token) bool {
 		return false
 	}
 	q := *p
+	verb := upper(q.tok.text)
 	q.skip()
-	return !q.tok.punct('(') && q.changesSystem() // or a function
+	if function := verb == "INSERT" || verb == "REPLACE"; function && q.tok.punct('(') {
+		return false
+	}
+	return q.changesSystem(verb)
 }
 
 // variable reports whether the name of a system variable stands here.

@@ -1,6 +1,9 @@
 package statement
 
-import "strings"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // set classifies everything that begins with SET.
 func (p *parser) set(verb string) Statement {
@@ -201,6 +204,9 @@ func (p *parser) prepare(verb string) Statement {
 	if s.Name == "" || !p.take("FROM") {
 		return refuse(verb, "Nexus does not understand it")
 	}
+	if !isASCII(s.Name) {
+		return refuse(verb, reasonName)
+	}
 	return p.source(s)
 }
 
@@ -240,10 +246,20 @@ func (p *parser) execute(verb string) Statement {
 		return p.source(Statement{Kind: Execute, Verb: "EXECUTE IMMEDIATE"})
 	}
 	s := Statement{Kind: Execute, Verb: verb, Name: p.name()}
-	if s.Name == "" {
+	switch {
+	case s.Name == "":
 		return refuse(verb, "it names no prepared statement")
+	case !isASCII(s.Name):
+		return refuse(verb, reasonName)
 	}
 	return s
+}
+
+// reasonName is for names of prepared statements: to the server they are the same with accents and without.
+const reasonName = "the name of a prepared statement must be in ASCII"
+
+func isASCII(name string) bool {
+	return strings.IndexFunc(name, func(r rune) bool { return r >= utf8.RuneSelf }) < 0
 }
 
 // deallocate classifies DEALLOCATE PREPARE; DROP PREPARE is the same.

@@ -150,6 +150,9 @@ type Statement struct {
 	// Locks is set where a lock with a name is taken, looked at or given back: GET_LOCK and its like.
 	Locks bool
 
+	// Calls is set where programs may be called that execute texts: CALL, and blocks.
+	Calls bool
+
 	// LocalFile is set where the client is asked for a file: LOAD DATA LOCAL INFILE.
 	LocalFile bool
 }

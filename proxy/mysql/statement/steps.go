@@ -5,12 +5,18 @@ import (
 	"strings"
 )
 
-// Step is a statement of a program that cannot be executed where the program is: it ends the transaction, or changes the schema.
+// Step is a statement of a program that cannot be executed where the program is: it ends the transaction, or changes the schema; or
+// it executes a text that has to be looked at before.
 type Step struct {
-	// What it is: DDL, Begin, Commit or Rollback.
+	// What it is: DDL, Begin, Commit, Rollback, Prepare or Execute.
 	What Statement
 	// Text of the statement, without its semicolon.
 	Text string
+	// Source is the expression that Prepare and Execute have the text from, as written; "" for a statement that was prepared. Using
+	// follows it: the word and the parameters.
+	Source, Using string
+	// Made is set for one that a program has made up as a text.
+	Made bool
 
 	start, end int // in the program
 }
@@ -18,6 +24,10 @@ type Step struct {
 // Program is the body of a procedure, with its steps.
 type Program struct {
 	Steps []Step
+	// Calls is set where it calls others.
+	Calls bool
+	// Texts is set where it prepares or executes texts.
+	Texts bool
 	body  string
 	// temporary are the tables that it makes for the session alone, in lower case.
 	temporary []string
@@ -64,14 +74,15 @@ func (r *programReader) read() {
 			if r.handler() {
 				continue
 			}
-			if r.step() {
+			if r.step() || r.take("DEALLOCATE", "PREPARE") || r.take("DROP", "PREPARE") {
 				begins = false
 				continue
 			}
 		}
-		if r.at("CALL", "PREPARE", "EXECUTE") { // also behind SET STATEMENT ... FOR
+		if r.at("PREPARE", "EXECUTE") || !begins && r.at("CALL") { // behind SET STATEMENT ... FOR, say
 			r.refuse(upper(r.tok.text) + " stands in it")
 		}
+		r.Calls = r.Calls || r.at("CALL")
 		begins = r.tok.punct(';') || r.at("BEGIN", "THEN", "ELSE", "LOOP", "REPEAT", "DO")
 		r.skip()
 	}
@@ -100,10 +111,8 @@ func (r *programReader) handler() bool {
 // step takes a statement that is a step, or that does not go with steps.
 func (r *programReader) step() bool {
 	switch verb := upper(r.tok.text); verb {
-	case "CREATE", "ALTER", "DROP", "RENAME", "GRANT", "REVOKE", "TRUNCATE", "OPTIMIZE", "REPAIR", "ANALYZE", "FLUSH", "COMMIT", "ROLLBACK", "START":
-	case "CALL", "PREPARE", "EXECUTE":
-		r.refuse(verb + " stands in it")
-		return false
+	case "CREATE", "ALTER", "DROP", "RENAME", "GRANT", "REVOKE", "TRUNCATE", "OPTIMIZE", "REPAIR", "ANALYZE", "FLUSH", "COMMIT", "ROLLBACK", "START",
+		"PREPARE", "EXECUTE":
 	case "SET":
 		if q := r.parser; q.take("SET") && q.setsAutocommit() {
 			r.refuse("it sets autocommit")
@@ -128,6 +137,9 @@ func (r *programReader) step() bool {
 			r.refuse(s.What.Verb + " says more than that")
 		}
 	case DDL:
+	case Prepare, Execute:
+		r.Texts = true
+		s.readSource(r.lexer.dialect)
 	case CreateSelect:
 		r.refuse("CREATE TABLE ... SELECT stands in it")
 	case Refused, Flush:
@@ -150,6 +162,16 @@ func (r *programReader) step() bool {
 	r.Steps = append(r.Steps, s)
 	r.parser = q
 	return true
+}
+
+// readSource finds where PREPARE and EXECUTE have their text from.
+func (s *Step) readSource(d Dialect) {
+	if s.What.Behind == 0 {
+		return // of a statement that was prepared
+	}
+	p := newParser(s.Text[s.What.Behind:], d)
+	s.Source = p.upTo("USING")
+	s.Using = p.rest()
 }
 
 // call takes a word and the parenthesis of a function's arguments.

@@ -9,26 +9,70 @@ func (p *parser) dml(verb string) Statement {
 	if p.at("DELAYED") {
 		return refuse(verb, "DELAYED is for engines without transactions")
 	}
-	if verb != "CALL" && p.changesSystem() {
+	if verb != "CALL" && p.changesSystem(verb) {
 		return refuse(verb, reasonSystem)
 	}
-	return Statement{Kind: Write, Verb: verb}
+	return Statement{Kind: Write, Verb: verb, Calls: verb == "CALL"}
 }
 
-// changesSystem reports whether a table of the database mysql stands among those that INSERT, REPLACE, UPDATE or DELETE may
-// change: before the columns, SET, VALUES, WHERE and queries.
-func (p *parser) changesSystem() bool {
-	for q := *p; !q.end() && !q.tok.punct('(') && !q.at("SET", "VALUES", "VALUE", "SELECT", "WITH", "TABLE", "WHERE", "ORDER", "LIMIT"); {
-		named := q.tok
-		if q.name() == "" {
-			q.skip()
-			continue
-		}
-		if q.tok.punct('.') && isSystem(named) {
+// changesSystem reports whether a table of the database mysql stands among those that INSERT, REPLACE, UPDATE or DELETE, of which the
+// verb was taken, may change.
+func (p *parser) changesSystem(verb string) bool {
+	q := *p
+	if verb == "INSERT" || verb == "REPLACE" {
+		return q.insertsIntoSystem()
+	}
+	// Tables stand before SET or WHERE, also in parentheses and in the conditions of joins. A query in parentheses is read only.
+	var before token
+	for depth := 0; !q.end(); {
+		t := q.tok
+		q.skip()
+		switch {
+		case t.punct('('):
+			if q.startsQuery() {
+				q.skipQuery()
+			} else {
+				depth++
+			}
+		case t.punct(')'):
+			depth--
+		case depth == 0 && !before.punct('.') && (verb == "UPDATE" && t.is("SET") || verb == "DELETE" && (t.is("WHERE") || t.is("ORDER") || t.is("LIMIT") || t.is("RETURNING"))):
+			return false
+		case isSystem(t) && q.tok.punct('.') && !before.punct('.'):
 			return true
 		}
+		before = t
 	}
 	return false
+}
+
+// insertsIntoSystem looks at the table that stands before the columns, SET, VALUES and queries.
+func (p *parser) insertsIntoSystem() bool {
+	for p.take("LOW_PRIORITY") || p.take("HIGH_PRIORITY") || p.take("DELAYED") || p.take("IGNORE") || p.take("INTO") {
+	}
+	named := p.tok
+	p.name()
+	return isSystem(named) && p.tok.punct('.')
+}
+
+// startsQuery reports whether a query begins here, behind a parenthesis.
+func (p *parser) startsQuery() bool {
+	q := *p
+	for q.takePunct('(') {
+	}
+	return q.at("SELECT", "WITH", "VALUES", "TABLE")
+}
+
+// skipQuery goes on behind the parenthesis that closes the one before.
+func (p *parser) skipQuery() {
+	for depth := 1; depth > 0 && !p.end(); p.skip() {
+		switch {
+		case p.tok.punct('('):
+			depth++
+		case p.tok.punct(')'):
+			depth--
+		}
+	}
 }
 
 func isSystem(name token) bool {

@@ -101,12 +101,12 @@ func OK(status uint16) []byte {
 
 // OKRows is OK with the number of changed rows, and of warnings, and what is said about them in words.
 func OKRows(status uint16, rows uint64, warnings int, info string) []byte {
-	p := appendLenenc([]byte{HeaderOK}, rows)
+	p := AppendLenenc([]byte{HeaderOK}, rows)
 	p = append(p, 0, byte(status), byte(status>>8), byte(warnings), byte(warnings>>8))
 	if info == "" {
 		return p
 	}
-	return append(appendLenenc(p, uint64(len(info))), info...)
+	return append(AppendLenenc(p, uint64(len(info))), info...)
 }
 
 // IsEnd reports whether p, in the place of a row, ends the rows: EOF, or OK in its place.

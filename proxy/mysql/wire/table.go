@@ -62,11 +62,11 @@ func (c *Column) packet(extended bool) []byte {
 
 // appendText appends a length-encoded text.
 func appendText(dst []byte, s string) []byte {
-	return append(appendLenenc(dst, uint64(len(s))), s...)
+	return append(AppendLenenc(dst, uint64(len(s))), s...)
 }
 
-// appendLenenc appends a length-encoded integer.
-func appendLenenc(dst []byte, n uint64) []byte {
+// AppendLenenc appends a length-encoded integer.
+func AppendLenenc(dst []byte, n uint64) []byte {
 	switch {
 	case n < 0xfb:
 		return append(dst, byte(n))

@@ -1,0 +1,63 @@
+package statement
+
+import "strings"
+
+// Programs may execute texts that they make up (PREPARE, EXECUTE). What such a text says is known only when it is executed, so it
+// has to be known before which programs do that, and who calls them.
+
+// ExecutesTexts reports whether a program prepares or executes a text.
+func ExecutesTexts(body string, d Dialect) bool {
+	p := newParser(body, d)
+	for before := (token{}); p.tok.kind != tokenEnd && p.tok.kind != tokenBad; {
+		t := p.tok
+		p.skip()
+		named := p.tok.kind == tokenQuoted || p.tok.kind == tokenWord && !p.at("FROM", "ON") // which are reserved
+		if named && !before.punct('.') && (t.is("EXECUTE") || t.is("PREPARE") && !before.is("DEALLOCATE") && !before.is("DROP")) {
+			return true
+		}
+		before = t
+	}
+	return false
+}
+
+// ReachesPast says why a program, as CREATE PROCEDURE has its body, would reach past the transaction that it is called in; "" if it
+// does not, but for what it makes up as a text.
+func ReachesPast(body string, d Dialect) string {
+	return newParser(body, d).besideTransaction()
+}
+
+// Names are the names that stand in a text, in lower case: whatever it calls is among them.
+type Names map[string]struct{}
+
+// anyName stands for names in which the server may find another one: it compares those of programs without looking at accents.
+const anyName = ""
+
+// ReadNames returns those of a text.
+func ReadNames(text string, d Dialect) Names {
+	names := make(Names)
+	for p := newParser(text, d); p.tok.kind != tokenEnd && p.tok.kind != tokenBad; p.skip() {
+		switch p.tok.kind {
+		case tokenWord, tokenQuoted, tokenNumber:
+		default:
+			continue
+		}
+		name := FoldName(unquote(p.tok.text))
+		if !isASCII(name) {
+			names[anyName] = struct{}{}
+		}
+		names[name] = struct{}{}
+	}
+	return names
+}
+
+// FoldName returns a name as Names has it: the server takes no notice of case, nor of spaces at the end.
+func FoldName(name string) string { return strings.ToLower(strings.TrimRight(name, " ")) }
+
+// Has reports whether a name may stand in the text.
+func (n Names) Has(name string) bool {
+	if _, ok := n[anyName]; ok {
+		return true
+	}
+	_, ok := n[FoldName(name)]
+	return ok
+}

@@ -1,0 +1,301 @@
+package mysql
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	appliers "github.com/nexus-replication/nexus/appliers/mysql"
+	"github.com/nexus-replication/nexus/proxy/mysql/statement"
+	"github.com/nexus-replication/nexus/proxy/mysql/wire"
+)
+
+// A program may make up a text and execute it (PREPARE, EXECUTE). Inside of a transaction of XA such a text could end it beside the
+// log, or change what is of one server, and nobody would have looked at it. So a program that does that is executed only as a
+// programRun, which tells its node each text before it executes it. A call by which the server would come to such a program in
+// any other way is refused: which calls these are is seen from the names that stand in the text, and in the bodies of what it may call.
+
+// callables are the procedures of the server as of so many schema changes.
+type callables struct {
+	mu      sync.Mutex
+	changes uint64
+	known   []*callable // nil until they were read
+}
+
+// callable is a procedure, or a package of them.
+type callable struct {
+	database, name string
+	names          statement.Names // of what it may call, and others
+	unseen         string          // why the server must not execute it by itself; "" where it may
+}
+
+// callablesTimeout bounds the reading of all procedures.
+const callablesTimeout = 10 * time.Second
+
+// readCallables returns the procedures of the server; those of this very moment if anew is set.
+func (s *Server) readCallables(anew bool) ([]*callable, error) {
+	c := &s.callables
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	changes := s.backend.SchemaChanges() // before: what changes meanwhile is read again
+	if !anew && c.known != nil && c.changes == changes {
+		return c.known, nil
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, callablesTimeout)
+	defer cancel()
+	programs, err := s.backend.Programs(ctx)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	known := make([]*callable, 0, len(programs))
+	for i := range programs {
+		p := &programs[i]
+		known = append(known, newCallable(p.Database, p.Name, p.Body, withMode(s.dialect(), p.Mode), hasWord(p.Mode, "ORACLE")))
+	}
+	c.changes, c.known = changes, known
+	return known, nil
+}
+
+func newCallable(database, name, body string, d statement.Dialect, oracle bool) *callable {
+	p := &callable{database: statement.FoldName(database), name: name}
+	if oracle || statement.MentionsWord(body, d, "CALL") { // in that mode a name is enough to call
+		p.names = statement.ReadNames(body, d)
+	}
+	p.unseen = statement.ReachesPast(body, d)
+	if statement.ExecutesTexts(body, d) {
+		p.unseen = textsUnseen
+	}
+	return p
+}
+
+const textsUnseen = "it executes texts (PREPARE, EXECUTE), which Nexus looks at only in a procedure that the client calls itself, by CALL as a text (not prepared), and that the client has " +
+	"defined or that is SQL SECURITY INVOKER, with a text that the client may see"
+
+// withMode is the dialect of a text that is read with a sql_mode.
+func withMode(d statement.Dialect, mode string) statement.Dialect {
+	d.NoBackslashEscapes, d.AnsiQuotes = hasWord(mode, "NO_BACKSLASH_ESCAPES"), hasWord(mode, "ANSI_QUOTES")
+	return d
+}
+
+// anyDatabase is for a text that may be read with another default database than that of now.
+const anyDatabase = "*"
+
+// unseen returns a procedure that the server must not execute by itself, and that a text with these names may call in a database.
+func unseen(known []*callable, names statement.Names, database string) *callable {
+	seen := make([]bool, len(known))
+	var search func(names statement.Names, database string) *callable
+	search = func(names statement.Names, database string) *callable {
+		for i, p := range known {
+			if seen[i] || !names.Has(p.name) || database != anyDatabase && p.database != database && !names.Has(p.database) {
+				continue
+			}
+			seen[i] = true
+			if p.unseen != "" {
+				return p
+			}
+			if found := search(p.names, p.database); found != nil {
+				return found
+			}
+		}
+		return nil
+	}
+	if database != anyDatabase {
+		database = statement.FoldName(database)
+	}
+	return search(names, database)
+}
+
+// checkCalls refuses a statement by which the server would execute a program that must not be executed unseen. It is called
+// inside of the gate: the schema does not change any more before the statement was executed.
+func (s *session) checkCalls(c *call) error {
+	if !c.what.Calls {
+		return nil
+	}
+	// What an event does is a procedure of this moment, which no schema change has made.
+	known, err := s.server.readCallables(s.local && strings.Contains(c.text, appliers.EventProcedure))
+	if err != nil {
+		return err
+	}
+	names := statement.ReadNames(c.text, s.dialect)
+	found := unseen(known, names, anyDatabase)
+	if found != nil && string(c.payload[1:]) == c.text { // a prepared one has the database of the time when it was prepared
+		row, err := s.row("SELECT HEX(CONVERT(IFNULL(DATABASE(),'') USING utf8mb4))")
+		if err != nil {
+			return err
+		}
+		database, err := hex.DecodeString(row[0])
+		if err != nil {
+			return fmt.Errorf("the session's database: %w", err)
+		}
+		found = unseen(known, names, string(database))
+	}
+	if found == nil {
+		return nil
+	}
+	return refused("%s is refused because of the procedure %s.%s: %s", c.what.Verb, found.database, found.name, found.unseen)
+}
+
+// callInReadOnly executes a statement that calls programs in a session, or transaction to come, that is READ ONLY.
+func (s *session) callInReadOnly(c call) (bool, error) {
+	if err := s.enterGate(); err != nil {
+		return true, s.failWith(err)
+	}
+	defer s.leaveGate()
+	if err := s.checkCalls(&c); err != nil {
+		return true, s.failWith(err)
+	}
+	return s.relayRead(c)
+}
+
+// toldText is one that a program has made up, with what it would be read with.
+type toldText struct {
+	text, mode, client string
+	null               bool
+}
+
+// readText takes what is told of a text.
+func readText(row []string) (t toldText, err error) {
+	if len(row) != 4 {
+		return t, errProgram
+	}
+	text, err := hex.DecodeString(row[2])
+	if err != nil {
+		return t, fmt.Errorf("the text of a program: %w", err)
+	}
+	size := row[3]
+	t = toldText{text: string(text), mode: row[0], client: row[1], null: size == ""}
+	if !t.null && size != fmt.Sprint(len(text)) {
+		return t, refused("a text of %s bytes that a procedure executes is too long to be looked at", size)
+	}
+	return t, nil
+}
+
+// judge says what becomes of what a program has told; the error says why it is refused.
+func (r *programRun) judge(step *statement.Step, row []string) (*prepared, appliers.Ruling, error) {
+	t, err := readText(row)
+	if err != nil {
+		return nil, appliers.Refuse, err
+	}
+	if t.client != "utf8mb4" || hasWord(t.mode, "ORACLE") {
+		return nil, appliers.Refuse, refused("%s is refused: the procedure has changed the sql_mode or character set that the text is read with", step.What.Verb)
+	}
+	name := statement.FoldName(step.What.Name)
+	d := withMode(r.s.dialect, t.mode)
+	var p *prepared
+	database := r.database
+	switch {
+	case step.Source == "":
+		if p = r.s.named[name]; p == nil {
+			return nil, appliers.Refuse, &wire.Error{Code: 1243, State: "HY000", Message: fmt.Sprintf("Unknown prepared statement handler (%s) given to EXECUTE", step.What.Name)}
+		}
+		database = anyDatabase
+	case t.null:
+		return nil, appliers.Execute, nil // the server's own words
+	default:
+		p = &prepared{text: t.text, what: statement.Classify(t.text, d), dialect: d, told: true}
+	}
+	if e := r.s.refusal(p); e != nil {
+		return nil, appliers.Refuse, e
+	}
+	if step.What.Kind == statement.Prepare {
+		r.s.named[name] = p
+		return p, appliers.Execute, nil // which executes nothing of it
+	}
+	ruling, err := r.mayExecute(p, database)
+	if err != nil || ruling == appliers.Execute {
+		return p, ruling, err
+	}
+	switch {
+	case step.Using != "" || statement.MentionsWord(step.Text, d, "USING") && step.Source == "":
+		err = refused("%s with parameters is refused in a text that a procedure executes", p.what.Verb)
+	case p.what.Kind == statement.DDL:
+		err = r.mayChange(p, d)
+	}
+	if err != nil {
+		ruling = appliers.Refuse
+	}
+	return p, ruling, err
+}
+
+// mayExecute says how a text is executed.
+func (r *programRun) mayExecute(p *prepared, database string) (appliers.Ruling, error) {
+	what := &p.what
+	switch what.Kind {
+	case statement.Empty, statement.Read, statement.LockingRead, statement.Diagnostics, statement.Savepoint, statement.Temporary:
+		return appliers.Execute, nil
+	case statement.Write:
+		if err := r.mayWrite(p, database); err != nil {
+			return appliers.Refuse, err
+		}
+		return appliers.Execute, nil
+	case statement.Set:
+		if what.Verb == "SET" && !slices.ContainsFunc(what.Assignments, changesSession) {
+			return appliers.Execute, nil
+		}
+	case statement.Begin, statement.Commit, statement.Rollback:
+		switch {
+		case what.Chain || what.Release || what.Snapshot || what.Access == statement.ReadOnly:
+		case what.Kind == statement.Rollback:
+			return appliers.RollBack, nil
+		default:
+			return appliers.Commit, nil
+		}
+	case statement.DDL:
+		return appliers.Commit, nil
+	}
+	return appliers.Refuse, refused("%s is refused in a text that a procedure executes: say it in the session", what.Verb)
+}
+
+func (r *programRun) mayWrite(p *prepared, database string) error {
+	if p.what.LocalFile || isSystem(r.database) {
+		return refused("%s is refused in a text that a procedure executes", p.what.Verb)
+	}
+	if !p.what.Calls {
+		return nil
+	}
+	known, err := r.s.server.readCallables(false)
+	if err != nil {
+		return err
+	}
+	if found := unseen(known, statement.ReadNames(p.text, p.dialect), database); found != nil {
+		return refused("%s is refused because of the procedure %s.%s: %s", p.what.Verb, found.database, found.name, found.unseen)
+	}
+	return nil
+}
+
+// changesSession reports whether an assignment changes how the node executes statements, or more than the session.
+func changesSession(a statement.Assignment) bool {
+	if a.User {
+		return false
+	}
+	switch a.Name {
+	case "autocommit", "role", "tx_read_only", "transaction_read_only":
+		return true
+	}
+	return a.Global
+}
+
+// mayChange refuses a schema change of which it is not known whether the client may make it. Its connection executes the program, and
+// cannot rehearse the change.
+func (r *programRun) mayChange(p *prepared, d statement.Dialect) error {
+	what := &p.what
+	if e := r.s.refuseSchema(call{text: p.text, what: p.what}, r.database, d); e != nil {
+		return e
+	}
+	switch {
+	case p.dialect != d:
+		return refused("%s is refused: the procedure has changed the sql_mode since the text was prepared", what.Verb)
+	case !p.told && !isASCII(p.text):
+		return refused("%s is refused in a text that a procedure executes: its character set is that of the session", what.Verb)
+	}
+	return r.rights.allow(what.Verb, p.text, r.database)
+}
+
+func isASCII(text string) bool {
+	return strings.IndexFunc(text, func(r rune) bool { return r >= utf8.RuneSelf }) < 0
+}
