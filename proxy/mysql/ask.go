@@ -2,7 +2,6 @@ package mysql
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/nexus-replication/nexus/proxy/mysql/wire"
@@ -73,7 +72,7 @@ func (s *session) row(text string) ([]string, error) {
 		values, err = s.tryRow(unbounded + text)
 	}
 	if err == nil && len(values) == 0 {
-		return nil, unavailable(fmt.Errorf("the server has no answer to %.60s", text))
+		return nil, unavailable(errors.New("the server behind this node leaves a question of the node's own unanswered"))
 	}
 	return values, err
 }
