@@ -27,7 +27,9 @@ const (
 	codeNotSupported   = 1235
 	codeOtherEngine    = 1266
 	codeNoCharacter    = 1300
+	codeInterrupted    = 1317
 	codeInsideXA       = 1399
+	codeParameterCount = 1582 // of a function of the server
 	codeReadOnly       = 1792
 	codeKilled         = 1927
 )
@@ -35,8 +37,8 @@ const (
 // OutcomeUnknown begins the message of an error after which nobody knows whether the transaction was committed.
 const OutcomeUnknown = "Nexus: outcome unknown"
 
-// errOfficeOver is what a session ends with when another node leads.
-var errOfficeOver = errors.New("the leadership moved to another node, connect again")
+// officeOver is what a session ends with when another node leads.
+const officeOver = "the leadership moved to another node, connect again"
 
 // errHangUp ends a session after the client was told why.
 var errHangUp = errors.New("the connection is closed")

@@ -79,9 +79,13 @@ func (s *session) lockOut(lock tableLock) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := s.context(patience)
+	ctx, cancel := s.interruptible(patience)
 	defer cancel()
-	if err := s.server.gate.exclude(ctx); err != nil {
+	err = s.server.gate.exclude(ctx)
+	if errors.Is(err, errInterrupted) {
+		return errInterrupted
+	}
+	if err != nil {
 		return &wire.Error{Code: codeLockTimeout, State: "HY000", Message: fmt.Sprintf("Lock wait timeout exceeded; try restarting transaction "+
 			"(Nexus: %s for %v)", s.server.gate.held(), patience)}
 	}

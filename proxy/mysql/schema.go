@@ -69,9 +69,13 @@ func (s *session) behindBarrierFor(patience time.Duration, change func(context.C
 		defer cancel()
 		return change(ctx)
 	}
-	barrier, cancelBarrier := s.context(patience)
-	defer cancelBarrier()
-	if err := s.server.gate.exclude(barrier); err != nil {
+	barrier, cancelBarrier := s.interruptible(patience)
+	err := s.server.gate.exclude(barrier)
+	cancelBarrier()
+	if errors.Is(err, errInterrupted) {
+		return errInterrupted
+	}
+	if err != nil {
 		return &wire.Error{Code: codeLockTimeout, State: "HY000", Message: fmt.Sprintf("Nexus: the schema was not changed: "+
 			"%s for %v; end them and try again", s.server.gate.held(), patience)}
 	}

@@ -58,6 +58,8 @@ type session struct {
 	expected  bool         // by the other sessions, to commit
 	announced announcement // to them
 
+	interrupt atomic.Pointer[context.CancelCauseFunc] // of what the session waits for in this node; nil where it does not
+
 	idle           atomic.Bool  // waits for a command
 	executing      atomic.Bool  // the server executes a statement of the client's
 	lockEnds       atomic.Int64 // when the tables are unlocked that keep others from writing, in nanoseconds; 0: none are
@@ -221,6 +223,7 @@ func (s *session) processKill(payload []byte) error {
 		return s.lost(err)
 	}
 	if len(p) > 0 && p[0] == wire.HeaderOK && target != s.id {
+		s.server.interrupt(target)
 		s.server.hangUp(target)
 	}
 	return s.client.WritePacket(p)

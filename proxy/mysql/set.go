@@ -233,8 +233,12 @@ func (s *session) kill(c call) (bool, error) {
 		c = s.textCall(c.text[:what.Behind]+strconv.FormatUint(target, 10), c.more)
 	}
 	failed, err := s.direct(c)
-	if !failed && err == nil && !c.what.QueryOnly && c.what.Target != 0 && c.what.Target != s.id {
+	if failed || err != nil || c.what.Target == 0 || c.what.Target == s.id {
+		return failed, err
+	}
+	s.server.interrupt(c.what.Target)
+	if !c.what.QueryOnly {
 		s.server.hangUp(c.what.Target)
 	}
-	return failed, err
+	return false, nil
 }
