@@ -47,7 +47,21 @@ func (s *session) schemaChange(c call) error {
 	if c.what.Rewritten == "" {
 		text = s.asClient(c, withDefiner(text, c.what.Definer, user), user)
 	}
-	if err := s.behindBarrier(func(ctx context.Context) error { return s.proposeSchema(ctx, prelude, text) }); err != nil {
+	left, err := s.leavesDatabase(&c.what, current[0])
+	if err != nil {
+		return err
+	}
+	err = s.behindBarrier(func(ctx context.Context) error { return s.proposeSchema(ctx, prelude, text) })
+	var final *finalError
+	if errors.Is(err, errHangUp) || errors.As(err, &final) {
+		return err
+	}
+	dropped, lost := left()
+	if err := errors.Join(lost, err); err != nil {
+		return err
+	}
+	s.dropped = dropped
+	if err := s.unlockDropped(&c.what); err != nil {
 		return err
 	}
 	return s.noteDefaultEngine(c)

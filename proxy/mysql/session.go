@@ -46,9 +46,10 @@ type session struct {
 	info         string                     // what the server has said about them
 	plain        map[[2]string]uint64       // procedures that the server executes by itself, as named; as of how many schema changes
 	steered      atomic.Pointer[programRun] // that the server is executing; the applier asks for it
+	dropped      bool                       // the statement that is answered with OK has dropped the default database
 	excluding    bool                       // schema changes are behind the barrier that this session holds
 	locked       tableLock
-	lockedTables []string    // for reading, as they were named
+	lockedTables []string    // as they were named
 	checks       [][4]string // of the maintenance of tables that is being answered
 
 	rowNumber, rowNull bool   // what the first value of the row that was read last is
@@ -259,8 +260,11 @@ func (s *session) ok(more bool) error {
 	if more {
 		status |= wire.StatusMoreResults
 	}
+	if s.dropped {
+		status |= wire.StatusDropped
+	}
 	rows, info := s.affected, s.info
-	s.affected, s.info = 0, ""
+	s.affected, s.info, s.dropped = 0, "", false
 	return s.client.WritePacket(wire.OKRows(status, rows, len(s.facts.warnings), info))
 }
 

@@ -106,7 +106,7 @@ type Statement struct {
 	Chain   bool // AND CHAIN
 	Release bool // RELEASE
 
-	// Name of the database of Use, or of the prepared statement of Prepare, Execute and Deallocate; of the function of DROP
+	// Name of the database of Use and of DROP DATABASE, or of the prepared statement of Prepare, Execute and Deallocate; of the function of DROP
 	// FUNCTION, as written; of the table of CREATE TABLE, without its database.
 	Name string
 	// Text of the statement that is prepared, where it is a literal.
