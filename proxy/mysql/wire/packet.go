@@ -141,6 +141,15 @@ func StatusAt(p []byte, deprecateEOF bool) int {
 	return place(p, at)
 }
 
+// Warnings returns how many an OK packet tells of.
+func Warnings(p []byte) int {
+	at := StatusAt(p, true)
+	if at < 0 || place(p, at+2) < 0 {
+		return 0
+	}
+	return int(binary.LittleEndian.Uint16(p[at+2:]))
+}
+
 func place(p []byte, at int) int {
 	if at+2 > len(p) {
 		return -1
