@@ -84,8 +84,8 @@ func (s *session) tableToFill(c call) (t *filling, exists bool, err error) {
 	return nil, true, nil
 }
 
-// fill makes the table as the temporary one is, and copies the rows.
-func (s *session) fill(t *filling) (rows uint64, err error) {
+// fill makes the table as the temporary one is, with the settings that SET STATEMENT has for it, and copies the rows.
+func (s *session) fill(t *filling, settings string) (rows uint64, err error) {
 	row, err := s.row("SHOW CREATE TABLE " + t.temporary())
 	if err != nil {
 		return 0, err
@@ -98,7 +98,7 @@ func (s *session) fill(t *filling) (rows uint64, err error) {
 	if t.Replace {
 		verb = "CREATE OR REPLACE TABLE "
 	}
-	prelude, _, err := s.prelude(!strings.Contains(row[1], "ENGINE=InnoDB"))
+	prelude, _, err := s.preludeWith(settings, !strings.Contains(row[1], "ENGINE=InnoDB"))
 	if err != nil {
 		return 0, err
 	}

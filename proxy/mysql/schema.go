@@ -149,7 +149,16 @@ func (s *session) schemaReply(reply []byte, undone string) error {
 // prelude makes another session understand a text as this one does. substitute says that the text names an engine that its
 // table does not get.
 func (s *session) prelude(substitute bool) (texts []string, user string, err error) {
-	row, err := s.row("SELECT " + preludeColumns)
+	return s.preludeWith("", substitute)
+}
+
+// preludeWith is prelude for a text that stands behind SET STATEMENT with settings, if there are some.
+func (s *session) preludeWith(settings string, substitute bool) (texts []string, user string, err error) {
+	before := ""
+	if settings != "" {
+		before = "SET STATEMENT " + settings + " FOR "
+	}
+	row, err := s.row(before + "SELECT " + preludeColumns)
 	if err != nil {
 		return nil, "", err
 	}

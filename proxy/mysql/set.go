@@ -209,13 +209,21 @@ func (s *session) executeNamed(c call) (bool, error) {
 		if err != nil {
 			return true, s.failWith(err)
 		}
-		return s.dispatchPrepared(s.newPrepared(text), c)
+		return s.dispatchPrepared(s.settled(s.newPrepared(text), c), c)
 	}
 	p := s.named[strings.ToLower(c.what.Name)]
 	if p == nil {
 		return s.direct(c) // the server's own words
 	}
-	return s.dispatchPrepared(p, c)
+	return s.dispatchPrepared(s.settled(p, c), c)
+}
+
+// settled is p with what SET STATEMENT says before EXECUTE, where p is executed by this node: the server is not told EXECUTE then.
+func (s *session) settled(p *prepared, c call) *prepared {
+	if c.what.Settings == "" || p.what.Kind != statement.DDL && p.what.Kind != statement.CreateSelect {
+		return p
+	}
+	return s.newPrepared(c.text[:c.what.Inner] + p.text)
 }
 
 // kill executes KILL. Who is killed may wait for its next command, and would not notice by itself.

@@ -117,6 +117,10 @@ type Statement struct {
 	// Assignments of Set.
 	Assignments []Assignment
 
+	// Settings are what SET STATEMENT assigns, as written, for the statement behind its FOR, which begins at Inner in the text.
+	Settings string
+	Inner    int
+
 	// Of Kill.
 	Target    uint64
 	QueryOnly bool // KILL QUERY
