@@ -23,7 +23,11 @@ const (
 	eventXAPrepare = 38
 	eventGTID      = 162
 
-	eventHeader = 19
+	eventHeader  = 19
+	eventEndAt   = 13 // where in the header stands where the event ends in its file
+	eventFlagsAt = 17
+	// artificialEvent in the flags of an event: it stands in no file.
+	artificialEvent = 0x20
 	// standaloneGroup in the flags of a GTID: one event. preparedGroup: an XA transaction up to XA PREPARE.
 	standaloneGroup = 1
 	preparedGroup   = 64
@@ -36,10 +40,12 @@ type capture struct {
 	b      *Backend
 	syncer *replication.BinlogSyncer
 	stream *replication.BinlogStreamer
+	broken error         // why nothing comes any more, as far as it was noticed
 	format chan struct{} // closed when description is set
 
 	mu   sync.Mutex
 	file string           // that is being read
+	at   uint32           // where in it the event ends that is being taken; 0 where that is not known
 	read gomysql.Position // behind the last group that was read whole
 
 	// Touched by the syncer's goroutine only, but description, which is written before format is closed.
@@ -64,6 +70,7 @@ func (c *capture) HandleEvent(e *replication.BinlogEvent) error {
 	if len(raw) < eventHeader {
 		return nil
 	}
+	c.follow(raw, len(e.RawData))
 	switch kind := raw[4]; {
 	case kind == eventRotate:
 		c.rotated(raw)
@@ -91,16 +98,16 @@ func (c *capture) HandleEvent(e *replication.BinlogEvent) error {
 			c.b.sequences.redefined()
 		}
 		if c.group&(completedGroup|standaloneGroup) != 0 || endsTransaction(raw) {
-			c.readUpTo(raw)
+			c.readUpTo()
 		}
 	case kind == eventXID:
-		c.readUpTo(raw)
+		c.readUpTo()
 	case kind == eventXAPrepare:
 		if xid, ok := preparedXID(raw[eventHeader:]); ok {
 			c.b.transactions.deliver(xid, captured{events: c.events, bytes: c.bytes, trespassed: c.trespassed || c.marks != 1, eventRuns: c.eventRuns})
 		}
 		c.events, c.bytes = nil, 0
-		c.readUpTo(raw)
+		c.readUpTo()
 	}
 	return nil
 }

@@ -19,7 +19,8 @@ import (
 
 // reading is how far the binary log was read.
 type reading struct {
-	upTo    gomysql.Position // behind the last group that was read whole; none where nothing was read yet
+	upTo    gomysql.Position // behind the last group that was read whole; none where nothing was read yet, or is not known
+	unknown bool             // it is not known
 	resumed gomysql.Position // where it was read on last
 }
 
@@ -40,7 +41,7 @@ func (b *Backend) startCapture(ctx context.Context) (whole bool, err error) {
 		}
 		b.log.Warn("the binary log cannot be read on", "file", at.Name, "position", at.Pos, "err", err)
 	}
-	whole = at.Name == ""
+	whole = at.Name == "" && !b.reading.unknown
 	b.reading = reading{}
 	b.transactions.missed() // those whose rows are passed over are rolled back, because they wait for them in vain
 	row, err := b.conn.row(ctx, "SHOW MASTER STATUS")
@@ -74,7 +75,7 @@ func (b *Backend) captureFrom(ctx context.Context, at gomysql.Position) error {
 	if err != nil {
 		return err
 	}
-	c := &capture{b: b, format: make(chan struct{}), file: at.Name, read: at}
+	c := &capture{b: b, format: make(chan struct{}), file: at.Name, at: at.Pos, read: at}
 	cfg.SynchronousEventHandler = c
 	c.syncer = replication.NewBinlogSyncer(cfg)
 	if c.stream, err = c.syncer.StartSync(at); err != nil {
@@ -93,19 +94,21 @@ func (b *Backend) captureFrom(ctx context.Context, at gomysql.Position) error {
 func (c *capture) begun(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var failed error
 	over := make(chan struct{})
 	go func() {
 		defer close(over)
-		_, failed = c.stream.GetEvent(ctx)
+		c.note(ctx)
 	}()
 	select {
 	case <-c.format:
 		cancel()
-		<-over // captureBroken asks again
+		<-over
 		return nil
 	case <-over:
-		return failed
+		if c.broken == nil {
+			return context.Cause(ctx)
+		}
+		return c.broken
 	}
 }
 
@@ -117,6 +120,8 @@ func (b *Backend) syncerConfig() (replication.BinlogSyncerConfig, error) {
 		User:           b.cfg.User,
 		Password:       b.cfg.Password,
 		RawModeEnabled: true,
+		// The library would go on behind the last event that said where it ends, amid a transaction, and read again what said nothing.
+		DisableRetrySync: true,
 		// A connection on which nothing comes any more is noticed.
 		HeartbeatPeriod: time.Second,
 		ReadTimeout:     b.cfg.ReplyTimeout,
@@ -139,7 +144,7 @@ func (b *Backend) syncerConfig() (replication.BinlogSyncerConfig, error) {
 	return cfg, nil
 }
 
-// captureBroken returns why nothing comes out of the binary log any more, or nil: an event was larger than the server sends.
+// captureBroken returns why nothing comes out of the binary log any more, or nil: the connection was lost, say.
 func (b *Backend) captureBroken() error {
 	c := b.capture.Load()
 	if c == nil {
@@ -147,16 +152,22 @@ func (b *Backend) captureBroken() error {
 	}
 	now, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := c.stream.GetEvent(now); err != nil && !errors.Is(err, context.Canceled) {
-		return err
+	c.note(now)
+	return c.broken
+}
+
+// note notes why nothing comes any more. The stream says it once.
+func (c *capture) note(ctx context.Context) {
+	if _, err := c.stream.GetEvent(ctx); err != nil && c.broken == nil && !errors.Is(err, context.Canceled) {
+		c.broken = err
 	}
-	return nil
 }
 
 func (b *Backend) stopCapture() {
 	if c := b.capture.Swap(nil); c != nil {
 		c.syncer.Close()
-		if b.reading.upTo = c.position(); b.reading.upTo.Pos == 0 {
+		b.reading.upTo = c.position()
+		if b.reading.unknown = b.reading.upTo.Pos == 0; b.reading.unknown { // a wrong place would be worse than none
 			b.reading.upTo = gomysql.Position{}
 		}
 	}
@@ -178,13 +189,16 @@ func (b *Backend) captureAnew(ctx context.Context) error {
 // readOn reads the binary log on after the server has broken off. If something of it is passed over, nobody knows whether it was
 // written beside the log.
 func (b *Backend) readOn(ctx context.Context, broken error) error {
-	b.log.Warn("the server has broken off its binary log", "err", broken)
-	large := strings.Contains(broken.Error(), "max_allowed_packet") // an event of more than 1 GB, which belongs to a transaction that waits in vain
-	if large {
+	b.log.Warn("the binary log of the server is not read any more, and is read on", "err", broken)
+	large := strings.Contains(broken.Error(), "max_allowed_packet") // an event that it cannot send, and could not the next time: see maxEvents
+	switch {
+	case large:
 		b.forgetReading()
+	case errors.Is(broken, gomysql.ErrBadConn): // the connection, whatever was written
+		b.reading.resumed = gomysql.Position{}
 	}
 	whole, err := b.startCapture(ctx)
-	if !whole {
+	if !whole || large {
 		b.log.Error("a part of the binary log of the backend was not read, and it may differ from the others")
 		b.doubt.Store(&errUnread)
 	}
@@ -200,12 +214,26 @@ func (c *capture) position() gomysql.Position {
 	return c.read
 }
 
-// readUpTo notes that a group ends with an event. Servers later than 11.4 do not tell of every event where it ends; a wrong place
-// would be worse than none.
-func (c *capture) readUpTo(raw []byte) {
+// follow notes where an event ends that has so many bytes in its file. Servers from 11.4 on tell that of the first event of a
+// transaction, not of those behind it.
+func (c *capture) follow(raw []byte, size int) {
+	told, flags := binary.LittleEndian.Uint32(raw[eventEndAt:]), binary.LittleEndian.Uint16(raw[eventFlagsAt:])
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.read = gomysql.Position{Name: c.file, Pos: binary.LittleEndian.Uint32(raw[13:])}
+	switch {
+	case told != 0:
+		c.at = told
+	case raw[4] == eventFormat || raw[4] == eventRotate || flags&artificialEvent != 0: // made up for who begins to read
+	case c.at != 0:
+		c.at += uint32(size)
+	}
+}
+
+// readUpTo notes that a group ends with the event that is being taken.
+func (c *capture) readUpTo() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.read = gomysql.Position{Name: c.file, Pos: c.at}
 }
 
 // rotated takes the event that names the next file, which the server makes up where it begins to send.
@@ -217,6 +245,7 @@ func (c *capture) rotated(raw []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if file := string(body[8:]); file != c.file {
-		c.file, c.read = file, gomysql.Position{Name: file, Pos: uint32(binary.LittleEndian.Uint64(body))}
+		c.at = uint32(binary.LittleEndian.Uint64(body))
+		c.file, c.read = file, gomysql.Position{Name: file, Pos: c.at}
 	}
 }

@@ -5,6 +5,10 @@ import (
 	"fmt"
 	"strings"
 
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+
+	"github.com/nexus-replication/nexus/proxy/admin"
 	"github.com/nexus-replication/nexus/proxy/admin/nexuspb"
 )
 
@@ -15,7 +19,7 @@ var errDiffer = errors.New("the nodes do not all hold the same")
 type verified struct {
 	ID          string       `json:"id"`
 	URL         string       `json:"url"`
-	Keys        uint64       `json:"keys"`
+	Keys        uint64       `json:"keys"` // or rows
 	Differences []difference `json:"differences,omitempty"`
 	Problem     string       `json:"problem,omitempty"`
 }
@@ -28,7 +32,8 @@ type difference struct {
 
 func (s *session) verify([]string) error {
 	b := s.newBar("The nodes compute what they hold", -1, false)
-	resp, err := s.client.Verify(s.ctx, &nexuspb.VerifyRequest{})
+	var header metadata.MD
+	resp, err := s.client.Verify(s.ctx, &nexuspb.VerifyRequest{}, grpc.Header(&header))
 	b.Close()
 	if err != nil {
 		return describe(err, false)
@@ -44,7 +49,11 @@ func (s *session) verify([]string) error {
 	if s.json {
 		err = s.printJSON(map[string]any{"index": resp.GetIndex(), "equal": resp.GetEqual(), "members": members})
 	} else {
-		err = s.printVerified(resp.GetIndex(), members)
+		unit := "keys"
+		if admin.KindOf(header) == "MySQL" {
+			unit = "rows"
+		}
+		err = s.printVerified(resp.GetIndex(), members, unit)
 	}
 	if err == nil && !resp.GetEqual() {
 		return errDiffer
@@ -52,26 +61,27 @@ func (s *session) verify([]string) error {
 	return err
 }
 
-func (s *session) printVerified(index uint64, members []verified) error {
+// printVerified prints a report on what consists of units: keys, or rows.
+func (s *session) printVerified(index uint64, members []verified, unit string) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Compared at log index %d:\n", index)
 	for _, m := range members {
-		fmt.Fprintf(&b, "%s => %s: %s\n", m.ID, m.URL, m.verdict())
+		fmt.Fprintf(&b, "%s => %s: %s\n", m.ID, m.URL, m.verdict(unit))
 	}
 	_, err := fmt.Fprint(s.out, b.String())
 	return err
 }
 
-func (m *verified) verdict() string {
+func (m *verified) verdict(unit string) string {
 	switch {
 	case m.Problem != "":
 		return "not compared: " + m.Problem
 	case len(m.Differences) == 0:
-		return fmt.Sprintf("equal, %d keys", m.Keys)
+		return fmt.Sprintf("equal, %d %s", m.Keys, unit)
 	}
 	texts := make([]string, len(m.Differences))
 	for i, d := range m.Differences {
-		texts[i] = fmt.Sprintf("%d keys of %s", d.Keys, d.Part)
+		texts[i] = fmt.Sprintf("%d %s of %s", d.Keys, unit, d.Part)
 		if d.AtLeast {
 			texts[i] = "at least " + texts[i]
 		}

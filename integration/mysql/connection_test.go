@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -26,6 +27,7 @@ func TestConnections(t *testing.T) {
 	execute(t, open(t, leader), "CREATE DATABASE app", "CREATE TABLE app.t (id INT PRIMARY KEY, v INT)", "INSERT INTO app.t VALUES (1, 1), (2, 2)")
 	t.Run("KillFromAnotherNode", func(t *testing.T) { testKillFromAnotherNode(t, leader, follower) })
 	t.Run("KillQuery", func(t *testing.T) { testKillQuery(t, leader, follower) })
+	t.Run("KillWaiting", func(t *testing.T) { testKillWaiting(t, leader, follower) })
 	t.Run("Vanish", func(t *testing.T) { testVanish(t, leader, follower) })
 	t.Run("WaitTimeout", func(t *testing.T) { testWaitTimeout(t, follower) })
 	t.Run("Reset", func(t *testing.T) { testReset(t, follower) })
@@ -86,6 +88,37 @@ func testKillQuery(t *testing.T, leader, follower *cluster.Node) {
 	if got := mustQuery(t, killer, "SELECT v FROM app.t WHERE id=2"); got != "20" {
 		t.Errorf("got %s", got)
 	}
+}
+
+// Who waits in the node, for the transactions of others to end, is interrupted too, and goes on.
+func testKillWaiting(t *testing.T, leader, follower *cluster.Node) {
+	blocker, victim, killer := oneConn(t, open(t, leader)), oneConn(t, open(t, follower)), oneConn(t, open(t, follower))
+	id := mustQuery(t, victim, "SELECT CONNECTION_ID()")
+	exec(t, blocker, "BEGIN", "UPDATE app.t SET v=v+1 WHERE id=2")
+	for _, text := range []string{"ALTER TABLE app.t ADD w INT", "LOCK TABLES app.t WRITE"} {
+		waited := make(chan error, 1)
+		go func() {
+			_, err := victim.ExecContext(within(t, 30*time.Second), text)
+			waited <- err
+		}()
+		eventually(t, 10*time.Second, func() error { // before it waits there is nothing to interrupt
+			exec(t, killer, "KILL QUERY "+id)
+			select {
+			case err := <-waited:
+				if code(err) != 1317 {
+					t.Errorf("%s: %v", text, err)
+				}
+				return nil
+			default:
+				return errors.New("it waits still")
+			}
+		})
+		if got := mustQuery(t, victim, "SELECT 5"); got != "5" {
+			t.Errorf("later: %s", got)
+		}
+	}
+	exec(t, blocker, "COMMIT")
+	exec(t, victim, "ALTER TABLE app.t ADD w INT", "ALTER TABLE app.t DROP w")
 }
 
 // A client that vanishes in a transaction leaves no locks and no changes.

@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -43,5 +44,25 @@ func TestPreparedStatements(t *testing.T) {
 	check(t, tx.Commit())
 	if got := mustQuery(t, db, "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema='app' AND table_name='t'"); got != "0" {
 		t.Error("the table is still there")
+	}
+}
+
+// What the rows of SHOW tell of Nexus is left out, or put right, whether it was prepared or not.
+func TestPreparedShow(t *testing.T) {
+	t.Parallel()
+	_, leader := startCluster(t)
+	conn := oneConn(t, open(t, leader))
+	exec(t, conn, "CREATE USER shown@'%'", "GRANT SELECT ON *.* TO shown@'%'")
+	for _, text := range []string{"SHOW GRANTS", "SHOW GRANTS FOR shown@'%'", "SHOW GRANTS FOR PUBLIC", "SHOW VARIABLES LIKE 'tx_read_only'", "SHOW VARIABLES LIKE 'auto%'"} {
+		statement, err := conn.PrepareContext(t.Context(), text)
+		check(t, err)
+		prepared := shown(statement.QueryContext(t.Context()))
+		check(t, statement.Close())
+		if asText := show(t.Context(), conn, text); prepared != asText {
+			t.Errorf("%s:\n   as a text %s\nprepared %s", text, asText, prepared)
+		}
+		if strings.Contains(prepared, "nexus") || strings.Contains(prepared, "tx_read_only} {ON") {
+			t.Errorf("%s: %s", text, prepared)
+		}
 	}
 }

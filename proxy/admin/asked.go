@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 )
 
@@ -25,4 +26,19 @@ func (s *service) checkAsked(ctx context.Context) error {
 	}
 	return invalid(fmt.Sprintf("this is a node of %s, not of %s: use repl HOST:PORT %s, or the address of another node",
 		s.cfg.Kind, asked[0], strings.ToLower(s.cfg.Kind)))
+}
+
+// tellKind names the kind of server of this node in the header of the answer.
+func (s *service) tellKind(ctx context.Context) {
+	if s.cfg.Kind != "" {
+		_ = grpc.SetHeader(ctx, metadata.Pairs(askedHeader, s.cfg.Kind)) // fails where none is sent any more
+	}
+}
+
+// KindOf returns the kind of server that the header of an answer names; "" where it names none.
+func KindOf(header metadata.MD) string {
+	if kinds := header.Get(askedHeader); len(kinds) > 0 {
+		return kinds[0]
+	}
+	return ""
 }

@@ -7,6 +7,7 @@ import (
 )
 
 func (s *service) Verify(ctx context.Context, _ *nexuspb.VerifyRequest) (*nexuspb.VerifyResponse, error) {
+	s.tellKind(ctx)
 	ctx, cancel := s.memberContext(ctx)
 	defer cancel()
 	report, err := s.cfg.Node.Verify(ctx)

@@ -2,9 +2,10 @@ package mysql
 
 import (
 	"errors"
-	"fmt"
+	"strconv"
 	"strings"
 
+	appliers "github.com/nexus-replication/nexus/appliers/mysql"
 	"github.com/nexus-replication/nexus/proxy/mysql/wire"
 )
 
@@ -73,7 +74,7 @@ func (s *session) row(text string) ([]string, error) {
 		values, err = s.tryRow(unbounded + text)
 	}
 	if err == nil && len(values) == 0 {
-		return nil, unavailable(fmt.Errorf("the server has no answer to %.60s", text))
+		return nil, unavailable(errors.New("the server behind this node leaves a question of the node's own unanswered"))
 	}
 	return values, err
 }
@@ -114,42 +115,80 @@ func (s *session) readRowBehind(p []byte) ([]string, error) {
 	return s.readRowOf(columns)
 }
 
-// readRowOf reads what follows the definition of the first of so many columns.
-func (s *session) readRowOf(columns uint64) ([]string, error) {
+// readRowOf reads what follows the definition of the first of so many columns, and returns the values of the last row.
+func (s *session) readRowOf(columns uint64) (values []string, err error) {
+	err = s.readRowsOf(columns, func(row []string) { values = append(values[:0], row...) })
+	if err != nil {
+		return nil, err
+	}
+	return values, nil
+}
+
+// readRowsOf is readRowOf for all rows. What each is called with is its own for that long.
+func (s *session) readRowsOf(columns uint64, each func([]string)) error {
 	skip := columns - 1
 	if !s.deprecateEOF {
 		skip++
 	}
 	for range skip {
 		if _, err := s.backend.ReadPacket(); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	var values []string
 	for {
 		p, err := s.backend.ReadPacket()
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if len(p) > 0 && p[0] == wire.HeaderError {
-			return nil, wire.ParseError(p)
+			return wire.ParseError(p)
 		}
 		if wire.IsEnd(p, s.deprecateEOF) {
 			s.note(p)
-			return values, nil
+			return nil
 		}
 		values = values[:0]
 		for i := range columns {
 			text, null, rest, ok := wire.Text(p)
 			if !ok {
-				return nil, errors.New("a row of the server ends early")
+				return errors.New("a row of the server ends early")
 			}
 			if i == 0 {
 				s.rowNull = null
 			}
 			values, p = append(values, string(text)), rest
 		}
+		each(values)
 	}
+}
+
+// noted returns what the server has noted about the statement before.
+func (s *session) noted() ([]appliers.Warning, error) {
+	if err := s.send(append([]byte{wire.ComQuery}, "SHOW WARNINGS"...)); err != nil {
+		return nil, err
+	}
+	p, err := s.backend.ReadPacket()
+	if err != nil {
+		return nil, err
+	}
+	if len(p) > 0 && p[0] == wire.HeaderError {
+		return nil, wire.ParseError(p)
+	}
+	if _, err = s.backend.ReadPacket(); err != nil { // of the first column
+		return nil, err
+	}
+	var list []appliers.Warning
+	readable := true // not where the client has chosen a character set of results in which digits are none
+	err = s.readRowsOf(3, func(row []string) {
+		code, err := strconv.ParseUint(row[1], 10, 16)
+		readable = readable && err == nil
+		list = append(list, appliers.Warning{Level: row[0], Code: uint16(code), Message: row[2]})
+	})
+	if err != nil || !readable {
+		return nil, err
+	}
+	return list, nil
 }
 
 // note keeps the status that the server tells at the end of a result.

@@ -19,7 +19,7 @@ var _ context.Context = (*bounded)(nil)
 
 func (b *bounded) wait() context.Context {
 	if b.waited == nil {
-		b.waited, b.cancel = b.session.context(b.timeout)
+		b.waited, b.cancel = b.session.interruptible(b.timeout)
 	}
 	return b.waited
 }
@@ -27,7 +27,7 @@ func (b *bounded) wait() context.Context {
 // Deadline implements context.Context, as the others do.
 func (b *bounded) Deadline() (time.Time, bool) { return b.wait().Deadline() }
 
-// Done is closed when the time is over, or the server stops.
+// Done is closed when the time is over, the session is interrupted, or the server stops.
 func (b *bounded) Done() <-chan struct{} { return b.wait().Done() }
 
 // Err says that it is done.
@@ -35,6 +35,9 @@ func (b *bounded) Err() error { return b.wait().Err() }
 
 // Value hands on what context.Cause asks for.
 func (b *bounded) Value(key any) any { return b.wait().Value(key) }
+
+// interrupted reports whether KILL has ended it.
+func (b *bounded) interrupted() bool { return b.waited != nil && interrupted(b.waited) }
 
 // stop ends it.
 func (b *bounded) stop() {

@@ -27,10 +27,14 @@ func (s *session) createSelect(c call) (rows uint64, err error) {
 	if err != nil || exists {
 		return 0, err
 	}
-	if err := s.inTransaction("CREATE TEMPORARY TABLE "+t.temporary()+c.text[t.Rest:], nil); err != nil {
+	var made changed
+	if err := s.inTransaction(c.text[:c.what.Inner]+"CREATE TEMPORARY TABLE "+t.temporary()+c.text[t.Rest:], &made); err != nil {
 		return 0, err
 	}
-	rows, err = s.fill(t)
+	rows, err = s.fill(t, c.what.Settings)
+	if err == nil {
+		s.facts.warnings = append(s.facts.warnings, made.warnings...)
+	}
 	s.info = fmt.Sprintf("Records: %d  Duplicates: 0  Warnings: %d", rows, len(s.facts.warnings))
 	// It goes in a transaction of its own too: the session is READ ONLY outside of one.
 	return rows, errors.Join(err, s.inTransaction("DROP TEMPORARY TABLE IF EXISTS "+t.temporary(), nil))
@@ -80,8 +84,8 @@ func (s *session) tableToFill(c call) (t *filling, exists bool, err error) {
 	return nil, true, nil
 }
 
-// fill makes the table as the temporary one is, and copies the rows.
-func (s *session) fill(t *filling) (rows uint64, err error) {
+// fill makes the table as the temporary one is, with the settings that SET STATEMENT has for it, and copies the rows.
+func (s *session) fill(t *filling, settings string) (rows uint64, err error) {
 	row, err := s.row("SHOW CREATE TABLE " + t.temporary())
 	if err != nil {
 		return 0, err
@@ -94,7 +98,7 @@ func (s *session) fill(t *filling) (rows uint64, err error) {
 	if t.Replace {
 		verb = "CREATE OR REPLACE TABLE "
 	}
-	prelude, _, err := s.prelude(!strings.Contains(row[1], "ENGINE=InnoDB"))
+	prelude, _, err := s.preludeWith(settings, !strings.Contains(row[1], "ENGINE=InnoDB"))
 	if err != nil {
 		return 0, err
 	}
@@ -125,13 +129,20 @@ func (s *session) copyRows(t *filling) (rows uint64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	err = s.inTransaction("SET STATEMENT sql_mode='NO_AUTO_VALUE_ON_ZERO', foreign_key_checks=0 FOR INSERT INTO "+t.quoted()+" ("+row[0]+") SELECT "+row[0]+" FROM "+t.temporary(), &rows)
-	return rows, err
+	var copied changed
+	err = s.inTransaction("SET STATEMENT sql_mode='NO_AUTO_VALUE_ON_ZERO', foreign_key_checks=0 FOR INSERT INTO "+t.quoted()+" ("+row[0]+") SELECT "+row[0]+" FROM "+t.temporary(), &copied)
+	return copied.rows, err
 }
 
-// inTransaction executes a statement of this node's own as a transaction that is replicated, and notes how many rows it
-// changed.
-func (s *session) inTransaction(text string, rows *uint64) error {
+// changed is what a statement has done: how many rows it has changed, and what the server has noted about it.
+type changed struct {
+	rows     uint64
+	warnings []appliers.Warning
+}
+
+// inTransaction executes a statement of this node's own as a transaction that is replicated, and notes what it has done, if that is
+// asked for.
+func (s *session) inTransaction(text string, done *changed) error {
 	xa, err := s.startXA()
 	if err != nil {
 		return err
@@ -147,12 +158,19 @@ func (s *session) inTransaction(text string, rows *uint64) error {
 	switch {
 	case err != nil:
 		return err
-	case len(p) > 0 && p[0] == wire.HeaderError:
+	case len(p) == 0:
+		return errors.New("an empty packet of the server")
+	case p[0] == wire.HeaderError:
 		e := wire.ParseError(p)
 		return errors.Join(e, s.rollback())
-	case rows != nil && len(p) > 0:
-		*rows, _, _ = wire.Lenenc(p[1:])
 	}
 	s.note(p)
+	if done != nil {
+		if done.rows, _, _ = wire.Lenenc(p[1:]); wire.Warnings(p) > 0 {
+			if done.warnings, err = s.noted(); err != nil {
+				return errors.Join(err, s.rollback())
+			}
+		}
+	}
 	return s.commit()
 }

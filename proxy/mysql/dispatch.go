@@ -264,7 +264,7 @@ func (s *session) proveOffice() error {
 		return err
 	}
 	if term, ok := s.server.node.Office(); !ok || term != s.epoch {
-		return s.final(unavailable(errOfficeOver))
+		return s.final(unserved(officeOver))
 	}
 	return nil
 }

@@ -14,6 +14,9 @@ func (s *session) enterGate() error {
 	ctx := bounded{session: s, timeout: s.server.cfg.GateTimeout}
 	defer ctx.stop()
 	err := s.server.gate.enter(&ctx)
+	if ctx.interrupted() && err != nil {
+		return errInterrupted
+	}
 	if err != nil && s.server.ctx.Err() == nil {
 		return &wire.Error{Code: codeLockTimeout, State: "HY000", Message: fmt.Sprintf("Nexus: the transaction was not begun: "+
 			"a schema change was executed for %v; try again", s.server.cfg.GateTimeout)}

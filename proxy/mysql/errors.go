@@ -15,7 +15,9 @@ import (
 // Codes of the server that clients know what to do with.
 const (
 	codeTooManyConns   = 1040
+	codeBadHandshake   = 1043
 	codeUnknownCommand = 1047
+	codeShutdown       = 1053
 	codeSyntax         = 1064
 	codeUnknown        = 1105
 	codeDenied         = 1142
@@ -25,7 +27,9 @@ const (
 	codeNotSupported   = 1235
 	codeOtherEngine    = 1266
 	codeNoCharacter    = 1300
+	codeInterrupted    = 1317
 	codeInsideXA       = 1399
+	codeParameterCount = 1582 // of a function of the server
 	codeReadOnly       = 1792
 	codeKilled         = 1927
 )
@@ -33,8 +37,8 @@ const (
 // OutcomeUnknown begins the message of an error after which nobody knows whether the transaction was committed.
 const OutcomeUnknown = "Nexus: outcome unknown"
 
-// errOfficeOver is what a session ends with when another node leads.
-var errOfficeOver = errors.New("the leadership moved to another node, connect again")
+// officeOver is what a session ends with when another node leads.
+const officeOver = "the leadership moved to another node, connect again"
 
 // errHangUp ends a session after the client was told why.
 var errHangUp = errors.New("the connection is closed")
@@ -56,6 +60,17 @@ func syntaxError(what *statement.Statement) *wire.Error {
 	}
 	return &wire.Error{Code: codeSyntax, State: "42000", Message: fmt.Sprintf("You have an error in your SQL syntax; check the manual that corresponds to your "+
 		"MariaDB server version for the right syntax to use near '%s' at line %d", near, what.Line)}
+}
+
+// unserved is for a client whose connection is closed behind it: it is not served here, or not any more. Servers that shut down say
+// the same, and drivers that know several connect to the next one.
+func unserved(reason string) *wire.Error {
+	return &wire.Error{Code: codeShutdown, State: "08S01", Message: "Nexus: " + reason}
+}
+
+// badHandshake is for who does not speak the protocol.
+func badHandshake(reason string) *wire.Error {
+	return &wire.Error{Code: codeBadHandshake, State: "08S01", Message: "Bad handshake: " + reason}
 }
 
 func unavailable(err error) *wire.Error {

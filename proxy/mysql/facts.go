@@ -70,19 +70,42 @@ func (s *session) tellAccess(row []byte) []byte {
 	return append(append([]byte{}, accessRow...), "\x03OFF"...)
 }
 
+// binaryHead stands before the texts of a row of less than seven columns, none of them NULL, that a prepared statement has asked for.
+var binaryHead = []byte{0, 0}
+
+// inBinary is edit for rows that a prepared statement has asked for, of which all columns are texts.
+func inBinary(edit func(row []byte) []byte) func(row []byte) []byte {
+	return func(row []byte) []byte {
+		if !bytes.HasPrefix(row, binaryHead) {
+			return row
+		}
+		edited := edit(row[len(binaryHead):])
+		if edited == nil {
+			return nil
+		}
+		return append(append([]byte{}, binaryHead...), edited...)
+	}
+}
+
 // edits returns what is done to the rows of SHOW VARIABLES and SHOW GRANTS; nil for other statements.
 func (s *session) edits(c *call) func(row []byte) []byte {
 	if c.what.Verb != "SHOW" {
 		return nil
 	}
 	words := strings.Fields(strings.ToUpper(c.text[:min(len(c.text), 60)]))
+	var edit func(row []byte) []byte
 	switch {
 	case len(words) > 1 && words[1] == "VARIABLES" || len(words) > 2 && words[2] == "VARIABLES" && words[1] != "GLOBAL":
-		return s.tellAccess
+		edit = s.tellAccess
 	case len(words) > 1 && strings.TrimRight(words[1], ";") == "GRANTS":
-		return hideOwnGrant
+		edit = hideOwnGrant
+	default:
+		return nil
 	}
-	return nil
+	if c.payload[0] == wire.ComStmtExecute {
+		return inBinary(edit)
+	}
+	return edit
 }
 
 // hideOwnGrant leaves out of SHOW GRANTS what Nexus lets every account do for itself.

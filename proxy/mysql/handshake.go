@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -24,7 +23,7 @@ const notOffered = wire.CapSSL | wire.CapZstd | wire.CapQueryAttributes | wire.C
 func (s *session) handshake(ctx context.Context, local bool) error {
 	conn, err := s.server.backend.Dial(ctx)
 	if err != nil {
-		return errors.Join(err, s.refuseLogin(unavailable(err)))
+		return errors.Join(err, s.server.turnAway(ctx, s.client, local, unserved("the server behind this node cannot be reached"+elsewhere)))
 	}
 	s.backend = wire.NewConn(conn, 1<<30)
 	s.client.Limit = maxLoginPacket
@@ -37,11 +36,11 @@ func (s *session) handshake(ctx context.Context, local bool) error {
 	}
 	p, err := s.backend.ReadPacket()
 	if err != nil {
-		return errors.Join(err, s.refuseLogin(unavailable(errors.New("the server behind this node does not answer"))))
+		return errors.Join(err, s.server.turnAway(ctx, s.client, local, unserved("the server behind this node does not answer"+elsewhere)))
 	}
 	greeting, err := wire.ParseGreeting(p)
 	if err != nil {
-		return errors.Join(err, s.refuseLogin(wire.ParseError(p)))
+		return errors.Join(err, s.server.turnAway(ctx, s.client, local, wire.ParseError(p)))
 	}
 	s.id, s.status = uint64(greeting.ConnectionID), greeting.Status
 	offered := s.server.offeredTo(greeting.Capabilities&^notOffered | wire.CapMultiStatements)
@@ -64,7 +63,7 @@ func (s *session) handshake(ctx context.Context, local bool) error {
 	said := binary.LittleEndian.Uint32(response)
 	caps := said & (offered | wire.CapLongPassword)
 	if caps&wire.CapProtocol41 == 0 {
-		return s.refuseLogin(&wire.Error{Code: 1043, State: "08S01", Message: "Bad handshake: Nexus speaks protocol 4.1 only"})
+		return s.refuseLogin(badHandshake("Nexus speaks protocol 4.1 only"))
 	}
 	s.deprecateEOF = caps&wire.CapDeprecateEOF != 0
 	s.multi = caps&wire.CapMultiStatements != 0
@@ -78,10 +77,13 @@ func (s *session) handshake(ctx context.Context, local bool) error {
 	binary.LittleEndian.PutUint32(response[28:], extended)
 	s.extended = extended&wire.CapExtendedMetadata != 0
 	if err := s.secureBackend(ctx, greeting, response); err != nil {
-		return errors.Join(err, s.refuseLogin(unavailable(errors.New("no TLS with the server behind this node"))))
+		return errors.Join(err, s.refuseLogin(unserved("there is no TLS between this node and its server"+elsewhere)))
 	}
 	if err := s.login(response); err != nil {
-		return err
+		if wasTold(err) {
+			return err
+		}
+		return errors.Join(err, s.refuseLogin(unserved("the server behind this node was lost during the login"+elsewhere)))
 	}
 	if caps&wire.CapCompress != 0 { // between the client and this node: the server is on the same machine
 		s.client.Compress()
@@ -92,6 +94,15 @@ func (s *session) handshake(ctx context.Context, local bool) error {
 		}
 	}
 	return nil
+}
+
+// elsewhere is what a client can do that is not served here.
+const elsewhere = "; connect to another node, or try again"
+
+// wasTold reports whether what ended a login is what the client was told.
+func wasTold(err error) bool {
+	var e *wire.Error
+	return errors.As(err, &e)
 }
 
 func (s *session) refuseLogin(e *wire.Error) error {
@@ -165,9 +176,9 @@ func (s *session) welcome(ok []byte) error {
 		err = s.readDialect()
 	}
 	if err != nil {
-		e := unavailable(fmt.Errorf("set up the session: %w", err))
+		e := unserved("the server behind this node ended the connection" + elsewhere)
 		errors.As(err, &e) // in words of its own
-		return errors.Join(err, s.refuseLogin(e))
+		return errors.Join(err, e, s.refuseLogin(e))
 	}
 	return s.client.WritePacket(ok)
 }

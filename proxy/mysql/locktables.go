@@ -3,6 +3,7 @@ package mysql
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -51,9 +52,9 @@ func (s *session) lockTables(c call) error {
 	var err error
 	switch {
 	case c.what.Everything:
-		err = s.lockOut(readLockOfAll)
+		err = s.lockOut(readLockOfAll, nil)
 	case c.what.Writes:
-		err = s.lockOut(writeLock)
+		err = s.lockOut(writeLock, c.what.Tables)
 	default:
 		err = s.lockSnapshot(c.what.Tables)
 	}
@@ -73,19 +74,23 @@ func (s *session) probe(table string) error {
 	return err
 }
 
-// lockOut keeps all other sessions from writing.
-func (s *session) lockOut(lock tableLock) error {
+// lockOut keeps all other sessions from writing, for the sake of tables.
+func (s *session) lockOut(lock tableLock, tables []string) error {
 	patience, err := s.barrierPatience()
 	if err != nil {
 		return err
 	}
-	ctx, cancel := s.context(patience)
+	ctx, cancel := s.interruptible(patience)
 	defer cancel()
-	if err := s.server.gate.exclude(ctx); err != nil {
+	err = s.server.gate.exclude(ctx)
+	if errors.Is(err, errInterrupted) {
+		return errInterrupted
+	}
+	if err != nil {
 		return &wire.Error{Code: codeLockTimeout, State: "HY000", Message: fmt.Sprintf("Lock wait timeout exceeded; try restarting transaction "+
 			"(Nexus: %s for %v)", s.server.gate.held(), patience)}
 	}
-	s.locked, s.excluding = lock, true
+	s.locked, s.excluding, s.lockedTables = lock, true, tables
 	s.lockEnds.Store(time.Now().Add(s.server.cfg.LockTimeout).UnixNano())
 	return nil
 }
@@ -134,6 +139,20 @@ func (s *session) letIn() {
 		return
 	}
 	s.server.gate.readmit()
+}
+
+// unlockDropped gives the lock back of a session that has dropped the last of its tables.
+func (s *session) unlockDropped(what *statement.Statement) error {
+	if s.locked != writeLock || what.Verb != "DROP TABLE" && what.Verb != "DROP TABLES" {
+		return nil
+	}
+	for _, dropped := range what.Tables {
+		s.lockedTables = slices.DeleteFunc(s.lockedTables, func(locked string) bool { return strings.EqualFold(lastName(locked), lastName(dropped)) })
+	}
+	if len(s.lockedTables) > 0 {
+		return nil
+	}
+	return s.unlock(true)
 }
 
 // endsUnderLock executes COMMIT and ROLLBACK of a session that has locked for reading, which end nothing.

@@ -9,7 +9,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/nexus-replication/nexus/proxy/mysql/wire"
 	"github.com/nexus-replication/nexus/raft"
 )
 
@@ -55,7 +54,7 @@ func (s *Server) tryPlace(ctx context.Context) (*place, error) {
 	}
 	st := s.node.Status()
 	if st.Leader == 0 {
-		return nil, errors.New("no leader is known, try again")
+		return nil, errors.New("no leader is known: a majority of the nodes must run and reach each other; try again")
 	}
 	if st.Leader == st.ID {
 		return nil, errors.New("this node was elected just now, try again")
@@ -70,12 +69,13 @@ func (s *Server) tryPlace(ctx context.Context) (*place, error) {
 	return &place{leader: c}, nil
 }
 
-// turnAway tells a client why it is not served.
-func (s *Server) turnAway(c *connection, err error) {
-	w := wire.NewConn(c.client, s.cfg.MaxPacket)
-	_ = c.client.SetWriteDeadline(time.Now().Add(time.Second))
-	_ = w.WritePacket(unavailable(err).Packet()) // it is about to be closed
-	_ = w.Flush()
+// withoutAddress is what an error of the network says has happened.
+func withoutAddress(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op.Err
+	}
+	return err
 }
 
 // leaderConn is a connection to the leader, which calls itself host.
@@ -104,7 +104,7 @@ func (s *Server) dialLeader(ctx context.Context, st raft.Status) (*leaderConn, e
 	d := net.Dialer{Timeout: time.Second}
 	c, err := d.DialContext(ctx, "tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("connect to the leader: %w", err)
+		return nil, fmt.Errorf("the leader at %s cannot be reached from this node: %w", address, withoutAddress(err))
 	}
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {

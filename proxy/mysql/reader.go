@@ -80,8 +80,12 @@ func setsGlobal(assignments []statement.Assignment) bool {
 func (s *session) catchUp() error {
 	ctx := bounded{session: s, timeout: s.server.cfg.Timeout}
 	defer ctx.stop()
-	if err := s.server.node.Read(&ctx, func(context.Context) error { return nil }); err != nil {
-		return unavailable(err)
+	err := s.server.node.Read(&ctx, func(context.Context) error { return nil })
+	switch {
+	case err == nil:
+		return nil
+	case ctx.interrupted():
+		return errInterrupted
 	}
-	return nil
+	return unavailable(err)
 }

@@ -86,7 +86,7 @@ func (s *session) rehearseLocked(what *statement.Statement, text string) error {
 	if err := s.ask(behind...); err != nil {
 		return err
 	}
-	if server != nil && server.Code != codeNotLocked && server.Code != codeActiveLocks {
+	if server != nil && (server.Code != codeNotLocked || s.locked == writeLock && what.ChangesAccounts()) && server.Code != codeActiveLocks {
 		return server
 	}
 	if executed && len(what.Tables) > 0 { // which the client may need no privilege for

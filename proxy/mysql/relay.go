@@ -59,11 +59,12 @@ func (r *relay) login(ctx context.Context, local bool) error {
 	}
 	p, err := r.leader.ReadPacket()
 	if err != nil {
-		return err
+		return errors.Join(err, r.server.turnAway(ctx, r.client, local, unserved("the leader does not answer"+elsewhere)))
 	}
 	greeting, err := wire.ParseGreeting(p)
 	if err != nil {
-		return errors.Join(r.tell(p), wire.ParseError(p))
+		e := wire.ParseError(p)
+		return errors.Join(e, r.server.turnAway(ctx, r.client, local, e))
 	}
 	r.client.Seq = 0
 	if err := r.tell(greeting.Packet(r.server.offeredTo(greeting.Capabilities), greeting.Extended)); err != nil {
@@ -78,10 +79,13 @@ func (r *relay) login(ctx context.Context, local bool) error {
 		return err
 	}
 	if err := r.server.secureRelay(ctx, r.leader, r.host, response); err != nil {
-		return errors.Join(err, r.tell(unavailable(errors.New("the leader cannot be reached safely, see the log of this node")).Packet()))
+		return errors.Join(err, r.tell(unserved("there is no TLS between this node and the leader"+elsewhere).Packet()))
 	}
 	if err := passLogin(r.client, r.leader, response, r.tell); err != nil {
-		return err
+		if wasTold(err) {
+			return err
+		}
+		return errors.Join(err, r.tell(unserved("the leader was lost during the login"+elsewhere).Packet()))
 	}
 	for _, c := range []*wire.Conn{r.client, r.leader} {
 		if err := c.SetDeadline(time.Time{}); err != nil {
@@ -91,12 +95,7 @@ func (r *relay) login(ctx context.Context, local bool) error {
 	return nil
 }
 
-func (r *relay) tell(p []byte) error {
-	if err := r.client.WritePacket(p); err != nil {
-		return err
-	}
-	return r.client.Flush()
-}
+func (r *relay) tell(p []byte) error { return tell(r.client, p) }
 
 // pump passes bytes on until either end closes.
 func (r *relay) pump() {

@@ -47,7 +47,21 @@ func (s *session) schemaChange(c call) error {
 	if c.what.Rewritten == "" {
 		text = s.asClient(c, withDefiner(text, c.what.Definer, user), user)
 	}
-	if err := s.behindBarrier(func(ctx context.Context) error { return s.proposeSchema(ctx, prelude, text) }); err != nil {
+	left, err := s.leavesDatabase(&c.what, current[0])
+	if err != nil {
+		return err
+	}
+	err = s.behindBarrier(func(ctx context.Context) error { return s.proposeSchema(ctx, prelude, text) })
+	var final *finalError
+	if errors.Is(err, errHangUp) || errors.As(err, &final) {
+		return err
+	}
+	dropped, lost := left()
+	if err := errors.Join(lost, err); err != nil {
+		return err
+	}
+	s.dropped = dropped
+	if err := s.unlockDropped(&c.what); err != nil {
 		return err
 	}
 	return s.noteDefaultEngine(c)
@@ -69,9 +83,13 @@ func (s *session) behindBarrierFor(patience time.Duration, change func(context.C
 		defer cancel()
 		return change(ctx)
 	}
-	barrier, cancelBarrier := s.context(patience)
-	defer cancelBarrier()
-	if err := s.server.gate.exclude(barrier); err != nil {
+	barrier, cancelBarrier := s.interruptible(patience)
+	err := s.server.gate.exclude(barrier)
+	cancelBarrier()
+	if errors.Is(err, errInterrupted) {
+		return errInterrupted
+	}
+	if err != nil {
 		return &wire.Error{Code: codeLockTimeout, State: "HY000", Message: fmt.Sprintf("Nexus: the schema was not changed: "+
 			"%s for %v; end them and try again", s.server.gate.held(), patience)}
 	}
@@ -131,7 +149,16 @@ func (s *session) schemaReply(reply []byte, undone string) error {
 // prelude makes another session understand a text as this one does. substitute says that the text names an engine that its
 // table does not get.
 func (s *session) prelude(substitute bool) (texts []string, user string, err error) {
-	row, err := s.row("SELECT " + preludeColumns)
+	return s.preludeWith("", substitute)
+}
+
+// preludeWith is prelude for a text that stands behind SET STATEMENT with settings, if there are some.
+func (s *session) preludeWith(settings string, substitute bool) (texts []string, user string, err error) {
+	before := ""
+	if settings != "" {
+		before = "SET STATEMENT " + settings + " FOR "
+	}
+	row, err := s.row(before + "SELECT " + preludeColumns)
 	if err != nil {
 		return nil, "", err
 	}

@@ -75,7 +75,10 @@ func (s *Server) readResponse(ctx context.Context, client *wire.Conn, local bool
 		secure = true
 	}
 	if len(p) < sslRequestSize {
-		return nil, &wire.Error{Code: 1043, State: "08S01", Message: "Bad handshake"}
+		return nil, badHandshake("Nexus speaks protocol 4.1 only")
+	}
+	if len(p) == sslRequestSize && binary.LittleEndian.Uint32(p)&wire.CapSSL != 0 {
+		return nil, badHandshake("this node offers no TLS (-proxyCert)")
 	}
 	if s.cfg.TLS != nil && !s.cfg.TLSOptional && !secure {
 		return nil, &wire.Error{Code: codeSecureTransport, State: "HY000", Message: "Nexus: connections without TLS are refused: this node has a certificate (-proxyCert)"}

@@ -136,11 +136,8 @@ func (s *Server) acceptAll(lis net.Listener, reader bool) error {
 		}
 		c := net.Conn(&patient{Conn: accepted, patience: s.cfg.WriteTimeout})
 		conn := &connection{client: c, accepted: accepted, reader: reader, close: func() { c.Close() }}
-		if !s.add(conn) {
-			_ = c.SetWriteDeadline(time.Now().Add(time.Second))
-			w := wire.NewConn(c, s.cfg.MaxPacket)
-			_ = w.WritePacket((&wire.Error{Code: codeTooManyConns, State: "08004", Message: "Too many connections"}).Packet()) // it is about to be closed
-			_ = w.Flush()
+		if e := s.add(conn); e != nil {
+			s.rejectAtOnce(c, e)
 			c.Close()
 			continue
 		}
@@ -161,14 +158,18 @@ func (s *Server) survive(c *connection) {
 	}
 }
 
-func (s *Server) add(c *connection) bool {
+// add returns what a client is told that is not taken in, or nil.
+func (s *Server) add(c *connection) *wire.Error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.draining || len(s.conns) >= s.cfg.MaxConnections {
-		return false
+	switch {
+	case s.draining:
+		return unserved("this node is being stopped; connect to another one")
+	case len(s.conns) >= s.cfg.MaxConnections:
+		return &wire.Error{Code: codeTooManyConns, State: "08004", Message: fmt.Sprintf("Too many connections: this node serves %d clients (-maxConnections)", s.cfg.MaxConnections)}
 	}
 	s.conns[c] = true
-	return true
+	return nil
 }
 
 func (s *Server) remove(c *connection) {
@@ -186,7 +187,8 @@ func (s *Server) serve(c *connection) {
 	if !c.reader {
 		place, err := s.awaitPlace(ctx)
 		if err != nil {
-			s.turnAway(c, err)
+			s.cfg.Logger.Debug("a client is turned away", "client", c.client.RemoteAddr(), "err", err)
+			_ = s.turnAway(ctx, wire.NewConn(c.client, s.cfg.MaxPacket), c.local, unserved(reason(err))) // it is about to be closed
 			return
 		}
 		if place.leader != nil {

@@ -46,9 +46,10 @@ type session struct {
 	info         string                     // what the server has said about them
 	plain        map[[2]string]uint64       // procedures that the server executes by itself, as named; as of how many schema changes
 	steered      atomic.Pointer[programRun] // that the server is executing; the applier asks for it
+	dropped      bool                       // the statement that is answered with OK has dropped the default database
 	excluding    bool                       // schema changes are behind the barrier that this session holds
 	locked       tableLock
-	lockedTables []string    // for reading, as they were named
+	lockedTables []string    // as they were named
 	flushed      bool        // a cache of the server, or what it has counted of the session
 	checks       [][4]string // of the maintenance of tables that is being answered
 
@@ -58,6 +59,8 @@ type session struct {
 	tx        *transaction // nil outside of one
 	expected  bool         // by the other sessions, to commit
 	announced announcement // to them
+
+	interrupt atomic.Pointer[context.CancelCauseFunc] // of what the session waits for in this node; nil where it does not
 
 	idle           atomic.Bool  // waits for a command
 	executing      atomic.Bool  // the server executes a statement of the client's
@@ -222,6 +225,7 @@ func (s *session) processKill(payload []byte) error {
 		return s.lost(err)
 	}
 	if len(p) > 0 && p[0] == wire.HeaderOK && target != s.id {
+		s.server.interrupt(target)
 		s.server.hangUp(target)
 	}
 	return s.client.WritePacket(p)
@@ -257,8 +261,11 @@ func (s *session) ok(more bool) error {
 	if more {
 		status |= wire.StatusMoreResults
 	}
+	if s.dropped {
+		status |= wire.StatusDropped
+	}
 	rows, info := s.affected, s.info
-	s.affected, s.info = 0, ""
+	s.affected, s.info, s.dropped = 0, "", false
 	return s.client.WritePacket(wire.OKRows(status, rows, len(s.facts.warnings), info))
 }
 

@@ -209,13 +209,21 @@ func (s *session) executeNamed(c call) (bool, error) {
 		if err != nil {
 			return true, s.failWith(err)
 		}
-		return s.dispatchPrepared(s.newPrepared(text), c)
+		return s.dispatchPrepared(s.settled(s.newPrepared(text), c), c)
 	}
 	p := s.named[statement.FoldName(c.what.Name)]
 	if p == nil {
 		return s.direct(c) // the server's own words
 	}
-	return s.dispatchPrepared(p, c)
+	return s.dispatchPrepared(s.settled(p, c), c)
+}
+
+// settled is p with what SET STATEMENT says before EXECUTE, where p is executed by this node: the server is not told EXECUTE then.
+func (s *session) settled(p *prepared, c call) *prepared {
+	if c.what.Settings == "" || p.what.Kind != statement.DDL && p.what.Kind != statement.CreateSelect {
+		return p
+	}
+	return s.newPrepared(c.text[:c.what.Inner] + p.text)
 }
 
 // kill executes KILL. Who is killed may wait for its next command, and would not notice by itself.
@@ -233,8 +241,12 @@ func (s *session) kill(c call) (bool, error) {
 		c = s.textCall(c.text[:what.Behind]+strconv.FormatUint(target, 10), c.more)
 	}
 	failed, err := s.direct(c)
-	if !failed && err == nil && !c.what.QueryOnly && c.what.Target != 0 && c.what.Target != s.id {
+	if failed || err != nil || c.what.Target == 0 || c.what.Target == s.id {
+		return failed, err
+	}
+	s.server.interrupt(c.what.Target)
+	if !c.what.QueryOnly {
 		s.server.hangUp(c.what.Target)
 	}
-	return failed, err
+	return false, nil
 }

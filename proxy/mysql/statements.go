@@ -137,8 +137,8 @@ func judge(err error) error {
 func (s *Server) dialLocal(context.Context, string, string) (net.Conn, error) {
 	here, there := net.Pipe()
 	conn := &connection{client: there, local: true, close: func() { there.Close() }}
-	if !s.add(conn) {
-		return nil, fmt.Errorf("%w: too many connections", raft.ErrNotDone)
+	if e := s.add(conn); e != nil {
+		return nil, fmt.Errorf("%w: %s", raft.ErrNotDone, e.Message)
 	}
 	s.tasks.Go(func() {
 		defer s.remove(conn)

@@ -18,7 +18,7 @@ func (s *session) inServersWords(text string, e *wire.Error) (*wire.Error, error
 		return e, nil
 	case !errors.As(err, &server):
 		return nil, err
-	case server.Code == codeSyntax, server.Code == codeNoCharacter:
+	case server.Code == codeSyntax, server.Code == codeNoCharacter, server.Code == codeParameterCount:
 		return server, nil
 	}
 	return e, nil

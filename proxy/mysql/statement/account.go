@@ -5,9 +5,7 @@ import "strings"
 // AsAccount returns a statement about accounts as another session than the client's can execute it: with account in the place of
 // CURRENT_USER, and where the client's own account is meant because none is said.
 func (s *Statement) AsAccount(text string, d Dialect, account string) string {
-	switch s.Verb {
-	case "GRANT", "REVOKE", "CREATE USER", "ALTER USER", "DROP USER", "RENAME", "CREATE ROLE", "SET PASSWORD", "SET DEFAULT ROLE":
-	default:
+	if !s.ChangesAccounts() && s.Verb != "RENAME" {
 		return text
 	}
 	var out strings.Builder
@@ -43,4 +41,13 @@ func (s *Statement) AsAccount(text string, d Dialect, account string) string {
 		put(end, end, " FOR "+account)
 	}
 	return out.String() + text[done:]
+}
+
+// ChangesAccounts reports whether the statement is about accounts, roles or privileges; not for RENAME USER.
+func (s *Statement) ChangesAccounts() bool {
+	switch s.Verb {
+	case "GRANT", "REVOKE", "CREATE USER", "ALTER USER", "DROP USER", "CREATE ROLE", "DROP ROLE", "SET PASSWORD", "SET DEFAULT ROLE":
+		return true
+	}
+	return false
 }

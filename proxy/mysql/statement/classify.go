@@ -194,7 +194,7 @@ func (p *parser) classify() Statement {
 	s := classify(p, verb)
 	switch {
 	case named == "" || s.Kind == Refused:
-	case s.Kind == DDL || s.Kind == CreateSelect:
+	case s.Kind == DDL: // the query of CreateSelect is executed once
 		if program, _ := definesProgram(p.lexer.text, p.lexer.dialect); !program {
 			return refuse(s.Verb, named+"() would lock on every server; call it from the session")
 		}

@@ -209,7 +209,10 @@ func (p *parser) drop(verb string) Statement {
 	case "FUNCTION":
 		p.take("IF", "EXISTS")
 		return Statement{Kind: DDL, Verb: verb, Name: p.table()}
-	case "DATABASE", "SCHEMA", "VIEW", "PROCEDURE", "TRIGGER", "EVENT", "PACKAGE", "USER", "ROLE", "SERVER":
+	case "DATABASE", "SCHEMA":
+		p.take("IF", "EXISTS")
+		return Statement{Kind: DDL, Verb: verb, Name: p.name()}
+	case "VIEW", "PROCEDURE", "TRIGGER", "EVENT", "PACKAGE", "USER", "ROLE", "SERVER":
 		return Statement{Kind: DDL, Verb: verb}
 	case "TABLESPACE", "UNDO", "LOGFILE", "RESOURCE", "SPATIAL REFERENCE":
 		return refuse(verb, reasonServer)

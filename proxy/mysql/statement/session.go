@@ -1,6 +1,7 @@
 package statement
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -57,6 +58,7 @@ func (p *parser) setGlobalTransaction() Statement {
 // setStatement classifies SET STATEMENT a=1, b=2 FOR statement, which MariaDB has.
 func (p *parser) setStatement() Statement {
 	var vars Statement
+	start, end := p.tok.start, 0
 	for {
 		if reason := p.assignment(&vars); reason != "" {
 			return refuse("SET STATEMENT", reason)
@@ -69,26 +71,54 @@ func (p *parser) setStatement() Statement {
 				return refuse("SET STATEMENT", last.Name+" would be set for all sessions")
 			}
 		}
-		if p.take("FOR") {
+		if end = p.tok.start; p.take("FOR") {
 			break
 		}
 		if !p.takePunct(',') {
 			return refuse("SET STATEMENT", "Nexus does not understand its assignments")
 		}
 	}
+	inner, inside := p.tok.start, p.lexer.inside
 	s := p.classify()
+	s.Settings, s.Inner = strings.TrimSpace(p.lexer.text[start:end]), inner
 	switch s.Kind {
 	case Read, LockingRead, Write, DDL, Temporary, Refused:
 		return s
+	case CreateSelect:
+		if inside {
+			return refuse("SET STATEMENT", "it stands in a comment that is executed, before a query that fills a table")
+		}
+		return s
 	case Execute:
-		for _, a := range vars.Assignments {
-			if a.Name == "sql_mode" || a.Name == "names" || a.Name == "charset" || strings.HasPrefix(a.Name, "character_set_") || strings.HasPrefix(a.Name, "collation_") {
-				return refuse("SET STATEMENT", "the text would be read with other settings than it was looked at with")
-			}
+		if inside || slices.ContainsFunc(vars.Assignments, func(a Assignment) bool { return changesReading(a, p.lexer.dialect) }) {
+			return refuse("SET STATEMENT", "the text would be read with other settings than it was looked at with")
 		}
 		return s
 	}
 	return refuse("SET STATEMENT", "it stands before a statement that changes the session")
+}
+
+// changesReading reports whether a text may mean something else where a variable is set than in dialect d.
+func changesReading(a Assignment, d Dialect) bool {
+	if a.Name != "sql_mode" {
+		return a.Name == "names" || a.Name == "charset" || strings.HasPrefix(a.Name, "character_set_") || strings.HasPrefix(a.Name, "collation_")
+	}
+	if d.AnsiQuotes || d.NoBackslashEscapes || !strings.HasPrefix(a.Value, "'") {
+		return true
+	}
+	for _, mode := range strings.Split(upper(unquote(a.Value)), ",") {
+		if !valueModes[mode] {
+			return true
+		}
+	}
+	return false
+}
+
+// valueModes are what sql_mode says about values, rather than about how a text is read.
+var valueModes = map[string]bool{
+	"": true, "STRICT_TRANS_TABLES": true, "STRICT_ALL_TABLES": true, "NO_ZERO_IN_DATE": true, "NO_ZERO_DATE": true, "ALLOW_INVALID_DATES": true,
+	"ERROR_FOR_DIVISION_BY_ZERO": true, "TRADITIONAL": true, "NO_AUTO_CREATE_USER": true, "NO_ENGINE_SUBSTITUTION": true, "NO_AUTO_VALUE_ON_ZERO": true,
+	"ONLY_FULL_GROUP_BY": true, "NO_UNSIGNED_SUBTRACTION": true, "PAD_CHAR_TO_FULL_LENGTH": true, "TIME_ROUND_FRACTIONAL": true,
 }
 
 // assignment takes one item of SET, and says why it is refused.

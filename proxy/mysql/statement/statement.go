@@ -106,7 +106,7 @@ type Statement struct {
 	Chain   bool // AND CHAIN
 	Release bool // RELEASE
 
-	// Name of the database of Use, or of the prepared statement of Prepare, Execute and Deallocate; of the function of DROP
+	// Name of the database of Use and of DROP DATABASE, or of the prepared statement of Prepare, Execute and Deallocate; of the function of DROP
 	// FUNCTION, as written; of the table of CREATE TABLE, without its database.
 	Name string
 	// Text of the statement that is prepared, where it is a literal.
@@ -116,6 +116,10 @@ type Statement struct {
 
 	// Assignments of Set.
 	Assignments []Assignment
+
+	// Settings are what SET STATEMENT assigns, as written, for the statement behind its FOR, which begins at Inner in the text.
+	Settings string
+	Inner    int
 
 	// Of Kill.
 	Target    uint64

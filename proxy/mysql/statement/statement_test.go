@@ -67,6 +67,9 @@ func describe(s Statement) string {
 	if s.Target != 0 {
 		fmt.Fprintf(&b, ", target %d", s.Target)
 	}
+	if s.Settings != "" && s.Kind != Read && s.Kind != Write {
+		fmt.Fprintf(&b, ", settings %q", s.Settings)
+	}
 	for _, a := range s.Assignments {
 		at := ""
 		if a.User {

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/binary"
 	"errors"
 )
@@ -57,4 +58,26 @@ func (g *Greeting) Packet(capabilities, extended uint32) []byte {
 	reserved := p[g.capsHigh+3 : g.capsHigh+13]
 	binary.LittleEndian.PutUint32(reserved[6:], extended)
 	return p
+}
+
+// Hello returns a greeting of a server's own, to a client that is not let in whatever it answers.
+func Hello(version string, capabilities uint32) []byte {
+	salt := make([]byte, 20)
+	_, _ = rand.Read(salt) // never fails
+	for i := range salt {
+		salt[i] = '!' + salt[i]%90 // a zero would end it
+	}
+	p := append([]byte{10}, version...)
+	p = append(p, 0, 0, 0, 0, 0) // no connection
+	p = append(p, salt[:8]...)
+	p = append(p, 0)
+	capabilities |= CapLongPassword // nothing that only MariaDB has
+	p = binary.LittleEndian.AppendUint16(p, uint16(capabilities))
+	p = append(p, 45) // utf8mb4_general_ci
+	p = binary.LittleEndian.AppendUint16(p, StatusAutocommit)
+	p = binary.LittleEndian.AppendUint16(p, uint16(capabilities>>16))
+	p = append(p, byte(len(salt)+1))
+	p = append(p, make([]byte, 10)...)
+	p = append(append(p, salt[8:]...), 0)
+	return append(p, "mysql_native_password\x00"...)
 }

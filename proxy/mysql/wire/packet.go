@@ -28,16 +28,18 @@ const (
 
 // Capabilities.
 const (
-	CapLongPassword    = 1 << 0
-	CapCompress        = 1 << 5
-	CapProtocol41      = 1 << 9
-	CapSSL             = 1 << 11
-	CapMultiStatements = 1 << 16
-	CapMultiResults    = 1 << 17
-	CapDeprecateEOF    = 1 << 24
-	CapZstd            = 1 << 26
-	CapQueryAttributes = 1 << 27
-	CapMultiFactor     = 1 << 28
+	CapLongPassword     = 1 << 0
+	CapCompress         = 1 << 5
+	CapProtocol41       = 1 << 9
+	CapSSL              = 1 << 11
+	CapSecureConnection = 1 << 15
+	CapMultiStatements  = 1 << 16
+	CapMultiResults     = 1 << 17
+	CapPluginAuth       = 1 << 19
+	CapDeprecateEOF     = 1 << 24
+	CapZstd             = 1 << 26
+	CapQueryAttributes  = 1 << 27
+	CapMultiFactor      = 1 << 28
 )
 
 // CapExtendedMetadata of MariaDB tells more about the type of a column: that a text is JSON.
@@ -49,6 +51,7 @@ const (
 	StatusAutocommit    = 1 << 1
 	StatusMoreResults   = 1 << 3
 	StatusCursor        = 1 << 6
+	StatusDropped       = 1 << 8 // the default database was
 )
 
 // First bytes of packets.
@@ -136,6 +139,15 @@ func StatusAt(p []byte, deprecateEOF bool) int {
 		at += lenencSize(p[at])
 	}
 	return place(p, at)
+}
+
+// Warnings returns how many an OK packet tells of.
+func Warnings(p []byte) int {
+	at := StatusAt(p, true)
+	if at < 0 || place(p, at+2) < 0 {
+		return 0
+	}
+	return int(binary.LittleEndian.Uint16(p[at+2:]))
 }
 
 func place(p []byte, at int) int {
