@@ -178,25 +178,33 @@ func TestMonitorEnds(t *testing.T) {
 	for name, reply := range map[string]string{"RESET": "+RESET\r\n", "QUIT": replyOK} {
 		m := dial(t, p.addr)
 		want(t, m.cmd("MONITOR"), replyOK)
-		ending := p.server.monitorOf(m)
-		if ending == nil {
-			t.Fatal("the client is no monitor")
-		}
-		// Whoever tells it of a command stands still, with all monitors held.
-		ending.mu.Lock()
-		m.send(appendRequest(nil, name))
-		if line := other.reply(); !strings.HasSuffix(line, ` "`+name+"\"\r\n") {
-			t.Fatalf("another monitor reads %q instead of %s", line, name)
-		}
-		for end := time.Now().Add(10 * time.Second); !p.server.monitors.mu.TryLock(); time.Sleep(time.Millisecond) {
-			if time.Now().After(end) {
-				t.Fatalf("the client is told of its own %s", name)
-			}
-		}
-		p.server.monitors.mu.Unlock()
-		ending.mu.Unlock()
+		testNotToldOfItsEnd(t, p, m, other, name)
 		want(t, m.reply(), reply)
 	}
+}
+
+func testNotToldOfItsEnd(t *testing.T, p *proxy, m, other *client, name string) {
+	t.Helper()
+	ending := p.server.monitorOf(m)
+	if ending == nil {
+		t.Fatal("the client is no monitor")
+	}
+	// Whoever tells it of a command stands still, with all monitors held.
+	ending.mu.Lock()
+	defer ending.mu.Unlock()
+	m.send(appendRequest(nil, name))
+	if err := other.conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if line := other.reply(); !strings.HasSuffix(line, ` "`+name+"\"\r\n") {
+		t.Fatalf("another monitor reads %q instead of %s", line, name)
+	}
+	for end := time.Now().Add(10 * time.Second); !p.server.monitors.mu.TryLock(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("the client is told of its own %s", name)
+		}
+	}
+	p.server.monitors.mu.Unlock()
 }
 
 // Of a client that sends and does not read, CLIENT LIST shows what is held for it.
