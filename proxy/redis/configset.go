@@ -62,7 +62,7 @@ func (s *session) cmdConfigSet(dst []byte, args [][]byte) []byte {
 
 // parseConfigSet reads what a CONFIG SET sets, or returns why it cannot.
 func (s *session) parseConfigSet(args [][]byte) (settings []policy.Setting, errText string) {
-	if settings, errText = policy.ParseConfigSet(args, s.srv.backendHas); errText == "" {
+	if settings, errText = policy.ParseConfigSet(args, s.srv.backendHas, s.srv.presentSetting); errText == "" {
 		errText = s.srv.wantsEviction(settings)
 	}
 	return settings, errText
@@ -136,6 +136,22 @@ func (s *Server) backendHas(name string) bool {
 	}
 	reply, err := s.ask("CONFIG", "GET", name)
 	return err != nil || string(reply) != "*0\r\n"
+}
+
+// presentSetting returns what CONFIG GET tells of a parameter.
+func (s *Server) presentSetting(name string) (value string, ok bool) {
+	if value, ok = s.nodeSetting(name); ok {
+		return value, true
+	}
+	if hiddenSetting(name) {
+		return "", false
+	}
+	reply, err := s.ask("CONFIG", "GET", name)
+	pair, ok := replyBulks(reply)
+	if err != nil || !ok || len(pair) != 2 {
+		return "", false
+	}
+	return string(pair[1]), true
 }
 
 // cmdConfigResetStat resets the counters of the local backend, and those of the commands of the node's clients.

@@ -106,15 +106,18 @@ var backendSettings = []string{
 
 // immutableSettings are those that Redis lets nobody change while it runs.
 var immutableSettings = []string{
-	"aclfile", "always-show-logo", "cluster-enabled", "daemonize", "databases", "disable-thp", "enable-debug-command",
-	"enable-module-command", "enable-protected-configs", "io-threads", "io-threads-do-reads", "logfile", "pidfile",
-	"rdbchecksum", "supervised", "syslog-enabled", "syslog-ident", "tcp-backlog", "unixsocket",
+	"aclfile", "always-show-logo", "aof_rewrite_cpulist", "appenddirname", "appendfilename", "bgsave_cpulist",
+	"bio_cpulist", "cluster-config-file", "cluster-enabled", "cluster-port", "daemonize", "databases", "disable-thp",
+	"enable-debug-command", "enable-module-command", "enable-protected-configs", "io-threads", "io-threads-do-reads",
+	"logfile", "pidfile", "rdbchecksum", "replicaof", "server_cpulist", "set-proc-title", "slaveof", "socket-mark-id",
+	"supervised", "syslog-enabled", "syslog-facility", "syslog-ident", "tcp-backlog", "unixsocket", "unixsocketperm",
 }
 
 // ParseConfigSet reads a CONFIG SET. known tells whether the backend has a
-// parameter of a name that is no setting here. Either all of it is right, or
-// errText is the reply.
-func ParseConfigSet(args [][]byte, known func(name string) bool) (settings []Setting, errText string) {
+// parameter of a name that is no setting here, and present what CONFIG GET says
+// of one, if it says anything: that value may be set. Either all of it is right,
+// or errText is the reply.
+func ParseConfigSet(args [][]byte, known func(name string) bool, present func(name string) (value string, ok bool)) (settings []Setting, errText string) {
 	if len(args)%2 != 0 {
 		return nil, errSyntax
 	}
@@ -127,19 +130,29 @@ func ParseConfigSet(args [][]byte, known func(name string) bool) (settings []Set
 		rule, ok := settingRules[s.Name]
 		switch {
 		case ok:
-			var problem string
+			value, problem := rule.check(s.Value)
 			s.Scope = rule.scope
-			if s.Value, problem = rule.check(s.Value); problem != "" {
+			if problem == "" {
+				s.Value = value
+			} else if s.Scope != ScopeFixed || !isPresent(s, present) {
 				return nil, settingError(given, problem)
 			}
 		case slices.Contains(backendSettings, s.Name):
 			s.Scope = ScopeBackend
+		case isPresent(s, present):
+			s.Scope = ScopeFixed
 		default:
 			return nil, settingError(given, "Nexus does not let clients change it, as it concerns a single backend and its machine")
 		}
 		settings = append(settings, s)
 	}
 	return settings, ""
+}
+
+// isPresent reports whether s is as it is to be set.
+func isPresent(s Setting, present func(name string) (value string, ok bool)) bool {
+	value, ok := present(s.Name)
+	return ok && value == s.Value
 }
 
 // checkSettingNames makes the checks that Redis makes before it looks at values.
