@@ -83,6 +83,7 @@ func parseFailure(lines []string, numbered func(string) string) failure {
 		}
 		f.why = oneLine(line)
 	}
+	f.why, _, _ = strings.Cut(f.why, " (context: ") // where in the suite's own code
 	return f
 }
 
@@ -112,7 +113,7 @@ Testing unit/x
 [ignore]: Tag: needs:debug denied
 [skip]: left out
 [err]: two in tests/unit/x.tcl
-Expected 'a' to be equal to 'b'
+Expected 'a' to be equal to 'b' (context: type source line 87 file /suite/tests/support/test.tcl)
 [ok]: one (0 ms)
 [err]: three in tests/unit/type/x.tcl
 not this
