@@ -31,7 +31,7 @@ ROUNDS ?= 100
 SEED   ?= $(shell date +%s)
 
 .DEFAULT_GOAL := help
-.PHONY: help build run run-redis run-mysql certs test test-clients test-mysqltest test-race test-faults soak figures simulate lint vulncheck fuzz bench bench-mysql bench-full bench-etcd bench-micro dist dist-all generate clean deps
+.PHONY: help build run run-redis run-mysql certs test test-clients test-mysqltest test-redissuite test-race test-faults soak figures simulate lint vulncheck fuzz bench bench-mysql bench-full bench-etcd bench-micro dist dist-all generate clean deps
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / { printf "  make %-21s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,10 @@ test-clients: ## Run client libraries and applications through a cluster (instal
 
 test-mysqltest: deps ## Run part of MariaDB's own test suite through a cluster, about 15 minutes (Debian's package mariadb-test)
 	$(GO) test -v -timeout 60m ./integration/mysqltest -all
+
+test-redissuite: ## Run the test suite of Redis through a cluster, one unit after the other, about an hour (fetches it from Debian; REDISSUITE_ARGS=-follower)
+	@.ci/deps redissuite
+	$(GO) test -v -timeout 3h ./integration/redissuite -all $(REDISSUITE_ARGS)
 
 test-race: deps ## Run the tests of the concurrent packages under the race detector
 	$(GO) test -race $(CONCURRENT)

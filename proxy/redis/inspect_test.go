@@ -174,7 +174,7 @@ func TestSettings(t *testing.T) {
 		t.Error("what concerns one backend went through the log")
 	}
 	for _, line := range []string{
-		"CONFIG SET appendonly yes", "CONFIG SET dir /tmp", "CONFIG SET requirepass x",
+		"CONFIG SET maxclients 17", "CONFIG SET dir /tmp", "CONFIG SET requirepass x",
 		"CONFIG SET proto-max-bulk-len 1mb", "CONFIG SET hz 60 maxmemory-clients 1", "CONFIG SET stream-node-max-entries 7 nosuch 1",
 	} {
 		if got := c.cmd(line); got[0] != '-' {

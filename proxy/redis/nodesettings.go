@@ -2,6 +2,7 @@ package redis
 
 import (
 	"maps"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -10,7 +11,8 @@ import (
 )
 
 // nodeSettings are parameters that a node keeps by itself. Most are about replicas in the sense of Redis, of which a node has
-// none: they are told back, and mean nothing, as for a Redis without replicas.
+// none: they are told back, and mean nothing, as for a Redis without replicas. So are those about files of the backend: what is
+// acknowledged is in the log, whatever they say.
 type nodeSettings struct {
 	// minReplicas is min-replicas-to-write: as there are no replicas, with it nothing is written through this node.
 	minReplicas atomic.Int64
@@ -27,6 +29,12 @@ var idleSettings = map[string]string{
 	"repl-ping-replica-period": "10", "repl-timeout": "60", "replica-read-only": "yes", "replica-serve-stale-data": "yes",
 }
 
+// fileSettings are about the backend's files. Until a client sets one, it is as the backend has it.
+var fileSettings = []string{
+	"aof-use-rdb-preamble", "appendfsync", "appendonly", "auto-aof-rewrite-min-size", "auto-aof-rewrite-percentage",
+	"no-appendfsync-on-rewrite", "save", "stop-writes-on-bgsave-error",
+}
+
 func newNodeSettings() *nodeSettings { return &nodeSettings{values: maps.Clone(idleSettings)} }
 
 // get returns the value of one of these settings.
@@ -37,7 +45,7 @@ func (n *nodeSettings) get(name string) (value string, ok bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	value, ok = n.values[name]
-	if value == "" {
+	if value == "" && name != "save" {
 		return "", false // masterauth, which is nobody's business unless a client has set it
 	}
 	return value, ok
@@ -52,7 +60,7 @@ func (n *nodeSettings) set(name, value string) {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if _, ok := n.values[name]; ok {
+	if _, ok := n.values[name]; ok || slices.Contains(fileSettings, name) {
 		n.values[name] = value
 	}
 }

@@ -29,6 +29,35 @@ func TestSettingsAboutReplicas(t *testing.T) {
 	want(t, c.cmd("SET k w"), "+OK\r\n")
 }
 
+// Settings about files are told back and mean nothing; the backend stays as it is.
+func TestSettingsAboutFiles(t *testing.T) {
+	p := startProxy(t)
+	c, direct := dial(t, p.addr), dial(t, p.redis)
+	before := direct.cmd("CONFIG GET appendonly appendfsync save")
+	want(t, c.cmd("CONFIG GET appendonly appendfsync save"), before)
+	want(t, c.do("CONFIG", "SET", "appendonly", "YES", "appendfsync", "always", "save", "3600  1 300 100"), replyOK)
+	want(t, c.cmd("CONFIG GET appendonly"), "*2\r\n$10\r\nappendonly\r\n$3\r\nyes\r\n")
+	want(t, c.cmd("CONFIG GET save"), "*2\r\n$4\r\nsave\r\n$14\r\n3600 1 300 100\r\n")
+	want(t, c.do("CONFIG", "SET", "save", ""), replyOK)
+	want(t, c.cmd("CONFIG GET save"), "*2\r\n$4\r\nsave\r\n$0\r\n\r\n")
+	want(t, direct.cmd("CONFIG GET appendonly appendfsync save"), before)
+	for _, args := range [][]string{{"save", "1"}, {"save", "0 1"}, {"save", "1 x"}, {"appendfsync", "never"}, {"appendonly", "perhaps"}} {
+		set := append([]string{"CONFIG", "SET"}, args...)
+		want(t, c.do(set...), direct.do(set...))
+	}
+}
+
+// What the flags of a node say is told where it is set.
+func TestSettingsOfFlags(t *testing.T) {
+	c := dial(t, startProxy(t).addr)
+	want(t, c.cmd("CONFIG SET hash-max-listpack-entries 77 port 1"), "-ERR CONFIG SET failed (possibly related to argument 'port') - "+
+		"Unable to listen on this port. A node of Nexus listens where -proxyPort says\r\n")
+	want(t, c.cmd("CONFIG GET hash-max-listpack-entries"), "*2\r\n$25\r\nhash-max-listpack-entries\r\n$3\r\n512\r\n")
+	want(t, c.cmd("CONFIG SET timeout 0"), replyOK)
+	want(t, c.cmd("CONFIG SET timeout 9"), "-ERR CONFIG SET failed (possibly related to argument 'timeout') - "+
+		"The flag -idleTimeout of a node says when it closes idle clients\r\n")
+}
+
 // A pause of writes does not hold up what says of itself that it does not write.
 func TestPauseLetsReadOnlyScriptsThrough(t *testing.T) {
 	p := startProxy(t)

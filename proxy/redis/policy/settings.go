@@ -82,15 +82,22 @@ var settingRules = map[string]settingRule{
 	"repl-backlog-size":        {ScopeNode, memory},
 	"repl-ping-replica-period": {ScopeNode, number(1, math.MaxInt32)},
 	"repl-timeout":             {ScopeNode, number(1, math.MaxInt32)},
-	"replica-read-only":        {ScopeNode, oneOf("yes", "no")},
-	"replica-serve-stale-data": {ScopeNode, oneOf("yes", "no")},
+	"replica-read-only":        {ScopeNode, yesOrNo},
+	"replica-serve-stale-data": {ScopeNode, yesOrNo},
 
-	"appendonly": {ScopeFixed, only("no")},
+	// About files of the backend, which nothing depends on: the log keeps all that is acknowledged.
+	"aof-use-rdb-preamble":        {ScopeNode, yesOrNo},
+	"appendfsync":                 {ScopeNode, oneOf("everysec", "always", "no")},
+	"appendonly":                  {ScopeNode, yesOrNo},
+	"auto-aof-rewrite-min-size":   {ScopeNode, memory},
+	"auto-aof-rewrite-percentage": {ScopeNode, number(0, math.MaxInt32)},
+	"no-appendfsync-on-rewrite":   {ScopeNode, yesOrNo},
+	"save":                        {ScopeNode, savePoints},
+	"stop-writes-on-bgsave-error": {ScopeNode, yesOrNo},
+
 	// Larger than what a node passes on, and than what is in the log already.
 	"proto-max-bulk-len": {ScopeFixed, only("536870912", "512mb")},
 	"maxmemory-clients":  {ScopeFixed, noShare},
-	"save":               {ScopeFixed, only("")},
-	"timeout":            {ScopeFixed, only("0")},
 }
 
 // backendSettings are parameters of ScopeBackend. The backend itself checks
@@ -141,6 +148,10 @@ func ParseConfigSet(args [][]byte, known func(name string) bool, present func(na
 			s.Scope = ScopeBackend
 		case isPresent(s, present):
 			s.Scope = ScopeFixed
+		case s.Name == "port":
+			return nil, settingError(given, "Unable to listen on this port. A node of Nexus listens where -proxyPort says")
+		case s.Name == "timeout":
+			return nil, settingError(given, "The flag -idleTimeout of a node says when it closes idle clients")
 		default:
 			return nil, settingError(given, "Nexus does not let clients change it, as it concerns a single backend and its machine")
 		}
@@ -221,6 +232,28 @@ func oneOf(words ...string) func(string) (string, string) {
 		}
 		return lower, ""
 	}
+}
+
+func yesOrNo(value string) (string, string) {
+	if canonical, problem := oneOf("yes", "no")(value); problem == "" {
+		return canonical, ""
+	}
+	return "", "argument must be 'yes' or 'no'"
+}
+
+// savePoints reads pairs of a time in seconds and a number of changes.
+func savePoints(value string) (string, string) {
+	const problem = "Invalid save parameters"
+	words := strings.Fields(value)
+	if len(words)%2 != 0 {
+		return "", problem
+	}
+	for i, word := range words {
+		if n, err := strconv.ParseInt(word, 10, 64); err != nil || n < 0 || i%2 == 0 && n < 1 {
+			return "", problem
+		}
+	}
+	return strings.Join(words, " "), ""
 }
 
 func only(values ...string) func(string) (string, string) {
