@@ -41,7 +41,7 @@ var reachingPast = []string{
 	"GRANT SELECT ON app.* TO z", "CREATE PROCEDURE z() SELECT 1", "ANALYZE TABLE t", "OPTIMIZE TABLE t", "CREATE VIEW z AS SELECT 1",
 	"INSERT INTO mysql.time_zone VALUES (NULL, 'N')", "DELETE FROM mysql.servers", "UPDATE (mysql.proc) SET comment='z'", "WITH x AS (SELECT 1) DELETE FROM (mysql.servers) WHERE 1",
 	"INSERT INTO nexus.applied VALUES (1, 1)", "UPDATE nexus.position SET idx=idx+1",
-	"FLUSH TABLES", "FLUSH LOGS", "RESET MASTER", "PURGE BINARY LOGS TO 'x'", "LOCK TABLES t WRITE", "UNLOCK TABLES", "KILL 1", "BINLOG 'x'", "HANDLER t OPEN", "INSTALL SONAME 'x'", "SHUTDOWN",
+	"FLUSH TABLES", "FLUSH LOGS", "FLUSH STATUS", "RESET MASTER", "PURGE BINARY LOGS TO 'x'", "LOCK TABLES t WRITE", "UNLOCK TABLES", "KILL 1", "BINLOG 'x'", "HANDLER t OPEN", "INSTALL SONAME 'x'", "SHUTDOWN",
 	"SELECT 1 INTO OUTFILE '/tmp/nexus-texts'", "PREPARE s FROM 'COMMIT'", "EXECUTE s", "USE mysql", "SELECT 1; SET GLOBAL wait_timeout=4321", "SELECT 'it''s", "",
 }
 
@@ -275,4 +275,30 @@ func changed(ctx context.Context, conn *sql.Conn, text string) string {
 	}
 	n, err := r.RowsAffected()
 	return fmt.Sprint(n, err)
+}
+
+// A text does not drop the table of all where the session has a temporary one of that name, wherever that was made.
+func TestTextsAndTemporaryTables(t *testing.T) {
+	t.Parallel()
+	c, leader := startCluster(t)
+	db := open(t, leader)
+	execute(t, db, "CREATE DATABASE app", "CREATE TABLE app.t (a INT)", "CREATE TABLE app.u (a INT)", "CREATE PROCEDURE app.drops(x TEXT) EXECUTE IMMEDIATE CONCAT('DROP TABLE ', x)",
+		"CREATE PROCEDURE app.makes() CREATE TEMPORARY TABLE t (b INT)", "CREATE FUNCTION app.f() RETURNS INT BEGIN CREATE TEMPORARY TABLE t (b INT); RETURN 1; END")
+	for _, made := range []string{"CREATE TEMPORARY TABLE t (b INT)", "CALL makes()", "SELECT f()", "EXECUTE IMMEDIATE 'CREATE TEMPORARY TABLE t (b INT)'"} {
+		conn := oneConn(t, db)
+		for _, text := range []string{"USE app", made, "FLUSH STATUS"} {
+			_, err := conn.ExecContext(within(t, 20*time.Second), text)
+			check(t, err)
+			if _, err := conn.ExecContext(within(t, 20*time.Second), "CALL drops('t')"); text != "USE app" && code(err) != 1235 {
+				t.Errorf("%s, %s: %v, want 1235", made, text, err)
+			} else if text == "USE app" {
+				check(t, err)
+				execute(t, db, "CREATE TABLE app.t (a INT)")
+			}
+		}
+		check(t, conn.Raw(func(any) error { return nil }))
+		conn.Close()
+		db.SetMaxIdleConns(0) // no session has two of them
+	}
+	awaitEqual(t, c)
 }

@@ -109,6 +109,7 @@ func (s *session) dispatch(c call) (failed bool, err error) {
 		}
 		return s.write(c)
 	case statement.Read, statement.LockingRead:
+		s.flushed = s.flushed || c.what.Verb == flushStatus
 		return s.read(c)
 	case statement.Savepoint:
 		if err := s.implicit(); err != nil {

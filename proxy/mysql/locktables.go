@@ -247,6 +247,9 @@ func (s *session) refresh(payload []byte) error {
 	return nil
 }
 
+// flushStatus is what begins the counters of the session anew, as FLUSH does with others.
+const flushStatus = "FLUSH STATUS"
+
 // flush lets the server empty a cache, which commits.
 func (s *session) flush(c call) (bool, error) {
 	if s.locked != readLock {

@@ -149,6 +149,7 @@ func (s *session) callInReadOnly(c call) (bool, error) {
 	if err := s.checkCalls(&c); err != nil {
 		return true, s.failWith(err)
 	}
+	s.flushed = true // maybe: this is in no transaction of XA, inside of which the server refuses FLUSH
 	return s.relayRead(c)
 }
 
@@ -226,7 +227,11 @@ func (r *programRun) judge(step *statement.Step, row []string) (*prepared, appli
 func (r *programRun) mayExecute(p *prepared, database string) (appliers.Ruling, error) {
 	what := &p.what
 	switch what.Kind {
-	case statement.Empty, statement.Read, statement.LockingRead, statement.Diagnostics, statement.Savepoint, statement.Temporary:
+	case statement.Read:
+		if what.Verb != flushStatus {
+			return appliers.Execute, nil
+		}
+	case statement.Empty, statement.LockingRead, statement.Diagnostics, statement.Savepoint, statement.Temporary:
 		return appliers.Execute, nil
 	case statement.Write:
 		if err := r.mayWrite(p, database); err != nil {
