@@ -190,15 +190,16 @@ func (b *Backend) captureAnew(ctx context.Context) error {
 // written beside the log.
 func (b *Backend) readOn(ctx context.Context, broken error) error {
 	b.log.Warn("the binary log of the server is not read any more, and is read on", "err", broken)
-	large := strings.Contains(broken.Error(), "max_allowed_packet") // an event that it cannot send, and could not the next time: see maxEvents
 	switch {
-	case large:
+	case strings.Contains(broken.Error(), "max_allowed_packet"): // an event of more than 1 GB, which belongs to a transaction that waits in vain
+		// No doubt: a client that tries it again at each leader would take all of them out of service.
+		b.log.Error("an event of more than 1 GB cannot be read, and the binary log is read on from its end: if something was written beside the log meanwhile, only a comparison tells")
 		b.forgetReading()
 	case errors.Is(broken, gomysql.ErrBadConn): // the connection, whatever was written
 		b.reading.resumed = gomysql.Position{}
 	}
 	whole, err := b.startCapture(ctx)
-	if !whole || large {
+	if !whole {
 		b.log.Error("a part of the binary log of the backend was not read, and it may differ from the others")
 		b.doubt.Store(&errUnread)
 	}

@@ -14,10 +14,6 @@ import (
 // and only if it happened, since 10.6; a prepared transaction survives its connection since 10.5.
 const leastVersion = 10_11
 
-// maxEvents bounds what one transaction writes to the binary log, so that the server can send each event of it: it sends none of more
-// than 1 GB, and nothing behind that. It is a multiple of 4096.
-const maxEvents = 1<<30 - 1<<20
-
 var versionPattern = regexp.MustCompile(`^(\d+)\.(\d+)\.(\d+).*MariaDB`)
 
 // checkServer refuses a server that cannot be replicated rightly, and says what to change. What can be set from here, for
@@ -58,7 +54,6 @@ func (b *Backend) checkServer(ctx context.Context, k *conn) error {
 		// A transaction of the size that a node proposes at most, as text, and no value that the binary log cannot be read with.
 		"SET GLOBAL max_allowed_packet=402653184",
 		"SET GLOBAL max_binlog_size=67108864",
-		fmt.Sprintf("SET GLOBAL max_binlog_cache_size=%d", maxEvents),
 		"SET GLOBAL log_bin_compress=0",
 		// The text of each statement beside its rows, which nobody reads.
 		"SET GLOBAL binlog_annotate_row_events=0",

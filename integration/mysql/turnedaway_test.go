@@ -28,7 +28,7 @@ func TestTurnedAway(t *testing.T) {
 		err := visitOnce(leader)
 		var e *mysql.MySQLError
 		if !errors.As(err, &e) || e.Number != 1053 || string(e.SQLState[:]) != "08S01" || e.Message != reason {
-			return fmt.Errorf("the driver is told %v", err)
+			return fmt.Errorf("the driver is told %w", err)
 		}
 		return nil
 	})

@@ -58,7 +58,8 @@ func (p *parser) setGlobalTransaction() Statement {
 // setStatement classifies SET STATEMENT a=1, b=2 FOR statement, which MariaDB has.
 func (p *parser) setStatement() Statement {
 	var vars Statement
-	start, end := p.tok.start, 0
+	var end int // of what is assigned
+	start := p.tok.start
 	for {
 		if reason := p.assignment(&vars); reason != "" {
 			return refuse("SET STATEMENT", reason)
