@@ -58,7 +58,7 @@ test-clients: ## Run client libraries and applications through a cluster (instal
 test-mysqltest: deps ## Run part of MariaDB's own test suite through a cluster, about 15 minutes (Debian's package mariadb-test)
 	$(GO) test -v -timeout 60m ./integration/mysqltest -all
 
-test-redissuite: ## Run the test suite of Redis through a cluster, one unit after the other, about an hour (fetches it from Debian; REDISSUITE_ARGS=-follower)
+test-redissuite: ## Run the test suite of Redis through a cluster, one unit after the other, about 20 minutes (fetches it from Debian; REDISSUITE_ARGS=-follower)
 	@.ci/deps redissuite
 	$(GO) test -v -timeout 3h ./integration/redissuite -all $(REDISSUITE_ARGS)
 
