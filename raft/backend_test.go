@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 )
 
 func TestBackendLosesItsDataWhileRunning(t *testing.T) {
@@ -120,6 +122,78 @@ func TestBusyBackendIsNotSilent(t *testing.T) {
 			t.Errorf("call %d: %v", call, *p)
 		}
 	}
+}
+
+// workingStore is busy whenever it hangs and is said to work.
+type workingStore struct {
+	*mapStore
+	working *atomic.Bool
+}
+
+func (s workingStore) Busy() bool { return s.working.Load() }
+
+// Calls wait for what is as slow everywhere, beyond their time limit, and no leader hands over for it.
+func TestBusyBackendIsWaitedFor(t *testing.T) {
+	working := new(atomic.Bool)
+	c := newTestCluster(t, 3, func(cfg *Config) {
+		cfg.Store, cfg.Timeout = workingStore{cfg.Store.(*mapStore), working}, time.Second
+	})
+	leader := c.leader()
+	c.propose(leader, "k=1")
+	c.converged()
+	term := c.nodes[leader].Status().Term
+	working.Store(true)
+	var release []func()
+	for _, s := range c.stores {
+		release = append(release, s.hang())
+	}
+	var wg sync.WaitGroup
+	for i, n := range c.nodes {
+		wg.Go(func() {
+			if _, err := n.Propose(context.Background(), [][]byte{[]byte(fmt.Sprintf("k%d=1", i))}); err != nil {
+				t.Errorf("a write at node %d: %v", i, err)
+			}
+		})
+		eventually(t, "the write to be committed", func() bool { return n.Status().Commit > n.Status().Applied })
+		wg.Go(func() {
+			if err := n.Read(context.Background(), func(context.Context) error { return nil }); err != nil {
+				t.Errorf("a read at node %d: %v", i, err)
+			}
+		})
+	}
+	time.Sleep(2*applyStall + 2*time.Second) // longer than any of the limits
+	for i, n := range c.nodes {
+		if s := n.Status(); !s.Serving || s.Term != term {
+			t.Errorf("node %d: %+v", i, s)
+		}
+	}
+	for _, r := range release {
+		r()
+	}
+	wg.Wait()
+	working.Store(false)
+	c.converged()
+}
+
+// Where entries pile up behind what a leader is busy with, others are not busy.
+func TestBusyLeaderFarBehindHandsOver(t *testing.T) {
+	working := new(atomic.Bool)
+	c := newTestCluster(t, 3, func(cfg *Config) {
+		cfg.Store, cfg.MaxApplyLag = workingStore{cfg.Store.(*mapStore), working}, 2*busyLag
+	})
+	leader := c.leader()
+	c.propose(leader, "k=1")
+	working.Store(true)
+	release := c.stores[leader].hang()
+	defer release()
+	other := (leader + 1) % 3
+	for range 3 {
+		c.propose(other, "k=2")
+	}
+	eventually(t, "another leader", func() bool {
+		l := c.nodes[other].Status().Leader
+		return l != 0 && l != c.nodes[leader].identity.ID
+	})
 }
 
 func TestBackendFailsOnTheLeader(t *testing.T) {

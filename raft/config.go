@@ -37,7 +37,8 @@ type Config struct {
 	// Tick is the unit of raft time; a leader sends heartbeats every tick. ElectionTicks without one start an election.
 	Tick          time.Duration
 	ElectionTicks int
-	// Timeout bounds Propose, Read and membership changes that carry no earlier deadline; large proposals have Allowance more.
+	// Timeout bounds Propose, Read and membership changes that carry no earlier deadline; large proposals have Allowance more,
+	// and it begins again where it ends while the Store is busy: see Busier.
 	Timeout time.Duration
 
 	// A snapshot of the backend is taken, and the log before it dropped, after SnapshotCount applied entries or

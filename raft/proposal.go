@@ -151,18 +151,21 @@ func (r *Replicator) settleWithin(ctx context.Context, p *proposal) (Outcome, er
 	r.mail.propose(p)
 	timer := time.NewTimer(r.cfg.Timeout + Allowance(p.bytes))
 	defer timer.Stop()
-	var why error
-	select {
-	case <-p.done:
-		return p.outcome, p.failed
-	case <-ctx.Done():
-		why = r.late(ctx)
-	case <-timer.C:
-		why = r.unanswered()
-	case <-r.ctx.Done():
-		why = r.stopCause()
+	for {
+		select {
+		case <-p.done:
+			return p.outcome, p.failed
+		case <-ctx.Done():
+			return r.giveUp(p, r.late(ctx))
+		case <-timer.C:
+			if !r.storeIsBusy() {
+				return r.giveUp(p, r.unanswered())
+			}
+			timer.Reset(r.cfg.Timeout)
+		case <-r.ctx.Done():
+			return r.giveUp(p, r.stopCause())
+		}
 	}
-	return r.giveUp(p, why)
 }
 
 // giveUp ends the wait for p and says what is known about it.

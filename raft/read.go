@@ -41,7 +41,7 @@ func (r *Replicator) Read(ctx context.Context, fn func(context.Context) error) e
 			return err
 		}
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, r.cfg.Timeout, r.noAnswer)
+	ctx, cancel := r.within(ctx)
 	defer cancel()
 	round := r.mail.joinRead()
 	select {
@@ -71,7 +71,7 @@ func (r *Replicator) readByLease(ctx context.Context, fn func(context.Context) e
 	// Loaded after the term: nothing else can have been committed up to then.
 	index := r.commit.Load()
 	if r.applied.Load() < index {
-		waitCtx, cancel := context.WithTimeoutCause(ctx, r.cfg.Timeout, r.noAnswer)
+		waitCtx, cancel := r.within(ctx)
 		defer cancel()
 		if err := r.waitApplied(waitCtx, index); err != nil {
 			return true, err

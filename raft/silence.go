@@ -3,6 +3,7 @@ package raft
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -13,6 +14,9 @@ const (
 	// lookStall is how long a look at an idle backend, or a call that applies entries, besides the time that large ones may
 	// need, takes before the node counts the backend as one that hangs and refuses.
 	lookStall = 2 * time.Second
+	// busyLag is the part of Config.MaxApplyLag, as a divisor, above which a leader that is busy hands over its office. Clients
+	// wait for what is as slow everywhere; where entries pile up, others are not busy.
+	busyLag = 10
 )
 
 // watchOwnBackend notices a backend that hangs, which is silent for long before that counts as an error: entries that are
@@ -21,7 +25,7 @@ func (r *Replicator) watchOwnBackend() {
 	r.watchCall()
 	patience := applyStall + Allowance(int(r.applying.Load())) // before applied, which is published before it ends
 	applied := r.applied.Load()
-	if r.storeIsBusy() {
+	if r.storeIsBusy() && r.commit.Load()-min(r.commit.Load(), applied) <= r.cfg.MaxApplyLag/busyLag {
 		r.appliedBefore, r.appliedAt = applied, r.leaseClock()
 		return
 	}
@@ -69,6 +73,24 @@ func (r *Replicator) watchCall() {
 func (r *Replicator) storeIsBusy() bool {
 	b, ok := r.cfg.Store.(Busier)
 	return ok && b.Busy()
+}
+
+// within returns a context that ends after Config.Timeout, or that much later for as long as the backend is busy.
+func (r *Replicator) within(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	var timer *time.Timer
+	timer = time.AfterFunc(math.MaxInt64, func() {
+		if ctx.Err() == nil && r.storeIsBusy() {
+			timer.Reset(r.cfg.Timeout)
+			return
+		}
+		cancel(r.noAnswer)
+	})
+	timer.Reset(r.cfg.Timeout)
+	return ctx, func() {
+		timer.Stop()
+		cancel(context.Canceled)
+	}
 }
 
 // errSilent is the problem of a backend that does not come back from what it was asked.

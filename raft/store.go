@@ -125,8 +125,8 @@ type Observer interface {
 
 // Busier is an optional hook of a Store whose single entries may take long to apply, and no longer elsewhere.
 type Busier interface {
-	// Busy reports that such an entry is being applied: a leader keeps its office meanwhile, and no node takes the backend for
-	// one that hangs. Safe for concurrent use.
+	// Busy reports that such an entry is being applied: a leader keeps its office meanwhile, unless entries pile up, no node
+	// takes the backend for one that hangs, and calls wait for longer than Config.Timeout. Safe for concurrent use.
 	Busy() bool
 }
 

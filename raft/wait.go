@@ -109,6 +109,10 @@ func (r *Replicator) waitOnce(ctx context.Context, cmd []byte, queued func(), pa
 				*parked = nil
 			}
 		case <-timer.C:
+			if r.storeIsBusy() {
+				timer.Reset(r.cfg.Timeout)
+				continue
+			}
 			return r.endWait(p, fmt.Errorf("%w: %w", ErrNotDone, r.unanswered()))
 		case <-ctx.Done():
 			return r.endWait(p, fmt.Errorf("%w: %w", ErrWaitEnded, context.Cause(ctx)))

@@ -39,6 +39,7 @@ func (b *Backend) apply(ctx context.Context, entries []raft.Entry) error {
 	if b.restoring.Load() {
 		return fmt.Errorf("apply: %w", errRestoring)
 	}
+	defer b.attend()()
 	for retry := true; ; retry = false {
 		err := b.applyOnce(ctx, entries)
 		// A closed connection says at once that trying again is worth it. Silence has cost its timeout already.
@@ -64,7 +65,7 @@ func (b *Backend) applyOnce(ctx context.Context, entries []raft.Entry) error {
 	if err != nil {
 		return err
 	}
-	deadline := time.Now().Add(b.cfg.ReplyTimeout)
+	deadline := time.Now().Add(maxBusy)
 	for len(rest) > 0 {
 		if err := b.run.build(&b.cfg, rest, b.conn.server.databases, b.settings); err != nil {
 			return err
@@ -72,7 +73,8 @@ func (b *Backend) applyOnce(ctx context.Context, entries []raft.Entry) error {
 		b.tell(rest[:b.run.entries])
 		err := b.execute(ctx)
 		if errors.Is(err, errBusy) && time.Now().Before(deadline) && pause(ctx, busyPause) {
-			continue // a client's script reads on another connection
+			b.sign(processSign) // a client's script reads on another connection
+			continue
 		}
 		if err != nil {
 			return err
@@ -127,6 +129,7 @@ func (b *Backend) execute(ctx context.Context) error {
 	next := appendMarker(nil, *b.id.Load(), r.position)
 	r.finish(b.cfg.MetadataDB, next)
 	b.flight = &flight{position: r.position, marker: next}
+	b.scripted.Store(r.scripted)
 
 	release := context.AfterFunc(ctx, func() { _ = c.Close() })
 	defer release()

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/nexus-replication/nexus/raft"
 )
@@ -40,6 +41,13 @@ type Backend struct {
 	// high is the index of the highest position that was ever applied here. A connection to a server that holds less
 	// is one to a server that lost data.
 	high atomic.Uint64
+	// busyUntil is up to when the server is taken to work on what it was asked, as the time since made. process is its own,
+	// nil where it cannot be seen; scripted is set while a transaction with a script is under way.
+	busyUntil atomic.Int64
+	process   atomic.Pointer[process]
+	scripted  atomic.Bool
+	made      time.Time
+
 	// behind is set by a read connection that met such a server; Apply looks for itself then.
 	behind atomic.Bool
 
@@ -59,7 +67,10 @@ type Backend struct {
 	close   context.CancelFunc
 }
 
-var _ raft.Store = (*Backend)(nil)
+var (
+	_ raft.Store  = (*Backend)(nil)
+	_ raft.Busier = (*Backend)(nil)
+)
 
 // lastConn is enough of a connection to kill it.
 type lastConn struct {
@@ -85,6 +96,7 @@ func New(cfg Config) (*Backend, error) {
 		Deadlines: newDeadlines(),
 		cfg:       cfg,
 		log:       cfg.Logger,
+		made:      time.Now(),
 	}
 	b.closing, b.close = context.WithCancel(context.Background())
 	b.reads.b = b
@@ -168,6 +180,7 @@ func (b *Backend) adopt(c *conn) error {
 // take makes c the connection of Apply, on a backend that holds a position.
 func (b *Backend) take(c *conn, held raft.Position, marker string) {
 	b.conn = c
+	b.process.Store(processOf(c))
 	b.last = lastConn{runID: c.server.runID, id: c.id}
 	b.held = held
 	b.marker = append(b.marker[:0], marker...)

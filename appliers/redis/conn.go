@@ -29,17 +29,22 @@ type conn struct {
 	progress atomic.Uint64 // reads, and steps of large writes, that got on
 	server   serverInfo
 	id       int64 // CLIENT ID
+	// busy, if it is not nil, reports that the server may take longer than timeout.
+	busy func() bool
 }
 
 // serverInfo is what a connection learns about its server.
 type serverInfo struct {
-	version   string
-	runID     string
-	role      string
-	loading   bool
-	cluster   bool
-	maxmemory uint64
-	clients   int
+	version string
+	runID   string
+	// process is the number of its process, as the server itself knows it, and executable what it runs.
+	process    int
+	executable string
+	role       string
+	loading    bool
+	cluster    bool
+	maxmemory  uint64
+	clients    int
 	// maxclients is 0 if the server does not tell.
 	maxclients int
 	libraries  int // other than those of a proxy: see LibraryPrefix
@@ -69,14 +74,19 @@ func (s *serverInfo) empty(metadataDB int, own int64) bool {
 }
 
 func (c *conn) Read(p []byte) (int, error) {
-	if c.timeout > 0 {
-		if err := c.SetReadDeadline(time.Now().Add(c.timeout)); err != nil {
-			return 0, err
+	for {
+		if c.timeout > 0 {
+			if err := c.SetReadDeadline(time.Now().Add(c.timeout)); err != nil {
+				return 0, err
+			}
 		}
+		n, err := c.Conn.Read(p)
+		if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && c.busy != nil && c.busy() {
+			continue
+		}
+		c.progress.Add(1)
+		return n, err
 	}
-	n, err := c.Conn.Read(p)
-	c.progress.Add(1)
-	return n, err
 }
 
 func (c *conn) Write(p []byte) (int, error) {
@@ -251,6 +261,10 @@ func parseInfo(text []byte) serverInfo {
 			s.version = v
 		case "run_id":
 			s.runID = v
+		case "process_id":
+			s.process, _ = strconv.Atoi(v)
+		case "executable":
+			s.executable = v
 		case "role":
 			s.role = v
 		case "loading", "async_loading":

@@ -156,7 +156,7 @@ func (rc *readConn) stop(why error) {
 	rc.wg.Wait()
 }
 
-// watch closes the connection when it owes replies and makes no progress for timeout.
+// watch closes the connection when it owes replies and makes no progress for timeout, unless the server is busy.
 func (rc *readConn) watch(timeout time.Duration) {
 	defer rc.wg.Done()
 	const looks = 4
@@ -170,7 +170,7 @@ func (rc *readConn) watch(timeout time.Duration) {
 		case <-ticker.C:
 		}
 		progress := rc.c.progress.Load()
-		if rc.owed.Load() == 0 || progress != last {
+		if rc.owed.Load() == 0 || progress != last || rc.c.busy != nil && rc.c.busy() {
 			silent, last = 0, progress
 			continue
 		}

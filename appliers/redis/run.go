@@ -31,10 +31,11 @@ type run struct {
 	sets   [][]byte
 	joined int
 
-	indexed bool // a command touches deadlines
-	tracked bool // a Tracker is there
-	db      int  // database that the commands so far have selected
-	resp3   bool // the commands so far have selected RESP3
+	indexed  bool // a command touches deadlines
+	scripted bool // a command runs a script
+	tracked  bool // a Tracker is there
+	db       int  // database that the commands so far have selected
+	resp3    bool // the commands so far have selected RESP3
 	// settings are those after the commands so far.
 	settings nodeSettings
 
@@ -155,6 +156,7 @@ func (r *run) add(cfg *Config, cmd *raft.Command, databases int) error {
 		if it.Flags&(ItemDeadline|ItemExpire) != 0 {
 			r.indexed = true
 		}
+		r.scripted = r.scripted || kind == kindScript
 		item := slot{kind: slotItem, flags: it.Flags, script: kind == kindScript, db: it.DB, want: wanted, cmd: it.Cmd}
 		if operands, ok := setOperands(it.Cmd, name); ok {
 			r.addSet(it, item, operands)

@@ -27,6 +27,7 @@ func (b *Backend) dial(ctx context.Context) (c *conn, release func() bool, err e
 	if err != nil {
 		return nil, nil, fmt.Errorf("connect to backend %s: %w", b.cfg.Addr, hinted(err))
 	}
+	c.busy = b.Busy
 	if err := b.verifyServer(c); err != nil {
 		release()
 		_ = c.Close()

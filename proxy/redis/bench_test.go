@@ -66,6 +66,7 @@ func (b *instantBackend) StreamAs(context.Context, backend.Protocol, int, []byte
 func (b *instantBackend) MemoryLimit() int64 { return 0 }
 
 func (b *instantBackend) MarkerWrites() uint64 { return 0 }
+func (b *instantBackend) Busy() bool           { return false }
 
 func (b *instantBackend) NewWatcher() *backend.Watcher { return nil }
 

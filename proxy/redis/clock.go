@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"github.com/nexus-replication/nexus/raft"
@@ -10,6 +11,8 @@ import (
 // phaseClock bounds the phases of a session in time. It makes one context serve many phases, since a context with a
 // timeout for each would be most of the work of a session.
 type phaseClock struct {
+	// busy reports that the backend takes long for what it does, and will answer: time begins again then.
+	busy   func() bool
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	timer  *time.Timer
@@ -24,7 +27,16 @@ func (c *phaseClock) start(parent context.Context, timeout time.Duration) contex
 	ctx, cancel := context.WithCancelCause(parent)
 	cause := &raft.NoAnswerError{After: timeout}
 	c.ctx, c.cancel = ctx, cancel
-	c.timer = time.AfterFunc(timeout, func() { cancel(cause) })
+	var timer *time.Timer
+	timer = time.AfterFunc(math.MaxInt64, func() {
+		if ctx.Err() == nil && c.busy() {
+			timer.Reset(timeout)
+			return
+		}
+		cancel(cause)
+	})
+	timer.Reset(timeout)
+	c.timer = timer
 	return ctx
 }
 

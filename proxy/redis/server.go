@@ -58,6 +58,8 @@ type Backend interface {
 	ReadAs(ctx context.Context, p backend.Protocol, db int, request []byte, n int) (replies []byte, done int, err error)
 	// StreamAs runs one command and copies its raw reply to w as it arrives.
 	StreamAs(ctx context.Context, p backend.Protocol, db int, request []byte, w io.Writer) error
+	// Busy reports that the backend takes long for what it does, and is not one that hangs.
+	Busy() bool
 	// MemoryLimit returns what CONFIG SET maxmemory has set, 0 for no limit. It is the proxy that keeps it.
 	MemoryLimit() int64
 	// MarkerWrites returns how many changes of the backend were those of its position.

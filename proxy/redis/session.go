@@ -94,6 +94,7 @@ type session struct {
 func newSession(srv *Server, conn *guard.Conn) *session {
 	s := &session{srv: srv, conn: conn, protocol: backend.RESP2, rate: rate.New(srv.cfg.MaxClientRate)}
 	s.reads.fn = s.readOnce
+	s.clock.busy = srv.backend.Busy
 	s.shown.queued, s.shown.protocol = -1, s.protocol
 	s.lastActive.Store(conn.Opened().UnixNano())
 	s.beDefault()
