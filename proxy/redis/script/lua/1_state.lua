@@ -29,6 +29,14 @@ local classify, unknown, fieldsof, refilled, math_random, math_randomseed, rando
 local rights, parserights, denied -- what the user may do; nil if that is everything
 local databases, reserved = $databases, $reserved
 
+-- Of what is counted: see 3a_counting.lua.
+local unit = 32    -- bytes that count as one step
+local methods = {} -- functions of strings by name: what finds them for an object
+local cat          -- stands in every .. of a script: "a .. b" becomes "a .. cat .. b"
+local joining      -- what stands behind it, until what stands before is known
+local joined       -- what the two become meanwhile
+local size, spend, outcomes, costing, searches, weigh, countstrings, counttables
+
 local shift = 2 ^ 40
 local largest = 2 ^ 63 - 1
 local exact = 2 ^ 52 -- a later deadline is no different to anybody, and a number holds only so many digits
@@ -42,6 +50,12 @@ end
 -- A script that does not end would stop every replica. What counts is the same everywhere, so all stop at the same step.
 local function step()
   steps = steps + 1
+  if steps > limit then error(verdict, 2) end
+end
+
+-- A step with what it makes besides: w in all, and ... if it may be put into tables.
+local function stepof(w, ...)
+  steps = steps + w + select('#', ...) / 4
   if steps > limit then error(verdict, 2) end
 end
 

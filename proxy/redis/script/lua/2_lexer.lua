@@ -5,10 +5,15 @@
 -- of its functions is unknown, but for redis, which is another one there. Both hold unless the code has a variable of that
 -- name anywhere: that is left alone.
 --
--- "return redis.call(...)" is put into parentheses, as a function in Lua that is called so takes the place of its caller.
+-- "return redis.call(...)" and the like are put into parentheses, as a function in Lua that is called so takes the place of its caller.
 
-local counted = '__nexus_step'
+local counted, countedof = '__nexus_step', '__nexus_steps'
 local fixed, absent, registrar = '__nexus_fixed', '__nexus_absent', '__nexus_redis'
+
+local tokenend, instrument
+local operators -- see 2a_operators.lua
+
+do
 
 local function closing(code, from, level)
   local _, to = find(code, ']' .. level .. ']', from, true)
@@ -26,7 +31,7 @@ local function quoted(code, from, quote)
 end
 
 -- Where a token that begins with c ends, and whether it is a comment; nil for one that does not end.
-local function tokenend(code, at, c)
+function tokenend(code, at, c)
   if find(c, '[%a_]') then return select(2, find(code, '^[%w_]+', at)) end
   if c == '"' or c == "'" then return quoted(code, at, c) end
   if c == '[' then
@@ -53,13 +58,14 @@ local closes = {['end'] = true, ['until'] = true}
 
 -- Returns the code with steps and the set of names in it; nil for code that does not end where it should. known has the
 -- names that the server has.
-local function instrument(code, library, known)
+function instrument(code, library, known)
   local out, n, copied, at = {}, 0, 1, 1
   local names, bound, guards = {}, {}, {}
   local parameters, listing = false, false -- names follow that are variables of the code
   local last, punct, ended = nil, nil, 0   -- the token before, and the sign behind it; where it ended
   local braces, blocks, functions = 0, {}, 0
   local parens, wraps = 0, {} -- where "return redis.call(" is to be closed
+  local counts = {}           -- what a round of a loop or a call makes, for those that the code is in
   local function insert(behind, text)
     out[n + 1], out[n + 2] = sub(code, copied, behind), text
     n, copied = n + 2, behind + 1
@@ -79,12 +85,37 @@ local function instrument(code, library, known)
     listing = false
     return true
   end
+  -- Tables and functions are made without a step of their own.
+  local function make(w)
+    local c = counts[#counts]
+    if c then c.made = c.made + w end
+  end
+  local function count(at, tail)
+    insert(at, ' ' .. counted .. '();')
+    local c = counts[#counts]
+    c.at, c.tail = n, c.varies and tail or ''
+  end
   local function block(word)
     if opens[word] then
       blocks[#blocks + 1] = word
-      if word == 'function' then functions = functions + 1 end
+      if word == 'function' then
+        functions = functions + 1
+        make(1)
+      end
+      if word ~= 'if' then
+        local around = counts[#counts]
+        counts[#counts + 1] = {made = 1, varies = word ~= 'function' and around and around.varies}
+      end
     elseif closes[word] then
       if blocks[#blocks] == 'function' then functions = functions - 1 end
+      if blocks[#blocks] ~= 'if' then
+        local c = counts[#counts]
+        if c and c.at and (c.made > 1 or c.tail ~= '') then
+          names[countedof] = true
+          out[c.at] = ' ' .. countedof .. '(' .. c.made .. c.tail .. ');'
+        end
+        counts[#counts] = nil
+      end
       blocks[#blocks] = nil
     end
   end
@@ -96,14 +127,23 @@ local function instrument(code, library, known)
     if not to then return nil end
     local gap = sub(code, ended + 1, at - 1)
     punct = match(gap, '([^%s])%s*$') or punct
-    for sign in string.gmatch(gap, '[{}(]') do
-      if sign == '(' then parens = parens + 1 else braces = braces + (sign == '{' and 1 or -1) end
+    for sign in string.gmatch(gap, '[{}(,;]') do
+      if sign == '(' then
+        parens = parens + 1
+      elseif sign == '{' then
+        braces = braces + 1
+        make(3)
+      elseif sign == '}' then
+        braces = braces - 1
+      elseif braces > 0 then
+        make(0.5)
+      end
     end
+    if parameters and find(gap, '...', 1, true) then counts[#counts].varies = true end
     local word
     if find(c, '[%a_]') then
       word = sub(code, at, to)
       names[word] = true
-      if word == fixed or word == absent or word == registrar then names[counted] = true end -- which no script may name
       local assigned = find(code, '^%s*=[^=]', to + 1)
       if not isname(word) or not known[word] then
         assigned = nil
@@ -116,13 +156,13 @@ local function instrument(code, library, known)
         insert(at - 1, '')
         copied = to + 1
         guard(word, word == 'redis' and registrar or absent .. '("' .. word .. '")', word)
-      elseif word == 'redis' and last == 'return' and not punct and find(code, '^%.call%(', to + 1) then
+      elseif word == 'redis' and last == 'return' and not punct and find(code, '^%.%w+%(', to + 1) then
         insert(at - 1, '(')
         wraps[#wraps + 1] = parens
       end
       block(word)
       if word == 'do' or word == 'repeat' then
-        insert(to, ' ' .. counted .. '();')
+        count(to, ', ...')
       elseif word == 'function' then
         parameters = true
       end
@@ -134,7 +174,7 @@ local function instrument(code, library, known)
       end
       if parameters then
         parameters = false
-        insert(at, ' ' .. counted .. '();')
+        count(at, ', ...')
       end
     end
     if not comment then
@@ -152,4 +192,6 @@ local function instrument(code, library, known)
     end
   end
   return concat(out), names
+end
+
 end

@@ -64,6 +64,7 @@ local function sequence(t, what, level)
   if not keys then
     error('nexus: going through a table with a key of type ' .. kind .. ' cannot be replicated: the order would be that of addresses', level)
   end
+  steps = steps + #keys / 4
   return t, keys
 end
 
@@ -102,6 +103,12 @@ local function setmetatable_(t, meta)
   local copy = {}
   for k, v in next, meta do copy[k] = v end
   if copy.__mode ~= nil then error('nexus: a weak table cannot be replicated: what it holds depends on the memory of the server', 2) end
+  if copy.__concat ~= nil then
+    copy.__concat = function(a, b)
+      if b == joined then b, joining = joining, nil end
+      return meta.__concat(a, b)
+    end
+  end
   original[copy] = meta
   return setmetatable(t, copy)
 end

@@ -27,6 +27,13 @@ local function exec(...)
   end
   steps = steps + 10
   local r = how(...)
+  local kind = type(r)
+  if kind == 'table' then
+    steps = steps + (type(r[1]) == 'table' and 8 or 2) * #r
+    if type(r[2]) == 'table' then steps = steps + 2 * #r[2] end
+  elseif kind == 'string' then
+    steps = steps + #r / unit
+  end
   if logged and type(r) == 'table' and r.err then
     if servers[match(r.err, '^%u+') or ''] or find(r.err, '^ERR The user executing the script') then machine = r.err end
   end
@@ -99,8 +106,9 @@ local order = {[counted] = 1, KEYS = 2, ARGV = 3}
 local function compile(code, chunk, inner)
   local library = chunk == '@user_function'
   local text, names = nil, nil
-  if byte(code, 1) ~= 27 then text, names = instrument(code, library, library and offered or offeredscripts) end
-  if not text or names[counted] then
+  if byte(code, 1) ~= 27 then text = operators(code) end
+  if text then text, names = instrument(text, library, library and offered or offeredscripts) end
+  if not text then
     local _, err = loadstring(code, chunk)
     return nil, err or 'nexus: the code cannot be read'
   end
@@ -136,6 +144,7 @@ end
 -- loadstring.
 local function compiled(code, name)
   if type(code) ~= 'string' then error("bad argument #1 to 'loadstring' (string expected, got " .. type_(code) .. ')', 2) end
+  spend(#code, 3)
   local entry, err = compile(code, name or code, true)
   if not entry then return nil, err end
   return entry.call(api.KEYS, api.ARGV)
@@ -160,6 +169,12 @@ local function without(t, gone)
   return out
 end
 
+-- Puts counted functions for encode and decode into fields.
+local function coded(fields, coder)
+  fields.encode = costing('encode', coder.encode, function(v) return weigh(v, 3000) end)
+  fields.decode = costing('decode', coder.decode, function(text) return (size(text) or 0) / 4 end)
+end
+
 -- The settings of cjson outlive a script, so a script that changes them works on its own copy from then on.
 local cjsonmeta, cjsonfields = {}, nil
 
@@ -169,13 +184,16 @@ local function settings()
     if string.find(k, '^encode_') or string.find(k, '^decode_') or k == 'new' then
       fields[k] = function(...)
         local own = cjson.new()
-        cjsonmeta.__index = own
-        if k == 'new' then return own end
+        local offer = without(own, {})
+        coded(offer, own)
+        cjsonmeta.__index = offer
+        if k == 'new' then return offer end
         return own[k](...)
       end
     end
   end
   fields.null = cjson.null
+  coded(fields, cjson)
   return fields
 end
 
@@ -183,13 +201,21 @@ local function offer()
   local r = without(redis, {})
   r.call, r.pcall = call, exec
   r.replicate_commands = function() return true end
+  r.sha1hex = function(...)
+    steps = steps + (size((...)) or 0) / 16
+    return redis.sha1hex(...)
+  end
   r.breakpoint = function() return false end
   r.debug = function() end
   api.redis = shared(r, redismeta)
   redismeta.fields = r
-  api.string = string
-  api.table = shared(without(table, {foreach = true}))
-  contents[api.table].foreach = foreach
+  local s = without(string, {})
+  for name, f in next, countstrings() do s[name] = f end
+  api.string = shared(s)
+  local t = without(table, {})
+  for name, f in next, counttables() do t[name] = f end
+  t.foreach = foreach
+  api.table = shared(t)
   local m = without(math, {})
   m.random, m.randomseed = math_random, math_randomseed
   api.math = shared(m)
@@ -197,10 +223,28 @@ local function offer()
   api.cjson = shared(cjsonfields, cjsonmeta)
   local c = without(cmsgpack, {})
   c.pack = function(...)
-    for i = 1, select('#', ...) do checktree((select(i, ...)), {}) end
+    for i = 1, select('#', ...) do
+      checktree((select(i, ...)), {})
+      weigh((select(i, ...)), 20)
+    end
     return cmsgpack.pack(...)
   end
+  for _, name in ipairs({'unpack', 'unpack_one', 'unpack_limit'}) do
+    c[name] = costing(name, cmsgpack[name], function(text) return size(text) or 0 end)
+  end
   api.cmsgpack = shared(c)
+  api.unpack = costing('unpack', unpack, function(list, i, j)
+    local n = (tonumber(j) or type(list) == 'table' and #list or 0) - (tonumber(i) or 1)
+    return n / 4, type(list) == 'table' and i == nil and n < 1000
+  end)
+  local packer = without(struct, {})
+  packer.pack = costing('pack', struct.pack, function(layout) return (size(layout) or 0) / 2 end)
+  api.struct = shared(packer)
+  local threads = without(coroutine, {})
+  for _, name in ipairs({'create', 'wrap'}) do
+    threads[name] = costing(name, coroutine[name], function() return 40 end)
+  end
+  api.coroutine = shared(threads)
   api.pairs, api.next, api.type, api.tostring = pairs_, next_, type_, tostring_
   api.setmetatable, api.getmetatable, api.rawget, api.rawset = setmetatable_, getmetatable_, rawget_, rawset_
   api.loadstring, api.load = compiled, load_
@@ -208,7 +252,7 @@ local function offer()
   api.gcinfo = function() return 0 end
 end
 
-local safe = ' assert error ipairs pcall xpcall rawequal select tonumber unpack bit struct coroutine _VERSION '
+local safe = ' assert error ipairs pcall xpcall rawequal select tonumber bit _VERSION '
 
 -- _G with what a script may see.
 local function globals()
@@ -237,6 +281,9 @@ end
 
 -- What the reader of scripts has put into them: see instrument.
 local function guards()
+  api[countedof] = stepof
+  api[catname], api[allname] = cat, select
+  for name, f in next, methods do api[methodprefix .. name] = f end
   api[fixed] = function() error('Attempt to modify a readonly table', 2) end
   api[absent] = function(name) error("Script attempted to access nonexistent global variable '" .. name .. "'", 2) end
   api[registrar] = shared({}, {__index = loading})
@@ -292,7 +339,7 @@ local function begin(args, log, try)
   logged, nowrites, seeded, steps, machine = log, false, false, 0, nil
   trying, wants = try, false
   ran, running = true, false
-  allow($steps, 'nexus: the script was stopped, it has run for too long')
+  allow($steps, 'nexus: the script was stopped, it has run for too long or uses too much memory')
   if ntouched ~= 0 then touched, ntouched = {}, 0 end
   if count ~= 0 then numbers, count = {}, 0 end
   if next(original) ~= nil then original = {} end

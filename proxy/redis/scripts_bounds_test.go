@@ -1,0 +1,237 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/nexus-replication/nexus/proxy/redis/script"
+)
+
+// What a script does in one go takes steps for its work and its memory, so that it ends, at the same place on two servers of
+// which one has another history. On a plain server most of these take for ever, or all memory, or crash it.
+func TestScriptsBounds(t *testing.T) {
+	s, cluster := newLuaScripts(t)
+	s.host.lib = script.NewLibrary(16, 13, 1_000_000)
+	for i := range 200 {
+		must(cluster.servers[1].raw(appendRequest(nil, "EVAL", fmt.Sprint("return string.rep('x', 10000) .. ", i), "0")))(t)
+	}
+	doubling := "local s = 'x' " + strings.Repeat("s = s .. s ", 40) + "return #s"
+	for _, statement := range []string{
+		"return #string.rep('x', 2^31)",
+		"return #('x'):rep(2^31)",
+		"local s = 'x' return #s:rep(2^31)",
+		"return #string.rep('', 2^31)",
+		"local t = {s = 'abc'} return #t.s:sub(1, 2):upper():rep(2^30)",
+		"local t = {} for i = 1, 1e6 do t[i] = pcall(string.rep, 'x' .. i, 2^20) end return 1",
+		doubling,
+		"local s = 'x' for i = 1, 64 do s = s .. s end return #s",
+		"local s = 'x' for i = 1, 64 do s = 'a' .. s .. 'b' .. s end return #s",
+		"local s = 'x' local function f() s = s .. s return f() end return f()",
+		"local t = {} for i = 1, 1e9 do t[i] = {} end",
+		"local t = {} for i = 1, 5e5 do t[i] = {{}, {}, {}, {}, {}, {}, {}, {}} end",
+		"local t = {} for i = 1, 9e5 do t[i] = function() return i end end",
+		"local t = {} for i = 1, 5e5 do t[i] = coroutine.wrap(function() end) end",
+		"local t, s = {}, ('x'):rep(100000) for i = 1, 10000 do t[i] = s end return #table.concat(t)",
+		"local s = ('x'):rep(200000) return #string.format(('%s'):rep(200), unpack((function() local t = {} for i = 1, 200 do t[i] = s end return t end)()))",
+		"local t = {} for i = 1, 1e6 do t[i] = ('x'):rep(1000):sub(i % 100) .. i end",
+		"return #(('a'):rep(20000):gsub('a', ('b'):rep(20000)))",
+		"return #(('a'):rep(20000):gsub('a', '%0%0%0%0%0%0%0%0'):gsub('.*', ('%0'):rep(5000)))",
+		"local r = ('b'):rep(20000) return #(('a'):rep(20000):gsub('a', function() return r end))",
+		"local r = ('b'):rep(20000) return #(('a'):rep(20000):gsub('a', {a = r}))",
+		"return string.find(('a'):rep(40), ('a?'):rep(40) .. ('a'):rep(40))",
+		"return string.find(('a'):rep(500), ('a*'):rep(20) .. 'b')",
+		"return (('a'):rep(500)):match(('(.-)'):rep(20) .. 'b')",
+		"for x in (('a'):rep(100000)):gmatch('a-b') do end",
+		"return string.find(('('):rep(100000), '%b()')",
+		"return string.find(('a'):rep(100000), '(a*)%1b')",
+		"return string.find(('a'):rep(100000), ('a'):rep(50000) .. 'b', 1, true)",
+		"local t = {} for i = 1, 30 do t = {t, t} end return #cjson.encode(t)",
+		"local t = {} for i = 1, 12 do t = {t, t, t, t, t, t, t, t} end return #cmsgpack.pack(t)",
+		"local t = {} for i = 1, 9e5 do table.insert(t, 1, i) end",
+		"local t = {} for i = 1, 5e5 do t[i] = -i end for i = 1, 10 do table.sort(t) end",
+		"local function f(...) return {...} end local a, t = {}, {} for i = 1, 7000 do a[i] = i end for i = 1, 1e5 do t[i] = f(unpack(a)) end",
+		"local function f(...) local t = {} for i = 1, 1e5 do t[i] = {...} end end local a = {} for i = 1, 7000 do a[i] = i end f(unpack(a))",
+		"for i = 1, 1e5 do local f = loadstring('return ' .. ('1+'):rep(1000) .. i) end",
+		"local d = '[' .. ('{},'):rep(300000) .. '1]' local t = {} for i = 1, 100 do t[i] = cjson.decode(d) end",
+		"local d = '\\220\\255\\255' .. ('\\144'):rep(65535) local t = {} for i = 1, 1000 do t[i] = cmsgpack.unpack(d) end",
+		"for i = 1, 1000 do redis.call('rpush', 'l', ('v'):rep(1000) .. i) end local t = {} for i = 1, 1e5 do t[i] = redis.call('lrange', 'l', 0, -1) end",
+		"redis.call('set', 'big', ('x'):rep(1000000)) local t = {} for i = 1, 1e5 do t[i] = redis.call('getrange', 'big', i, -1) end",
+		"local t = {} for i = 1, 1e4 do t[i] = i end for i = 1, 1e5 do for k in pairs(t) do break end end",
+		"local n, s = 0, ('a'):rep(10000) while true do n = n + #redis.sha1hex(s) end",
+	} {
+		got := saveText(s, statement)
+		if !strings.Contains(got, "nexus: the script was stopped") {
+			t.Errorf("%.200s\n %.300s", statement, got)
+		}
+		compareData(t, cluster, statement)
+	}
+	// A pattern that calls itself for each of its items would take the stack of the server.
+	got := saveText(s, "return string.find(('a'):rep(100000), ('a?'):rep(100000))")
+	if !strings.Contains(got, "the pattern is too complex") {
+		t.Errorf("a long pattern: %s", got)
+	}
+	for i, server := range cluster.servers {
+		info := must(server.raw(appendRequest(nil, "INFO", "server")))(t)
+		_, pid, _ := strings.Cut(info, "process_id:")
+		pid, _, _ = strings.Cut(pid, "\r")
+		status, err := os.ReadFile("/proc/" + pid + "/status")
+		if err != nil {
+			t.Skip(err)
+		}
+		var most int
+		_, peak, _ := strings.Cut(string(status), "VmHWM:")
+		if _, err := fmt.Sscan(peak, &most); err != nil || most > 1<<20 {
+			t.Errorf("server %d has used %d kB (%v)", i, most, err)
+		}
+	}
+}
+
+// What is counted gives the same as on a plain server: the steps of these are few.
+func TestScriptsCountedAreTheSame(t *testing.T) {
+	p := startProxy(t)
+	ours, plain := dial(t, p.addr), dial(t, startRedis(t))
+	for _, body := range []string{
+		"local s = 'a' .. 1 .. 2.5 .. 'b' return s .. s",
+		"return 1 .. 2",
+		"local a, b = 'x', 'y' return {a..b, a..b..a, (a..b)..(b..a), a..(b..a), #(a..b), -1 .. '', not (a..b == 'xy')}",
+		"local o = setmetatable({}, {__concat = function(a, b) return (type(a) == 'table' and 'o' or a) .. '+' .. (type(b) == 'table' and 'o' or b) end}) return {o .. 'x', 'x' .. o, o .. o, 'a' .. o .. 'b', 1 .. o}",
+		"return pcall(function() return 'a' .. nil end)",
+		"return {pcall(function() return {} .. 'a' end)}",
+		"return {pcall(function() return 'a' .. {} .. 'b' end)}",
+		"\nlocal x = 1\nreturn 'a' .. nil",
+		"local t = {find = function(self, x) return x .. 'mine' end, n = {'str'}} return {t:find('a'), t.n[1]:upper(), t:find'b', (t.n[1]):rep(2), ('%d'):format(7)}",
+		"local s = 'Hello World' return {s:lower(), s:upper():reverse(), s:sub(-5):rep(2, 3), s:len(), s:byte(), s:gsub('o', '0')}",
+		"local s = 'k=v, a=b' local t = {} for k, v in s:gmatch('(%w+)=(%w+)') do t[#t + 1] = k .. v end return t",
+		"local f = function(s) return s:upper() end return f'x':lower() .. f[[y]]:rep(2)",
+		"local s = 'x' return s --[[c]] : rep (3)",
+		"return ('x'):rep(2):upper():lower():rep(2)",
+		"local a = {b = {c = 'v'}} return a.b['c']:rep(3):find('v', 2, true)",
+		"return {('abc'):find('b'), ('abc'):find('(b)(c)'), ('abc'):match('()b()'), ('abc'):find('', 10), ('abc'):find('b', -1), ('abc'):find('c', -1)}",
+		"return {string.gsub('hello world', 'o', 'x', 1), string.gsub('abc', '%w', '%0%0'), string.gsub('abc', '%w', '%%'), string.gsub('abc', '', '-')}",
+		"return {string.gsub('abc', '%w*', 'x'), string.gsub('abc', '^a', 'x'), string.gsub('hello', 'l', {l = 'L'}), string.gsub('hello', '(h)(e)', function(a, b) return b .. a end)}",
+		"return {string.format('%5.1f|%-5s|%q|%x|%%', 3.14159, 'ab', 'a\\nb', 255), string.format('%s %s', 1, true and 'x')}",
+		"return {table.concat({1, 2, 'x'}, ', ', 2, 3), table.concat({}), #table.concat({'a', 'b'}, '')}",
+		"local t = {1, 2, 3} table.insert(t, 4) table.insert(t, 1, 0) local r = table.remove(t) local q = table.remove(t, 1) t[#t + 1] = r t[#t + 1] = q return t",
+		"local t = {3, 1, 2} table.sort(t, function(a, b) return a > b end) return t",
+		"return {pcall(table.sort, {1, 'a', 2})}",
+		"return {pcall(table.sort, {1, 2, 3}, function() error('mine') end)}",
+		"return {pcall(table.sort, {1, 2, 3}, function() error({'mine'}) end)}",
+		"return {pcall(string.rep)}", "return {pcall(string.rep, 'x', 'y')}", "return {pcall(string.find, 'x')}",
+		"return {pcall(string.gsub, 'x', 'x', true)}", "return {pcall(string.gsub, 'x', '(', 'y')}", "return {pcall(string.find, 'x', '[')}",
+		"return {pcall(table.concat, {1, {}, 3})}", "return {pcall(string.format, '%d', 'x')}", "return {pcall(string.format, '%s')}",
+		"return {pcall(table.insert, {})}", "table.insert({}, 1, 2, 3)", "table.insert({})", "local t = {} table.insert(t, 'x', 2)", "return {pcall(table.concat)}", "return {pcall(unpack)}",
+		"return string.rep()", "return ('x'):rep()", "return ('x'):find()", "return table.concat({{}})", "\nreturn string.format('%d', 'x')",
+		"return string.gsub('abc', 'b', function() return {} end)", "return string.gsub('abc', 'b', function() error('mine') end)",
+		"string.rep = 1", "table.concat = 1", "return string.nosuch", "local x = string.nosuch return x('a')", "return ('x'):nosuch()",
+		"local t = {} return t:rep(2)",
+		"return {cjson.encode({1, {a = 'b'}}), cjson.decode('[1,{\"a\":2}]')[2].a, cmsgpack.unpack(cmsgpack.pack({1, 'x'}))}",
+		"return {pcall(cjson.decode, '{')}", "return {pcall(cjson.encode, function() end)}", "return {pcall(cjson.encode)}",
+		"return {pcall(cmsgpack.unpack, '\\220')}", "return {struct.unpack('>I2', struct.pack('>I2', 5))}", "return {pcall(struct.pack, 'z')}",
+		"return {unpack({1, 2, 3}, 2)}", "return {unpack({1, 2, 3}, 2, 2)}", "return #{unpack({}, 1, 100)}",
+		"local c = coroutine.create(function(a) local b = coroutine.yield(a) return b end) return {select(2, coroutine.resume(c, 1)), select(2, coroutine.resume(c, 2)), coroutine.status(c)}",
+		"return {pcall(coroutine.wrap)}", "return redis.sha1hex('')", "return {pcall(redis.sha1hex)}",
+		"local t = {} for i = 1, 3 do t[i] = {i, {i}, n = i} end return {t[3][2][1], t[3].n}",
+		"local function f(...) local t = {...} for i = 1, 2 do t[#t + 1] = select('#', ...) end return t end return f('a', 'b')",
+		"local t = {f = function(self, ...) return {...} end} return t:f(1, 2)",
+		"local i = 0 repeat local t = {i, {i}} i = i + #t until i > 3 return i",
+	} {
+		want(t, ours.do("EVAL", body, "0"), plain.do("EVAL", body, "0"))
+		if t.Failed() {
+			t.Fatalf("%s", body)
+		}
+	}
+}
+
+// Searches that the server is not left with have the results of the server.
+func TestScriptsSearches(t *testing.T) {
+	p := startProxy(t)
+	lib := script.NewLibrary(16, 13, script.Steps)
+	code := strings.Replace(lib.Code, "local enough = 100000", "local enough = -1", 1)
+	if code == lib.Code {
+		t.Fatal("searches cannot be kept from the server")
+	}
+	lib.Code = code
+	p.server.scripts.lib = lib
+	ours, plain := dial(t, p.addr), dial(t, startRedis(t))
+	const body = `local s, p, r = ARGV[1], ARGV[2], ARGV[3]
+local out = {}
+local function add(...)
+  for i = 1, select('#', ...) do out[#out + 1] = tostring((select(i, ...))) end
+  out[#out + 1] = '|'
+end
+add(string.find(s, p)) add(string.find(s, p, 3)) add(s:match(p, -4)) add(s:match(p))
+local n = 0
+for a, b in s:gmatch(p) do add(a, b) n = n + 1 if n > 50 then break end end
+add(s:gsub(p, r)) add(s:gsub(p, r, 2)) add(s:gsub(p, function(a, b) return b end)) add(s:gsub(p, {a = 'AA', ab = false, [1] = 'one'}))
+return out`
+	random := rand.New(rand.NewPCG(1, 2))
+	pick := func(of ...string) string { return of[random.IntN(len(of))] }
+	for range 3000 {
+		subject, pattern := "", pick("", "", "", "^")
+		for range random.IntN(12) {
+			subject += pick("a", "b", "c", "1", " ", "(", ")", "-", "\x00", "\xff", "ab", "aa", "^", "$", "]")
+		}
+		captures := 0
+		for range random.IntN(6) {
+			one := pick("a", "b", ".", "%a", "%d", "[ab]", "[^a]", "[%w-]", "[]]", "[^]a]", "%(", "%.", " ", "%z", "$", "^", "]", "-a", "[a-c]")
+			switch random.IntN(8) {
+			case 0:
+				pattern += "(" + one + pick("", "*", "+", "-", "?") + ")"
+				captures++
+			case 1:
+				pattern += pick("%b()", "%f[%w]", "%f[^a]", "()")
+				if strings.HasSuffix(pattern, "()") && !strings.HasSuffix(pattern, "%b()") {
+					captures++
+				}
+			case 2:
+				if captures > 0 {
+					pattern += "%1"
+				}
+			default:
+				pattern += one + pick("", "", "*", "+", "-", "?")
+			}
+		}
+		pattern += pick("", "", "", "$")
+		replacement := pick("x", "", "%0", "<%0>", "%%", "%1")
+		if captures == 0 && replacement == "%1" {
+			replacement = "y"
+		}
+		args := []string{"EVAL", body, "0", subject, pattern, replacement}
+		got, expected := ours.do(args...), plain.do(args...)
+		bothFail := strings.HasPrefix(got, "-") && strings.HasPrefix(expected, "-")
+		if got != expected && !bothFail {
+			t.Fatalf("%q in %q, for %q\n got %q\nwant %q", pattern, subject, replacement, got, expected)
+		}
+	}
+}
+
+// Nothing is counted that depends on what a server has done before: neither kept patterns nor kept scripts.
+func TestScriptsCountTheSame(t *testing.T) {
+	s, cluster := newLuaScripts(t)
+	s.host.lib = script.NewLibrary(16, 13, 50_000)
+	const statement = `local n = 0
+local function work(i)
+  local s = ('key:' .. i):rep(3)
+  for k, v in s:gmatch('(%a+):(%d+)') do n = n + #k + #v end
+  n = n + #s:gsub('%d', '%0%0') + #cjson.encode({s, {n}}) + #table.concat({s, s}, ',')
+  redis.call('set', 'n', i)
+  return work(i + 1)
+end
+return work(1)`
+	for i := range 20 {
+		if i%3 == 0 {
+			must(cluster.servers[1].raw(appendRequest(nil, "DEBUG", "RELOAD")))(t)
+		}
+		if got := saveText(s, statement); !strings.Contains(got, "nexus: the script was stopped") {
+			t.Fatal(got)
+		}
+		compareData(t, cluster, statement)
+	}
+	if _, err := s.Load(context.Background(), []byte("return 1"), nil); err != nil {
+		t.Fatal(err)
+	}
+}
