@@ -63,6 +63,9 @@ func (b *Backend) checkServer(ctx context.Context, k *conn) error {
 		// What functions do reaches the log as rows, whatever they declare.
 		"SET GLOBAL log_bin_trust_function_creators=1",
 		"SET GLOBAL read_only=0",
+		// Who connects to a node and leaves, as a check of its port does, looks to the server like an error of the node's machine, from
+		// which it would take nobody any more after 100 in a row.
+		"SET GLOBAL max_connect_errors=4294967295",
 		"SET GLOBAL event_scheduler=OFF")
 }
 

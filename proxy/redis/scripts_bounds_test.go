@@ -132,6 +132,7 @@ func TestScriptsCountedAreTheSame(t *testing.T) {
 		"return {pcall(cjson.decode, '{')}", "return {pcall(cjson.encode, function() end)}", "return {pcall(cjson.encode)}",
 		"return {pcall(cmsgpack.unpack, '\\220')}", "return {struct.unpack('>I2', struct.pack('>I2', 5))}", "return {pcall(struct.pack, 'z')}",
 		"return {unpack({1, 2, 3}, 2)}", "return {unpack({1, 2, 3}, 2, 2)}", "return #{unpack({}, 1, 100)}",
+		"return {unpack({1, 2, 3}, -2, 2147483647)}", "return {unpack({1, 2, 3}, -2147483648, -2)}", "return {pcall(unpack, {}, 1, 8001)}",
 		"local c = coroutine.create(function(a) local b = coroutine.yield(a) return b end) return {select(2, coroutine.resume(c, 1)), select(2, coroutine.resume(c, 2)), coroutine.status(c)}",
 		"return {pcall(coroutine.wrap)}", "return redis.sha1hex('')", "return {pcall(redis.sha1hex)}",
 		"local t = {} for i = 1, 3 do t[i] = {i, {i}, n = i} end return {t[3][2][1], t[3].n}",

@@ -235,6 +235,7 @@ local function offer()
   api.cmsgpack = shared(c)
   api.unpack = costing('unpack', unpack, function(list, i, j)
     local n = (tonumber(j) or type(list) == 'table' and #list or 0) - (tonumber(i) or 1)
+    if n >= 8000 then return 0 end -- more than Lua's stack may hold: an error, at no cost
     return n / 4, type(list) == 'table' and i == nil and n < 1000
   end)
   local packer = without(struct, {})
