@@ -138,6 +138,11 @@ func TestScriptsCountedAreTheSame(t *testing.T) {
 		"local function f(...) local t = {...} for i = 1, 2 do t[#t + 1] = select('#', ...) end return t end return f('a', 'b')",
 		"local t = {f = function(self, ...) return {...} end} return t:f(1, 2)",
 		"local i = 0 repeat local t = {i, {i}} i = i + #t until i > 3 return i",
+		"local function f(...) local n = 0 for i = 1, arg.n do n = n + arg[i] end return {n, #arg} end return f(1, 2, 3)",
+		"local function f(...) local g = function(...) return ... end return {arg.n, g(7)} end return f(1, 2)",
+		"local function f(...) for i = 1, 2 do local t = {i, ...} if i == 2 then return {#t, arg == nil} end end end return f(1, 2)",
+		"local s = 'x' return {s:\nrep(2), s:--[[c]] rep(2), s: -- c\nrep'2'}",
+		"local t = {sub = 1} return t:sub()",
 	} {
 		want(t, ours.do("EVAL", body, "0"), plain.do("EVAL", body, "0"))
 		if t.Failed() {

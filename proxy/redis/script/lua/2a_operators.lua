@@ -81,8 +81,9 @@ function operators(code)
         if methods[word] and not defined then
           edits[#edits + 1] = {at = from, gone = 0, text = methodprefix .. word .. '('}
           if r and r.at == from then r.wrap = r.wrap == nil or r.wrap end
+          -- The bracket stands where the name did: Lua wants that of a call on the same line.
           local space = sub(code, colon + 1, at - 1)
-          edits[#edits + 1] = {at = colon, gone = to - colon + 1, text = ')' .. space}
+          edits[#edits + 1] = {at = colon, gone = to - colon + 1, text = space .. ')'}
         end
       elseif before ~= '.' or not from then
         from = at

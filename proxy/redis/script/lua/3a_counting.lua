@@ -136,7 +136,9 @@ function countstrings()
       if type(object) == 'string' then return function(...) return f(object, ...) end end
       if type(object) ~= 'table' then error('attempt to index a ' .. type_(object) .. ' value', 2) end
       local own = object[name]
-      if own == nil then error("attempt to call method '" .. name .. "' (a nil value)", 2) end
+      if type_(own) ~= 'function' and not (type(own) == 'table' and getmetatable(own)) then
+        error("attempt to call method '" .. name .. "' (a " .. type_(own) .. ' value)', 2)
+      end
       return function(...) return own(object, ...) end
     end
   end
