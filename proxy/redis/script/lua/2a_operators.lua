@@ -12,7 +12,7 @@ local keywords = {
 }
 
 local ends = {['end'] = true, ['else'] = true, ['elseif'] = true, ['until'] = true}
-local counting = {string = true, table = true, unpack = true, cjson = true, cmsgpack = true, struct = true, coroutine = true}
+local counting = {string = true, table = true, unpack = true, cjson = true, cmsgpack = true, struct = true, coroutine = true, error = true}
 
 -- Puts edits, each a place, how much is left out there, and what is put in, into code.
 local function edited(code, edits)
