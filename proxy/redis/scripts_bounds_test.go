@@ -62,6 +62,11 @@ func TestScriptsBounds(t *testing.T) {
 		"redis.call('set', 'big', ('x'):rep(1000000)) local t = {} for i = 1, 1e5 do t[i] = redis.call('getrange', 'big', i, -1) end",
 		"local t = {} for i = 1, 1e4 do t[i] = i end for i = 1, 1e5 do for k in pairs(t) do break end end",
 		"local n, s = 0, ('a'):rep(10000) while true do n = n + #redis.sha1hex(s) end",
+		"local s, t = ('a'):rep(100000), {} for i = 1, 1e5 do t[i] = s s = struct.pack('s', s) end",
+		"local s = '' for i = 1, 20000 do s = s .. i end local t = {} for i = 1, 1e4 do t[i] = struct.unpack('c50000', s, i) end",
+		"local s = ('x'):rep(1000000) for i = 1, 1e4 do struct.size(s) end",
+		"local e, t, _ = ('x'):rep(100000), {} for i = 1, 1e5 do _, e = pcall(function() error(e) end) t[i] = e end",
+		"local f = loadstring('return \"' .. ('x'):rep(100000) .. '\"') for i = 1, 1e5 do string.dump(f) end",
 	} {
 		got := saveText(s, statement)
 		if !strings.Contains(got, "nexus: the script was stopped") {
@@ -139,6 +144,15 @@ func TestScriptsCountedAreTheSame(t *testing.T) {
 		"local function f(...) local t = {...} for i = 1, 2 do t[#t + 1] = select('#', ...) end return t end return f('a', 'b')",
 		"local t = {f = function(self, ...) return {...} end} return t:f(1, 2)",
 		"local i = 0 repeat local t = {i, {i}} i = i + #t until i > 3 return i",
+		"local function f(...) local n = 0 for i = 1, arg.n do n = n + arg[i] end return {n, #arg} end return f(1, 2, 3)",
+		"local function f(...) local g = function(...) return ... end return {arg.n, g(7)} end return f(1, 2)",
+		"local function f(...) for i = 1, 2 do local t = {i, ...} if i == 2 then return {#t, arg == nil} end end end return f(1, 2)",
+		"local s = 'x' return {s:\nrep(2), s:--[[c]] rep(2), s: -- c\nrep'2'}",
+		"local t = {sub = 1} return t:sub()",
+		"error('x', 2)", "error('x', 0)", "error('x', 'y')", "error()", "error({err = 'a b'})", "return error('x')", "return {pcall(error)}", "return {pcall(error, 'x', 2)}",
+		"local function f() error('q', 2) end\nlocal function g()\nf() end\nreturn {pcall(g)}", "local function f() return error('q') end\nlocal function g()\nf() end\nreturn {pcall(g)}",
+		"return {pcall(struct.unpack, 'I4', 'x')}", "return struct.unpack('I4', 'x')", "\nstruct.pack('q', 1)", "return struct.size('I4I2')", "return {struct.unpack('s', 'abc\\0d')}",
+		"return {pcall(string.dump, 1)}", "string.dump()",
 	} {
 		want(t, ours.do("EVAL", body, "0"), plain.do("EVAL", body, "0"))
 		if t.Failed() {

@@ -35,7 +35,7 @@ local methods = {} -- functions of strings by name: what finds them for an objec
 local cat          -- stands in every .. of a script: "a .. b" becomes "a .. cat .. b"
 local joining      -- what stands behind it, until what stands before is known
 local joined       -- what the two become meanwhile
-local size, spend, outcomes, costing, searches, weigh, countstrings, counttables
+local size, spend, outcomes, costing, payingafter, counterror, searches, weigh, countstrings, counttables
 
 local shift = 2 ^ 40
 local largest = 2 ^ 63 - 1

@@ -90,10 +90,16 @@ function instrument(code, library, known)
     local c = counts[#counts]
     if c then c.made = c.made + w end
   end
-  local function count(at, tail)
+  local function count(at)
     insert(at, ' ' .. counted .. '();')
-    local c = counts[#counts]
-    c.at, c.tail = n, c.varies and tail or ''
+    counts[#counts].at = n
+  end
+  -- "..." stands in code. Only where it does may it be put in besides: a function in which it is nowhere has a table arg.
+  local function dots()
+    for i = #counts, 1, -1 do
+      counts[i].dots = true
+      if counts[i].called then break end
+    end
   end
   local function block(word)
     if opens[word] then
@@ -103,16 +109,15 @@ function instrument(code, library, known)
         make(1)
       end
       if word ~= 'if' then
-        local around = counts[#counts]
-        counts[#counts + 1] = {made = 1, varies = word ~= 'function' and around and around.varies}
+        counts[#counts + 1] = {made = 1, called = word == 'function'}
       end
     elseif closes[word] then
       if blocks[#blocks] == 'function' then functions = functions - 1 end
       if blocks[#blocks] ~= 'if' then
         local c = counts[#counts]
-        if c and c.at and (c.made > 1 or c.tail ~= '') then
+        if c and c.at and (c.made > 1 or c.dots) then
           names[countedof] = true
-          out[c.at] = ' ' .. countedof .. '(' .. c.made .. c.tail .. ');'
+          out[c.at] = ' ' .. countedof .. '(' .. c.made .. (c.dots and ', ...' or '') .. ');'
         end
         counts[#counts] = nil
       end
@@ -139,7 +144,7 @@ function instrument(code, library, known)
         make(0.5)
       end
     end
-    if parameters and find(gap, '...', 1, true) then counts[#counts].varies = true end
+    if not parameters and find(gap, '...', 1, true) then dots() end
     local word
     if find(c, '[%a_]') then
       word = sub(code, at, to)
@@ -162,7 +167,7 @@ function instrument(code, library, known)
       end
       block(word)
       if word == 'do' or word == 'repeat' then
-        count(to, ', ...')
+        count(to)
       elseif word == 'function' then
         parameters = true
       end
@@ -174,7 +179,7 @@ function instrument(code, library, known)
       end
       if parameters then
         parameters = false
-        count(at, ', ...')
+        count(at)
       end
     end
     if not comment then

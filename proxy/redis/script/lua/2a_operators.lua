@@ -12,7 +12,7 @@ local keywords = {
 }
 
 local ends = {['end'] = true, ['else'] = true, ['elseif'] = true, ['until'] = true}
-local counting = {string = true, table = true, unpack = true, cjson = true, cmsgpack = true, struct = true, coroutine = true}
+local counting = {string = true, table = true, unpack = true, cjson = true, cmsgpack = true, struct = true, coroutine = true, error = true}
 
 -- Puts edits, each a place, how much is left out there, and what is put in, into code.
 local function edited(code, edits)
@@ -81,8 +81,9 @@ function operators(code)
         if methods[word] and not defined then
           edits[#edits + 1] = {at = from, gone = 0, text = methodprefix .. word .. '('}
           if r and r.at == from then r.wrap = r.wrap == nil or r.wrap end
+          -- The bracket stands where the name did: Lua wants that of a call on the same line.
           local space = sub(code, colon + 1, at - 1)
-          edits[#edits + 1] = {at = colon, gone = to - colon + 1, text = ')' .. space}
+          edits[#edits + 1] = {at = colon, gone = to - colon + 1, text = space .. ')'}
         end
       elseif before ~= '.' or not from then
         from = at

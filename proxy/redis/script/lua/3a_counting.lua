@@ -60,6 +60,33 @@ function costing(name, f, cost, level)
   end
 end
 
+-- What a function has returned, with the steps for the strings in it: for those of which nobody knows before how much they make,
+-- but no more than they are given.
+local function paid(level, ...)
+  for i = 1, select('#', ...) do
+    local v = select(i, ...)
+    if type(v) == 'string' then steps = steps + #v / unit end
+  end
+  if steps > limit then error(verdict, level) end
+  return ...
+end
+
+function payingafter(name, f, cost)
+  return function(...)
+    spend(cost(...), 3)
+    return paid(3, outcomes(name, 3, pcall(f, ...)))
+  end
+end
+
+-- error puts the position before a message, which makes another string.
+function counterror(...)
+  local message, level = ...
+  spend((size(message) or 0) / unit, 3)
+  if level ~= nil and not tonumber(level) then return outcomes('error', 3, pcall(error, ...)) end
+  level = tonumber(level) or 1
+  error(message, level > 0 and level + 1 or level)
+end
+
 -- One side of .. may be an object that has a function for that.
 local function handles(v)
   local meta = type(v) == 'table' and getmetatable(v)
@@ -136,7 +163,9 @@ function countstrings()
       if type(object) == 'string' then return function(...) return f(object, ...) end end
       if type(object) ~= 'table' then error('attempt to index a ' .. type_(object) .. ' value', 2) end
       local own = object[name]
-      if own == nil then error("attempt to call method '" .. name .. "' (a nil value)", 2) end
+      if type_(own) ~= 'function' and not (type(own) == 'table' and getmetatable(own)) then
+        error("attempt to call method '" .. name .. "' (a " .. type_(own) .. ' value)', 2)
+      end
       return function(...) return own(object, ...) end
     end
   end

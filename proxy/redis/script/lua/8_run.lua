@@ -211,6 +211,7 @@ local function offer()
   redismeta.fields = r
   local s = without(string, {})
   for name, f in next, countstrings() do s[name] = f end
+  s.dump = payingafter('dump', string.dump, function() return 1 end)
   api.string = shared(s)
   local t = without(table, {})
   for name, f in next, counttables() do t[name] = f end
@@ -239,7 +240,9 @@ local function offer()
     return n / 4, type(list) == 'table' and i == nil and n < 1000
   end)
   local packer = without(struct, {})
-  packer.pack = costing('pack', struct.pack, function(layout) return (size(layout) or 0) / 2 end)
+  local function laidout(layout) return (size(layout) or 0) / 2 end
+  packer.pack, packer.unpack = payingafter('pack', struct.pack, laidout), payingafter('unpack', struct.unpack, laidout)
+  packer.size = costing('size', struct.size, laidout)
   api.struct = shared(packer)
   local threads = without(coroutine, {})
   for _, name in ipairs({'create', 'wrap'}) do
@@ -248,12 +251,12 @@ local function offer()
   api.coroutine = shared(threads)
   api.pairs, api.next, api.type, api.tostring = pairs_, next_, type_, tostring_
   api.setmetatable, api.getmetatable, api.rawget, api.rawset = setmetatable_, getmetatable_, rawget_, rawset_
-  api.loadstring, api.load = compiled, load_
+  api.loadstring, api.load, api.error = compiled, load_, counterror
   api.collectgarbage = function() return 0 end
   api.gcinfo = function() return 0 end
 end
 
-local safe = ' assert error ipairs pcall xpcall rawequal select tonumber bit _VERSION '
+local safe = ' assert ipairs pcall xpcall rawequal select tonumber bit _VERSION '
 
 -- _G with what a script may see.
 local function globals()
