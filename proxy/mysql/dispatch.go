@@ -12,6 +12,7 @@ type call struct {
 	what    statement.Statement
 	more    bool // another statement of the same text follows
 	told    bool // it asks what the statement before has left, and has been told
+	earlier bool // it was prepared when texts were read with other settings than now
 }
 
 // query answers COM_QUERY.

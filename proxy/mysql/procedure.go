@@ -64,7 +64,7 @@ func (p *procedures) keep(changes uint64, name string, found *procedure) {
 // procedure returns what a CALL is to be executed as, or nil where the server may do it.
 func (s *session) procedure(c *call) (found *procedure, said statement.Call, err error) {
 	said, ok := statement.ReadCall(c.text, s.dialect)
-	if !ok || c.payload[0] != wire.ComQuery || s.reader || !s.results || len(said.Database)+len(said.Name) > maxName {
+	if !ok || c.payload[0] != wire.ComQuery || c.earlier || s.reader || !s.results || len(said.Database)+len(said.Name) > maxName {
 		return nil, said, nil
 	}
 	changes, named := s.server.backend.SchemaChanges(), [2]string{said.Database, strings.ToLower(said.Name)}
