@@ -20,6 +20,8 @@ func TestArgumentsOfProcedures(t *testing.T) {
 		"CALL named(1, 2, 3, 4, 5, 6)", "SELECT * FROM t",
 		"CREATE PROCEDURE grows(schema_name TEXT, schemata ROW(schema_name INT)) BEGIN ALTER TABLE t ADD w INT; INSERT INTO t (v, w) VALUES (schema_name, 1); COMMIT; END",
 		"CREATE PROCEDURE shrinks(schema_name TEXT) BEGIN ALTER TABLE t DROP IF EXISTS w; INSERT INTO t (v) VALUES (schema_name); COMMIT; END", "CALL shrinks('app')", "SELECT * FROM t",
+		"CREATE PROCEDURE limits() BEGIN SET SESSION sql_select_limit=0; EXECUTE IMMEDIATE 'SELECT 5'; INSERT INTO t (v) VALUES ('limited'); COMMIT; SET SESSION sql_select_limit=DEFAULT; END",
+		"CALL limits()", "SELECT * FROM t",
 		// Parameters that are called as a column in an argument behind them.
 		"CREATE PROCEDURE finds(id INT, other INT, OUT said INT) BEGIN SET said=other; COMMIT; END", "CALL finds(1, (SELECT id FROM q), @said)", "SELECT @said",
 		"CREATE PROCEDURE keeps(x TEXT CHARACTER SET utf8mb4) BEGIN INSERT INTO t (v) VALUES (HEX(x)); COMMIT; END",
@@ -32,6 +34,29 @@ func TestArgumentsOfProcedures(t *testing.T) {
 	}
 	awaitEqual(t, c)
 	checkAlike(t, c)
+}
+
+// A program that chooses a character set of results in which its node cannot read what it tells is ended, and keeps nobody waiting.
+func TestProgramThatIsNotUnderstood(t *testing.T) {
+	t.Parallel()
+	_, leader := startCluster(t)
+	db := open(t, leader)
+	execute(t, db, "CREATE DATABASE app", "CREATE TABLE app.t (a INT)",
+		"CREATE PROCEDURE app.tells() BEGIN INSERT INTO t VALUES (1); SET character_set_results=utf16; COMMIT; END",
+		"CREATE PROCEDURE app.looks() BEGIN INSERT INTO t VALUES (1); SET character_set_results=ucs2; EXECUTE IMMEDIATE 'SELECT 1'; END")
+	for _, name := range []string{"tells", "looks"} {
+		conn := oneConn(t, db)
+		ctx := within(t, 60*time.Second)
+		_, err := conn.ExecContext(ctx, "USE app")
+		check(t, err)
+		if _, err := conn.ExecContext(ctx, "CALL "+name+"()"); err == nil || ctx.Err() != nil {
+			t.Errorf("%s: %v, want the end of the connection", name, err)
+		}
+		conn.Close()
+	}
+	if got := mustQuery(t, db, "SELECT COUNT(*) FROM app.t"); got != "0" {
+		t.Errorf("%s rows were committed", got)
+	}
 }
 
 // No name, mode or character set lets a text reach the server that nobody has looked at.

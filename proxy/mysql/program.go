@@ -52,7 +52,7 @@ func (r *programRun) text(p *procedure, arguments []string, xa *appliers.Transac
 		" DECLARE %s CHAR(5) CHARACTER SET utf8mb4; DECLARE %s VARCHAR(512) CHARACTER SET utf8mb4; DECLARE %s, %s, %s VARCHAR(64) CHARACTER SET utf8mb4;",
 		v("n"), v("step"), v("code"), v("ok"), v("sequence"), xa.Sequence(), v("xid"), r.s.literal(xa.Name()), v("locks"), r.steering.Prefix(), v("state"), v("message"), v("key"), v("next"), v("hash"))
 	b.WriteString(r.parameters(p, arguments))
-	b.WriteString("\nBEGIN " + r.newKey() + fmt.Sprintf("SELECT 1 AS %s, BINARY %s; END;\n", v(tellBegin), v("hash")))
+	b.WriteString("\nBEGIN " + r.newKey() + fmt.Sprintf("SELECT 1 AS %s, BINARY %s LIMIT 1; END;\n", v(tellBegin), v("hash")))
 	b.WriteString(p.program.Replaced(func(i int, s *statement.Step) string { return r.replacement(i, s, xa.Epoch()) }) + ";\n")
 	for i, parameter := range p.parameters {
 		if parameter.out() {
@@ -109,7 +109,7 @@ func (r *programRun) ending(rolledBack bool, epoch uint64) string {
 	}
 	// The table has a name that no variable of the procedure's has: they would come before columns.
 	answer := fmt.Sprintf("SELECT %[7]s.step, %[7]s.code, %[7]s.state, %[7]s.message, %[7]s.sequence INTO %[1]s, %[2]s, %[3]s, %[4]s, %[5]s"+
-		" FROM nexus.program_answer AS %[7]s WHERE %[7]s.connection=CONNECTION_ID();"+
+		" FROM nexus.program_answer AS %[7]s WHERE %[7]s.connection=CONNECTION_ID() LIMIT 1;"+
 		" SET %[6]s=CONCAT(SUBSTRING_INDEX(%[6]s, '-', 2), '-', %[5]s, '-', SUBSTRING_INDEX(%[6]s, '-', -1));",
 		v("step"), v("code"), v("state"), v("message"), v("sequence"), v("xid"), v("answer"))
 	next := "COMMIT; " + openTransaction + ";" + xa("START") // where autocommit is off, the row was read in a transaction
@@ -137,7 +137,7 @@ func (r *programRun) told(column string, row []string) error {
 		r.hash = row[1]
 		return nil
 	}
-	values, err := r.proven(row)
+	values, err := r.proven(row) // not in a character set of results such as utf16
 	if err != nil {
 		return err
 	}
@@ -321,6 +321,13 @@ func (r *programRun) withoutOwnRows(p []byte) []byte {
 	return append(wire.AppendLenenc([]byte{wire.HeaderOK}, rows-r.own), rest...)
 }
 
+// ownColumn reports whether a column is of a row of the program's own, and its name. A character set of results that the procedure has
+// chosen may have put zeros between its letters: nobody would answer the program if it was not known.
+func (r *programRun) ownColumn(definition []byte) (name string, own bool) {
+	name = wire.ColumnName(definition)
+	return name, strings.HasPrefix(strings.ReplaceAll(name, "\x00", ""), r.name(""))
+}
+
 // relay passes on what the program answers, and does what it asks for.
 func (r *programRun) relay(f shape) (result, error) {
 	s := r.s
@@ -356,9 +363,9 @@ func (r *programRun) relay(f shape) (result, error) {
 		if p, err = s.backend.ReadPacket(); err != nil {
 			return result{}, err
 		}
-		if name := wire.ColumnName(p); strings.HasPrefix(name, r.name("")) {
+		if name, own := r.ownColumn(p); own {
 			row, err := s.readRowOf(columns)
-			if err == nil && len(row) > 0 {
+			if err == nil {
 				err = r.told(name, row)
 			}
 			if err != nil {

@@ -38,7 +38,7 @@ func (r *programRun) tell(what string, number int, values ...string) string {
 // row is tell, behind newKey.
 func (r *programRun) row(what string, number int, values ...string) string {
 	columns := append([]string{fmt.Sprintf("%d AS %s", number, r.name(what)), "BINARY " + r.name("key"), "BINARY " + r.name("hash")}, values...)
-	return "SELECT " + strings.Join(columns, ", ") + ";"
+	return "SELECT " + strings.Join(columns, ", ") + " LIMIT 1;" // whatever sql_select_limit is
 }
 
 // keyColumns are the number and the keys.
