@@ -1,6 +1,8 @@
 package mysql
 
 import (
+	"errors"
+
 	"github.com/nexus-replication/nexus/proxy/mysql/statement"
 	"github.com/nexus-replication/nexus/proxy/mysql/wire"
 )
@@ -242,7 +244,7 @@ func (s *session) relayRead(c call) (bool, error) {
 			s.client.Rewind(mark)
 		}
 		s.client.BeforeFlush = nil
-		return true, s.failWith(err)
+		return true, s.failWith(errors.Join(err, errHangUp)) // the rest of the response would be taken for the next one
 	}
 	if r.err == nil {
 		return false, nil
