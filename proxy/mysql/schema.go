@@ -61,7 +61,7 @@ func (s *session) schemaChange(c call) error {
 		return err
 	}
 	s.dropped = dropped
-	if err := s.unlockDropped(&c.what); err != nil {
+	if err := s.unlockDropped(&c.what, current[0]); err != nil {
 		return err
 	}
 	return s.noteDefaultEngine(c)
