@@ -26,7 +26,10 @@ func TestArgumentsOfProcedures(t *testing.T) {
 		"CREATE PROCEDURE finds(id INT, other INT, OUT said INT) BEGIN SET said=other; COMMIT; END", "CALL finds(1, (SELECT id FROM q), @said)", "SELECT @said",
 		"CREATE PROCEDURE keeps(x TEXT CHARACTER SET utf8mb4) BEGIN INSERT INTO t (v) VALUES (HEX(x)); COMMIT; END",
 		"SET NAMES latin1", "CALL keeps('\xe9')", "CALL keeps('\xc3\xa9')", "SET NAMES utf8mb4", "CALL keeps('\xc3\xa9')", "SELECT * FROM t",
-		"SET sql_mode='NO_BACKSLASH_ESCAPES'", "CALL keeps('plain')", "SET @a='\\n'", "CALL keeps(@a)", "SET sql_mode=DEFAULT", "SELECT * FROM t",
+		"SET sql_mode='NO_BACKSLASH_ESCAPES'", "CALL keeps('plain')", "SET @a='\\n'", "CALL keeps(@a)",
+		// How a procedure is understood does not depend on who has called it first.
+		"CREATE PROCEDURE fresh(x TEXT CHARACTER SET utf8mb4) BEGIN INSERT INTO t (v) VALUES (x); COMMIT; END", "CALL fresh('without escapes')", "SET sql_mode=DEFAULT", "SET group_concat_max_len=4",
+		"CREATE PROCEDURE short(x TEXT CHARACTER SET utf8mb4) BEGIN INSERT INTO t (v) VALUES (x); COMMIT; END", "CALL short('with a short list')", "SELECT * FROM t",
 	} {
 		if wanted, is := show(t.Context(), want, text), show(t.Context(), got, text); wanted != is {
 			t.Errorf("%s\nwant %s\n got %s", text, wanted, is)

@@ -129,7 +129,7 @@ func (s *session) readProcedure(said statement.Call) (*procedure, error) {
 	if seen, err := s.callsSeen(p, string(body)); !seen || err != nil {
 		return nil, err
 	}
-	parameters, err := s.row("SELECT IFNULL(GROUP_CONCAT(HEX(CONCAT_WS('\\t', parameter_mode, parameter_name, data_type, CONCAT(dtd_identifier," +
+	parameters, err := s.row("SELECT IFNULL(GROUP_CONCAT(HEX(CONCAT_WS(CHAR(9 USING utf8mb4), parameter_mode, parameter_name, data_type, CONCAT(dtd_identifier," +
 		" IFNULL(CONCAT(' CHARACTER SET ', character_set_name, ' COLLATE ', collation_name), '')))) ORDER BY ordinal_position), '')" +
 		" FROM information_schema.parameters WHERE routine_type='PROCEDURE' AND ordinal_position>0 AND specific_schema=" + s.literal(said.Database) +
 		" AND specific_name=" + s.literal(said.Name))
