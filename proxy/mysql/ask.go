@@ -60,7 +60,7 @@ func (s *session) answer() error {
 }
 
 // unbounded stands before a statement that is not to be bounded by what the client has bounded its own to.
-const unbounded = "SET STATEMENT sql_select_limit=18446744073709551615, sql_big_selects=1, max_statement_time=0 FOR "
+const unbounded = "SET STATEMENT sql_select_limit=18446744073709551615, sql_big_selects=1, max_statement_time=0, group_concat_max_len=1048576 FOR "
 
 // row executes a statement that yields one row, whatever the client has bounded its own queries to, and returns its values.
 // NULL is the empty text.

@@ -22,27 +22,30 @@ func (s *session) callProcedure(c call) (done, failed bool, err error) {
 	if p == nil {
 		return false, false, nil
 	}
-	restore, err := s.enterProcedure(p)
+	arguments, restore, err := s.enterProcedure(p, said.Arguments)
 	if err != nil {
 		return true, true, s.failWith(err)
 	}
-	failed, err = s.runProcedure(c, p, said.Arguments, restore)
+	failed, err = s.runProcedure(c, p, arguments, restore)
 	return true, failed, err
 }
 
 // enterProcedure gives the session the settings that the procedure was made with, as the server would, and makes sure that the
-// client may do what the procedure does.
-func (s *session) enterProcedure(p *procedure) (restore func() error, err error) {
+// client may do what the procedure does. It returns the arguments as they are to be said then.
+func (s *session) enterProcedure(p *procedure, said []string) (arguments []string, restore func() error, err error) {
 	row, err := s.row("SELECT HEX(CONVERT(IFNULL(DATABASE(),'') USING utf8mb4)), @@sql_mode, @@character_set_client, @@collation_connection")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	current, err := hex.DecodeString(row[0])
 	if err != nil {
-		return nil, fmt.Errorf("the session's database: %w", err)
+		return nil, nil, fmt.Errorf("the session's database: %w", err)
 	}
 	if len(current) == 0 {
-		return nil, &wire.Error{Code: 1046, State: "3D000", Message: "No database selected (Nexus: a procedure that ends transactions or changes the schema wants one)"}
+		return nil, nil, &wire.Error{Code: 1046, State: "3D000", Message: "No database selected (Nexus: a procedure that ends transactions or changes the schema wants one)"}
+	}
+	if arguments, err = s.carry(p, said, row[1], row[2], string(current)); err != nil {
+		return nil, nil, err
 	}
 	settings := func(mode, client, collation, database string) error {
 		return s.ask("SET SESSION character_set_client=utf8mb4", "USE "+quoteName(database),
@@ -54,9 +57,9 @@ func (s *session) enterProcedure(p *procedure) (restore func() error, err error)
 		err = s.maySteps(p)
 	}
 	if err != nil {
-		return nil, errors.Join(err, restore())
+		return nil, nil, errors.Join(err, restore())
 	}
-	return restore, nil
+	return arguments, restore, nil
 }
 
 // maySteps refuses a procedure of which the client may not execute every step.

@@ -1,6 +1,8 @@
 package mysql
 
 import (
+	"errors"
+
 	"github.com/nexus-replication/nexus/proxy/mysql/statement"
 	"github.com/nexus-replication/nexus/proxy/mysql/wire"
 )
@@ -12,6 +14,7 @@ type call struct {
 	what    statement.Statement
 	more    bool // another statement of the same text follows
 	told    bool // it asks what the statement before has left, and has been told
+	earlier bool // it was prepared when texts were read with other settings than now
 }
 
 // query answers COM_QUERY.
@@ -241,7 +244,7 @@ func (s *session) relayRead(c call) (bool, error) {
 			s.client.Rewind(mark)
 		}
 		s.client.BeforeFlush = nil
-		return true, s.failWith(err)
+		return true, s.failWith(errors.Join(err, errHangUp)) // the rest of the response would be taken for the next one
 	}
 	if r.err == nil {
 		return false, nil

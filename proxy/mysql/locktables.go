@@ -80,6 +80,10 @@ func (s *session) lockOut(lock tableLock, tables []string) error {
 	if err != nil {
 		return err
 	}
+	current, err := s.row("SELECT IFNULL(DATABASE(),'')")
+	if err != nil {
+		return err
+	}
 	ctx, cancel := s.interruptible(patience)
 	defer cancel()
 	err = s.server.gate.exclude(ctx)
@@ -90,7 +94,7 @@ func (s *session) lockOut(lock tableLock, tables []string) error {
 		return &wire.Error{Code: codeLockTimeout, State: "HY000", Message: fmt.Sprintf("Lock wait timeout exceeded; try restarting transaction "+
 			"(Nexus: %s for %v)", s.server.gate.held(), patience)}
 	}
-	s.locked, s.excluding, s.lockedTables = lock, true, tables
+	s.locked, s.excluding, s.lockedTables, s.lockedIn = lock, true, tables, current[0]
 	s.lockEnds.Store(time.Now().Add(s.server.cfg.LockTimeout).UnixNano())
 	return nil
 }
@@ -141,13 +145,13 @@ func (s *session) letIn() {
 	s.server.gate.readmit()
 }
 
-// unlockDropped gives the lock back of a session that has dropped the last of its tables.
-func (s *session) unlockDropped(what *statement.Statement) error {
+// unlockDropped gives the lock back of a session that has dropped the last of its tables, in the database current where they are named without one.
+func (s *session) unlockDropped(what *statement.Statement, current string) error {
 	if s.locked != writeLock || what.Verb != "DROP TABLE" && what.Verb != "DROP TABLES" {
 		return nil
 	}
 	for _, dropped := range what.Tables {
-		s.lockedTables = slices.DeleteFunc(s.lockedTables, func(locked string) bool { return strings.EqualFold(lastName(locked), lastName(dropped)) })
+		s.lockedTables = slices.DeleteFunc(s.lockedTables, func(locked string) bool { return wholeName(locked, s.lockedIn) == wholeName(dropped, current) })
 	}
 	if len(s.lockedTables) > 0 {
 		return nil
@@ -181,6 +185,14 @@ func (s *session) changeInReadOnly(what *statement.Statement) *wire.Error {
 }
 
 // lastName is the name of a table without its database and quotes.
+// wholeName is the name of a table with its database.
+func wholeName(table, current string) [2]string {
+	if at := strings.LastIndexByte(table, '.'); at >= 0 {
+		current = lastName(table[:at])
+	}
+	return [2]string{current, lastName(table)}
+}
+
 func lastName(table string) string {
 	name := strings.TrimSpace(table[strings.LastIndexByte(table, '.')+1:])
 	return strings.ReplaceAll(strings.Trim(name, "`"), "``", "`")

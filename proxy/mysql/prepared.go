@@ -109,6 +109,11 @@ func (s *session) relayPrepared(first []byte, p *prepared) error {
 	return nil
 }
 
+// unknownPrepared is the server's word for a statement that was not prepared.
+func unknownPrepared(name string) *wire.Error {
+	return &wire.Error{Code: 1243, State: "HY000", Message: fmt.Sprintf("Unknown prepared statement handler (%s) given to EXECUTE", name)}
+}
+
 // execute answers COM_STMT_EXECUTE.
 func (s *session) execute(payload []byte) error {
 	if len(payload) < 10 {
@@ -122,7 +127,7 @@ func (s *session) execute(payload []byte) error {
 	}
 	p := s.statements[id]
 	if p == nil {
-		s.fail(&wire.Error{Code: 1243, State: "HY000", Message: fmt.Sprintf("Unknown prepared statement handler (%d) given to EXECUTE", id)})
+		s.fail(unknownPrepared(fmt.Sprint(id)))
 		return nil
 	}
 	_, err := s.timedAs(p.what, len(payload), func() (bool, error) { return s.dispatchPrepared(p, call{payload: payload}) })
@@ -134,7 +139,7 @@ func (s *session) dispatchPrepared(p *prepared, c call) (bool, error) {
 	if e := s.refusal(p); e != nil {
 		return true, s.failRefused(p.text, e)
 	}
-	c = call{payload: c.payload, text: p.text, what: p.what, more: c.more}
+	c = call{payload: c.payload, text: p.text, what: p.what, more: c.more, earlier: p.dialect != s.dialect}
 	if c.payload[0] == wire.ComStmtExecute && c.payload[5] == 0 {
 		if text := s.informedPrepared(p); text != p.text {
 			return s.executeInformed(c, text)

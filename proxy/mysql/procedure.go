@@ -64,7 +64,7 @@ func (p *procedures) keep(changes uint64, name string, found *procedure) {
 // procedure returns what a CALL is to be executed as, or nil where the server may do it.
 func (s *session) procedure(c *call) (found *procedure, said statement.Call, err error) {
 	said, ok := statement.ReadCall(c.text, s.dialect)
-	if !ok || c.payload[0] != wire.ComQuery || s.reader || !s.results || len(said.Database)+len(said.Name) > maxName {
+	if !ok || c.payload[0] != wire.ComQuery || c.earlier || s.reader || !s.results || len(said.Database)+len(said.Name) > maxName {
 		return nil, said, nil
 	}
 	changes, named := s.server.backend.SchemaChanges(), [2]string{said.Database, strings.ToLower(said.Name)}
@@ -129,7 +129,7 @@ func (s *session) readProcedure(said statement.Call) (*procedure, error) {
 	if seen, err := s.callsSeen(p, string(body)); !seen || err != nil {
 		return nil, err
 	}
-	parameters, err := s.row("SELECT IFNULL(GROUP_CONCAT(HEX(CONCAT_WS('\\t', parameter_mode, parameter_name, data_type, CONCAT(dtd_identifier," +
+	parameters, err := s.row("SELECT IFNULL(GROUP_CONCAT(HEX(CONCAT_WS(CHAR(9 USING utf8mb4), parameter_mode, parameter_name, data_type, CONCAT(dtd_identifier," +
 		" IFNULL(CONCAT(' CHARACTER SET ', character_set_name, ' COLLATE ', collation_name), '')))) ORDER BY ordinal_position), '')" +
 		" FROM information_schema.parameters WHERE routine_type='PROCEDURE' AND ordinal_position>0 AND specific_schema=" + s.literal(said.Database) +
 		" AND specific_name=" + s.literal(said.Name))

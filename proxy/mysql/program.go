@@ -51,15 +51,8 @@ func (r *programRun) text(p *procedure, arguments []string, xa *appliers.Transac
 	fmt.Fprintf(&b, "BEGIN NOT ATOMIC DECLARE %s, %s, %s, %s INT DEFAULT 0; DECLARE %s BIGINT UNSIGNED DEFAULT %d; DECLARE %s VARCHAR(80) CHARACTER SET utf8mb4 DEFAULT %s; DECLARE %s VARCHAR(40) CHARACTER SET utf8mb4 DEFAULT '%s';"+
 		" DECLARE %s CHAR(5) CHARACTER SET utf8mb4; DECLARE %s VARCHAR(512) CHARACTER SET utf8mb4; DECLARE %s, %s, %s VARCHAR(64) CHARACTER SET utf8mb4;",
 		v("n"), v("step"), v("code"), v("ok"), v("sequence"), xa.Sequence(), v("xid"), r.s.literal(xa.Name()), v("locks"), r.steering.Prefix(), v("state"), v("message"), v("key"), v("next"), v("hash"))
-	for i, parameter := range p.parameters {
-		fmt.Fprintf(&b, " DECLARE %s %s DEFAULT ", quoteName(parameter.name), parameter.declared)
-		if parameter.mode == "OUT" {
-			b.WriteString("NULL;")
-		} else {
-			b.WriteString("(" + arguments[i] + ");")
-		}
-	}
-	b.WriteString("\nBEGIN " + r.newKey() + fmt.Sprintf("SELECT 1 AS %s, BINARY %s; END;\n", v(tellBegin), v("hash")))
+	b.WriteString(r.parameters(p, arguments))
+	b.WriteString("\nBEGIN " + r.newKey() + fmt.Sprintf("SELECT 1 AS %s, BINARY %s LIMIT 1; END;\n", v(tellBegin), v("hash")))
 	b.WriteString(p.program.Replaced(func(i int, s *statement.Step) string { return r.replacement(i, s, xa.Epoch()) }) + ";\n")
 	for i, parameter := range p.parameters {
 		if parameter.out() {
@@ -67,6 +60,25 @@ func (r *programRun) text(p *procedure, arguments []string, xa *appliers.Transac
 		}
 	}
 	b.WriteString("END")
+	return b.String()
+}
+
+// parameters declares those of the procedure. All arguments come first, in which the name of a parameter may be one of a column.
+func (r *programRun) parameters(p *procedure, arguments []string) string {
+	var b strings.Builder
+	given := func(i int) string { return r.name(fmt.Sprint("argument", i)) }
+	for i, parameter := range p.parameters {
+		if parameter.mode != "OUT" {
+			fmt.Fprintf(&b, " DECLARE %s %s DEFAULT (%s);", given(i), parameter.declared, arguments[i])
+		}
+	}
+	for i, parameter := range p.parameters {
+		value := "NULL"
+		if parameter.mode != "OUT" {
+			value = given(i)
+		}
+		fmt.Fprintf(&b, " DECLARE %s %s DEFAULT %s;", quoteName(parameter.name), parameter.declared, value)
+	}
 	return b.String()
 }
 
@@ -95,9 +107,11 @@ func (r *programRun) ending(rolledBack bool, epoch uint64) string {
 		b.WriteString(r.tell(tellPrepared, 1))
 		b.WriteString(r.wait(xa("COMMIT") + r.tell(tellCommitted, 1)))
 	}
-	answer := fmt.Sprintf("SELECT step, code, state, message, sequence INTO %[1]s, %[2]s, %[3]s, %[4]s, %[5]s FROM nexus.program_answer WHERE connection=CONNECTION_ID();"+
+	// The table has a name that no variable of the procedure's has: they would come before columns.
+	answer := fmt.Sprintf("SELECT %[7]s.step, %[7]s.code, %[7]s.state, %[7]s.message, %[7]s.sequence INTO %[1]s, %[2]s, %[3]s, %[4]s, %[5]s"+
+		" FROM nexus.program_answer AS %[7]s WHERE %[7]s.connection=CONNECTION_ID() LIMIT 1;"+
 		" SET %[6]s=CONCAT(SUBSTRING_INDEX(%[6]s, '-', 2), '-', %[5]s, '-', SUBSTRING_INDEX(%[6]s, '-', -1));",
-		v("step"), v("code"), v("state"), v("message"), v("sequence"), v("xid"))
+		v("step"), v("code"), v("state"), v("message"), v("sequence"), v("xid"), v("answer"))
 	next := "COMMIT; " + openTransaction + ";" + xa("START") // where autocommit is off, the row was read in a transaction
 	failed := fmt.Sprintf("IF %s<>0 THEN EXECUTE IMMEDIATE CONCAT('SIGNAL SQLSTATE ''', %s, ''' SET MYSQL_ERRNO=', %s, ', MESSAGE_TEXT=''', REPLACE(%s, '''', ''''''), ''''); END IF;",
 		v("code"), v("state"), v("code"), v("message"))
@@ -123,7 +137,7 @@ func (r *programRun) told(column string, row []string) error {
 		r.hash = row[1]
 		return nil
 	}
-	values, err := r.proven(row)
+	values, err := r.proven(row) // not in a character set of results such as utf16
 	if err != nil {
 		return err
 	}
@@ -307,6 +321,13 @@ func (r *programRun) withoutOwnRows(p []byte) []byte {
 	return append(wire.AppendLenenc([]byte{wire.HeaderOK}, rows-r.own), rest...)
 }
 
+// ownColumn reports whether a column is of a row of the program's own, and its name. A character set of results that the procedure has
+// chosen may have put zeros between its letters: nobody would answer the program if it was not known.
+func (r *programRun) ownColumn(definition []byte) (name string, own bool) {
+	name = wire.ColumnName(definition)
+	return name, strings.HasPrefix(strings.ReplaceAll(name, "\x00", ""), r.name(""))
+}
+
 // relay passes on what the program answers, and does what it asks for.
 func (r *programRun) relay(f shape) (result, error) {
 	s := r.s
@@ -342,9 +363,9 @@ func (r *programRun) relay(f shape) (result, error) {
 		if p, err = s.backend.ReadPacket(); err != nil {
 			return result{}, err
 		}
-		if name := wire.ColumnName(p); strings.HasPrefix(name, r.name("")) {
+		if name, own := r.ownColumn(p); own {
 			row, err := s.readRowOf(columns)
-			if err == nil && len(row) > 0 {
+			if err == nil {
 				err = r.told(name, row)
 			}
 			if err != nil {

@@ -61,7 +61,7 @@ func (s *session) schemaChange(c call) error {
 		return err
 	}
 	s.dropped = dropped
-	if err := s.unlockDropped(&c.what); err != nil {
+	if err := s.unlockDropped(&c.what, current[0]); err != nil {
 		return err
 	}
 	return s.noteDefaultEngine(c)
@@ -165,8 +165,9 @@ func (s *session) preludeWith(settings string, substitute bool) (texts []string,
 	return preludeOf(row, substitute)
 }
 
-// preludeColumns are what a prelude is made of. The session's own database is still there for it when it was dropped.
-const preludeColumns = "(SELECT HEX(CONVERT(schema_name USING utf8mb4)) FROM information_schema.schemata WHERE schema_name=DATABASE()), @@sql_mode, @@character_set_client, @@collation_connection, @@foreign_key_checks," +
+// preludeColumns are what a prelude is made of. The session's own database is still there for it when it was dropped. The names of columns
+// are whole, because a procedure may have variables that are called like them.
+const preludeColumns = "(SELECT HEX(CONVERT(information_schema.schemata.schema_name USING utf8mb4)) FROM information_schema.schemata WHERE information_schema.schemata.schema_name=DATABASE()), @@sql_mode, @@character_set_client, @@collation_connection, @@foreign_key_checks," +
 	" @@time_zone, @@check_constraint_checks, @@explicit_defaults_for_timestamp, CURRENT_USER(), @@collation_server, @@innodb_strict_mode, @@default_storage_engine, @@system_versioning_alter_history," +
 	" @@old_mode, @@sql_if_exists, @@sql_notes, @@lc_messages, @@use_stat_tables, @@histogram_size, @@histogram_type, @@auto_increment_increment, @@auto_increment_offset," +
 	" IFNULL(@@character_set_results,'NULL'), @@div_precision_increment, @@default_week_format, @@lc_time_names, @@innodb_compression_default," +

@@ -50,6 +50,7 @@ type session struct {
 	excluding    bool                       // schema changes are behind the barrier that this session holds
 	locked       tableLock
 	lockedTables []string    // as they were named
+	lockedIn     string      // the default database at that time
 	flushed      bool        // a cache of the server, or what it has counted of the session
 	checks       [][4]string // of the maintenance of tables that is being answered
 

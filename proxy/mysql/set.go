@@ -212,8 +212,9 @@ func (s *session) executeNamed(c call) (bool, error) {
 		return s.dispatchPrepared(s.settled(s.newPrepared(text), c), c)
 	}
 	p := s.named[statement.FoldName(c.what.Name)]
-	if p == nil {
-		return s.direct(c) // the server's own words
+	if p == nil { // should the server know one nevertheless, nobody has looked at it
+		s.fail(unknownPrepared(c.what.Name))
+		return true, nil
 	}
 	return s.dispatchPrepared(s.settled(p, c), c)
 }

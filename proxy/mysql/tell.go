@@ -38,7 +38,7 @@ func (r *programRun) tell(what string, number int, values ...string) string {
 // row is tell, behind newKey.
 func (r *programRun) row(what string, number int, values ...string) string {
 	columns := append([]string{fmt.Sprintf("%d AS %s", number, r.name(what)), "BINARY " + r.name("key"), "BINARY " + r.name("hash")}, values...)
-	return "SELECT " + strings.Join(columns, ", ") + ";"
+	return "SELECT " + strings.Join(columns, ", ") + " LIMIT 1;" // whatever sql_select_limit is
 }
 
 // keyColumns are the number and the keys.
@@ -54,7 +54,7 @@ func (r *programRun) proven(row []string) ([]string, error) {
 }
 
 // temporaryTables is how many of these the session has made.
-const temporaryTables = "(SELECT variable_value FROM information_schema.session_status WHERE variable_name='COM_CREATE_TEMPORARY_TABLE')"
+const temporaryTables = "(SELECT information_schema.session_status.variable_value FROM information_schema.session_status WHERE information_schema.session_status.variable_name='COM_CREATE_TEMPORARY_TABLE')"
 
 // lookedAt tells the text of PREPARE or EXECUTE, and executes the statement with that very text if it may. The variables are of this
 // place alone: should the wait fail, a handler may execute other texts before the program goes on here.

@@ -12,7 +12,6 @@ import (
 
 	appliers "github.com/nexus-replication/nexus/appliers/mysql"
 	"github.com/nexus-replication/nexus/proxy/mysql/statement"
-	"github.com/nexus-replication/nexus/proxy/mysql/wire"
 )
 
 // A program may make up a text and execute it (PREPARE, EXECUTE). Inside of a transaction of XA such a text could end it beside the
@@ -192,7 +191,7 @@ func (r *programRun) judge(step *statement.Step, row []string) (*prepared, appli
 	switch {
 	case step.Source == "":
 		if p = r.s.named[name]; p == nil {
-			return nil, appliers.Refuse, &wire.Error{Code: 1243, State: "HY000", Message: fmt.Sprintf("Unknown prepared statement handler (%s) given to EXECUTE", step.What.Name)}
+			return nil, appliers.Refuse, unknownPrepared(step.What.Name)
 		}
 		database = anyDatabase
 	case t.null:

@@ -6,6 +6,8 @@ type program struct {
 	open   []opened // what END has not closed yet
 	begun  bool     // the body has begun that has an END
 	starts bool     // the next token begins a statement
+	named  bool     // it is a procedure
+	before token    // the last one
 }
 
 // opened says what is open: an expression of CASE has words that begin statements elsewhere.
@@ -22,8 +24,8 @@ func (p *program) ends(t, next token) bool {
 		p.starts = true
 		return len(p.open) == 0
 	}
-	starts := p.starts
-	p.starts = false
+	starts := p.starts || p.opensBody()
+	p.starts, p.before = false, t
 	if t.punct(':') {
 		p.starts = true // behind a label
 	}
@@ -43,8 +45,8 @@ func (p *program) ends(t, next token) bool {
 			p.push(statements)
 			p.starts = true
 		}
-	case "FOR":
-		if starts {
+	case "FOR": // not that of SELECT, nor FOR EACH ROW
+		if starts && !next.is("UPDATE") {
 			p.push(statements)
 		}
 	case "IF":
@@ -53,6 +55,8 @@ func (p *program) ends(t, next token) bool {
 		}
 	case "CASE":
 		p.push(opened(p.begun && !starts))
+	case "PROCEDURE":
+		p.named = true
 	case "ROW": // FOR EACH ROW
 		p.starts = !p.begun
 	case "THEN", "ELSE", "DO":
@@ -60,6 +64,25 @@ func (p *program) ends(t, next token) bool {
 	case "END":
 		if n := len(p.open); n > 0 {
 			p.open = p.open[:n-1]
+		}
+	}
+	return false
+}
+
+// opensBody reports whether the body of a procedure may begin behind the last token: its parameters, or what else is said of it before.
+func (p *program) opensBody() bool {
+	if !p.named || p.begun {
+		return false
+	}
+	switch p.before.kind {
+	case tokenString: // of COMMENT
+		return true
+	case tokenOther:
+		return p.before.punct(')')
+	case tokenWord:
+		switch upper(p.before.text) {
+		case "SQL", "DATA", "DETERMINISTIC", "DEFINER", "INVOKER":
+			return true
 		}
 	}
 	return false

@@ -221,7 +221,7 @@ func ReadCall(text string, d Dialect) (c Call, ok bool) {
 		return c, false
 	}
 	start, end := p.tok.start, p.tok.start
-	for depth := 0; !p.end(); p.skip() {
+	for depth := 0; !p.end() && !p.lexer.inside && !p.tok.punct('?'); p.skip() { // not in a comment that one argument opens and another one closes
 		switch {
 		case p.tok.punct('('):
 			depth++
@@ -239,6 +239,24 @@ func ReadCall(text string, d Dialect) (c Call, ok bool) {
 		end = p.tok.end
 	}
 	return c, false
+}
+
+// IsPlain reports whether an argument is a number, a word, a variable of the session or a literal, which means the same in each sql_mode and
+// character set.
+func IsPlain(argument string, d Dialect) bool {
+	if !isASCII(argument) || strings.ContainsAny(argument, "\"\\") {
+		return false
+	}
+	p := newParser(argument, d)
+	if !p.takePunct('-') {
+		p.takePunct('+')
+	}
+	switch p.tok.kind {
+	case tokenWord, tokenNumber, tokenUser, tokenSystem, tokenString:
+		p.skip()
+		return p.tok.kind == tokenEnd
+	}
+	return false
 }
 
 // IsUserVariable reports whether an argument is a variable of the session and nothing else.

@@ -1,6 +1,9 @@
 package statement
 
-import "strings"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // Programs may execute texts that they make up (PREPARE, EXECUTE). What such a text says is known only when it is executed, so it
 // has to be known before which programs do that, and who calls them.
@@ -12,12 +15,18 @@ func ExecutesTexts(body string, d Dialect) bool {
 		t := p.tok
 		p.skip()
 		named := p.tok.kind == tokenQuoted || p.tok.kind == tokenWord && !p.at("FROM", "ON") // which are reserved
-		if named && !before.punct('.') && (t.is("EXECUTE") || t.is("PREPARE") && !before.is("DEALLOCATE") && !before.is("DROP")) {
+		if named && !before.punct('.') && (t.is("EXECUTE") || t.is("PREPARE") && (!before.is("DEALLOCATE") && !before.is("DROP") || p.namesSource())) {
 			return true
 		}
 		before = t
 	}
 	return false
+}
+
+// namesSource reports whether a name and FROM stand here: behind a handler's condition, PREPARE may follow one that is called DEALLOCATE.
+func (p *parser) namesSource() bool {
+	q := *p
+	return q.name() != "" && q.at("FROM")
 }
 
 // ReachesPast says why a program, as CREATE PROCEDURE has its body, would reach past the transaction that it is called in; "" if it
@@ -58,6 +67,29 @@ func (n Names) Has(name string) bool {
 	if _, ok := n[anyName]; ok {
 		return true
 	}
-	_, ok := n[FoldName(name)]
-	return ok
+	name = FoldName(name)
+	if _, ok := n[name]; ok || isASCII(name) {
+		return ok
+	}
+	for said := range n {
+		if mayBe(said, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// mayBe reports whether the server may find name, which is not all in ASCII, where a text says another one: a letter with an accent is
+// the one without to it.
+func mayBe(said, name string) bool {
+	letters := []rune(name)
+	if len(said) != len(letters) {
+		return false
+	}
+	for i, letter := range letters {
+		if letter < utf8.RuneSelf && letter != rune(said[i]) {
+			return false
+		}
+	}
+	return true
 }

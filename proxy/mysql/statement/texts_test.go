@@ -6,7 +6,8 @@ func TestExecutesTexts(t *testing.T) {
 	for body, want := range map[string]bool{
 		"BEGIN PREPARE s FROM @a; END": true, "EXECUTE s": true, "IF 1 THEN EXECUTE IMMEDIATE 'SELECT 1'; END IF": true, "BEGIN SET STATEMENT max_statement_time=1 FOR EXECUTE `s`; END": true,
 		"/*!50000 EXECUTE s*/": true, "BEGIN/**/EXECUTE/**/IMMEDIATE CONCAT('a'); END": true,
-		"SELECT 'EXECUTE s', `execute`, t.execute, execute FROM t": false, "BEGIN DEALLOCATE PREPARE s; DROP PREPARE s; END": false, "BEGIN /* EXECUTE s */ SELECT 1; -- PREPARE s FROM @a\nEND": false,
+		"BEGIN DECLARE deallocate CONDITION FOR SQLSTATE '45000'; DECLARE EXIT HANDLER FOR deallocate PREPARE s FROM @a; SIGNAL deallocate; END": true,
+		"SELECT 'EXECUTE s', `execute`, t.execute, execute FROM t":                                                                               false, "BEGIN DEALLOCATE PREPARE s; DROP PREPARE s; END": false, "BEGIN /* EXECUTE s */ SELECT 1; -- PREPARE s FROM @a\nEND": false,
 	} {
 		if got := ExecutesTexts(body, mariadb); got != want {
 			t.Errorf("%s: got %t", body, got)
@@ -38,6 +39,11 @@ func TestReadNames(t *testing.T) {
 	}
 	if !ReadNames("CALL ráw()", mariadb).Has("raw") {
 		t.Error("the server looks for names without accents")
+	}
+	for name, want := range map[string]bool{"räw": true, "raẃ": true, "räws": false, "röws": false, "wär": false} {
+		if got := ReadNames("CALL raw()", mariadb).Has(name); got != want {
+			t.Errorf("%s: got %t", name, got)
+		}
 	}
 	if !ReadNames("CALL 1raw()", mariadb).Has("1raw") {
 		t.Error("a name may begin with a digit")

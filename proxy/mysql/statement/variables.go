@@ -36,8 +36,8 @@ func variableRefusal(a Assignment) string {
 }
 
 // UnreadableCharsets are those that no client can speak. A byte of a longer character may look like a quote or a backslash in
-// them, and the lexer of this package would see other words than the server does.
-var UnreadableCharsets = []string{"big5", "gbk", "sjis", "cp932", "gb18030", "ucs2", "utf16", "utf16le", "utf32"}
+// them, and the lexer of this package would see other words than the server does. In swe7 a bracket is a letter.
+var UnreadableCharsets = []string{"big5", "gbk", "sjis", "cp932", "gb18030", "ucs2", "utf16", "utf16le", "utf32", "swe7"}
 
 // charsetRefusal says why a client cannot speak in a character set.
 func charsetRefusal(charset string) string {
