@@ -139,7 +139,8 @@ func (r *Replicator) endWait(p *proposal, why error) (Outcome, error) {
 			if err := r.proposeWaitEnd(p); err != nil {
 				// The leader may take this node for waiting still.
 				r.mail.call(func() { r.giveUpWait(p) })
-				return r.giveUp(p, fmt.Errorf("end the wait (%w): %w", why, err))
+				// Neither why nor err holds for p, which may have been served: they are told, and are not its errors.
+				return r.giveUp(p, errors.New(fmt.Sprint("end the wait (", why, "): ", err)))
 			}
 			if p.state.CompareAndSwap(proposalOffered, proposalAbandoned) {
 				r.pending.take(p.id)

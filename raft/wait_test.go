@@ -162,6 +162,31 @@ func TestWaitEnds(t *testing.T) {
 	}
 }
 
+// A node whose backend says nothing does not know whether one who waits there was served before its time was up, or before the wait was
+// lost. It must say neither that he was not nor that he may be asked for again.
+func TestWaitThatMayHaveBeenServed(t *testing.T) {
+	for _, end := range []func(c *testCluster, i int, w *waiting){
+		func(_ *testCluster, _ int, w *waiting) { w.cancel() },
+		func(c *testCluster, i int, _ *waiting) { c.nodes[i].mail.call(func() { c.nodes[i].link.cancel() }) },
+	} {
+		c := newListCluster(t, 3)
+		i := c.follower()
+		w := c.parkedWait(i, "pop k")
+		release := sync.OnceFunc(c.stores[i].hang())
+		t.Cleanup(release)
+		c.propose(c.leader(), "push k x")
+		end(c, i, w)
+		c.must(w.done, "end")
+		if !errors.Is(w.err, ErrOutcomeUnknown) || errors.Is(w.err, ErrWaitEnded) || errors.Is(w.err, ErrNotDone) {
+			t.Errorf("%q, %v", w.answer, w.err)
+		}
+		release()
+		if got := c.propose(c.leader(), "pop k"); got != "nil" {
+			t.Errorf("%q was not taken", got)
+		}
+	}
+}
+
 // Waits and pushes race, waits end at any moment: every element is taken once, or still there.
 func TestWaitLosesNothing(t *testing.T) {
 	c := newListCluster(t, 3)
