@@ -25,6 +25,7 @@ func TestArgumentsOfProcedures(t *testing.T) {
 		// Parameters that are called as a column in an argument behind them.
 		"CREATE PROCEDURE finds(id INT, other INT, OUT said INT) BEGIN SET said=other; COMMIT; END", "CALL finds(1, (SELECT id FROM q), @said)", "SELECT @said",
 		"CREATE PROCEDURE keeps(x TEXT CHARACTER SET utf8mb4) BEGIN INSERT INTO t (v) VALUES (HEX(x)); COMMIT; END",
+		"CREATE PROCEDURE narrow(a INT, b VARCHAR(3), c INT) BEGIN INSERT INTO t (v) VALUES (b); COMMIT; END", "CALL narrow(1, 'long', 1)", "CALL narrow(1, 'b', 'c')",
 		"SET NAMES latin1", "CALL keeps('\xe9')", "CALL keeps('\xc3\xa9')", "SET NAMES utf8mb4", "CALL keeps('\xc3\xa9')", "SELECT * FROM t",
 		"SET sql_mode='NO_BACKSLASH_ESCAPES'", "CALL keeps('plain')", "SET @a='\\n'", "CALL keeps(@a)",
 		// How a procedure is understood does not depend on who has called it first.

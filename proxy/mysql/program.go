@@ -38,6 +38,7 @@ type programRun struct {
 	temporary bool            // the session may have temporary tables
 	hash      string          // of the next key
 	key       string          // that was told last
+	renamed   []string        // pairs of a variable that an argument is in, and the parameter that it is for
 	own       uint64          // rows that the answer counts, and that are none of the client's
 }
 
@@ -70,6 +71,7 @@ func (r *programRun) parameters(p *procedure, arguments []string) string {
 	for i, parameter := range p.parameters {
 		if parameter.mode != "OUT" {
 			fmt.Fprintf(&b, " DECLARE %s %s DEFAULT (%s);", given(i), parameter.declared, arguments[i])
+			r.renamed = append(r.renamed, "'"+given(i)+"'", "'"+parameter.name+"'", "`"+given(i)+"`", quoteName(parameter.name))
 		}
 	}
 	for i, parameter := range p.parameters {
@@ -348,6 +350,9 @@ func (r *programRun) relay(f shape) (result, error) {
 					p = r.refusal.Packet()
 				case out.err.Code == codeInsideXA: // in what it calls
 					p = insideXA.Packet()
+				case strings.Contains(out.err.Message, r.name("argument")):
+					out.err.Message = strings.NewReplacer(r.renamed...).Replace(out.err.Message)
+					p = out.err.Packet()
 				}
 				return out, s.client.WritePacket(p)
 			}
