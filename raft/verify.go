@@ -28,6 +28,11 @@ func (v *VerifyReport) Equal() bool {
 	return !slices.ContainsFunc(v.Members, func(m VerifiedMember) bool { return m.Problem != "" || len(m.Differences) > 0 })
 }
 
+// Differs reports whether a member that was compared holds something else than the majority.
+func (v *VerifyReport) Differs() bool {
+	return slices.ContainsFunc(v.Members, func(m VerifiedMember) bool { return len(m.Differences) > 0 })
+}
+
 // VerifiedMember is what a comparison found about one member.
 type VerifiedMember struct {
 	ID    uint64 `json:"id"`

@@ -227,7 +227,7 @@ func verbs() []verb {
 			help:     "Write all data to FILE, as of one moment, while the node goes on.\n\nA FILE that is there is replaced when the new one is whole. redis_repl or mysql_repl with -restore FILE begins a new cluster with it.\n",
 			examples: []string{"127.0.0.1:9121 backup nexus.backup"}},
 		{name: "verify", usage: "verify", check: wantArgs(0, 0), run: (*session).verify, slow: true,
-			help: "Compare the data of all nodes at one position of the log, while they go on.\n\nA node that differs from the majority stops serving, see repair. The exit status is 1 if one does.\n"},
+			help: "Compare the data of all nodes at one position of the log, while they go on.\n\nA node that differs from the majority stops serving, see repair. The exit status is 1 if one does, or could not be compared.\n"},
 		{name: "repair", usage: "repair", check: wantArgs(0, 0), run: (*session).repair, slow: true,
 			help: "Fill the asked node, which verify has found to differ, from one that holds what the majority holds.\n"},
 		{name: "status", usage: "status", check: wantArgs(0, 0), run: (*session).status,

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"encoding/pem"
 	"flag"
 	"fmt"
@@ -78,6 +79,18 @@ func TestOutput(t *testing.T) {
 			}
 			golden(t, filepath.Join("testdata", name+".golden"), stdout)
 		})
+	}
+}
+
+// Nodes that could not be compared are no nodes that differ.
+func TestJudge(t *testing.T) {
+	equal, away := verified{Keys: 12}, verified{Problem: "no answer"}
+	odd := verified{Keys: 13, Differences: []difference{{Part: "db0", Keys: 2}}}
+	if err := judge([]verified{equal, equal, away}); !errors.Is(err, errLeftOut) {
+		t.Error(err)
+	}
+	if err := judge([]verified{equal, odd, away}); !errors.Is(err, errDiffer) {
+		t.Error(err)
 	}
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"google.golang.org/grpc"
@@ -12,14 +13,17 @@ import (
 	"github.com/nexus-replication/nexus/proxy/admin/nexuspb"
 )
 
-// errDiffer makes the exit status tell that verify has found something.
-var errDiffer = errors.New("the nodes do not all hold the same")
+// Both make the exit status tell that verify has not found all nodes equal.
+var (
+	errDiffer  = errors.New("the nodes do not all hold the same")
+	errLeftOut = errors.New("not all nodes could be compared; those that were hold the same")
+)
 
 // verified is a member of a report as JSON shows it.
 type verified struct {
 	ID          string       `json:"id"`
 	URL         string       `json:"url"`
-	Keys        uint64       `json:"keys"` // or rows
+	Keys        uint64       `json:"keys"` // or rows; 0 if there is a problem
 	Differences []difference `json:"differences,omitempty"`
 	Problem     string       `json:"problem,omitempty"`
 }
@@ -56,9 +60,17 @@ func (s *session) verify([]string) error {
 		err = s.printVerified(resp.GetIndex(), members, unit)
 	}
 	if err == nil && !resp.GetEqual() {
-		return errDiffer
+		return judge(members)
 	}
 	return err
+}
+
+// judge says what is wrong with members that are not all equal.
+func judge(members []verified) error {
+	if slices.ContainsFunc(members, func(m verified) bool { return len(m.Differences) > 0 }) {
+		return errDiffer
+	}
+	return errLeftOut
 }
 
 // printVerified prints a report on what consists of units: keys, or rows.

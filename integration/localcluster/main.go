@@ -267,7 +267,7 @@ func printEndpoints(out io.Writer, clusters []*cluster.Cluster) {
 	for _, cl := range clusters {
 		first, last := cl.Nodes[0], cl.Nodes[len(cl.Nodes)-1]
 		if first.MariaDB != nil {
-			fmt.Fprintf(out, "  mariadb -h 127.0.0.1 -P %d -u app -papp app\n", first.Ports.Client)
+			fmt.Fprintf(out, "  mariadb -h 127.0.0.1 -P %d -u app -papp app   (or -u root, without a password, for accounts)\n", first.Ports.Client)
 			continue
 		}
 		fmt.Fprintf(out, "  redis-cli -p %d set hello world\n  redis-cli -p %d get hello\n  bin/repl %s listNodes\n",

@@ -123,9 +123,13 @@ func (p *statusPage) status(ctx context.Context) pageStatus {
 		out.Members = append(out.Members, describeMember(&reports[i], st.ID, highestCommit(reports)))
 	}
 	if st.Verified != nil {
-		out.Verified = "all nodes were equal"
-		if !st.Verified.Equal() {
-			out.Verified = "NODES DIFFER, or were not compared"
+		switch {
+		case st.Verified.Equal():
+			out.Verified = "all nodes were equal"
+		case st.Verified.Differs():
+			out.Verified = "NODES DIFFER"
+		default:
+			out.Verified = "not all nodes could be compared; those that were are equal"
 		}
 	}
 	return out

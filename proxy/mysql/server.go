@@ -166,7 +166,7 @@ func (s *Server) add(c *connection) *wire.Error {
 	case s.draining:
 		return unserved("this node is being stopped; connect to another one")
 	case len(s.conns) >= s.cfg.MaxConnections:
-		return &wire.Error{Code: codeTooManyConns, State: "08004", Message: fmt.Sprintf("Too many connections: this node serves %d clients (-maxConnections)", s.cfg.MaxConnections)}
+		return &wire.Error{Code: codeTooManyConns, State: "08004", Message: fmt.Sprintf("Too many connections: node %s serves %d clients (-maxConnections)", s.cfg.Advertise, s.cfg.MaxConnections)}
 	}
 	s.conns[c] = true
 	return nil

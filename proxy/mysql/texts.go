@@ -73,7 +73,7 @@ func newCallable(database, name, body string, d statement.Dialect, oracle bool) 
 }
 
 const textsUnseen = "it executes texts (PREPARE, EXECUTE), which Nexus looks at only in a procedure that the client calls itself, by CALL as a text (not prepared), and that the client has " +
-	"defined or that is SQL SECURITY INVOKER, with a text that the client may see"
+	"defined, or that is SQL SECURITY INVOKER and whose text the client may see (GRANT SELECT ON mysql.proc)"
 
 // withMode is the dialect of a text that is read with a sql_mode.
 func withMode(d statement.Dialect, mode string) statement.Dialect {
