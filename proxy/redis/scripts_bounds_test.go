@@ -149,15 +149,28 @@ func TestScriptsCountedAreTheSame(t *testing.T) {
 		"local function f(...) for i = 1, 2 do local t = {i, ...} if i == 2 then return {#t, arg == nil} end end end return f(1, 2)",
 		"local s = 'x' return {s:\nrep(2), s:--[[c]] rep(2), s: -- c\nrep'2'}",
 		"local t = {sub = 1} return t:sub()",
+		"local p = ('a'):rep(400) local s = p:rep(50) .. 'b' return {s:gsub(p, ('c'):rep(400)), s:gsub(p, ('%0'):rep(3), 2)}",
 		"error('x', 2)", "error('x', 0)", "error('x', 'y')", "error()", "error({err = 'a b'})", "return error('x')", "return {pcall(error)}", "return {pcall(error, 'x', 2)}",
 		"local function f() error('q', 2) end\nlocal function g()\nf() end\nreturn {pcall(g)}", "local function f() return error('q') end\nlocal function g()\nf() end\nreturn {pcall(g)}",
 		"return {pcall(struct.unpack, 'I4', 'x')}", "return struct.unpack('I4', 'x')", "\nstruct.pack('q', 1)", "return struct.size('I4I2')", "return {struct.unpack('s', 'abc\\0d')}",
-		"return {pcall(string.dump, 1)}", "string.dump()",
+		"return {pcall(string.dump, 1)}", "string.dump()", "\nlocal s = tostring()",
 	} {
 		want(t, ours.do("EVAL", body, "0"), plain.do("EVAL", body, "0"))
 		if t.Failed() {
 			t.Fatalf("%s", body)
 		}
+	}
+}
+
+// What is kept of patterns must not take much memory of a server, whatever scripts look for.
+func TestScriptsKeepLittleOfPatterns(t *testing.T) {
+	s, cluster := newLuaScripts(t)
+	saveText(s, "local p = ('.'):rep(190) for i = 1, 200 do string.find('x', p .. i) end return 1")
+	info := must(cluster.servers[0].raw(appendRequest(nil, "INFO", "memory")))(t)
+	_, field, ok := strings.Cut(info, "used_memory_vm_functions:")
+	var used int
+	if _, err := fmt.Sscan(field, &used); !ok || err != nil || used > 64<<20 {
+		t.Errorf("%d bytes for functions (%v)", used, err)
 	}
 }
 

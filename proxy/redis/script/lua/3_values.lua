@@ -40,6 +40,7 @@ local numbers, count = {}, 0
 
 local function tostring_(...)
   local v = ...
+  if v == nil and select('#', ...) == 0 then error("bad argument #1 to 'tostring' (value expected)", 2) end
   local kind = type_(v)
   if kind ~= 'table' and kind ~= 'function' and kind ~= 'thread' and kind ~= 'userdata' then return tostring(...) end
   if kind == 'table' then

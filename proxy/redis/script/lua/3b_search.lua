@@ -51,14 +51,14 @@ local function item(p, at)
     if sub(p, at + 2, at + 2) ~= '[' then return nil, "missing '[' after '%f' in pattern" end
     local to, err = classend(p, at + 2)
     if not to then return nil, err end
-    return {kind = 'frontier', set = byclass(sub(p, at + 2, to - 1))}, to
+    return {kind = 'frontier', class = sub(p, at + 2, to - 1)}, to
   end
   if c == '%' and find(d, '%d') then return {kind = 'again', number = tonumber(d)}, at + 2 end
   local to, err = classend(p, at)
   if not to then return nil, err end
-  local set, quantity = byclass(sub(p, at, to - 1)), sub(p, to, to)
-  if quantity ~= '' and find(quantity, '[*+?-]') then return {kind = quantity, set = set}, to + 1 end
-  return {kind = 'one', set = set}, to
+  local class, quantity = sub(p, at, to - 1), sub(p, to, to)
+  if quantity ~= '' and find(quantity, '[*+?-]') then return {kind = quantity, class = class}, to + 1 end
+  return {kind = 'one', class = class}, to
 end
 
 local most = 300 -- items of a pattern; each may be a call on the stack of the server
@@ -97,6 +97,19 @@ local function parse(p)
   return list
 end
 
+-- Gives the items what they match, for a search here. That takes as long as many steps, and is counted each time: what a server
+-- has kept is its own.
+local function equip(list, level)
+  spend(40 * #list, level)
+  local sets = {}
+  for _, it in ipairs(list) do
+    if it.class and not it.set then
+      sets[it.class] = sets[it.class] or byclass(it.class)
+      it.set = sets[it.class]
+    end
+  end
+end
+
 local parsed, nparsed = {}, 0
 
 local function patternof(p)
@@ -105,8 +118,8 @@ local function patternof(p)
   list, err = parse(match(p, '^[^%z]*'))
   if not list then return nil, err end
   list.plain = not find(p, '[%^%$%*%+%?%.%(%[%%%-]')
-  if nparsed == 200 then parsed, nparsed = {}, 0 end
-  if #p <= 200 then parsed[p], nparsed = list, nparsed + 1 end
+  if nparsed > most then parsed, nparsed = {}, 0 end
+  if #p <= 200 then parsed[p], nparsed = list, nparsed + 1 + #list / 4 end
   return list
 end
 
@@ -148,6 +161,7 @@ local function mine(s, p, plain, level)
   local w = looks(list, n)
   if w > enough then
     spend(m, level + 1)
+    equip(list, level + 2)
     return list
   end
   spend(2 + m + n / unit + w / 2000, level + 1)
@@ -389,6 +403,11 @@ local function gsub(f)
           return outcomes('gsub', level, pcall(f, s, p, repl, max))
         end
         list = patternof(tostring(p))
+        if not list then -- long, but plain
+          spend((n / size(p) + 1) * (size(repl) + digits * size(p)) / unit, level)
+          return outcomes('gsub', level, pcall(f, ...))
+        end
+        equip(list, level + 1)
       end
       if not list then
         if few then return outcomes('gsub', level, pcall(f, s, p, counting(repl))) end
