@@ -55,7 +55,8 @@ var errWaitLost = errors.New("the wait was lost")
 // Wait replicates cmd, which may have to wait for other commands, and returns when it was served: when an attempt of it
 // was committed and applied to this node's backend, and Config.Sequencer, a Waiting, says that the reply answers it. The
 // outcome has that answer. Those who wait for one topic, on whatever members, are served in the order in which they came
-// to the leader, and those of one member in the order of arrived, which is as for ProposeArrived. queued is called once, unless cmd is refused at once: what is proposed after that on this node stands behind cmd.
+// to the leader, and those of one member in the order of arrived, which is as for ProposeArrived. queued is called once, unless
+// cmd is refused at once: what arrives and is proposed after that on this node stands behind cmd.
 // parked is called once, before Wait returns, if cmd has to wait.
 //
 // Config.Timeout bounds the time until it is known whether cmd has to wait; after that only ctx does. When ctx ends, the

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha1"
 	"encoding/hex"
+	"fmt"
 	"strconv"
 
 	backend "github.com/nexus-replication/nexus/appliers/redis"
@@ -73,6 +74,9 @@ func (l *Library) Build(name string, args [][]byte, caller Caller) (c *Call, err
 	case "fcall", "fcall_ro", "fcall_try":
 		return l.fcall(name, args, caller)
 	case "script|load":
+		if errText := checkSource(args[2]); errText != "" {
+			return nil, errText
+		}
 		return l.LoadScript(args[2], db), ""
 	case "script|exists":
 		return l.manage("script_exists", db, nil, args[2:]...), ""
@@ -132,7 +136,21 @@ func (l *Library) LoadScript(body []byte, db int) *Call {
 	return c
 }
 
+// maxSource bounds the source of a script or library. Before it runs for the first time every replica reads it token by token, at
+// some microseconds for each byte, in which the backend does nothing else.
+const maxSource = 1 << 20
+
+func checkSource(code []byte) (errText string) {
+	if len(code) <= maxSource {
+		return ""
+	}
+	return fmt.Sprintf("ERR nexus: a script of %d bytes is too large, the limit is %d: pass data as arguments", len(code), maxSource)
+}
+
 func (l *Library) eval(verb string, args [][]byte, caller Caller) (*Call, string) {
+	if errText := checkSource(args[1]); errText != "" {
+		return nil, errText
+	}
 	if errText := checkKeys(args, errNotInt); errText != "" {
 		return nil, errText
 	}

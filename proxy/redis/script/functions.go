@@ -67,6 +67,9 @@ func (l *Library) functionLoad(args [][]byte, db int) (*Call, string) {
 		mode = []byte("replace")
 	}
 	code := args[len(args)-1]
+	if errText := checkSource(code); errText != "" {
+		return nil, errText
+	}
 	m, errText := parseMetadata(code)
 	if errText != "" {
 		return nil, errText
@@ -92,6 +95,9 @@ func (l *Library) functionRestore(args [][]byte, db int) (*Call, string) {
 	}
 	var list [][]byte
 	for _, code := range codes {
+		if errText := checkSource(code); errText != "" {
+			return nil, errText
+		}
 		m, errText := parseMetadata(code)
 		if errText != "" {
 			return nil, errText

@@ -191,6 +191,38 @@ func TestLibraryName(t *testing.T) {
 	}
 }
 
+// Each replica reads a script at some microseconds for each byte.
+func TestLargeSource(t *testing.T) {
+	l := NewLibrary(16, 13, Steps)
+	code := append([]byte("#!lua name=a\n--"), bytes.Repeat([]byte("x"), maxSource)...)
+	for name, args := range map[string][]string{
+		"eval": {"EVAL", "CODE", "0"}, "eval_ro": {"EVAL_RO", "CODE", "0"}, "script|load": {"SCRIPT", "LOAD", "CODE"},
+		"function|load": {"FUNCTION", "LOAD", "REPLACE", "CODE"}, "function|restore": {"FUNCTION", "RESTORE", "DUMP"},
+	} {
+		build := func(code []byte) (errText string) {
+			var words [][]byte
+			for _, arg := range args {
+				switch arg {
+				case "CODE":
+					words = append(words, code)
+				case "DUMP":
+					words = append(words, appendDump(nil, [][]byte{code}))
+				default:
+					words = append(words, []byte(arg))
+				}
+			}
+			_, errText = l.Build(name, words, Caller{})
+			return errText
+		}
+		if errText := build(code[:maxSource]); errText != "" {
+			t.Errorf("%s: %s", name, errText)
+		}
+		if errText := build(code); !strings.Contains(errText, "is too large, the limit is 1048576") {
+			t.Errorf("%s: %q", name, errText)
+		}
+	}
+}
+
 func TestReplyMalformed(t *testing.T) {
 	c := &Call{reply: replyList}
 	for _, raw := range []string{"", "*1\r\n", "*1\r\n*3\r\n$1\r\na\r\n", "$5\r\nab\r\n", "*99999999999\r\n", "+OK\r\n", "*1\r\n*0\r\n", "*0\r\nx"} {
