@@ -94,6 +94,7 @@ func (s *stampedConn) receive(fd uintptr) bool {
 		case unix.EAGAIN:
 			return false
 		}
+		received(fd)
 		s.n, s.err = int(n), err
 		if err == 0 && s.message.Controllen > 0 {
 			s.note(s.control[:s.message.Controllen])

@@ -1,0 +1,6 @@
+//go:build !race
+
+package guard
+
+// received is for the race detector.
+func received(uintptr) {}
