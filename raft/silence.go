@@ -3,8 +3,9 @@ package raft
 import (
 	"context"
 	"fmt"
-	"math"
 	"time"
+
+	"github.com/nexus-replication/nexus/raft/patience"
 )
 
 const (
@@ -23,7 +24,7 @@ const (
 // not applied, or a look at it that does not come back. A leader hands over its office. Loop only.
 func (r *Replicator) watchOwnBackend() {
 	r.watchCall()
-	patience := applyStall + Allowance(int(r.applying.Load())) // before applied, which is published before it ends
+	allowed := applyStall + Allowance(int(r.applying.Load())) // before applied, which is published before it ends
 	applied := r.applied.Load()
 	if r.storeIsBusy() && r.commit.Load()-min(r.commit.Load(), applied) <= r.cfg.MaxApplyLag/busyLag {
 		r.appliedBefore, r.appliedAt = applied, r.leaseClock()
@@ -33,7 +34,7 @@ func (r *Replicator) watchOwnBackend() {
 		r.appliedBefore, r.appliedAt = applied, r.leaseClock()
 		return
 	}
-	if r.leaseClock()-r.appliedAt > patience {
+	if r.leaseClock()-r.appliedAt > allowed {
 		r.appliedAt = r.leaseClock()
 		r.log.Warn("backend applies nothing", "applied", applied, "committed", r.commit.Load())
 		r.handOver()
@@ -78,15 +79,7 @@ func (r *Replicator) storeIsBusy() bool {
 // within returns a context that ends after Config.Timeout, or that much later for as long as the backend is busy.
 func (r *Replicator) within(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	var timer *time.Timer
-	timer = time.AfterFunc(math.MaxInt64, func() {
-		if ctx.Err() == nil && r.storeIsBusy() {
-			timer.Reset(r.cfg.Timeout)
-			return
-		}
-		cancel(r.noAnswer)
-	})
-	timer.Reset(r.cfg.Timeout)
+	timer := patience.Start(ctx, r.cfg.Timeout, r.storeIsBusy, func() { cancel(r.noAnswer) })
 	return ctx, func() {
 		timer.Stop()
 		cancel(context.Canceled)

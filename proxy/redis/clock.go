@@ -2,10 +2,10 @@ package redis
 
 import (
 	"context"
-	"math"
 	"time"
 
 	"github.com/nexus-replication/nexus/raft"
+	"github.com/nexus-replication/nexus/raft/patience"
 )
 
 // phaseClock bounds the phases of a session in time. It makes one context serve many phases, since a context with a
@@ -27,16 +27,7 @@ func (c *phaseClock) start(parent context.Context, timeout time.Duration) contex
 	ctx, cancel := context.WithCancelCause(parent)
 	cause := &raft.NoAnswerError{After: timeout}
 	c.ctx, c.cancel = ctx, cancel
-	var timer *time.Timer
-	timer = time.AfterFunc(math.MaxInt64, func() {
-		if ctx.Err() == nil && c.busy() {
-			timer.Reset(timeout)
-			return
-		}
-		cancel(cause)
-	})
-	timer.Reset(timeout)
-	c.timer = timer
+	c.timer = patience.Start(ctx, timeout, c.busy, func() { cancel(cause) })
 	return ctx
 }
 
