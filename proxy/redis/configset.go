@@ -71,12 +71,12 @@ func (s *session) parseConfigSet(args [][]byte) (settings []policy.Setting, errT
 func (s *session) setLocal(set []string, back bool) (reply []byte, former []string) {
 	former = []string{"CONFIG", "SET"}
 	for i := 2; back && i < len(set); i += 2 {
-		reply, err := s.srv.ask("CONFIG", "GET", set[i])
+		value, ok, err := s.srv.backendSetting(set[i])
 		if err != nil {
 			return appendError(nil, writeErrorText(fmt.Errorf("%w: %w", raft.ErrNotDone, err))), nil
 		}
-		if pair, ok := replyBulks(reply); ok && len(pair) == 2 {
-			former = append(former, set[i], string(pair[1]))
+		if ok {
+			former = append(former, set[i], value)
 		}
 	}
 	reply, err := s.srv.ask(set...)
@@ -116,12 +116,17 @@ func (s *Server) presentSetting(name string) (value string, ok bool) {
 	if hiddenSetting(name) {
 		return "", false
 	}
+	value, ok, err := s.backendSetting(name)
+	return value, ok && err == nil
+}
+
+// backendSetting returns what the backend has for a parameter.
+func (s *Server) backendSetting(name string) (value string, ok bool, err error) {
 	reply, err := s.ask("CONFIG", "GET", name)
-	pair, ok := replyBulks(reply)
-	if err != nil || !ok || len(pair) != 2 {
-		return "", false
+	if pair, isPair := replyBulks(reply); err == nil && isPair && len(pair) == 2 {
+		return string(pair[1]), true, nil
 	}
-	return string(pair[1]), true
+	return "", false, err
 }
 
 // cmdConfigResetStat resets the counters of the local backend, and those of the commands of the node's clients.

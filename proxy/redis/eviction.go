@@ -214,11 +214,9 @@ func (e *evictor) ask(ctx context.Context, db int, request []byte, n int) (repli
 
 // samples returns the maxmemory-samples of the local backend.
 func (e *evictor) samples() int {
-	reply, err := e.srv.ask("CONFIG", "GET", "maxmemory-samples")
-	if pair, ok := replyBulks(reply); err == nil && ok && len(pair) == 2 {
-		if n, ok := parseInt(pair[1]); ok && n > 0 {
-			return int(min(n, maxCandidates))
-		}
+	value, _, err := e.srv.backendSetting("maxmemory-samples")
+	if n, ok := parseInt([]byte(value)); err == nil && ok && n > 0 {
+		return int(min(n, maxCandidates))
 	}
 	return defaultSamples
 }
