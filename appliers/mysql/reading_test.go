@@ -61,11 +61,7 @@ func TestDumpThatIsEnded(t *testing.T) {
 	for n := range 2 { // a connection that ends twice at the same place tells nothing about the place
 		m.exec(t, "KILL CONNECTION "+m.query(t, "SELECT id FROM information_schema.processlist WHERE command='Binlog Dump'"))
 		// It is not the library that reads on, which knows less of what was read whole.
-		for deadline := time.Now().Add(20 * time.Second); m.captureBroken() == nil; time.Sleep(10 * time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatal("the end of the connection is not noticed")
-			}
-		}
+		await(t, "the end of the connection is noticed", func() bool { return m.captureBroken() != nil })
 		if n == 1 {
 			m.exec(t, "CREATE DATABASE unread")
 		}

@@ -146,13 +146,7 @@ func FuzzCommands(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		here, there := net.Pipe()
-		served := make(chan struct{})
-		go func() {
-			defer close(served)
-			s.serve(&connection{client: there, close: func() { there.Close() }})
-			there.Close()
-		}()
+		here, served := serveOnPipe(s)
 		client := wire.NewConn(here, 1<<24)
 		if !logIn(client) {
 			t.Fatal("the login was refused")

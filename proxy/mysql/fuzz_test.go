@@ -93,14 +93,7 @@ func FuzzLogin(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		here, there := net.Pipe()
-		c := &connection{client: there, close: func() { there.Close() }}
-		served := make(chan struct{})
-		go func() {
-			defer close(served)
-			s.serve(c)
-			there.Close()
-		}()
+		here, served := serveOnPipe(s)
 		read := make(chan struct{})
 		go func() {
 			defer close(read)
@@ -130,14 +123,7 @@ func TestLoginIsBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	here, there := net.Pipe()
-	c := &connection{client: there, close: func() { there.Close() }}
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
-		s.serve(c)
-		there.Close()
-	}()
+	here, served := serveOnPipe(s)
 	go func() { _, _ = io.Copy(io.Discard, here) }()
 	if _, err := here.Write(append([]byte{1, 0, 1, 1}, make([]byte, 1<<16)...)); err == nil { // of 65537 bytes
 		if _, err := here.Write(make([]byte, 1<<16)); err == nil {
@@ -145,4 +131,16 @@ func TestLoginIsBounded(t *testing.T) {
 		}
 	}
 	<-served
+}
+
+// serveOnPipe serves a client, whose end it returns, up to the end of its connection; served is closed then.
+func serveOnPipe(s *Server) (here net.Conn, served <-chan struct{}) {
+	here, there := net.Pipe()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.serve(&connection{client: there, close: func() { there.Close() }})
+		there.Close()
+	}()
+	return here, done
 }

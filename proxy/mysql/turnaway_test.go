@@ -119,13 +119,7 @@ func turnedAway(t *testing.T, node Node, backend Backend, response []byte) *wire
 	if err != nil {
 		t.Fatal(err)
 	}
-	here, there := net.Pipe()
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
-		s.serve(&connection{client: there, close: func() { there.Close() }})
-		there.Close()
-	}()
+	here, served := serveOnPipe(s)
 	defer func() {
 		here.Close()
 		<-served
