@@ -318,8 +318,10 @@ func TestSnapshotForBytes(t *testing.T) {
 		}
 		return list
 	}
+	const perWrite = 5 // entries: a write this large is cut into pieces
 	eventually(t, "the log to be purged", func() bool {
-		return c.nodes[0].Status().Snapshot+5 > c.nodes[0].Status().Applied && len(segments()) <= 2
+		status := c.nodes[0].Status()
+		return status.Snapshot+2*perWrite > status.Applied && len(segments()) <= 2
 	})
 	c.stop(0)
 	c.stores[0].wipe()
