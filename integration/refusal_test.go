@@ -12,7 +12,7 @@ import (
 var refused = []string{
 	"SELECT 13", "MOVE k 13", "COPY k x DB 13", "SWAPDB 0 13",
 	"DEBUG RELOAD", "DEBUG SLEEP 0 1", "DEBUG OBJECT k", "SHUTDOWN NOSAVE", "REPLICAOF NO ONE", "SLAVEOF 127.0.0.1 1", "FAILOVER",
-	"SAVE", "BGSAVE", "BGREWRITEAOF", "CONFIG REWRITE", "CONFIG SET maxmemory-clients 1", "MODULE LOAD /x.so",
+	"BGREWRITEAOF", "CONFIG REWRITE", "CONFIG SET maxmemory-clients 1", "MODULE LOAD /x.so",
 	"MIGRATE 127.0.0.1 1 k 0 10", "CLUSTER RESET", "PSYNC ? -1", "SYNC", "REPLCONF listening-port 1",
 	"ACL SETUSER mallory on nopass ~* +@all",
 }

@@ -326,6 +326,7 @@ func (r *Replicator) compact(meta raftpb.Snapshot) error {
 	}
 	r.membership.forgetBefore(index)
 	r.snapshotIndex.Store(index)
+	r.snapshotAt.Store(time.Now().UnixNano())
 	return r.disk.release(index)
 }
 

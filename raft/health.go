@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	etcdraft "go.etcd.io/etcd/raft/v3"
 )
@@ -105,6 +106,9 @@ func (r *Replicator) Status() Status {
 
 		Quarantined: r.quarantined.Load() != nil,
 		Verified:    r.verified.Load(),
+	}
+	if at := r.snapshotAt.Load(); at != 0 {
+		s.SnapshotAt = time.Unix(0, at)
 	}
 	if p := r.progress.Load(); p != nil {
 		s.Progress = *p

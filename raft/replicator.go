@@ -92,6 +92,7 @@ type Replicator struct {
 	call                 atomic.Uint64          // number of the call of Store.Apply that is under way, or 0
 	problem              atomic.Pointer[string] // while starting
 	snapshotIndex        atomic.Uint64          // of the newest snapshot on disk
+	snapshotAt           atomic.Int64           // when it was put there, in ns since the epoch; 0 for before the start
 	snapshotWritten      atomic.Uint64          // bytes
 	snapshotSentBytes    atomic.Uint64
 	sending              sendings

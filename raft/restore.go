@@ -251,6 +251,7 @@ func (r *Replicator) installSnapshot(meta raftpb.Snapshot, state raftpb.HardStat
 	r.lease.drop()
 	r.membership.reset(index, meta.Metadata.ConfState, &data)
 	r.snapshotIndex.Store(index)
+	r.snapshotAt.Store(time.Now().UnixNano())
 	if r.membership.isRemoved(r.identity.ID) {
 		return ErrRemoved
 	}

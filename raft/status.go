@@ -24,6 +24,8 @@ type Status struct {
 	Members []Member `json:"members"`
 	// Snapshot is the index of the newest snapshot on this node's disk; 0 without one.
 	Snapshot uint64 `json:"snapshot"`
+	// SnapshotAt is when a snapshot was last put on this node's disk; zero if none was since it was started.
+	SnapshotAt time.Time `json:"snapshotAt,omitzero"`
 	// SnapshotWritten and SnapshotSent are bytes of snapshots that this node has written to its disk, and that have left for
 	// other members, since it was started: they grow while one is on its way.
 	SnapshotWritten uint64 `json:"snapshotWritten"`

@@ -45,6 +45,7 @@ func (l *instantLog) Wait(ctx context.Context, _ time.Time, cmd []byte, _, _ fun
 }
 
 func (l *instantLog) Read(ctx context.Context, fn func(context.Context) error) error { return fn(ctx) }
+func (l *instantLog) Snapshot(context.Context) error                                 { return nil }
 func (l *instantLog) Status() raft.Status                                            { return raft.Status{ID: 1, Leader: 1} }
 
 type instantBackend struct {

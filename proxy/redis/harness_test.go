@@ -97,6 +97,8 @@ type fakeLog struct {
 	afterRead    atomic.Pointer[func()] // called once, when a read has been executed and is not answered
 	follower     atomic.Bool
 	arrivals     atomic.Pointer[func(time.Time)] // called with what proposals say about their arrival
+	snapshot     atomic.Pointer[func(context.Context) error]
+	snapshotAt   atomic.Int64 // seconds since the epoch
 }
 
 // After implements raft.LogView, for the Sequencer within Propose.
@@ -206,12 +208,22 @@ func (l *fakeLog) Verify(context.Context) (raft.VerifyReport, error) {
 	}}, nil
 }
 
+func (l *fakeLog) Snapshot(ctx context.Context) error {
+	if f := l.snapshot.Load(); f != nil {
+		return (*f)(ctx)
+	}
+	return nil
+}
+
 func (l *fakeLog) Status() raft.Status {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	st := raft.Status{ClusterName: "test", Cluster: 0xabc, ID: 7, URL: "http://127.0.0.1:9021", Role: "leader", Leader: 7,
 		Term: 1, Commit: l.pos.Index, Applied: l.pos.Index, Serving: true,
 		Members: []raft.Member{{ID: 7, URL: "http://127.0.0.1:9021"}}}
+	if at := l.snapshotAt.Load(); at != 0 {
+		st.SnapshotAt = time.Unix(at, 0)
+	}
 	if l.follower.Load() {
 		st.Leader = 8
 	}

@@ -132,7 +132,11 @@ func (s *Server) appendInfoLine(out, line []byte) []byte {
 	if !ok {
 		return append(out, line...)
 	}
-	switch key := string(name); key {
+	key := string(name)
+	if out, ok := s.appendInfoSaving(out, key); ok {
+		return out
+	}
+	switch key {
 	case "executable", "config_file":
 		return append(append(out, key...), ":\r\n"...)
 	case "tcp_port":

@@ -175,7 +175,7 @@ func TestConfigGet(t *testing.T) {
 
 func TestRefusedCommandsAbortTransactions(t *testing.T) {
 	c := dial(t, startProxy(t).addr)
-	for _, line := range []string{"CLUSTER INFO", "BGSAVE", "SHUTDOWN"} {
+	for _, line := range []string{"CLUSTER INFO", "BGREWRITEAOF", "SHUTDOWN"} {
 		if got := c.cmd(line); got[0] != '-' {
 			t.Errorf("%s: %q", line, got)
 		}

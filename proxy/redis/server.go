@@ -39,6 +39,8 @@ type Replicator interface {
 	// Read calls fn when the local backend holds everything that was committed when Read was called. It may call fn
 	// again, and returns nil only if what the last call read is linearizable.
 	Read(ctx context.Context, fn func(context.Context) error) error
+	// Snapshot returns when a snapshot of all that was applied here is on the disk of this node.
+	Snapshot(ctx context.Context) error
 	Status() raft.Status
 }
 
@@ -118,6 +120,7 @@ type Server struct {
 	tracker     *tracker
 	memory      memoryUse
 	evictor     *evictor
+	saving      saving
 	tasks       *tasks // goroutines that send to clients beside their sessions, or wait for scripts
 
 	// ctx ends when running requests are to be given up.
@@ -154,6 +157,7 @@ func New(cfg Config, rep Replicator, b Backend) (*Server, error) {
 		locals:        make(map[*policy.Spec]localCommand),
 		deadlines:     deadlineEffects(table),
 		metrics:       newMetrics(len(table.Names())),
+		saving:        saving{last: time.Now()},
 		tasks:         newTasks(),
 		scripts:       newScriptHost(rep, b, cfg.Databases, cfg.ReservedDB),
 		slow:          newSlowLog(),

@@ -276,7 +276,7 @@ func (t *transaction) subscribes() bool {
 // hasEffect are commands that change something beyond the session, and what shows it: they must not be run for a
 // transaction that is not executed.
 var hasEffect = map[string]bool{
-	"acl|load": true, "acl|log": true, "config|get": true, "config|resetstat": true, "slowlog|reset": true, "latency|reset": true,
+	"acl|load": true, "acl|log": true, "bgsave": true, "config|get": true, "config|resetstat": true, "slowlog|reset": true, "latency|reset": true,
 	"client|kill": true, "client|pause": true, "client|unpause": true, "client|unblock": true,
 }
 
@@ -288,7 +288,7 @@ var showsChanges = map[string]bool{"info": true, "lastsave": true, "memory|stats
 // later, too.
 var showsEffects = map[string]bool{
 	"acl|dryrun": true, "acl|getuser": true, "acl|list": true, "acl|users": true, "client|list": true, "info": true,
-	"latency|doctor": true, "latency|graph": true, "latency|histogram": true, "latency|history": true, "latency|latest": true,
+	"lastsave": true, "latency|doctor": true, "latency|graph": true, "latency|histogram": true, "latency|history": true, "latency|latest": true,
 	"slowlog|get": true, "slowlog|len": true,
 }
 

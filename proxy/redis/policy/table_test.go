@@ -101,8 +101,8 @@ func isLater(s *Spec) bool {
 	return slices.ContainsFunc(later[:], func(l Spec) bool { return l.Name == s.Name })
 }
 
-// notQueued are the commands that Redis runs at once inside of MULTI.
-var notQueued = []string{"exec", "discard", "multi", "watch", "quit", "reset"}
+// notQueued are the commands that Redis runs at once inside of MULTI, and SAVE, which it refuses there.
+var notQueued = []string{"exec", "discard", "multi", "watch", "quit", "reset", "save"}
 
 // TestQueueing: what Lookup lets pass is queued by the server, and what the
 // server does not queue for want of arguments has the same error from Lookup.
