@@ -56,6 +56,7 @@ func (s *session) schemaChange(c call) error {
 	if errors.Is(err, errHangUp) || errors.As(err, &final) {
 		return err
 	}
+	err = s.withoutValue(&c.what, err)
 	dropped, lost := left()
 	if err := errors.Join(lost, err); err != nil {
 		return err
@@ -65,6 +66,25 @@ func (s *session) schemaChange(c call) error {
 		return err
 	}
 	return s.noteDefaultEngine(c)
+}
+
+// codeNoPartition is for a row that no partition takes.
+const codeNoPartition = 1526
+
+// withoutValue takes a value of the table out of the error of a schema change, if the client may not read it: the account that has executed it may.
+func (s *session) withoutValue(what *statement.Statement, err error) error {
+	var server, denied *wire.Error
+	if !errors.As(err, &server) || server.Code != codeNoPartition || len(what.Tables) == 0 {
+		return err
+	}
+	_, e := s.tryRow("SELECT * FROM " + what.Tables[0] + " LIMIT 0")
+	if e == nil || !errors.As(e, &denied) {
+		return errors.Join(err, e, s.closeImplicit())
+	}
+	told := *server
+	told.Message = "Table has no partition for some existing values"
+	s.facts.warnings = []appliers.Warning{{Level: "Error", Code: told.Code, Message: told.Message}}
+	return &told
 }
 
 // behindBarrier calls change while no transaction is open on any connection but this one.
