@@ -315,3 +315,45 @@ func TestStolenLockOfProgram(t *testing.T) {
 	}
 	awaitEqual(t, c)
 }
+
+// A procedure that goes on behind a deadlock, and commits what is not there any more, is told so at once, and holds nobody up.
+func TestProcedureBehindDeadlock(t *testing.T) {
+	t.Parallel()
+	c, leader := startCluster(t)
+	db := open(t, leader)
+	execute(t, db, "CREATE DATABASE app", "CREATE TABLE app.t (id INT PRIMARY KEY, v INT)", "INSERT INTO app.t VALUES (1, 0), (2, 0)", "CREATE TABLE app.heavy (id INT PRIMARY KEY)",
+		"CREATE PROCEDURE app.p() BEGIN DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END; UPDATE app.t SET v=v+1 WHERE id=1; UPDATE app.t SET v=v+1 WHERE id=2; COMMIT; END")
+	heavy, caller := oneConn(t, db), oneConn(t, db)
+	ctx := within(t, 120*time.Second)
+	for _, text := range []string{"USE app", "BEGIN", "INSERT INTO heavy SELECT seq FROM seq_1_to_2000", "UPDATE app.t SET v=10 WHERE id=2"} {
+		if _, err := heavy.ExecContext(ctx, text); err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+	}
+	_, err := caller.ExecContext(ctx, "USE app")
+	check(t, err)
+	called := make(chan error, 1)
+	go func() {
+		_, err := caller.ExecContext(ctx, "CALL p()")
+		called <- err
+	}()
+	eventually(t, 40*time.Second, func() error {
+		if n := mustQuery(t, db, "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_state='LOCK WAIT'"); n != "1" {
+			return fmt.Errorf("%s wait", n)
+		}
+		return nil
+	})
+	for _, text := range []string{"UPDATE app.t SET v=10 WHERE id=1", "COMMIT"} {
+		if _, err := heavy.ExecContext(ctx, text); err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+	}
+	if err := <-called; code(err) != 1213 || !strings.Contains(err.Error(), "went on behind that error") {
+		t.Errorf("the procedure is told %v", err)
+	}
+	execute(t, db, "ALTER TABLE app.t ADD w INT")
+	if got := mustQuery(t, db, "SELECT GROUP_CONCAT(v) FROM app.t"); got != "10,10" {
+		t.Errorf("the table holds %s", got)
+	}
+	awaitEqual(t, c)
+}

@@ -18,8 +18,8 @@ func TestSettingsOfSchemaChanges(t *testing.T) {
 	}{
 		{"CREATE DATABASE app", 0},
 		{"USE app", 0},
-		{"SET character_set_results=filename", 0}, {"CREATE TABLE a (id INT PRIMARY KEY)", 1235},
-		{"SET character_set_results=utf16", 0}, {"CREATE TABLE a (id INT PRIMARY KEY)", 1235},
+		{"SET character_set_results=filename", 0}, {"CREATE TABLE c (id INT PRIMARY KEY)", 0},
+		{"SET character_set_results=utf16", 0}, {"CREATE TABLE e (id INT PRIMARY KEY)", 0},
 		{"SET character_set_results=NULL, old_mode='', lc_messages=de_DE, use_stat_tables=COMPLEMENTARY_FOR_QUERIES, histogram_type=SINGLE_PREC_HB", 0},
 		{"SET time_zone='-03:30', sql_mode='ANSI,TRADITIONAL', auto_increment_increment=5, auto_increment_offset=2, sql_notes=0", 0},
 		{"CREATE TABLE a (v INT)", 0}, {"INSERT INTO a VALUES (1), (2)", 0}, {"ALTER TABLE a ADD id INT AUTO_INCREMENT PRIMARY KEY", 0},

@@ -59,17 +59,25 @@ func (s *session) answer() error {
 	return errors.New("rows where none were asked for")
 }
 
-// unbounded stands before a statement that is not to be bounded by what the client has bounded its own to.
-const unbounded = "SET STATEMENT sql_select_limit=18446744073709551615, sql_big_selects=1, max_statement_time=0, group_concat_max_len=1048576 FOR "
+// What stands before questions of this node's own. Their answers are legible in the character set that texts are sent in: that of the client's
+// results may be one in which not even digits are as here, and its session, or a procedure, may choose that at any time. Those that are unbounded are
+// not bounded either by what the client has bounded its own statements to.
+const (
+	inTextCharset = "SET STATEMENT character_set_results=@@character_set_client"
+	legible       = inTextCharset + " FOR "
+	unlimited     = ", sql_select_limit=18446744073709551615, sql_big_selects=1, max_statement_time=0, group_concat_max_len=1048576 FOR "
+	unbounded     = inTextCharset + unlimited
+)
 
 // row executes a statement that yields one row, whatever the client has bounded its own queries to, and returns its values.
 // NULL is the empty text.
 func (s *session) row(text string) ([]string, error) {
 	bounded := !strings.Contains(text, "information_schema")
+	question := legible + text
 	if !bounded {
-		text = unbounded + text
+		question = unbounded + text
 	}
-	values, err := s.tryRow(text)
+	values, err := s.tryRow(question)
 	if err == nil && len(values) == 0 && bounded {
 		values, err = s.tryRow(unbounded + text)
 	}
@@ -165,7 +173,7 @@ func (s *session) readRowsOf(columns uint64, each func([]string)) error {
 
 // noted returns what the server has noted about the statement before.
 func (s *session) noted() ([]appliers.Warning, error) {
-	if err := s.send(append([]byte{wire.ComQuery}, "SHOW WARNINGS"...)); err != nil {
+	if err := s.send(append([]byte{wire.ComQuery}, legible+"SHOW WARNINGS"...)); err != nil {
 		return nil, err
 	}
 	p, err := s.backend.ReadPacket()
@@ -179,16 +187,13 @@ func (s *session) noted() ([]appliers.Warning, error) {
 		return nil, err
 	}
 	var list []appliers.Warning
-	readable := true // not where the client has chosen a character set of results in which digits are none
+	var illegible error
 	err = s.readRowsOf(3, func(row []string) {
 		code, err := strconv.ParseUint(row[1], 10, 16)
-		readable = readable && err == nil
+		illegible = errors.Join(illegible, err)
 		list = append(list, appliers.Warning{Level: row[0], Code: uint16(code), Message: row[2]})
 	})
-	if err != nil || !readable {
-		return nil, err
-	}
-	return list, nil
+	return list, errors.Join(err, illegible)
 }
 
 // note keeps the status that the server tells at the end of a result.

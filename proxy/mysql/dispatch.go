@@ -172,10 +172,14 @@ func (s *session) inside(c call) (bool, error) {
 	if c.what.Locks {
 		s.client.BeforeFlush = s.proveOffice
 	}
+	edit, err := s.edits(&c)
+	if err != nil {
+		return true, s.failWith(err)
+	}
 	if err := s.send(c.payload); err != nil {
 		return true, s.lost(err)
 	}
-	r, err := s.relayResults(shape{more: c.more, cursor: wantsCursor(c.payload), edit: s.edits(&c)})
+	r, err := s.relayResults(shape{more: c.more, cursor: wantsCursor(c.payload), edit: edit})
 	if err != nil {
 		return true, s.lost(err)
 	}
@@ -226,6 +230,10 @@ func (s *session) read(c call) (bool, error) {
 // relayRead executes a statement outside of any transaction, in the READ ONLY session. If it turns out to write, it is
 // executed again as a write.
 func (s *session) relayRead(c call) (bool, error) {
+	edit, err := s.edits(&c)
+	if err != nil {
+		return true, s.failWith(err)
+	}
 	mark := s.client.Mark()
 	flushed := false
 	s.client.BeforeFlush = func() (err error) {
@@ -238,7 +246,7 @@ func (s *session) relayRead(c call) (bool, error) {
 	if err := s.send(c.payload); err != nil {
 		return true, s.lost(err)
 	}
-	r, err := s.relayResults(shape{more: c.more, cursor: wantsCursor(c.payload), edit: s.edits(&c)})
+	r, err := s.relayResults(shape{more: c.more, cursor: wantsCursor(c.payload), edit: edit})
 	if err != nil {
 		if !flushed {
 			s.client.Rewind(mark)

@@ -32,7 +32,7 @@ func (s *session) informedText(what *statement.Statement, text string) string {
 	if what.Kind != statement.Read && (what.Kind != statement.Set || what.Verb != "SET") {
 		return text
 	}
-	f := statement.Facts{ReadOnly: s.access == statement.ReadOnly, RowCount: s.facts.rowCount}
+	f := statement.Facts{ReadOnly: s.access == statement.ReadOnly, RowCount: s.facts.rowCount, Events: what.Kind == statement.Read}
 	if s.facts.warnings != nil {
 		n, errs := len(s.facts.warnings), 0
 		for _, w := range s.facts.warnings {
@@ -70,6 +70,17 @@ func (s *session) tellAccess(row []byte) []byte {
 	return append(append([]byte{}, accessRow...), "\x03OFF"...)
 }
 
+// schedulerRow is how the row of the variable begins in SHOW VARIABLES.
+var schedulerRow = []byte("\x0fevent_scheduler")
+
+// tellScheduler returns a row of SHOW VARIABLES, with the word that events are executed: they are, by the node that leads.
+func tellScheduler(row []byte) []byte {
+	if !bytes.HasPrefix(row, schedulerRow) {
+		return row
+	}
+	return append(append([]byte{}, schedulerRow...), "\x02ON"...)
+}
+
 // binaryHead stands before the texts of a row of less than seven columns, none of them NULL, that a prepared statement has asked for.
 var binaryHead = []byte{0, 0}
 
@@ -87,25 +98,30 @@ func inBinary(edit func(row []byte) []byte) func(row []byte) []byte {
 	}
 }
 
-// edits returns what is done to the rows of SHOW VARIABLES and SHOW GRANTS; nil for other statements.
-func (s *session) edits(c *call) func(row []byte) []byte {
+// edits returns what is done to the rows of SHOW VARIABLES, SHOW GRANTS and SHOW DATABASES; nil for other statements.
+func (s *session) edits(c *call) (edit func(row []byte) []byte, err error) {
 	if c.what.Verb != "SHOW" {
-		return nil
+		return nil, nil
 	}
 	words := strings.Fields(strings.ToUpper(c.text[:min(len(c.text), 60)]))
-	var edit func(row []byte) []byte
 	switch {
 	case len(words) > 1 && words[1] == "VARIABLES" || len(words) > 2 && words[2] == "VARIABLES" && words[1] != "GLOBAL":
-		edit = s.tellAccess
+		edit = func(row []byte) []byte { return tellScheduler(s.tellAccess(row)) }
+	case len(words) > 2 && words[2] == "VARIABLES":
+		edit = tellScheduler
 	case len(words) > 1 && strings.TrimRight(words[1], ";") == "GRANTS":
 		edit = hideOwnGrant
+	case len(words) > 1 && showsDatabases(strings.TrimRight(words[1], ";")):
+		if edit, err = s.hidesOwnDatabase(); edit == nil {
+			return nil, err
+		}
 	default:
-		return nil
+		return nil, nil
 	}
 	if c.payload[0] == wire.ComStmtExecute {
-		return inBinary(edit)
+		return inBinary(edit), nil
 	}
-	return edit
+	return edit, nil
 }
 
 // hideOwnGrant leaves out of SHOW GRANTS what Nexus lets every account do for itself.

@@ -75,7 +75,11 @@ func answersTo(p []byte) [][]byte {
 	column := append([]byte("\x03def\x00\x00\x00\x01a\x00\x0c\x21\x00"), 1, 0, 0, 0, 253, 0, 0, 0, 0, 0)
 	switch p[0] {
 	case wire.ComQuery:
-		if text := bytes.ToUpper(p[1:]); bytes.HasPrefix(text, []byte("SELECT")) || bytes.HasPrefix(text, []byte("SHOW")) {
+		text := bytes.ToUpper(p[1:])
+		if _, question, ok := bytes.Cut(text, []byte(" FOR ")); ok && bytes.HasPrefix(text, []byte("SET STATEMENT")) {
+			text = question
+		}
+		if bytes.HasPrefix(text, []byte("SELECT")) || bytes.HasPrefix(text, []byte("SHOW")) {
 			return [][]byte{{4}, column, column, column, column, eofPacket, []byte("\x010\x010\x010\x010"), eofPacket}
 		}
 	case wire.ComStmtPrepare:

@@ -183,11 +183,11 @@ func (s *session) welcome(ok []byte) error {
 	return s.client.WritePacket(ok)
 }
 
-// dialectColumns are numbers, which the server sends alike in each character set of results.
+// dialectColumns are what the meaning of the client's texts depends on.
 var dialectColumns = "FIND_IN_SET('NO_BACKSLASH_ESCAPES',@@sql_mode)<>0, FIND_IN_SET('ANSI_QUOTES',@@sql_mode)<>0, IFNULL(DATABASE()='mysql',0)," +
 	" @@character_set_client IN ('" + strings.Join(statement.UnreadableCharsets, "','") + "')"
 
-// readDialect asks for what the meaning of the client's texts depends on.
+// readDialect asks how the client's texts are read.
 func (s *session) readDialect() error {
 	row, err := s.row("SELECT " + dialectColumns)
 	if err != nil {

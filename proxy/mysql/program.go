@@ -106,7 +106,8 @@ func (r *programRun) ending(rolledBack bool, epoch uint64) string {
 	} else {
 		fmt.Fprintf(&b, "INSERT INTO nexus.applied VALUES (%d,%s);", epoch, v("sequence"))
 		b.WriteString(xa("END") + xa("PREPARE"))
-		b.WriteString(r.tell(tellPrepared, 1))
+		// After an error that a handler has passed over, nothing of it is prepared.
+		b.WriteString("IF @@in_transaction THEN " + r.tell(tellPrepared, 1) + " ELSE " + r.tell(tellFailed, 1) + " END IF;")
 		b.WriteString(r.wait(xa("COMMIT") + r.tell(tellCommitted, 1)))
 	}
 	// The table has a name that no variable of the procedure's has: they would come before columns.
@@ -176,16 +177,24 @@ func (r *programRun) expect(what string) error {
 	if p, err = s.backend.ReadPacket(); err != nil {
 		return err
 	}
-	if wire.ColumnName(p) != r.name(what) {
+	told := wire.ColumnName(p)
+	failed := what == tellPrepared && told == r.name(tellFailed)
+	if told != r.name(what) && !failed {
 		return errProgram
 	}
 	row, err := s.readRowOf(columns)
 	if err != nil {
 		return err
 	}
-	_, err = r.proven(row)
+	if _, err = r.proven(row); err == nil && failed {
+		return notPreparable
+	}
 	return err
 }
+
+// notPreparable is for a program that has a handler for an error with which the server has rolled back.
+var notPreparable = &wire.Error{Code: codeDeadlock, State: "40001", Message: "Nexus: the transaction was rolled back before the procedure committed it, and the procedure went on " +
+	"behind that error; try restarting transaction"}
 
 // errProgram is for a program that could not end its transaction, and has a handler for that.
 var errProgram = errors.New("the procedure went on behind an error at the end of its transaction")

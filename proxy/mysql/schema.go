@@ -56,6 +56,7 @@ func (s *session) schemaChange(c call) error {
 	if errors.Is(err, errHangUp) || errors.As(err, &final) {
 		return err
 	}
+	err = s.withoutValue(&c.what, err)
 	dropped, lost := left()
 	if err := errors.Join(lost, err); err != nil {
 		return err
@@ -65,6 +66,25 @@ func (s *session) schemaChange(c call) error {
 		return err
 	}
 	return s.noteDefaultEngine(c)
+}
+
+// codeNoPartition is for a row that no partition takes.
+const codeNoPartition = 1526
+
+// withoutValue takes a value of the table out of the error of a schema change, if the client may not read it: the account that has executed it may.
+func (s *session) withoutValue(what *statement.Statement, err error) error {
+	var server, denied *wire.Error
+	if !errors.As(err, &server) || server.Code != codeNoPartition || len(what.Tables) == 0 {
+		return err
+	}
+	_, e := s.tryRow("SELECT * FROM " + what.Tables[0] + " LIMIT 0")
+	if e == nil || !errors.As(e, &denied) {
+		return errors.Join(err, e, s.closeImplicit())
+	}
+	told := *server
+	told.Message = "Table has no partition for some existing values"
+	s.facts.warnings = []appliers.Warning{{Level: "Error", Code: told.Code, Message: told.Message}}
+	return &told
 }
 
 // behindBarrier calls change while no transaction is open on any connection but this one.
@@ -162,7 +182,25 @@ func (s *session) preludeWith(settings string, substitute bool) (texts []string,
 	if err != nil {
 		return nil, "", err
 	}
+	if len(row) == preludeLength {
+		if row[preludeResults], err = s.chosenResults(before); err != nil {
+			return nil, "", err
+		}
+	}
 	return preludeOf(row, substitute)
+}
+
+// chosenResults asks for the client's character_set_results, in the answer to which it is in force. Zeros are between the letters where it is one
+// of more than a byte for each.
+func (s *session) chosenResults(before string) (string, error) {
+	values, err := s.tryRow("SET STATEMENT sql_select_limit=1 FOR " + before + "SELECT IFNULL(@@character_set_results,'NULL')")
+	if err != nil {
+		return "", err
+	}
+	if len(values) != 1 {
+		return "", errors.New("the session's variables were not told")
+	}
+	return strings.ReplaceAll(values[0], "\x00", ""), nil
 }
 
 // preludeColumns are what a prelude is made of. The session's own database is still there for it when it was dropped. The names of columns
@@ -173,8 +211,11 @@ const preludeColumns = "(SELECT HEX(CONVERT(information_schema.schemata.schema_n
 	" IFNULL(@@character_set_results,'NULL'), @@div_precision_increment, @@default_week_format, @@lc_time_names, @@innodb_compression_default," +
 	" IF(ABS(@@timestamp-UNIX_TIMESTAMP(SYSDATE(6)))>1, @@timestamp, '')"
 
-// preludeLength is how many columns these are.
-const preludeLength = 28
+// preludeLength is how many columns these are, and preludeResults the one of character_set_results, which a node's own question does not tell.
+const (
+	preludeLength  = 28
+	preludeResults = 22
+)
 
 func preludeOf(row []string, substitute bool) (texts []string, user string, err error) {
 	if len(row) != preludeLength {
@@ -218,7 +259,7 @@ func preludeOf(row []string, substitute bool) (texts []string, user string, err 
 		fmt.Sprintf("SET SESSION collation_server=%s, innodb_strict_mode=%s, system_versioning_alter_history=%s", row[9], strict, row[12]),
 		fmt.Sprintf("SET SESSION old_mode=%s, sql_if_exists=%s, sql_notes=%s, lc_messages=%s, use_stat_tables=%s, histogram_size=%s, histogram_type=%s,"+
 			" auto_increment_increment=%s, auto_increment_offset=%s, character_set_results=%s",
-			literal(row[13]), row[14], row[15], row[16], row[17], row[18], row[19], row[20], row[21], resultCharset(row[22])),
+			literal(row[13]), row[14], row[15], row[16], row[17], row[18], row[19], row[20], row[21], resultCharset(row[preludeResults])),
 		"SET SESSION sql_mode="+literal(mode)), row[8], nil
 }
 
@@ -228,7 +269,7 @@ var plainTime = regexp.MustCompile(`^[0-9]+(\.[0-9]+)?$`)
 // resultCharset is what the server's words come in: the client's own character set, if this program can read them in it too.
 func resultCharset(name string) string {
 	switch name {
-	case "ucs2", "utf16", "utf16le", "utf32":
+	case "ucs2", "utf16", "utf16le", "utf32", "filename":
 		return "utf8mb4"
 	}
 	return name

@@ -49,7 +49,7 @@ func (s *Statements) execute(ctx context.Context, before string, data []byte, ar
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", raft.ErrNotDone, err)
+		return nil, notConnected(err)
 	}
 	defer c.Close()
 	defer context.AfterFunc(ctx, func() { c.Conn.Close() })()
@@ -121,11 +121,23 @@ type statementError struct{ text string }
 func (e *statementError) Error() string         { return e.text }
 func (e *statementError) InvalidArgument() bool { return true }
 
+// notConnected says why nothing was executed, without what the library calls the steps of a login.
+func notConnected(err error) error {
+	var server *gomysql.MyError
+	switch {
+	case errors.As(err, &server):
+		return fmt.Errorf("%w: %s", raft.ErrNotDone, strings.TrimPrefix(server.Message, "Nexus: "))
+	case errors.Is(err, raft.ErrNotDone):
+		return err
+	}
+	return fmt.Errorf("%w: the connection was lost during the login, try again", raft.ErrNotDone)
+}
+
 // judge tells what the caller has done from what nobody knows.
 func judge(err error) error {
 	var server *gomysql.MyError
 	if !errors.As(err, &server) {
-		return fmt.Errorf("%w: %w", raft.ErrOutcomeUnknown, err)
+		return fmt.Errorf("%w: the connection was lost before the answer came; look at what the statement was to do, before it is tried again", raft.ErrOutcomeUnknown)
 	}
 	if strings.HasPrefix(server.Message, OutcomeUnknown) {
 		return fmt.Errorf("%w: %s", raft.ErrOutcomeUnknown, server.Message)

@@ -21,6 +21,7 @@ const (
 	tellText      = "text"
 	tellEnding    = "ending"
 	tellPrepared  = "prepared"
+	tellFailed    = "failed" // in the place of prepared
 	tellCommitted = "committed"
 )
 

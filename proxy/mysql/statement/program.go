@@ -7,6 +7,7 @@ type program struct {
 	begun  bool     // the body has begun that has an END
 	starts bool     // the next token begins a statement
 	named  bool     // it is a procedure
+	typed  bool     // it is a function of which the type was said, but not yet what it returns
 	before token    // the last one
 }
 
@@ -57,6 +58,10 @@ func (p *program) ends(t, next token) bool {
 		p.push(opened(p.begun && !starts))
 	case "PROCEDURE":
 		p.named = true
+	case "RETURNS":
+		p.typed = !p.named
+	case "RETURN":
+		p.typed = false
 	case "ROW": // FOR EACH ROW
 		p.starts = !p.begun
 	case "THEN", "ELSE", "DO":
@@ -69,10 +74,11 @@ func (p *program) ends(t, next token) bool {
 	return false
 }
 
-// opensBody reports whether the body of a procedure may begin behind the last token: its parameters, or what else is said of it before.
+// opensBody reports whether the body of a procedure or function may begin behind the last token: its parameters, its type, or what else is said
+// of it before.
 func (p *program) opensBody() bool {
 	if !p.named || p.begun {
-		return false
+		return p.typed && !p.begun
 	}
 	switch p.before.kind {
 	case tokenString: // of COMMENT

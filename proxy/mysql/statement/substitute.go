@@ -14,12 +14,15 @@ type Facts struct {
 	RowCount *int64
 	// Warnings and Errors are what @@warning_count and @@error_count say; nil if the server knows.
 	Warnings, Errors *int
+	// Events tells that events are executed, whatever the server's own scheduler does.
+	Events bool
 }
 
 // Substitute returns text, a statement that reads or sets variables, with the facts in the place of what asks for them. Where such a thing
 // is a column by itself, the column keeps its name.
 func Substitute(text string, d Dialect, f *Facts) string {
-	if !mentions(text, "read_only") && !mentions(text, "row_count") && !mentions(text, "warning_count") && !mentions(text, "error_count") {
+	if !mentions(text, "read_only") && !mentions(text, "row_count") && !mentions(text, "warning_count") && !mentions(text, "error_count") &&
+		!mentions(text, "event_scheduler") {
 		return text
 	}
 	var out strings.Builder
@@ -68,6 +71,9 @@ func (p *parser) fact(f *Facts) (value string, found bool) {
 	p.skip()
 	if (name == "session" || name == "local") && p.takePunct('.') {
 		name = strings.ToLower(p.name())
+	}
+	if f.Events && (name == "event_scheduler" || name == "global" && p.takePunct('.') && p.take("EVENT_SCHEDULER")) {
+		return "'ON'", true
 	}
 	switch {
 	case name == "tx_read_only", name == "transaction_read_only" && (!p.lexer.dialect.MariaDB || p.lexer.dialect.Version >= 11_01_00):

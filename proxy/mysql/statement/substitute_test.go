@@ -20,6 +20,8 @@ func TestSubstitute(t *testing.T) {
 		{"SELECT @@global.tx_read_only", known, "SELECT @@global.tx_read_only"},
 		{"SELECT @@read_only, @@transaction_read_only", known, "SELECT @@read_only, @@transaction_read_only"},
 		{"SELECT @@warning_count;", known, "SELECT 2 AS `@@warning_count`;"},
+		{"SELECT @@event_scheduler, @@global.event_scheduler='ON'", &Facts{Events: true}, "SELECT 'ON' AS `@@event_scheduler`, 'ON'='ON'"},
+		{"SET @a=@@event_scheduler", &Facts{}, "SET @a=@@event_scheduler"},
 		{"SELECT /* row_count() */ 1", known, "SELECT /* row_count() */ 1"},
 	} {
 		if got := Substitute(tc.text, Dialect{MariaDB: true, Version: 101119}, tc.facts); got != tc.want {
