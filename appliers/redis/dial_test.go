@@ -62,13 +62,7 @@ func certificate(t testing.TB) (cert, key string, trust *tls.Config) {
 func startTLS(t testing.TB) (*server, Config) {
 	t.Helper()
 	cert, key, trust := certificate(t)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	_, port, _ := net.SplitHostPort(addr)
-	_ = l.Close()
+	addr, port := freePort(t)
 	s := startServer(t, "--tls-port", port, "--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", cert, "--tls-replication", "yes")
 	cfg := testConfig(addr)
 	cfg.TLS = trust
