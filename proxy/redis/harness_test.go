@@ -279,7 +279,7 @@ func startProxy(tb testing.TB, change ...func(*Config)) *proxy {
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(ln) }()
 	tb.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 40*time.Second)
 		defer cancel()
 		if err := srv.Close(ctx); err != nil {
 			tb.Errorf("close: %v", err)
@@ -310,7 +310,7 @@ func dial(tb testing.TB, addr string) *client {
 
 func (c *client) send(b []byte) {
 	c.tb.Helper()
-	if err := c.conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+	if err := c.conn.SetDeadline(time.Now().Add(40 * time.Second)); err != nil {
 		c.tb.Fatal(err)
 	}
 	if _, err := c.conn.Write(b); err != nil {
