@@ -114,7 +114,7 @@ func TestTLSOfAStranger(t *testing.T) {
 	_, cfg := startTLS(t)
 	_, _, cfg.TLS = certificate(t)
 	b := newBackend(t, cfg)
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 40*time.Second)
 	defer cancel()
 	if _, err := b.Open(ctx, testID); err == nil || !strings.Contains(err.Error(), "TLS with the backend") {
 		t.Errorf("got %v", err)

@@ -38,7 +38,7 @@ func startServer(t testing.TB, args ...string) *server {
 	t.Cleanup(func() {
 		s.kill()
 		// A child of it that writes a file may live a moment longer.
-		for end := time.Now().Add(10 * time.Second); os.RemoveAll(s.dir) != nil && time.Now().Before(end); {
+		for end := time.Now().Add(40 * time.Second); os.RemoveAll(s.dir) != nil && time.Now().Before(end); {
 			time.Sleep(20 * time.Millisecond)
 		}
 	})
