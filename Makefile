@@ -49,7 +49,7 @@ run-redis run-mysql: run-%: deps build ## The same with one kind of backend only
 	@exec $(BIN)/localcluster -bin $(BIN) -data data -only $*
 
 test: deps ## Run all tests: unit tests, and integration tests on real servers
-	$(GO) test ./...
+	$(GO) test -timeout 30m ./...
 
 test-clients: ## Run client libraries and applications through a cluster (installs them from Debian and npm)
 	@.ci/deps clients
@@ -63,7 +63,7 @@ test-redissuite: ## Run the test suite of Redis through a cluster, one unit afte
 	$(GO) test -v -timeout 3h ./integration/redissuite -all $(REDISSUITE_ARGS)
 
 test-race: deps ## Run the tests of the concurrent packages under the race detector
-	$(GO) test -race $(CONCURRENT)
+	$(GO) test -timeout 30m -race $(CONCURRENT)
 
 test-faults: deps ## Let clusters go through ROUNDS rounds of faults made from SEED, and a third as many that lose packets, about 13 minutes (ROUNDS=1000 SEED=7)
 	$(GO) test -v -timeout 0 -run 'Test(Packet)?Faults$$' ./integration/faults -rounds $(ROUNDS) -seed $(SEED) -per-cluster 8

@@ -43,25 +43,25 @@ func TestBackendSwapped(t *testing.T) {
 			old := n.Backend
 			check(t, old.Kill())
 			n.Backend = other
-			check(t, other.StartReady(within(t, 10*time.Second)))
+			check(t, other.StartReady(within(t, 40*time.Second)))
 			if tc.says != "" {
 				stopsFor(t, n, tc.says)
 				l.awaitProgress(t, 100) // the others go on
 				backend := other.Client(0)
 				defer backend.Close()
-				check(t, backend.FlushAll(within(t, 5*time.Second)).Err())
-				check(t, backend.Do(within(t, 5*time.Second), "FUNCTION", "FLUSH").Err())
+				check(t, backend.FlushAll(within(t, 40*time.Second)).Err())
+				check(t, backend.Do(within(t, 40*time.Second), "FUNCTION", "FLUSH").Err())
 				check(t, n.Start())
 			}
-			check(t, n.AwaitReady(within(t, 30*time.Second)))
+			check(t, n.AwaitReady(within(t, 40*time.Second)))
 			l.awaitProgress(t, 100)
-			if err := client(t, n, 0).Get(within(t, 5*time.Second), "stranger").Err(); err == nil || err.Error() != "redis: nil" {
+			if err := client(t, n, 0).Get(within(t, 40*time.Second), "stranger").Err(); err == nil || err.Error() != "redis: nil" {
 				t.Errorf("a key of the other server: %v", err)
 			}
 		})
 	}
 	l.finish()
-	l.verify(t, must(c.AwaitEqual(within(t, 20*time.Second)))(t))
+	l.verify(t, must(c.AwaitEqual(within(t, 40*time.Second)))(t))
 }
 
 // dumpOfStrangers is of a redis-server that no cluster knows.
@@ -70,8 +70,8 @@ func dumpOfStrangers(t *testing.T, _ *cluster.Node) string {
 	r := startRedis(t)
 	db := r.Client(0)
 	defer db.Close()
-	check(t, db.Set(within(t, 5*time.Second), "stranger", "v", 0).Err())
-	check(t, db.Save(within(t, 5*time.Second)).Err())
+	check(t, db.Set(within(t, 40*time.Second), "stranger", "v", 0).Err())
+	check(t, db.Save(within(t, 40*time.Second)).Err())
 	return filepath.Join(r.DataDir, "dump.rdb")
 }
 
@@ -81,7 +81,7 @@ func dumpOf(t *testing.T, n *cluster.Node) string {
 	db := n.Backend.Client(0)
 	defer db.Close()
 	// A snapshot may be under way.
-	eventually(t, 10*time.Second, func() error { return db.Save(within(t, 5*time.Second)).Err() })
+	eventually(t, 40*time.Second, func() error { return db.Save(within(t, 40*time.Second)).Err() })
 	return filepath.Join(n.Backend.DataDir, "dump.rdb")
 }
 
@@ -90,7 +90,7 @@ func stopsFor(t *testing.T, n *cluster.Node, reason string) {
 	t.Helper()
 	select {
 	case <-n.Exited():
-	case <-time.After(20 * time.Second):
+	case <-time.After(40 * time.Second):
 		t.Fatalf("%s goes on: %v\n%s", n.Name, n.Ready(within(t, time.Second)), n.Output())
 	}
 	if output := n.Output(); n.Err() == nil || !strings.Contains(output, reason) || !strings.Contains(output, "FLUSHALL") {
@@ -103,7 +103,7 @@ func stopsFor(t *testing.T, n *cluster.Node, reason string) {
 func TestBackendLoading(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t)
-	check(t, fillOneByOne(within(t, 20*time.Second), c.Nodes[0], 1000))
+	check(t, fillOneByOne(within(t, 40*time.Second), c.Nodes[0], 1000))
 	l := startLoad(t, c.Nodes, 3)
 	l.awaitProgress(t, 100)
 	for _, lead := range []bool{false, true} {
@@ -143,13 +143,13 @@ func TestBackendLoading(t *testing.T) {
 		})
 	}
 	l.finish()
-	l.verify(t, must(c.AwaitEqual(within(t, 20*time.Second)))(t))
+	l.verify(t, must(c.AwaitEqual(within(t, 40*time.Second)))(t))
 }
 
 // refusesWhileLoading checks what clients and monitoring are told while a backend loads.
 func refusesWhileLoading(t *testing.T, n *cluster.Node) {
 	t.Helper()
-	ctx := within(t, 5*time.Second)
+	ctx := within(t, 40*time.Second)
 	for name, err := range map[string]error{
 		"SET": client(t, n, 0).Set(ctx, "while:loading", 1, 0).Err(),
 		"GET": client(t, n, 0).Get(ctx, "while:loading").Err(),
@@ -197,7 +197,7 @@ func TestBackendFlushed(t *testing.T) {
 					t.Fatalf("no functions on the backend, %v: this test tests nothing", err)
 				}
 				check(t, backend.FlushAll(ctx).Err())
-				eventually(t, 15*time.Second, func() error {
+				eventually(t, 40*time.Second, func() error {
 					if !n.Running() {
 						t.Fatalf("%s ended:\n%s", n.Name, n.Output())
 					}

@@ -47,7 +47,7 @@ func testBackendRestarts(t *testing.T, flags ...string) {
 	}
 	l.awaitProgress(t, 100)
 	l.finish()
-	l.verify(t, must(c.AwaitEqual(within(t, 20*time.Second)))(t))
+	l.verify(t, must(c.AwaitEqual(within(t, 40*time.Second)))(t))
 }
 
 // TestBackendRestartsIdle loses the backends of a follower and of the leader while nobody writes: nothing but the loss
@@ -60,11 +60,11 @@ func TestBackendRestartsIdle(t *testing.T) {
 			c := startCluster(t)
 			n := pick(t, c, lead)
 			db := client(t, n, 0)
-			check(t, db.Set(within(t, 5*time.Second), "k", "v", 0).Err())
+			check(t, db.Set(within(t, 40*time.Second), "k", "v", 0).Err())
 			check(t, n.Backend.Kill())
-			check(t, n.Backend.StartReady(within(t, 5*time.Second)))
-			eventually(t, 15*time.Second, func() error { return readOr(t, db, "k", "v") })
-			if _, err := c.AwaitEqual(within(t, 5*time.Second)); err != nil {
+			check(t, n.Backend.StartReady(within(t, 40*time.Second)))
+			eventually(t, 40*time.Second, func() error { return readOr(t, db, "k", "v") })
+			if _, err := c.AwaitEqual(within(t, 40*time.Second)); err != nil {
 				t.Error(err)
 			}
 		})
@@ -73,7 +73,7 @@ func TestBackendRestartsIdle(t *testing.T) {
 
 func pick(t *testing.T, c *cluster.Cluster, lead bool) *cluster.Node {
 	t.Helper()
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, 40*time.Second)
 	if lead {
 		return must(c.Leader(ctx))(t)
 	}
@@ -83,7 +83,7 @@ func pick(t *testing.T, c *cluster.Cluster, lead bool) *cluster.Node {
 func emptyWhileRunning(t *testing.T, c *cluster.Cluster, l *load, n *cluster.Node) {
 	stop := watchOld(t, n)
 	check(t, n.Backend.Kill())
-	check(t, n.Backend.StartReady(within(t, 5*time.Second)))
+	check(t, n.Backend.StartReady(within(t, 40*time.Second)))
 	broughtBack(t, c, l, n)
 	stop()
 }
@@ -92,8 +92,8 @@ func emptyWhileDown(t *testing.T, c *cluster.Cluster, l *load, n *cluster.Node) 
 	stop := watchOld(t, n)
 	check(t, n.Kill())
 	check(t, n.Backend.Kill())
-	check(t, n.Backend.StartReady(within(t, 5*time.Second)))
-	check(t, n.StartReady(within(t, 20*time.Second)))
+	check(t, n.Backend.StartReady(within(t, 40*time.Second)))
+	check(t, n.StartReady(within(t, 40*time.Second)))
 	broughtBack(t, c, l, n)
 	stop()
 }
@@ -103,10 +103,10 @@ func olderDump(t *testing.T, c *cluster.Cluster, l *load, n *cluster.Node) {
 	backend := n.Backend.Client(0)
 	defer backend.Close()
 	// A snapshot of the node may be under way.
-	eventually(t, 10*time.Second, func() error { return backend.Save(within(t, 5*time.Second)).Err() })
+	eventually(t, 40*time.Second, func() error { return backend.Save(within(t, 40*time.Second)).Err() })
 	l.awaitProgress(t, 200)
 	check(t, n.Backend.Kill())
-	check(t, n.Backend.StartReady(within(t, 5*time.Second)))
+	check(t, n.Backend.StartReady(within(t, 40*time.Second)))
 	broughtBack(t, c, l, n)
 	stop()
 }
@@ -115,13 +115,13 @@ func olderDump(t *testing.T, c *cluster.Cluster, l *load, n *cluster.Node) {
 func away(t *testing.T, c *cluster.Cluster, l *load, n *cluster.Node) {
 	stop := watchOld(t, n)
 	check(t, n.Backend.Kill())
-	eventually(t, 20*time.Second, func() error {
+	eventually(t, 40*time.Second, func() error {
 		if n.Ready(within(t, time.Second)) == nil {
 			return errors.New("a node without a backend says that it serves")
 		}
 		return nil
 	})
-	check(t, n.Backend.StartReady(within(t, 5*time.Second)))
+	check(t, n.Backend.StartReady(within(t, 40*time.Second)))
 	broughtBack(t, c, l, n)
 	stop()
 }
@@ -129,10 +129,10 @@ func away(t *testing.T, c *cluster.Cluster, l *load, n *cluster.Node) {
 // broughtBack waits until n serves again and finds in its backend what was written long ago.
 func broughtBack(t *testing.T, c *cluster.Cluster, l *load, n *cluster.Node) {
 	t.Helper()
-	check(t, n.AwaitReady(within(t, 20*time.Second)))
-	ctx := within(t, 20*time.Second)
+	check(t, n.AwaitReady(within(t, 40*time.Second)))
+	ctx := within(t, 40*time.Second)
 	probe := client(t, n, 5)
-	eventually(t, 20*time.Second, func() error {
+	eventually(t, 40*time.Second, func() error {
 		got, err := probe.Get(ctx, "old:99").Result()
 		if errors.Is(err, redis.Nil) || (err == nil && got != "99") {
 			t.Fatalf("%s answers %q, %v for what was written before its backend was lost", n.Name, got, err)
@@ -145,7 +145,7 @@ func broughtBack(t *testing.T, c *cluster.Cluster, l *load, n *cluster.Node) {
 		t.Errorf("%s serves, but its backend holds %d of 100 old keys, %v", n.Name, size, err)
 	}
 	l.awaitProgress(t, 50)
-	check(t, c.AwaitReady(within(t, 20*time.Second)))
+	check(t, c.AwaitReady(within(t, 40*time.Second)))
 }
 
 // watchOld reads an old key through n until stop: errors are right while the backend is not, another value never is.
@@ -182,7 +182,7 @@ func TestBackendSlow(t *testing.T) {
 			n := pick(t, c, lead)
 			backend := n.Backend.Client(0)
 			defer backend.Close()
-			ctx := within(t, 30*time.Second)
+			ctx := within(t, 40*time.Second)
 			before := must(n.Status(ctx))(t)
 			for range 10 {
 				check(t, backend.Do(ctx, "CLIENT", "PAUSE", "300", "ALL").Err()) // itself paused by the one before
@@ -197,5 +197,5 @@ func TestBackendSlow(t *testing.T) {
 	}
 	l.awaitProgress(t, 100)
 	l.finish()
-	l.verify(t, must(c.AwaitEqual(within(t, 20*time.Second)))(t))
+	l.verify(t, must(c.AwaitEqual(within(t, 40*time.Second)))(t))
 }

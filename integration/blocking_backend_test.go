@@ -13,10 +13,10 @@ import (
 func TestBlockingTimeoutWhileTheBackendHangs(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t)
-	leader := must(c.Leader(within(t, 10*time.Second)))(t)
+	leader := must(c.Leader(within(t, 40*time.Second)))(t)
 	node := survivors(c, leader)[0]
 	db := client(t, leader, 0)
-	check(t, db.XGroupCreateMkStream(within(t, 5*time.Second), "stream", "group", "$").Err())
+	check(t, db.XGroupCreateMkStream(within(t, 40*time.Second), "stream", "group", "$").Err())
 	commands := [][]string{
 		{"BRPOP", "list", "2"}, {"BLMOVE", "other", "moved", "LEFT", "LEFT", "2"},
 		{"XREADGROUP", "GROUP", "group", "me", "BLOCK", "2000", "STREAMS", "stream", ">"},
@@ -36,7 +36,7 @@ func TestBlockingTimeoutWhileTheBackendHangs(t *testing.T) {
 	check(t, node.Backend.Pause())
 	resume := func() { check(t, node.Backend.Resume()) }
 	defer resume()
-	ctx := within(t, 10*time.Second)
+	ctx := within(t, 40*time.Second)
 	check(t, db.LPush(ctx, "list", "a").Err())
 	check(t, db.LPush(ctx, "other", "b").Err())
 	check(t, db.XAdd(ctx, &redis.XAddArgs{Stream: "stream", Values: []any{"f", "v"}}).Err())

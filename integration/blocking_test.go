@@ -27,8 +27,8 @@ func blockedOn(t *testing.T, n *cluster.Node, pool int) *redis.Client {
 func awaitBlocked(t *testing.T, n *cluster.Node, want int) {
 	t.Helper()
 	db := client(t, n, 0)
-	eventually(t, 20*time.Second, func() error {
-		info, err := db.Info(within(t, 5*time.Second), "clients").Result()
+	eventually(t, 40*time.Second, func() error {
+		info, err := db.Info(within(t, 40*time.Second), "clients").Result()
 		if err == nil && !strings.Contains(info, fmt.Sprintf("blocked_clients:%d\r\n", want)) {
 			_, is, _ := strings.Cut(info, "blocked_clients:")
 			err = fmt.Errorf("%s: %.4q clients wait, want %d", n.Name, is, want)
@@ -170,7 +170,7 @@ func TestLeaderDiesWithBlockedClients(t *testing.T) {
 		t.Errorf("%d elements are lost", lost)
 	}
 	check(t, leader.StartReady(ctx))
-	must(c.AwaitEqual(within(t, 20*time.Second)))(t)
+	must(c.AwaitEqual(within(t, 40*time.Second)))(t)
 }
 
 // TestBlockedClientAndItsNodeDie: nothing is popped for a client, or for clients of a node, that died.
@@ -260,7 +260,7 @@ func TestBlockingTimeouts(t *testing.T) {
 		check(t, db.RPush(ctx, "k", i).Err())
 		time.Sleep(time.Duration(i%7) * time.Millisecond) // so that some find nobody
 	}
-	eventually(t, 20*time.Second, func() error {
+	eventually(t, 40*time.Second, func() error {
 		if left, err := db.LLen(ctx, "k").Result(); err != nil || left > 0 {
 			return fmt.Errorf("%d are left: %w", left, err)
 		}
@@ -273,7 +273,7 @@ func TestBlockingTimeouts(t *testing.T) {
 			t.Errorf("%d was popped %d times", i, got)
 		}
 	}
-	must(c.AwaitEqual(within(t, 20*time.Second)))(t)
+	must(c.AwaitEqual(within(t, 40*time.Second)))(t)
 }
 
 // A client that a transaction unblocks or kills is not served with what the same transaction brings.

@@ -122,5 +122,5 @@ func TestSettingsAreTheClusters(t *testing.T) {
 	odd := c.Nodes[2]
 	check(t, odd.Backend.Kill())
 	check(t, odd.Backend.StartReady(ctx))
-	eventually(t, 20*time.Second, func() error { return get(odd) })
+	eventually(t, 40*time.Second, func() error { return get(odd) })
 }

@@ -18,9 +18,9 @@ func TestBackupAndRestore(t *testing.T) {
 	c := startCluster(t)
 	db := client(t, c.Nodes[0], 3)
 	for i := range 50 {
-		check(t, db.Set(within(t, 5*time.Second), fmt.Sprint("k:", i), i, 0).Err())
+		check(t, db.Set(within(t, 40*time.Second), fmt.Sprint("k:", i), i, 0).Err())
 	}
-	check(t, db.Set(within(t, 5*time.Second), "limited", "v", time.Hour).Err())
+	check(t, db.Set(within(t, 40*time.Second), "limited", "v", time.Hour).Err())
 	l := startLoad(t, c.Nodes, 4)
 	file := filepath.Join(t.TempDir(), "backup")
 	for _, n := range c.Nodes { // the leader and followers
@@ -32,16 +32,16 @@ func TestBackupAndRestore(t *testing.T) {
 
 	restored := newCluster(t, cluster.Options{Size: 1, Name: "restored"})
 	n := restored.Nodes[0]
-	check(t, n.Backend.StartReady(within(t, 10*time.Second)))
+	check(t, n.Backend.StartReady(within(t, 40*time.Second)))
 	args := n.Args
 	n.Args = append(args[:len(args):len(args)], "-restore", file)
-	check(t, n.StartReady(within(t, 20*time.Second)))
+	check(t, n.StartReady(within(t, 40*time.Second)))
 	db = client(t, n, 3)
-	eventually(t, 10*time.Second, func() error { return readOr(t, db, "k:49", "49") })
-	if ttl := must(db.TTL(within(t, 5*time.Second), "limited").Result())(t); ttl < 50*time.Minute || ttl > time.Hour {
+	eventually(t, 40*time.Second, func() error { return readOr(t, db, "k:49", "49") })
+	if ttl := must(db.TTL(within(t, 40*time.Second), "limited").Result())(t); ttl < 50*time.Minute || ttl > time.Hour {
 		t.Errorf("TTL is %v after the restore", ttl)
 	}
-	check(t, db.Set(within(t, 5*time.Second), "new", "1", 0).Err())
+	check(t, db.Set(within(t, 40*time.Second), "new", "1", 0).Err())
 
 	// A second start with -restore does not overwrite what has happened since; one without goes on.
 	check(t, n.Stop(10*time.Second))
@@ -51,16 +51,16 @@ func TestBackupAndRestore(t *testing.T) {
 		t.Errorf("a second -restore ended with\n%s", n.Output())
 	}
 	n.Args = args
-	check(t, n.StartReady(within(t, 20*time.Second)))
-	eventually(t, 10*time.Second, func() error { return readOr(t, db, "new", "1") })
+	check(t, n.StartReady(within(t, 40*time.Second)))
+	eventually(t, 40*time.Second, func() error { return readOr(t, db, "new", "1") })
 
 	second := must(restored.AddNode())(t)
-	check(t, second.Backend.StartReady(within(t, 10*time.Second)))
+	check(t, second.Backend.StartReady(within(t, 40*time.Second)))
 	check(t, second.Start())
 	if out, err := repl(t, n, "addNode", second.URL()); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	must(restored.AwaitEqual(within(t, 20*time.Second)))(t)
+	must(restored.AwaitEqual(within(t, 40*time.Second)))(t)
 }
 
 // TestQuorumLost loses two of three nodes for good and goes on with the third.
@@ -72,10 +72,10 @@ func TestQuorumLost(t *testing.T) {
 	for i := range 200 {
 		check(t, db.Incr(ctx, "n").Err())
 		if i == 100 {
-			eventually(t, 10*time.Second, snapshotAbove(t, c.Nodes[1], 0))
+			eventually(t, 40*time.Second, snapshotAbove(t, c.Nodes[1], 0))
 		}
 	}
-	must(c.AwaitEqual(within(t, 20*time.Second)))(t)
+	must(c.AwaitEqual(within(t, 40*time.Second)))(t)
 	for _, n := range c.Nodes {
 		check(t, n.Kill())
 	}
@@ -92,7 +92,7 @@ func TestQuorumLost(t *testing.T) {
 		t.Fatalf("%v\n%s", err, survivor.Output())
 	}
 	survivor.Args = args
-	check(t, survivor.StartReady(within(t, 20*time.Second)))
+	check(t, survivor.StartReady(within(t, 40*time.Second)))
 	db = client(t, survivor, 0)
 	if n := must(db.Incr(ctx, "n").Result())(t); n != 201 {
 		t.Errorf("counter is %d, want 201", n)
@@ -100,11 +100,11 @@ func TestQuorumLost(t *testing.T) {
 
 	// A lost machine comes back empty, as a new member.
 	fresh := must(c.AddNode())(t)
-	check(t, fresh.Backend.StartReady(within(t, 10*time.Second)))
+	check(t, fresh.Backend.StartReady(within(t, 40*time.Second)))
 	check(t, fresh.Start())
 	if out, err := repl(t, survivor, "addNode", fresh.URL()); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	check(t, fresh.AwaitReady(within(t, 20*time.Second)))
-	eventually(t, 10*time.Second, func() error { return readOr(t, client(t, fresh, 0), "n", "201") })
+	check(t, fresh.AwaitReady(within(t, 40*time.Second)))
+	eventually(t, 40*time.Second, func() error { return readOr(t, client(t, fresh, 0), "n", "201") })
 }

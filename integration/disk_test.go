@@ -25,7 +25,7 @@ func TestDiskFull(t *testing.T) {
 		n.Args = with(n.Args, "-nexus-data-dir", d.dir())
 		disks[n] = d
 	}
-	check(t, c.StartReady(within(t, 30*time.Second)))
+	check(t, c.StartReady(within(t, 40*time.Second)))
 	l := startLoad(t, c.Nodes, 6)
 	l.awaitProgress(t, 200)
 	for _, lead := range []bool{false, true} {
@@ -35,7 +35,7 @@ func TestDiskFull(t *testing.T) {
 		disks[n].limit(t, n)
 		select {
 		case <-n.Exited():
-		case <-time.After(30 * time.Second):
+		case <-time.After(40 * time.Second):
 			if n.Ready(within(t, time.Second)) == nil {
 				t.Fatalf("%s goes on without space for its log", n.Name)
 			}
@@ -52,11 +52,11 @@ func TestDiskFull(t *testing.T) {
 		}
 		l.awaitProgress(t, 100)
 		disks[n].unlimit(t)
-		check(t, n.StartReady(within(t, 20*time.Second)))
+		check(t, n.StartReady(within(t, 40*time.Second)))
 		l.awaitProgress(t, 100)
 	}
 	l.finish()
-	l.verify(t, must(c.AwaitEqual(within(t, 20*time.Second)))(t))
+	l.verify(t, must(c.AwaitEqual(within(t, 40*time.Second)))(t))
 }
 
 // startFill overwrites one large value again and again until stop.

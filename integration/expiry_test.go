@@ -48,7 +48,7 @@ func TestExpiry(t *testing.T) {
 	wg.Wait()
 
 	// Gone from the backends too, without anybody asking for them.
-	eventually(t, 10*time.Second, func() error {
+	eventually(t, 40*time.Second, func() error {
 		state, err := c.AwaitEqual(ctx)
 		if err == nil && len(state) != len(c.Nodes) {
 			err = fmt.Errorf("the backends hold %d keys, want the %d with a late deadline: %v", len(state), len(c.Nodes), state)

@@ -14,10 +14,10 @@ import (
 
 // beingFilled empties a backend that can only be filled from a snapshot, and makes it load slowly.
 func beingFilled(t *testing.T, l *links) (*cluster.Node, func()) {
-	const keys, delay = 300, 6 * time.Millisecond
+	const keys, delay = 300, 20 * time.Millisecond
 	_, follower := l.leaderAndFollower(t)
-	check(t, fillOneByOne(within(t, 20*time.Second), follower, keys))
-	eventually(t, 20*time.Second, func() error {
+	check(t, fillOneByOne(within(t, 40*time.Second), follower, keys))
+	eventually(t, 40*time.Second, func() error {
 		status, err := follower.Status(within(t, time.Second))
 		if err == nil && status.GetApplied()-status.GetSnapshot() > 100 {
 			err = fmt.Errorf("its snapshot is at %d of %d", status.GetSnapshot(), status.GetApplied())
@@ -25,9 +25,9 @@ func beingFilled(t *testing.T, l *links) (*cluster.Node, func()) {
 		return err
 	})
 	backend := follower.Backend.Client(0)
-	check(t, backend.ConfigSet(within(t, 5*time.Second), "key-load-delay", fmt.Sprint(delay.Microseconds())).Err())
-	check(t, backend.FlushAll(within(t, 5*time.Second)).Err())
-	eventually(t, 10*time.Second, func() error {
+	check(t, backend.ConfigSet(within(t, 40*time.Second), "key-load-delay", fmt.Sprint(delay.Microseconds())).Err())
+	check(t, backend.FlushAll(within(t, 40*time.Second)).Err())
+	eventually(t, 40*time.Second, func() error {
 		err := follower.Ready(within(t, time.Second))
 		if err == nil || !strings.Contains(err.Error(), "being filled") {
 			return fmt.Errorf("%s does not say that it is being filled: %w", follower.Name, err)
@@ -36,8 +36,8 @@ func beingFilled(t *testing.T, l *links) (*cluster.Node, func()) {
 	})
 	return follower, func() {
 		defer backend.Close()
-		check(t, follower.AwaitReady(within(t, 30*time.Second)))
-		check(t, backend.ConfigSet(within(t, 5*time.Second), "key-load-delay", "0").Err())
+		check(t, follower.AwaitReady(within(t, 40*time.Second)))
+		check(t, backend.ConfigSet(within(t, 40*time.Second), "key-load-delay", "0").Err())
 	}
 }
 
@@ -57,7 +57,7 @@ func tookOver(t *testing.T, l *links) (*cluster.Node, func()) {
 	leader, follower := l.leaderAndFollower(t)
 	before := rows(t, leader)
 	l.Net.Set(leader.Name, follower.Name, func(r *network.Rule) { r.Cut = true })
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, 40*time.Second)
 	moved := make(chan error, 1)
 	go func() {
 		moved <- moveOn(ctx, leader, before)
@@ -70,7 +70,7 @@ func tookOver(t *testing.T, l *links) (*cluster.Node, func()) {
 // rows counts the keys that the tests of the table have written.
 func rows(t *testing.T, n *cluster.Node) int {
 	t.Helper()
-	return len(must(client(t, n, 0).Keys(within(t, 5*time.Second), "row:*").Result())(t))
+	return len(must(client(t, n, 0).Keys(within(t, 40*time.Second), "row:*").Result())(t))
 }
 
 // moveOn waits until another row is written and the log before and some way behind it is gone.
@@ -121,7 +121,7 @@ func leaderBackendBack(t *testing.T, l *links) (*cluster.Node, func()) {
 func pauseAndKill(t *testing.T, n *cluster.Node, start bool) <-chan error {
 	t.Helper()
 	check(t, n.Backend.Pause())
-	ctx := within(t, 10*time.Second)
+	ctx := within(t, 40*time.Second)
 	done := make(chan error, 1)
 	go func() {
 		err := awaitUnapplied(ctx, n)

@@ -16,14 +16,14 @@ type links struct{ *clustertest.Links }
 func newLinks(t *testing.T, flags ...string) *links {
 	t.Helper()
 	l := &links{clustertest.NewLinks(t, newCluster(t, cluster.Options{Apart: true, Flags: flags}))}
-	check(t, l.StartReady(within(t, 30*time.Second)))
+	check(t, l.StartReady(within(t, 40*time.Second)))
 	return l
 }
 
 func (l *links) leaderAndFollower(t *testing.T) (leader, follower *cluster.Node) {
 	t.Helper()
-	leader = must(l.Leader(within(t, 20*time.Second)))(t)
-	return leader, must(l.Follower(within(t, 20*time.Second)))(t)
+	leader = must(l.Leader(within(t, 40*time.Second)))(t)
+	return leader, must(l.Follower(within(t, 40*time.Second)))(t)
 }
 
 func leaderKilled(t *testing.T, l *links) (*cluster.Node, func()) {
@@ -57,7 +57,7 @@ func leaderStopped(t *testing.T, l *links) (*cluster.Node, func()) {
 func minorityFollower(t *testing.T, l *links) (*cluster.Node, func()) {
 	_, follower := l.leaderAndFollower(t)
 	l.CutOff(follower)
-	eventually(t, 10*time.Second, func() error {
+	eventually(t, 40*time.Second, func() error {
 		status, err := follower.Status(within(t, time.Second))
 		if err == nil && status.GetLeader() != 0 {
 			err = errors.New("it still believes in a leader")
@@ -124,10 +124,10 @@ func backendEmptied(t *testing.T, l *links) (*cluster.Node, func()) {
 	_, follower := l.leaderAndFollower(t)
 	backend := follower.Backend.Client(0)
 	defer backend.Close()
-	check(t, backend.FlushAll(within(t, 5*time.Second)).Err())
+	check(t, backend.FlushAll(within(t, 40*time.Second)).Err())
 	books := follower.Backend.Client(cluster.MetadataDB)
 	defer books.Close()
-	eventually(t, 10*time.Second, func() error { // until then, reads may see the damage
+	eventually(t, 40*time.Second, func() error { // until then, reads may see the damage
 		if size, err := books.DBSize(within(t, time.Second)).Result(); err != nil || size == 0 {
 			return fmt.Errorf("the node has not noticed: %d, %w", size, err)
 		}
@@ -153,7 +153,7 @@ func nodeStarting(t *testing.T, l *links) (*cluster.Node, func()) {
 	check(t, follower.Kill())
 	check(t, follower.Backend.Kill())
 	check(t, follower.Start())
-	eventually(t, 10*time.Second, func() error {
+	eventually(t, 40*time.Second, func() error {
 		_, err := raw(follower, "PING")
 		return err
 	})
@@ -165,14 +165,14 @@ func positionDeleted(t *testing.T, l *links) (*cluster.Node, func()) {
 	_, follower := l.leaderAndFollower(t)
 	books := follower.Backend.Client(cluster.MetadataDB)
 	t.Cleanup(func() { books.Close() })
-	check(t, books.FlushDB(within(t, 5*time.Second)).Err())
+	check(t, books.FlushDB(within(t, 40*time.Second)).Err())
 	select {
 	case <-follower.Exited():
-	case <-time.After(10 * time.Second):
+	case <-time.After(40 * time.Second):
 		t.Fatalf("%s goes on with a backend that lost its position", follower.Name)
 	}
 	return follower, func() {
-		check(t, books.FlushAll(within(t, 5*time.Second)).Err())
+		check(t, books.FlushAll(within(t, 40*time.Second)).Err())
 		check(t, follower.Start())
 	}
 }
@@ -180,9 +180,9 @@ func positionDeleted(t *testing.T, l *links) (*cluster.Node, func()) {
 func waitingToJoin(t *testing.T, l *links) (*cluster.Node, func()) {
 	added := must(l.AddNode())(t)
 	check(t, l.Net.Listen(added.Name, cluster.Address(added.Raft), added.RaftAddr()))
-	check(t, added.Backend.StartReady(within(t, 10*time.Second)))
+	check(t, added.Backend.StartReady(within(t, 40*time.Second)))
 	check(t, added.Start())
-	eventually(t, 10*time.Second, func() error {
+	eventually(t, 40*time.Second, func() error {
 		err := added.Ready(within(t, time.Second))
 		if err == nil || !strings.Contains(err.Error(), "not yet a member") {
 			return fmt.Errorf("it is not waiting: %w", err)

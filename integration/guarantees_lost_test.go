@@ -20,8 +20,8 @@ import (
 func TestGuaranteeReplyLost(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t)
-	n := must(c.Follower(within(t, 20*time.Second)))(t)
-	check(t, client(t, n, 0).Set(within(t, 5*time.Second), "known", "value", 0).Err())
+	n := must(c.Follower(within(t, 40*time.Second)))(t)
+	check(t, client(t, n, 0).Set(within(t, 40*time.Second), "known", "value", 0).Err())
 	for try := 0; ; try++ {
 		if loseReply(t, n, fmt.Sprint("lost:", try)) {
 			return
@@ -39,7 +39,7 @@ func loseReply(t *testing.T, n *cluster.Node, key string) bool {
 	defer control.Close()
 	kill := killAll(t, n.Backend)
 	// The node looks at an idle backend now and then, and sends nothing else meanwhile: not right behind a write.
-	check(t, client(t, n, 0).Set(within(t, 5*time.Second), "before", key, 0).Err())
+	check(t, client(t, n, 0).Set(within(t, 40*time.Second), "before", key, 0).Err())
 	check(t, n.Backend.Pause())
 	write, read := make(chan string, 1), make(chan string, 1)
 	value := strings.Repeat("v", 2000)
@@ -76,7 +76,7 @@ func killAll(t *testing.T, r *cluster.Redis) string {
 	c := r.Client(0)
 	defer c.Close()
 	var kill strings.Builder
-	for line := range strings.Lines(must(c.ClientList(within(t, 5*time.Second)).Result())(t)) {
+	for line := range strings.Lines(must(c.ClientList(within(t, 40*time.Second)).Result())(t)) {
 		id, _, _ := strings.Cut(strings.TrimPrefix(line, "id="), " ")
 		fmt.Fprintf(&kill, "CLIENT KILL ID %s SKIPME yes\r\n", id)
 	}

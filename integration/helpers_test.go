@@ -43,7 +43,7 @@ func newCluster(t *testing.T, opts cluster.Options) *cluster.Cluster {
 func startCluster(t *testing.T, flags ...string) *cluster.Cluster {
 	t.Helper()
 	c := newCluster(t, cluster.Options{Flags: flags})
-	check(t, c.StartReady(within(t, 30*time.Second)))
+	check(t, c.StartReady(within(t, 40*time.Second)))
 	return c
 }
 
@@ -60,7 +60,7 @@ func startRedis(t *testing.T) *cluster.Redis {
 	t.Helper()
 	port := must(cluster.FreePort())(t)
 	r := must(cluster.NewRedis("plain", t.TempDir(), port))(t)
-	check(t, r.StartReady(within(t, 10*time.Second)))
+	check(t, r.StartReady(within(t, 40*time.Second)))
 	t.Cleanup(func() {
 		if err := r.Kill(); err != nil {
 			t.Error(err)

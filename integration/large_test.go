@@ -16,9 +16,9 @@ import (
 func TestLargeProposals(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t)
-	leader := must(c.Leader(within(t, 5*time.Second)))(t)
-	follower := must(c.Follower(within(t, 5*time.Second)))(t)
-	before := must(leader.Status(within(t, 5*time.Second)))(t)
+	leader := must(c.Leader(within(t, 40*time.Second)))(t)
+	follower := must(c.Follower(within(t, 40*time.Second)))(t)
+	before := must(leader.Status(within(t, 40*time.Second)))(t)
 	ctx := within(t, 90*time.Second)
 	db := client(t, follower, 0)
 	for _, key := range []string{"a", "b", "c"} {
@@ -39,12 +39,12 @@ func TestLargeProposals(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	check(t, follower.Backend.Kill())
-	check(t, follower.Backend.StartReady(within(t, 5*time.Second)))
+	check(t, follower.Backend.StartReady(within(t, 40*time.Second)))
 	added := must(c.AddNode())(t)
-	check(t, added.Backend.StartReady(within(t, 5*time.Second)))
+	check(t, added.Backend.StartReady(within(t, 40*time.Second)))
 	check(t, added.Start())
 	expectMembers(t, leader, c.Nodes, "addNode", added.URL())
-	check(t, c.AwaitReady(within(t, 30*time.Second)))
+	check(t, c.AwaitReady(within(t, 40*time.Second)))
 	for key, want := range map[string]int64{"a": 48 << 20, "c": 48 << 20, "t2": 30 << 20} {
 		if got, err := client(t, added, 0).StrLen(ctx, key).Result(); got != want || err != nil {
 			t.Errorf("%s has %d bytes, %v, want %d", key, got, err, want)
@@ -63,8 +63,8 @@ func TestLargestString(t *testing.T) {
 	}
 	// On a busy machine a server that is forked for a snapshot takes seconds to copy such a string.
 	c := newCluster(t, cluster.Options{Flags: []string{"-nexus-repl-timeout", "60s"}})
-	check(t, c.StartReady(within(t, 30*time.Second)))
-	leader := must(c.Leader(within(t, 5*time.Second)))(t)
+	check(t, c.StartReady(within(t, 40*time.Second)))
+	leader := must(c.Leader(within(t, 40*time.Second)))(t)
 	ctx := within(t, 3*time.Minute)
 	db := redis.NewClient(&redis.Options{Addr: leader.Addr(), ReadTimeout: 2 * time.Minute, WriteTimeout: 2 * time.Minute, MaxRetries: -1})
 	defer db.Close()

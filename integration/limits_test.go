@@ -22,7 +22,7 @@ func TestLimits(t *testing.T) {
 	c := newCluster(t, cluster.Options{Size: 1, Flags: []string{
 		"-maxClients", "20", "-maxRequest", "1000000", "-slowClientTimeout", "300ms", "-idleTimeout", "2s", "-maxClientRate", "50000",
 	}})
-	check(t, c.StartReady(within(t, 30*time.Second)))
+	check(t, c.StartReady(within(t, 40*time.Second)))
 	n := c.Nodes[0]
 	t.Run("TooLarge", func(t *testing.T) {
 		for request, want := range map[string]string{
@@ -45,7 +45,7 @@ func TestLimits(t *testing.T) {
 		r.line(t)
 		// 600 MB are asked for and nothing is read.
 		go func() { _, _ = io.WriteString(r.conn, strings.Repeat("GET large\r\n", 10000)) }()
-		eventually(t, 30*time.Second, func() error {
+		eventually(t, 40*time.Second, func() error {
 			if got := clients(t, n); got > 1 { // the one that asks
 				return fmt.Errorf("%d clients are connected", got)
 			}
@@ -105,7 +105,7 @@ func TestLimits(t *testing.T) {
 		for _, r := range list {
 			r.conn.Close()
 		}
-		eventually(t, 10*time.Second, func() error { _, err := raw(n, "PING"); return err })
+		eventually(t, 40*time.Second, func() error { _, err := raw(n, "PING"); return err })
 	})
 }
 
@@ -115,7 +115,7 @@ func TestRateLimit(t *testing.T) {
 	t.Parallel()
 	const perSecond, sent = 100, 600
 	c := newCluster(t, cluster.Options{Size: 1, Flags: []string{"-maxClientRate", fmt.Sprint(perSecond)}})
-	check(t, c.StartReady(within(t, 30*time.Second)))
+	check(t, c.StartReady(within(t, 40*time.Second)))
 	n := c.Nodes[0]
 	flood := func(key string) *lineClient {
 		r := dialLines(t, n)
@@ -176,7 +176,7 @@ func TestRateLimit(t *testing.T) {
 	gone := flood("left")
 	acknowledged(gone, 1, perSecond+1)
 	gone.conn.Close()
-	eventually(t, 10*time.Second, func() error {
+	eventually(t, 40*time.Second, func() error {
 		if got := clients(t, n); got > before {
 			return fmt.Errorf("%d clients are connected, want %d", got, before)
 		}
@@ -198,7 +198,7 @@ func TestRateLimit(t *testing.T) {
 		answered++
 	}
 	check(t, n.Start())
-	check(t, n.AwaitReady(within(t, 30*time.Second)))
+	check(t, n.AwaitReady(within(t, 40*time.Second)))
 	if got := counter(t, n, "crash"); got < answered || got > sent {
 		t.Errorf("%d commands were answered before the crash, %d are there after it", answered, got)
 	}
@@ -221,19 +221,20 @@ func TestHandshakeLimits(t *testing.T) {
 	t.Parallel()
 	certs := t.TempDir()
 	check(t, cluster.WriteCertificates(certs, "127.0.0.1"))
-	c := newCluster(t, cluster.Options{Size: 1, Flags: []string{"-handshakeTimeout", "1s", "-proxyPassword", "secret"}})
+	c := newCluster(t, cluster.Options{Size: 1, Flags: []string{"-handshakeTimeout", "3s", "-proxyPassword", "secret"}})
 	tlsc := newCluster(t, cluster.Options{Size: 1, Flags: []string{
-		"-handshakeTimeout", "1s", "-proxyPassword", "secret", "-proxyCert", filepath.Join(certs, "node.pem"), "-proxyKey", filepath.Join(certs, "node-key.pem"),
+		"-handshakeTimeout", "3s", "-proxyPassword", "secret", "-proxyCert", filepath.Join(certs, "node.pem"), "-proxyKey", filepath.Join(certs, "node-key.pem"),
 	}})
 	for _, c := range []*cluster.Cluster{c, tlsc} {
-		check(t, c.StartReady(within(t, 30*time.Second)))
+		check(t, c.StartReady(within(t, 40*time.Second)))
 	}
 	plain := c.Nodes[0]
-	known, silent, busy := dialLines(t, plain), dialLines(t, plain), dialLines(t, plain)
+	known := dialLines(t, plain)
 	known.send(t, "AUTH secret")
 	if got := known.line(t); got != "+OK" {
 		t.Fatalf("AUTH: %q", got)
 	}
+	silent, busy := dialLines(t, plain), dialLines(t, plain)
 	go func() { // who asks all the time, but never logs in, is no better
 		for {
 			if _, err := io.WriteString(busy.conn, "GET k\r\n"); err != nil {

@@ -45,7 +45,7 @@ func TestLinearizability(t *testing.T) {
 			if reads < 500 || writes < 500 {
 				t.Errorf("%d reads and %d writes are too few to tell anything", reads, writes)
 			}
-			if _, err := c.AwaitEqual(within(t, 20*time.Second)); err != nil {
+			if _, err := c.AwaitEqual(within(t, 40*time.Second)); err != nil {
 				t.Error(err)
 			}
 		})
@@ -57,23 +57,23 @@ func disturb(t *testing.T, c *cluster.Cluster) {
 	t.Helper()
 	quiet := func() { time.Sleep(500 * time.Millisecond) } // of normal operation, which belongs in the history too
 	quiet()
-	paused := must(c.Leader(within(t, 5*time.Second)))(t)
+	paused := must(c.Leader(within(t, 40*time.Second)))(t)
 	check(t, paused.Pause())
-	must(c.Leader(within(t, 10*time.Second), paused))(t)
+	must(c.Leader(within(t, 40*time.Second), paused))(t)
 	quiet()
 	check(t, paused.Resume())
 	quiet()
-	killed := must(c.Leader(within(t, 10*time.Second)))(t)
+	killed := must(c.Leader(within(t, 40*time.Second)))(t)
 	check(t, killed.Kill())
-	must(c.Leader(within(t, 10*time.Second)))(t)
+	must(c.Leader(within(t, 40*time.Second)))(t)
 	quiet()
-	check(t, killed.StartReady(within(t, 20*time.Second)))
+	check(t, killed.StartReady(within(t, 40*time.Second)))
 	// A short pause, too short for an election: the leader goes on where it was.
-	again := must(c.Leader(within(t, 5*time.Second)))(t)
+	again := must(c.Leader(within(t, 40*time.Second)))(t)
 	check(t, again.Pause())
 	quiet()
 	check(t, again.Resume())
-	check(t, c.AwaitReady(within(t, 20*time.Second)))
+	check(t, c.AwaitReady(within(t, 40*time.Second)))
 	quiet()
 }
 

@@ -135,7 +135,7 @@ func (l *load) total() int {
 func (l *load) awaitProgress(t *testing.T, n int) {
 	t.Helper()
 	want := l.total() + n
-	eventually(t, 20*time.Second, func() error {
+	eventually(t, 40*time.Second, func() error {
 		if got := l.total(); got < want {
 			return fmt.Errorf("%d of %d writes are acknowledged", got, want)
 		}

@@ -51,7 +51,7 @@ func newLocal(t *testing.T) *local {
 func (l *local) startReady(t *testing.T) {
 	t.Helper()
 	check(t, l.Start())
-	eventually(t, 30*time.Second, func() error {
+	eventually(t, 40*time.Second, func() error {
 		if !l.Running() {
 			t.Fatalf("localcluster ended: %v\n%s", l.Err(), l.Output())
 		}
@@ -103,7 +103,7 @@ func TestLocalcluster(t *testing.T) {
 	backend := redis.NewClient(&redis.Options{Addr: cluster.Address(l.backend), MaxRetries: -1})
 	defer backend.Close()
 	check(t, killListener(l.backend))
-	eventually(t, 20*time.Second, func() error {
+	eventually(t, 40*time.Second, func() error {
 		if err := readOr(t, l.db(t, 0), "hello", "world"); err != nil {
 			return err
 		}
@@ -113,7 +113,7 @@ func TestLocalcluster(t *testing.T) {
 	if !strings.Contains(l.Output(), "the last of ") {
 		t.Errorf("localcluster does not show what the process said last:\n%s", l.Output())
 	}
-	eventually(t, 20*time.Second, func() error { return readOr(t, l.db(t, 1), "hello", "world") })
+	eventually(t, 40*time.Second, func() error { return readOr(t, l.db(t, 1), "hello", "world") })
 	if !strings.Contains(l.Output(), "redis-1 ended") || !strings.Contains(l.Output(), "node-2 ended") {
 		t.Errorf("localcluster does not say what died:\n%s", l.Output())
 	}
@@ -133,7 +133,7 @@ func TestLocalclusterWithoutOne(t *testing.T) {
 	t.Parallel()
 	l := newLocal(t)
 	l.startReady(t)
-	check(t, l.db(t, 0).Set(within(t, 20*time.Second), "hello", "world", 0).Err())
+	check(t, l.db(t, 0).Set(within(t, 40*time.Second), "hello", "world", 0).Err())
 	if out, err := exec.Command(filepath.Join(binDir, "repl"), cluster.Address(l.grpc), "removeNode", "http://"+cluster.Address(l.raft+2)).CombinedOutput(); err != nil {
 		t.Fatalf("removeNode: %v: %s", err, out)
 	}
@@ -149,7 +149,7 @@ func TestLocalclusterWithoutOne(t *testing.T) {
 // readOr returns the error of a read that is not answered, and fails the test if it is answered wrongly.
 func readOr(t *testing.T, db *redis.Client, key, want string) error {
 	t.Helper()
-	got, err := db.Get(within(t, 5*time.Second), key).Result()
+	got, err := db.Get(within(t, 40*time.Second), key).Result()
 	if errors.Is(err, redis.Nil) || (err == nil && got != want) {
 		t.Fatalf("%s is %q, %v, want %q", key, got, err, want)
 	}

@@ -68,7 +68,7 @@ func ends(t *testing.T, args []string) *cluster.Process {
 	check(t, p.Start())
 	select {
 	case <-p.Exited():
-	case <-time.After(15 * time.Second):
+	case <-time.After(40 * time.Second):
 		check(t, p.Kill())
 		t.Errorf("%q runs on; it wrote:\n%s", args, p.Output())
 	}
@@ -176,8 +176,8 @@ func TestMistakes(t *testing.T) {
 		refuses(t, with(alone.Args, "-nexus-data-dir", filepath.Join(file, "data")), file)
 	})
 
-	check(t, victim.StartReady(within(t, 20*time.Second)))
-	state := must(c.AwaitEqual(within(t, 20*time.Second)))(t)
+	check(t, victim.StartReady(within(t, 40*time.Second)))
+	state := must(c.AwaitEqual(within(t, 40*time.Second)))(t)
 	if len(state) != 50 {
 		t.Errorf("the cluster holds %d of 50 keys after all that", len(state))
 	}

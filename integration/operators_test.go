@@ -24,7 +24,7 @@ func TestOperatorsWithCertificates(t *testing.T) {
 	c := newCluster(t, cluster.Options{Size: 1, Flags: []string{
 		"-grpcCert", pem(certs, "node"), "-grpcKey", pem(certs, "node-key"), "-grpcCA", pem(certs, "ca")}})
 	n := c.Nodes[0]
-	check(t, n.Backend.StartReady(within(t, 10*time.Second)))
+	check(t, n.Backend.StartReady(within(t, 40*time.Second)))
 	check(t, n.Start())
 	eventually(t, 60*time.Second, func() error { return readyz(n) })
 

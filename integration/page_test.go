@@ -56,7 +56,7 @@ func TestStatusPageInBrowser(t *testing.T) {
 	t.Parallel()
 	b := startBrowser(t)
 	c := startCluster(t)
-	leader := must(c.Leader(within(t, 20*time.Second)))(t)
+	leader := must(c.Leader(within(t, 40*time.Second)))(t)
 	l := startLoad(t, c.Nodes, 6)
 	l.awaitProgress(t, 50)
 	ctx := within(t, 120*time.Second)
@@ -113,7 +113,7 @@ func TestStatusPageInBrowser(t *testing.T) {
 	keep(ctx, t, plain, "plain")
 
 	// A member that is gone is shown as such, and the page says so when its own node is.
-	gone := must(c.Follower(within(t, 20*time.Second)))(t)
+	gone := must(c.Follower(within(t, 40*time.Second)))(t)
 	check(t, gone.Kill())
 	check(t, wide.Await(ctx, `byId("members").innerText.includes("unreachable") && byId("healthy").textContent === "2 of 3"`))
 	keep(ctx, t, wide, "gone")

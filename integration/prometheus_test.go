@@ -35,10 +35,10 @@ func TestPrometheus(t *testing.T) {
 	checkDashboard(t)
 
 	c := newCluster(t, cluster.Options{Size: 1})
-	check(t, c.StartReady(within(t, 30*time.Second)))
+	check(t, c.StartReady(within(t, 40*time.Second)))
 	n := c.Nodes[0]
-	check(t, client(t, n, 0).Set(within(t, 10*time.Second), "k", "v", 0).Err())
-	lint := exec.CommandContext(within(t, 30*time.Second), "promtool", "check", "metrics")
+	check(t, client(t, n, 0).Set(within(t, 40*time.Second), "k", "v", 0).Err())
+	lint := exec.CommandContext(within(t, 40*time.Second), "promtool", "check", "metrics")
 	resp, err := http.Get("http://" + n.MetricsAddr() + "/metrics")
 	check(t, err)
 	defer resp.Body.Close()
@@ -68,7 +68,7 @@ scrape_configs: [{job_name: nexus, static_configs: [{targets: [%s]}]}]
 	}
 	check(t, p.Start())
 	t.Cleanup(func() { check(t, p.Kill()) })
-	eventually(t, 30*time.Second, func() error {
+	eventually(t, 40*time.Second, func() error {
 		query := url.Values{"query": {`nexus_serving{job="nexus"} == 1 and on() count(nexus_redis_commands_total) > 0`}}
 		resp, err := http.Get("http://" + cluster.Address(port) + "/api/v1/query?" + query.Encode())
 		if err != nil {
@@ -111,7 +111,7 @@ func checkDashboard(t *testing.T) {
 	text := must(json.Marshal(map[string]any{"groups": []any{map[string]any{"name": "dashboard", "rules": rules}}}))(t)
 	path := filepath.Join(t.TempDir(), "dashboard.yaml")
 	check(t, os.WriteFile(path, text, 0o644))
-	if out, err := exec.CommandContext(within(t, 30*time.Second), "promtool", "check", "rules", path).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(within(t, 40*time.Second), "promtool", "check", "rules", path).CombinedOutput(); err != nil {
 		t.Errorf("check the queries of the dashboard: %v\n%s", err, out)
 	}
 }

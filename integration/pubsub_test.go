@@ -143,7 +143,7 @@ func TestPubSub(t *testing.T) {
 	if len(p.acked) != 10_000 {
 		t.Errorf("%d of 10000 messages were acknowledged", len(p.acked))
 	}
-	check(t, client(t, c.Nodes[2], 0).Publish(within(t, 10*time.Second), "end", "").Err())
+	check(t, client(t, c.Nodes[2], 0).Publish(within(t, 40*time.Second), "end", "").Err())
 	load.finish()
 	first := listeners[0].await(t)
 	p.verify(t, first)
@@ -159,7 +159,7 @@ func TestPubSub(t *testing.T) {
 func TestPubSubKillLeader(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t)
-	leader := must(c.Leader(within(t, 10*time.Second)))(t)
+	leader := must(c.Leader(within(t, 40*time.Second)))(t)
 	others := survivors(c, leader)
 	atLeader := listen(t, leader, "*")
 	var listeners []*listener
@@ -168,7 +168,7 @@ func TestPubSubKillLeader(t *testing.T) {
 	}
 	var p publisher
 	p.start(c.Nodes, 20, 500)
-	eventually(t, 30*time.Second, func() error {
+	eventually(t, 40*time.Second, func() error {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		if len(p.acked) < 1000 {
@@ -178,8 +178,8 @@ func TestPubSubKillLeader(t *testing.T) {
 	})
 	check(t, leader.Kill())
 	p.wg.Wait()
-	eventually(t, 10*time.Second, func() error {
-		return client(t, others[0], 0).Publish(within(t, 10*time.Second), "end", "").Err()
+	eventually(t, 40*time.Second, func() error {
+		return client(t, others[0], 0).Publish(within(t, 40*time.Second), "end", "").Err()
 	})
 	first := listeners[0].await(t)
 	p.verify(t, first)
@@ -209,7 +209,7 @@ func TestPubSubBackendRestarts(t *testing.T) {
 	there.await(t)
 	check(t, n.Backend.StartReady(ctx))
 	var again *listener
-	eventually(t, 15*time.Second, func() error {
+	eventually(t, 40*time.Second, func() error {
 		conn := dialRaw(t, n.Addr(), 2)
 		defer conn.conn.Close()
 		reply := string(must(conn.do([]string{"SUBSCRIBE", "c"}))(t))
@@ -263,7 +263,7 @@ func TestEvents(t *testing.T) {
 	check(t, db.ConfigSet(ctx, "notify-keyspace-events", "Ex$g").Err())
 	check(t, c.Nodes[2].Backend.Kill())
 	check(t, c.Nodes[2].Backend.StartReady(ctx))
-	eventually(t, 15*time.Second, func() error { return readOr(t, client(t, c.Nodes[2], 0), "k", "v") })
+	eventually(t, 40*time.Second, func() error { return readOr(t, client(t, c.Nodes[2], 0), "k", "v") })
 	check(t, db.Del(ctx, "k").Err())
 	var listeners []*listener
 	for _, n := range c.Nodes {
@@ -275,7 +275,7 @@ func TestEvents(t *testing.T) {
 	for i := range 100 {
 		check(t, db.Set(ctx, fmt.Sprint("k", i%10), i, 5*time.Millisecond).Err())
 	}
-	eventually(t, 10*time.Second, func() error {
+	eventually(t, 40*time.Second, func() error {
 		n, err := db.DBSize(ctx).Result()
 		if err == nil && n > 0 {
 			err = fmt.Errorf("%d keys are left", n)

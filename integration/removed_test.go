@@ -10,7 +10,7 @@ import (
 func TestRemovedMachineComesBack(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t)
-	gone := must(c.Follower(within(t, 5*time.Second)))(t)
+	gone := must(c.Follower(within(t, 40*time.Second)))(t)
 	l := startLoad(t, survivors(c, gone), 2)
 	l.awaitProgress(t, 100)
 	rest := survivors(c, gone)
@@ -19,7 +19,7 @@ func TestRemovedMachineComesBack(t *testing.T) {
 
 	// As it is, it is refused, also as one to be added again.
 	check(t, gone.Kill())
-	if err := gone.StartReady(within(t, 3*time.Second)); err == nil || !strings.Contains(err.Error(), "removed") {
+	if err := gone.StartReady(within(t, 10*time.Second)); err == nil || !strings.Contains(err.Error(), "removed") {
 		t.Errorf("with its old data: %v", err)
 	}
 	if out, err := repl(t, rest[0], "addNode", gone.URL()); err == nil || !strings.Contains(out, "-nexus-wipe-removed") {
@@ -31,10 +31,10 @@ func TestRemovedMachineComesBack(t *testing.T) {
 	args := gone.Args
 	gone.Args = append(args[:len(args):len(args)], "-nexus-wipe-removed")
 	check(t, gone.Start())
-	out, err := repl(t, rest[0], "-timeout", "4s", "addNode", gone.URL())
+	out, err := repl(t, rest[0], "-timeout", "12s", "addNode", gone.URL())
 	select {
 	case <-gone.Exited():
-	case <-time.After(20 * time.Second):
+	case <-time.After(40 * time.Second):
 		t.Fatalf("it runs on the data of another member: addNode: %v: %s\n%s", err, out, gone.Output())
 	}
 	if output := gone.Output(); !strings.Contains(output, "its data directory is empty now") || !strings.Contains(output, "FLUSHALL") {
@@ -47,13 +47,13 @@ func TestRemovedMachineComesBack(t *testing.T) {
 	// The flag does nothing to a node that was not removed, however often that starts.
 	check(t, gone.Start())
 	expectMembers(t, rest[0], c.Nodes, "addNode", gone.URL())
-	check(t, gone.AwaitReady(within(t, 20*time.Second)))
+	check(t, gone.AwaitReady(within(t, 40*time.Second)))
 	check(t, gone.Kill())
-	check(t, gone.StartReady(within(t, 20*time.Second)))
+	check(t, gone.StartReady(within(t, 40*time.Second)))
 	if output := gone.Output(); !strings.Contains(output, "nothing was deleted") {
 		t.Errorf("it says:\n%s", output)
 	}
 	l.awaitProgress(t, 100)
 	l.finish()
-	l.verify(t, must(c.AwaitEqual(within(t, 20*time.Second)))(t))
+	l.verify(t, must(c.AwaitEqual(within(t, 40*time.Second)))(t))
 }

@@ -14,8 +14,8 @@ import (
 func TestLostMachines(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t)
-	leader := must(c.Leader(within(t, 5*time.Second)))(t)
-	lost := must(c.Follower(within(t, 5*time.Second)))(t)
+	leader := must(c.Leader(within(t, 40*time.Second)))(t)
+	lost := must(c.Follower(within(t, 40*time.Second)))(t)
 	l := startLoad(t, survivors(c, lost), 3)
 	l.awaitProgress(t, 100)
 	loseMachine(t, lost)
@@ -26,19 +26,19 @@ func TestLostMachines(t *testing.T) {
 		t.Errorf("a majority was given up: %v: %s", err, out)
 	}
 
-	check(t, lost.Backend.StartReady(within(t, 5*time.Second)))
+	check(t, lost.Backend.StartReady(within(t, 40*time.Second)))
 	check(t, lost.Start())
 	expectMembers(t, other, c.Nodes, "replaceNode", lost.URL())
-	check(t, lost.AwaitReady(within(t, 20*time.Second)))
+	check(t, lost.AwaitReady(within(t, 40*time.Second)))
 	l.awaitProgress(t, 50)
 
 	// Replaced by a machine with another address.
 	loseMachine(t, lost)
 	spare := must(c.AddNode())(t)
-	check(t, spare.Backend.StartReady(within(t, 5*time.Second)))
+	check(t, spare.Backend.StartReady(within(t, 40*time.Second)))
 	check(t, spare.Start())
 	expectMembers(t, leader, survivors(c, lost), "replaceNode", lost.URL(), spare.URL())
-	check(t, spare.AwaitReady(within(t, 20*time.Second)))
+	check(t, spare.AwaitReady(within(t, 40*time.Second)))
 
 	// Dead, and not replaced.
 	loseMachine(t, other)
@@ -46,7 +46,7 @@ func TestLostMachines(t *testing.T) {
 	expectMembers(t, leader, rest, "removeNode", other.URL())
 	l.awaitProgress(t, 50)
 	l.finish()
-	l.verify(t, must(c.AwaitEqual(within(t, 20*time.Second)))(t))
+	l.verify(t, must(c.AwaitEqual(within(t, 40*time.Second)))(t))
 
 	// Of two one is removed by force, though it is not reachable and the majority with it.
 	loseMachine(t, spare)

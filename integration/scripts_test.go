@@ -36,7 +36,7 @@ return redis.call('incr', KEYS[1])`)
 		for i, n := range c.Nodes {
 			cl := client(t, n, 0)
 			done++
-			eventually(t, 30*time.Second, func() error {
+			eventually(t, 40*time.Second, func() error {
 				got, err := incr.EvalSha(ctx, cl, []string{"n"}).Int64()
 				if err == nil && got < done {
 					err = fmt.Errorf("%s, node %d: the script answered %d, want %d", what, i, got, done)
@@ -67,7 +67,7 @@ return redis.call('incr', KEYS[1])`)
 	// The connections of before may be to a node that was killed.
 	first = client(t, c.Nodes[0], 0)
 	countLibraries(ctx, t, first, 1)
-	must(c.AwaitEqual(within(t, 20*time.Second)))(t)
+	must(c.AwaitEqual(within(t, 40*time.Second)))(t)
 	check(t, first.ScriptFlush(ctx).Err())
 	for i, n := range c.Nodes {
 		if err := incr.EvalSha(ctx, client(t, n, 0), []string{"n"}).Err(); err == nil || err.Error()[:8] != "NOSCRIPT" {

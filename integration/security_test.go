@@ -41,14 +41,14 @@ func TestSecurity(t *testing.T) {
 	for i, n := range c.Nodes {
 		n.Args = append(n.Args, "-nexus-cluster-url", strings.Join(urls, ","), "-nexus-node-url", urls[i])
 		n.Env = []string{"NEXUS_PROXY_PASSWORD=secret", "NEXUS_GRPC_TOKEN=admin-token", "NEXUS_GRPC_READ_TOKEN=read-token", "NEXUS_METRICS_TOKEN=metrics-token"}
-		check(t, n.Backend.StartReady(within(t, 10*time.Second)))
+		check(t, n.Backend.StartReady(within(t, 40*time.Second)))
 		check(t, n.Start())
 	}
 	for _, n := range c.Nodes {
-		eventually(t, 30*time.Second, func() error { return readyz(n) })
+		eventually(t, 40*time.Second, func() error { return readyz(n) })
 	}
 
-	ctx := within(t, 30*time.Second)
+	ctx := within(t, 40*time.Second)
 	for i, n := range c.Nodes {
 		db := redis.NewClient(&redis.Options{
 			Addr: n.Addr(), Password: "secret", MaxRetries: -1, TLSConfig: clientTLS(t, certs, "client"),
@@ -113,9 +113,9 @@ func TestCertificateIsReadAgain(t *testing.T) {
 	pem := func(dir, name string) string { return filepath.Join(dir, name+".pem") }
 	c := newCluster(t, cluster.Options{Size: 1, Flags: []string{"-proxyCert", pem(certs, "node"), "-proxyKey", pem(certs, "node-key")}})
 	n := c.Nodes[0]
-	check(t, n.Backend.StartReady(within(t, 10*time.Second)))
+	check(t, n.Backend.StartReady(within(t, 40*time.Second)))
 	check(t, n.Start())
-	eventually(t, 30*time.Second, func() error { return readyz(n) })
+	eventually(t, 40*time.Second, func() error { return readyz(n) })
 
 	connected, subscriber := must(dialTLS(t, n, old))(t), must(dialTLS(t, n, old))(t)
 	subscriber.send(t, "SUBSCRIBE news")
@@ -204,7 +204,7 @@ func clientTLS(t *testing.T, dir, name string) *tls.Config {
 // replWith returns what repl prints, on either stream, with env added to the environment.
 func replWith(t *testing.T, n *cluster.Node, env []string, args ...string) string {
 	t.Helper()
-	cmd := exec.CommandContext(within(t, 30*time.Second), replBinary, append([]string{n.GRPCAddr()}, args...)...)
+	cmd := exec.CommandContext(within(t, 40*time.Second), replBinary, append([]string{n.GRPCAddr()}, args...)...)
 	cmd.Env = append(os.Environ(), env...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out

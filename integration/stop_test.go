@@ -69,9 +69,9 @@ func TestGracefulStop(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			c := startCluster(t)
-			n := must(c.Leader(within(t, 20*time.Second)))(t)
+			n := must(c.Leader(within(t, 40*time.Second)))(t)
 			if !tc.leads {
-				n = must(c.Follower(within(t, 20*time.Second)))(t)
+				n = must(c.Follower(within(t, 40*time.Second)))(t)
 			}
 			var tasks sync.WaitGroup
 			var busy []*pipeliner
@@ -87,7 +87,7 @@ func TestGracefulStop(t *testing.T) {
 			open.send(t, "MULTI", "SET half done")
 			open.line(t)
 			open.line(t)
-			eventually(t, 20*time.Second, func() error {
+			eventually(t, 40*time.Second, func() error {
 				for _, p := range busy {
 					if p.acked.Load() < 200 {
 						return fmt.Errorf("%s: %d are acknowledged", p.key, p.acked.Load())
@@ -129,7 +129,7 @@ func checkLists(t *testing.T, c *cluster.Cluster, stopped *cluster.Node, busy []
 		db := client(t, n, 0)
 		for _, p := range busy {
 			var list []string
-			eventually(t, 20*time.Second, func() (err error) {
+			eventually(t, 40*time.Second, func() (err error) {
 				list, err = db.LRange(context.Background(), p.key, 0, -1).Result()
 				return err
 			})
@@ -179,12 +179,12 @@ func (c *lineClient) line(t *testing.T) string {
 func TestStopBusyForLong(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, cluster.Options{Size: 1})
-	check(t, c.StartReady(within(t, 30*time.Second)))
+	check(t, c.StartReady(within(t, 40*time.Second)))
 	n := c.Nodes[0]
 	sleeper := dialLines(t, n)
 	sleeper.send(t, "DEBUG SLEEP 50")
 	probe := dialLines(t, n)
-	eventually(t, 10*time.Second, func() error {
+	eventually(t, 40*time.Second, func() error {
 		probe.send(t, "CLIENT LIST")
 		probe.line(t) // its length
 		var list []string
@@ -215,15 +215,15 @@ func TestHangup(t *testing.T) {
 	with := newCluster(t, cluster.Options{Size: 1, Flags: []string{"-users", users}})
 	without := newCluster(t, cluster.Options{Size: 1})
 	for _, c := range []*cluster.Cluster{with, without} {
-		check(t, c.StartReady(within(t, 30*time.Second)))
+		check(t, c.StartReady(within(t, 40*time.Second)))
 	}
 	n := without.Nodes[0]
 	check(t, syscall.Kill(n.Pid(), syscall.SIGHUP))
 	awaitLog(t, n, "SIGHUP has nothing to do")
-	check(t, client(t, n, 0).Ping(within(t, 10*time.Second)).Err())
+	check(t, client(t, n, 0).Ping(within(t, 40*time.Second)).Err())
 
 	n = with.Nodes[0]
-	ctx := within(t, 30*time.Second)
+	ctx := within(t, 40*time.Second)
 	alice := redis.NewClient(&redis.Options{Addr: n.Addr(), Username: "alice", Password: "wonder", MaxRetries: -1})
 	defer alice.Close()
 	if err := alice.Ping(ctx).Err(); err == nil {
@@ -231,7 +231,7 @@ func TestHangup(t *testing.T) {
 	}
 	check(t, os.WriteFile(users, []byte("user default on nopass ~* &* +@all\nuser alice on >wonder ~* +@all\n"), 0o600))
 	check(t, syscall.Kill(n.Pid(), syscall.SIGHUP))
-	eventually(t, 20*time.Second, func() error { return alice.Ping(ctx).Err() })
+	eventually(t, 40*time.Second, func() error { return alice.Ping(ctx).Err() })
 	check(t, os.WriteFile(users, []byte("user alice nonsense\n"), 0o600))
 	check(t, syscall.Kill(n.Pid(), syscall.SIGHUP))
 	awaitLog(t, n, "SIGHUP changed nothing")
@@ -245,7 +245,7 @@ func TestHangup(t *testing.T) {
 
 func awaitLog(t *testing.T, n *cluster.Node, want string) {
 	t.Helper()
-	eventually(t, 20*time.Second, func() error {
+	eventually(t, 40*time.Second, func() error {
 		if log := n.Output(); !strings.Contains(log, want) {
 			return fmt.Errorf("the log lacks %q:\n%s", want, log)
 		}
@@ -257,7 +257,7 @@ func awaitLog(t *testing.T, n *cluster.Node, want string) {
 func TestQuitTellsStacks(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, cluster.Options{Size: 1})
-	check(t, c.StartReady(within(t, 30*time.Second)))
+	check(t, c.StartReady(within(t, 40*time.Second)))
 	n := c.Nodes[0]
 	ctx := within(t, 60*time.Second)
 	check(t, client(t, n, 0).Set(ctx, "k", "v", 0).Err())

@@ -27,7 +27,7 @@ func TestSystemd(t *testing.T) {
 	c := newCluster(t, cluster.Options{Size: 1})
 	n := c.Nodes[0]
 	n.Env = []string{"NOTIFY_SOCKET=" + path}
-	check(t, n.Backend.StartReady(within(t, 10*time.Second)))
+	check(t, n.Backend.StartReady(within(t, 40*time.Second)))
 	check(t, n.Start())
 	expect("READY=1")
 	check(t, n.Stop(15*time.Second))

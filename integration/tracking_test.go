@@ -193,11 +193,11 @@ func TestCachesAreNeverStale(t *testing.T) {
 	leader := must(c.Leader(ctx))(t)
 	check(t, leader.Kill())
 	awaitWrites(300)
-	check(t, leader.StartReady(within(t, 30*time.Second)))
+	check(t, leader.StartReady(within(t, 40*time.Second)))
 	awaitWrites(300)
 	follower := must(c.Follower(ctx))(t)
 	check(t, follower.Backend.Kill())
-	check(t, follower.Backend.StartReady(within(t, 10*time.Second)))
+	check(t, follower.Backend.StartReady(within(t, 40*time.Second)))
 	awaitWrites(300)
 	check(t, c.AwaitReady(within(t, 60*time.Second)))
 	awaitWrites(300)
@@ -267,7 +267,7 @@ func TestCachesOfAMinority(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, cluster.Options{Apart: true})
 	links := clustertest.NewLinks(t, c)
-	check(t, c.StartReady(within(t, 30*time.Second)))
+	check(t, c.StartReady(within(t, 40*time.Second)))
 	ctx := within(t, 120*time.Second)
 	n := must(c.Follower(ctx))(t)
 	r := &cacher{t: t, node: n}
@@ -294,7 +294,7 @@ func TestCachesOfAMinority(t *testing.T) {
 func TestCachesOfWaitingClients(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t)
-	n := must(c.Follower(within(t, 30*time.Second)))(t)
+	n := must(c.Follower(within(t, 40*time.Second)))(t)
 	r := &cacher{t: t, node: n}
 	check(t, r.connect())
 	t.Cleanup(r.close)
@@ -305,7 +305,7 @@ func TestCachesOfWaitingClients(t *testing.T) {
 	if _, err := r.conn.conn.Write([]byte("BLMOVE from to LEFT LEFT 0\r\n")); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 30*time.Second, func() error {
+	eventually(t, 40*time.Second, func() error {
 		if list := must(other.do([]string{"CLIENT", "LIST"}))(t); !bytes.Contains(list, []byte("cmd=blmove")) {
 			return errors.New("nobody waits")
 		}

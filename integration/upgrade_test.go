@@ -23,7 +23,7 @@ func TestRollingUpgrade(t *testing.T) {
 	t.Parallel()
 	old := clustertest.PreviousVersion(t, "redis_repl")
 	c := newCluster(t, cluster.Options{Binary: old, Flags: []string{"-nexus-snapshot-count", "500"}})
-	check(t, c.StartReady(within(t, 30*time.Second)))
+	check(t, c.StartReady(within(t, 40*time.Second)))
 	l := startLoad(t, c.Nodes, 4)
 	large := startLarge(t, c)
 	l.awaitProgress(t, 50)
@@ -37,18 +37,18 @@ func TestRollingUpgrade(t *testing.T) {
 		// The new one leads older ones, for longer than it takes to ask what they read.
 		transferLeader(t, c, n)
 		large.awaitProgress(t, 8)
-		check(t, c.AwaitReady(within(t, 30*time.Second)))
+		check(t, c.AwaitReady(within(t, 40*time.Second)))
 	}
 	// A node that lost everything is filled by one of the new version.
 	last := c.Nodes[2]
 	check(t, last.Backend.Kill())
-	check(t, last.Backend.StartReady(within(t, 10*time.Second)))
-	check(t, last.AwaitReady(within(t, 30*time.Second)))
+	check(t, last.Backend.StartReady(within(t, 40*time.Second)))
+	check(t, last.AwaitReady(within(t, 40*time.Second)))
 	l.awaitProgress(t, 50)
 	l.finish()
 	large.finish()
 	large.verify(t)
-	l.verify(t, must(c.AwaitEqual(within(t, 20*time.Second)))(t))
+	l.verify(t, must(c.AwaitEqual(within(t, 40*time.Second)))(t))
 	if out, err := repl(t, c.Nodes[0], "verify"); err != nil || strings.Count(out, "equal") != 3 {
 		t.Errorf("%v: %s", err, out)
 	}
@@ -113,7 +113,7 @@ func (l *largeLoad) verify(t *testing.T) {
 	committed := func() float64 {
 		return must(strconv.ParseFloat(clustertest.Metric(t, n, "nexus_raft_commit_index"), 64))(t)
 	}
-	eventually(t, 30*time.Second, func() error {
+	eventually(t, 40*time.Second, func() error {
 		before := committed()
 		if err := l.set(ctx, n); err != nil {
 			return err
@@ -138,16 +138,16 @@ func exchange(t *testing.T, n *cluster.Node, program string) {
 	check(t, n.Stop(20*time.Second))
 	n.Path = program
 	check(t, n.Start())
-	check(t, n.AwaitReady(within(t, 30*time.Second)))
+	check(t, n.AwaitReady(within(t, 40*time.Second)))
 }
 
 // runScripts has every node run a script and a function that write, and read what they wrote at another node.
 func runScripts(t *testing.T, c *cluster.Cluster, value string) {
 	t.Helper()
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, 40*time.Second)
 	for i, n := range c.Nodes {
 		key := fmt.Sprint("script:", i)
-		eventually(t, 15*time.Second, func() error {
+		eventually(t, 40*time.Second, func() error {
 			db := client(t, n, 5)
 			if err := db.Eval(ctx, "redis.call('set', KEYS[1], ARGV[1], 'EX', 1000); return redis.call('incr', 'scripts')", []string{key}, value).Err(); err != nil {
 				return err
@@ -170,7 +170,7 @@ func readBack(ctx context.Context, t *testing.T, n *cluster.Node, key, want stri
 func TestDowngradeIsRefused(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, cluster.Options{Size: 1})
-	check(t, c.StartReady(within(t, 30*time.Second)))
+	check(t, c.StartReady(within(t, 40*time.Second)))
 	n := c.Nodes[0]
 	check(t, n.Stop(10*time.Second))
 	path := filepath.Join(n.DataDir, "identity.json")
@@ -180,7 +180,7 @@ func TestDowngradeIsRefused(t *testing.T) {
 		later = strings.Replace(identity, `"version": 1`, `"version": 2`, 1)
 	}
 	check(t, os.WriteFile(path, []byte(later), 0o600))
-	out, err := exec.CommandContext(within(t, 20*time.Second), nodeBinary, n.Args...).CombinedOutput()
+	out, err := exec.CommandContext(within(t, 40*time.Second), nodeBinary, n.Args...).CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "was written by a newer version, this program reads version 1") {
 		t.Errorf("%v: %s", err, out)
 	}
@@ -189,5 +189,5 @@ func TestDowngradeIsRefused(t *testing.T) {
 	}
 	check(t, os.WriteFile(path, []byte(identity), 0o600))
 	check(t, n.Start())
-	check(t, n.AwaitReady(within(t, 20*time.Second)))
+	check(t, n.AwaitReady(within(t, 40*time.Second)))
 }

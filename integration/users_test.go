@@ -59,7 +59,7 @@ func TestUsers(t *testing.T) {
 	check(t, old.Ping(ctx).Err())
 	check(t, os.WriteFile(users, []byte(root+"\nuser alice on >changed ~a:* +@all\n"), 0o600))
 	check(t, syscall.Kill(c.Nodes[0].Pid(), syscall.SIGHUP))
-	eventually(t, 10*time.Second, func() error {
+	eventually(t, 40*time.Second, func() error {
 		return userClient(t, c.Nodes[0], "alice", "changed").Ping(ctx).Err()
 	})
 	if err := old.Ping(ctx).Err(); err == nil {
@@ -67,7 +67,7 @@ func TestUsers(t *testing.T) {
 	}
 	check(t, os.WriteFile(users, []byte("user alice +nosuch >root-secret\n"), 0o600))
 	check(t, syscall.Kill(c.Nodes[0].Pid(), syscall.SIGHUP))
-	eventually(t, 10*time.Second, func() error {
+	eventually(t, 40*time.Second, func() error {
 		if out := c.Nodes[0].Output(); !strings.Contains(out, "+nosuch") {
 			return fmt.Errorf("nothing about the wrong rule: %s", out)
 		}
@@ -92,11 +92,11 @@ func TestSecretsStaySecret(t *testing.T) {
 	n := c.Nodes[0]
 	n.Env = []string{"NEXUS_GRPC_TOKEN=hunter2-admin", "NEXUS_REDIS_USERNAME=nexus", "NEXUS_REDIS_PASSWORD=hunter2-backend"}
 	n.Backend.Args = append(n.Backend.Args, "--user", "nexus", "on", ">hunter2-backend", "~*", "&*", "+@all")
-	check(t, n.Backend.StartReady(within(t, 10*time.Second)))
+	check(t, n.Backend.StartReady(within(t, 40*time.Second)))
 	check(t, n.Start())
-	eventually(t, 30*time.Second, func() error { return readyz(n) })
+	eventually(t, 40*time.Second, func() error { return readyz(n) })
 
-	ctx := within(t, 30*time.Second)
+	ctx := within(t, 40*time.Second)
 	if err := userClient(t, n, "root", "hunter2-wrong").Ping(ctx).Err(); err == nil {
 		t.Error("a wrong password is taken")
 	}

@@ -19,7 +19,7 @@ func TestVerify(t *testing.T) {
 			c := startCluster(t, fmt.Sprint("-nexus-auto-repair=", auto), "-nexus-snapshot-count", "2000")
 			db := client(t, c.Nodes[0], 3)
 			for i := range 200 {
-				check(t, db.HSet(within(t, 5*time.Second), fmt.Sprint("h:", i), "f", i).Err())
+				check(t, db.HSet(within(t, 40*time.Second), fmt.Sprint("h:", i), "f", i).Err())
 			}
 			l := startLoad(t, c.Nodes, 4)
 			if out, err := repl(t, c.Nodes[1], "verify"); err != nil || strings.Count(out, "equal") != 3 {
@@ -30,7 +30,7 @@ func TestVerify(t *testing.T) {
 			}
 			l.awaitProgress(t, 100)
 			l.finish()
-			l.verify(t, must(c.AwaitEqual(within(t, 20*time.Second)))(t))
+			l.verify(t, must(c.AwaitEqual(within(t, 40*time.Second)))(t))
 		})
 	}
 }
@@ -57,7 +57,7 @@ func damageAndRepair(t *testing.T, c *cluster.Cluster, odd *cluster.Node, auto b
 		}
 	}
 	check(t, odd.AwaitReady(ctx))
-	eventually(t, 20*time.Second, func() error { return repaired(ctx, t, odd) })
+	eventually(t, 40*time.Second, func() error { return repaired(ctx, t, odd) })
 	if out, err := repl(t, other, "verify"); err != nil {
 		t.Errorf("verify after the repair: %v: %s", err, out)
 	}

@@ -17,7 +17,7 @@ import (
 func repl(t *testing.T, n *cluster.Node, args ...string) (string, error) {
 	t.Helper()
 	args = append([]string{n.GRPCAddr()}, args...)
-	cmd := exec.CommandContext(within(t, 30*time.Second), replBinary, args...)
+	cmd := exec.CommandContext(within(t, 40*time.Second), replBinary, args...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
@@ -33,7 +33,7 @@ func TestWalkthrough(t *testing.T) {
 	c := startCluster(t)
 	for i, n := range c.Nodes {
 		if i > 0 {
-			check(t, client(t, n, 2).FlushDB(within(t, 5*time.Second)).Err())
+			check(t, client(t, n, 2).FlushDB(within(t, 40*time.Second)).Err())
 		}
 		for _, step := range []struct{ verb, script, want string }{
 			{"save", "return redis.call('set', 'hello', 'world')", "OK"},
@@ -59,7 +59,7 @@ func TestWalkthrough(t *testing.T) {
 			t.Errorf("repl %q succeeds: %s", bad, out)
 		}
 	}
-	ctx := within(t, 10*time.Second)
+	ctx := within(t, 40*time.Second)
 	if got, err := client(t, c.Nodes[2], 2).Get(ctx, "hello").Result(); err != nil || got != "world" {
 		t.Errorf("hello is %q, %v", got, err)
 	}
@@ -78,21 +78,21 @@ func TestMembership(t *testing.T) {
 	l.awaitProgress(t, 200)
 
 	fourth := must(c.AddNode())(t)
-	check(t, fourth.Backend.StartReady(within(t, 5*time.Second)))
+	check(t, fourth.Backend.StartReady(within(t, 40*time.Second)))
 	check(t, fourth.Start())
 	expectMembers(t, first, c.Nodes, "addNode", fourth.URL())
-	check(t, fourth.AwaitReady(within(t, 20*time.Second)))
+	check(t, fourth.AwaitReady(within(t, 40*time.Second)))
 	l.awaitProgress(t, 200)
 	expectMembers(t, fourth, c.Nodes, "listNodes")
 
-	leader := must(c.Leader(within(t, 5*time.Second)))(t)
+	leader := must(c.Leader(within(t, 40*time.Second)))(t)
 	i := slices.IndexFunc(c.Nodes, func(n *cluster.Node) bool { return n != leader && n != fourth })
 	removed := c.Nodes[i]
 	rest := survivors(c, removed)
 	expectMembers(t, fourth, rest, "removeNode", removed.URL())
 	stopsServing(t, removed)
 
-	leader = must(c.Leader(within(t, 5*time.Second), removed))(t)
+	leader = must(c.Leader(within(t, 40*time.Second), removed))(t)
 	rest = slices.DeleteFunc(rest, func(n *cluster.Node) bool { return n == leader })
 	expectMembers(t, leader, rest, "removeNode", leader.URL())
 	stopsServing(t, leader)
@@ -101,7 +101,7 @@ func TestMembership(t *testing.T) {
 
 	check(t, removed.Kill())
 	check(t, leader.Kill())
-	l.verify(t, must(c.AwaitEqual(within(t, 20*time.Second)))(t))
+	l.verify(t, must(c.AwaitEqual(within(t, 40*time.Second)))(t))
 	if err := removed.StartReady(within(t, 5*time.Second)); err == nil {
 		t.Error("a removed node serves again after a restart")
 	} else if !strings.Contains(err.Error(), "removed") {
@@ -113,7 +113,7 @@ func TestMembership(t *testing.T) {
 func stopsServing(t *testing.T, n *cluster.Node) {
 	t.Helper()
 	c := client(t, n, 0)
-	eventually(t, 10*time.Second, func() error {
+	eventually(t, 40*time.Second, func() error {
 		if err := c.Get(within(t, time.Second), "ctr:0").Err(); err == nil {
 			return fmt.Errorf("%s still answers after it was removed", n.Name)
 		}

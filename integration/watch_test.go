@@ -125,7 +125,7 @@ func (o *optimist) awaitWins(t *testing.T, more int) {
 // verify compares what the clients were told with the counters and their names.
 func (o *optimist) verify(t *testing.T, db *redis.Client) {
 	t.Helper()
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, 40*time.Second)
 	seen := make(map[string]bool)
 	for i := range optimistCounters {
 		key := fmt.Sprint("counter:", i)
@@ -164,14 +164,14 @@ func TestOptimisticCounters(t *testing.T) {
 	o := startOptimists(t, c.Nodes, 240)
 	for range 2 {
 		o.awaitWins(t, 200)
-		leader := must(c.Leader(within(t, 10*time.Second)))(t)
+		leader := must(c.Leader(within(t, 40*time.Second)))(t)
 		check(t, leader.Kill())
 		o.awaitWins(t, 200)
-		check(t, leader.StartReady(within(t, 20*time.Second)))
+		check(t, leader.StartReady(within(t, 40*time.Second)))
 	}
 	o.awaitWins(t, 200)
 	o.finish()
-	if _, err := c.AwaitEqual(within(t, 20*time.Second)); err != nil {
+	if _, err := c.AwaitEqual(within(t, 40*time.Second)); err != nil {
 		t.Error(err)
 	}
 	o.verify(t, client(t, c.Nodes[0], 0))

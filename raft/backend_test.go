@@ -136,6 +136,7 @@ func (s workingStore) Busy() bool { return s.working.Load() }
 func TestBusyBackendIsWaitedFor(t *testing.T) {
 	working := new(atomic.Bool)
 	c := newTestCluster(t, 3, func(cfg *Config) {
+		unhurried(cfg)
 		cfg.Store, cfg.Timeout = workingStore{cfg.Store.(*mapStore), working}, time.Second
 	})
 	leader := c.leader()

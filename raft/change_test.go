@@ -64,15 +64,49 @@ func TestChangeAskedOfTheLeader(t *testing.T) {
 
 // A leader has less time than the member that asks it, so that what it says about the end of its time arrives.
 func TestLeaderHasLessTimeThanTheAsker(t *testing.T) {
-	c := newTestCluster(t, 3, nil)
+	c := newTestCluster(t, 1, nil)
 	c.propose(0, "k=v")
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
-	defer cancel()
+	r := c.nodes[c.leader()]
 	nobody := freeURL(t)
-	err := c.nodes[(c.leader()+1)%3].AddMember(ctx, nobody)
-	if err == nil || !strings.Contains(err.Error(), nobody+": it did not answer so far") || errors.Is(err, ErrOutcomeUnknown) {
-		t.Errorf("a follower that was asked to add nobody says: %v", err)
+	r.client.Transport = leaderOf(func(req *http.Request) (*http.Response, error) {
+		var asked membershipRequest
+		if err := json.NewDecoder(req.Body).Decode(&asked); err != nil {
+			return nil, err
+		}
+		deadline, _ := req.Context().Deadline()
+		if left := time.Until(deadline); asked.Within <= 0 || asked.Within > time.Minute-answerMost {
+			t.Errorf("the leader has %v where the asker has %v", asked.Within, left)
+		}
+		return nil, &net.OpError{Op: "read", Err: errors.New("reset")}
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if _, err := r.askLeader(ctx, "http://127.0.0.1:2", membershipRequest{Op: "add", URL: nobody}); err == nil {
+		t.Error("a leader that does not answer has added a node")
 	}
+
+	r.client.Transport = leaderOf(func(*http.Request) (*http.Response, error) {
+		return nil, &net.OpError{Op: "dial", Err: errors.New("refused")}
+	})
+	answer := serveChange(t, r, membershipRequest{Op: "add", URL: nobody, Within: time.Second})
+	if !strings.Contains(answer.Error, nobody+": it did not answer so far") || answer.Unknown {
+		t.Errorf("a leader that was asked to add nobody says: %+v", answer)
+	}
+}
+
+// serveChange returns what a leader answers to a member.
+func serveChange(t *testing.T, r *Replicator, req membershipRequest) (answer membershipAnswer) {
+	t.Helper()
+	body, err := json.Marshal(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	r.serveMembership(w, httptest.NewRequest(http.MethodPost, pathMembership, bytes.NewReader(body)))
+	if err := json.NewDecoder(w.Body).Decode(&answer); err != nil {
+		t.Fatal(err)
+	}
+	return answer
 }
 
 // A change that waits for a raft loop which hangs may be begun when nobody waits any more.
@@ -86,16 +120,7 @@ func TestChangeBehindALoopThatHangs(t *testing.T) {
 	r.mail.call(func() { <-goOn })
 	for _, req := range []membershipRequest{{Op: "remove", URL: "http://127.0.0.1:1", Force: true}, {Op: "transfer", ID: 7}} {
 		req.Within = 100 * time.Millisecond
-		body, err := json.Marshal(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		w := httptest.NewRecorder()
-		r.serveMembership(w, httptest.NewRequest(http.MethodPost, pathMembership, bytes.NewReader(body)))
-		var answer membershipAnswer
-		if err := json.NewDecoder(w.Body).Decode(&answer); err != nil {
-			t.Fatal(err)
-		}
+		answer := serveChange(t, r, req)
 		if !answer.Unknown || answer.Complete || answer.Refused || answer.NotHere {
 			t.Errorf("%s: %+v", req.Op, answer)
 		}

@@ -206,11 +206,20 @@ type testCluster struct {
 	tune   func(*Config)
 }
 
+// givenPorts are those of the tests that run.
+var givenPorts sync.Map
+
 func freeURL(t testing.TB) string {
 	t.Helper()
 	for range 100 {
-		// Below the ports that the system gives to outgoing connections, one of which could take it in between.
-		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000)))
+		// Below the ports that the system gives to outgoing connections, one of which could take it in between, and those
+		// that servers of other packages' tests have, which may be down for a moment.
+		port := 10_000 + rand.IntN(10_000)
+		if _, given := givenPorts.LoadOrStore(port, true); given {
+			continue
+		}
+		t.Cleanup(func() { givenPorts.Delete(port) })
+		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err == nil {
 			ln.Close()
 			return "http://" + ln.Addr().String()

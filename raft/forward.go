@@ -17,7 +17,8 @@ const (
 	maxForwards = 4
 	// maxForwardBytes is where a request is closed and the next one begun.
 	maxForwardBytes = 4 << 20
-	trustedBytes    = 16 << 20
+	// trustedBytes is what a request is believed to bring before any of it is there.
+	trustedBytes = 64 << 10
 	// refusedPause keeps a node that knows of a leader which does not know of itself from asking in a tight loop.
 	refusedPause = 10 * time.Millisecond
 
@@ -249,8 +250,8 @@ func (r *Replicator) servePropose(w http.ResponseWriter, req *http.Request) {
 	_, _ = w.Write(answer) // the other side treats a lost answer as unknown
 }
 
-// readBody reads a request body of a known length up to limit. It takes memory for more than trustedBytes when these are
-// there.
+// readBody reads a request body of a known length up to limit. It takes memory for trustedBytes, and for more as they come, so
+// that who promises much and sends little costs little.
 func readBody(req *http.Request, limit int64) ([]byte, error) {
 	if req.ContentLength > limit {
 		return nil, fmt.Errorf("body of %d bytes is over the limit of %d", req.ContentLength, limit)
@@ -259,13 +260,15 @@ func readBody(req *http.Request, limit int64) ([]byte, error) {
 		return nil, errors.New("body of an unknown length")
 	}
 	body := make([]byte, min(req.ContentLength, trustedBytes))
-	n, err := io.ReadFull(req.Body, body)
-	if err == nil && int64(n) < req.ContentLength {
-		body = append(make([]byte, 0, req.ContentLength), body...)[:req.ContentLength]
-		_, err = io.ReadFull(req.Body, body[n:])
+	for n := 0; ; {
+		read, err := io.ReadFull(req.Body, body[n:])
+		if err != nil {
+			return nil, fmt.Errorf("read body: %w", err)
+		}
+		if n += read; int64(n) == req.ContentLength {
+			return body, nil
+		}
+		body = append(make([]byte, 0, min(req.ContentLength, 4*int64(n))), body...)
+		body = body[:cap(body)]
 	}
-	if err != nil {
-		return nil, fmt.Errorf("read body: %w", err)
-	}
-	return body, nil
 }

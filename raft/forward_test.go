@@ -1,11 +1,17 @@
 package raft
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"io"
 	"net/http"
+	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/iotest"
 	"time"
 )
 
@@ -64,5 +70,38 @@ func TestForwardToTheNextLeader(t *testing.T) {
 			// Those requests still hang, whatever time this takes.
 			c.propose(from, "push y 1")
 		})
+	}
+}
+
+// A body is read whole, whatever its size, and one of which little comes costs little, whatever it promises.
+func TestReadBody(t *testing.T) {
+	const limit = 1 << 20
+	for _, size := range []int{0, 1, trustedBytes - 1, trustedBytes, trustedBytes + 1, 4 * trustedBytes, 4*trustedBytes + 1, limit} {
+		want := bytes.Repeat([]byte("0123456789abcdef"), size/16+1)[:size]
+		req := httptest.NewRequest(http.MethodPost, pathPropose, iotest.HalfReader(bytes.NewReader(want)))
+		req.ContentLength = int64(size)
+		if got, err := readBody(req, limit); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("read %d of %d bytes: %v", len(got), size, err)
+		}
+	}
+	for _, promised := range []int64{-1, 1 << 40, limit + 1} {
+		req := httptest.NewRequest(http.MethodPost, pathPropose, strings.NewReader("x"))
+		req.ContentLength = promised
+		if _, err := readBody(req, limit); err == nil {
+			t.Errorf("read a body of %d bytes", promised)
+		}
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range 10 {
+		req := httptest.NewRequest(http.MethodPost, pathPropose, strings.NewReader("x"))
+		req.ContentLength = 16 << 20
+		if _, err := readBody(req, 16<<20); !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("got %v", err)
+		}
+	}
+	runtime.ReadMemStats(&after)
+	if taken := after.TotalAlloc - before.TotalAlloc; taken > 16<<20 {
+		t.Errorf("10 requests that sent a byte each took %d bytes", taken)
 	}
 }

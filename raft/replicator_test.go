@@ -159,9 +159,17 @@ func TestNoQuorum(t *testing.T) {
 		_, err := c.nodes[other].Propose(context.Background(), [][]byte{[]byte("k=x")})
 		return err == nil
 	})
-	if got := c.read(leader, "k"); got != "x" {
-		t.Fatalf("read %q", got)
-	}
+	eventually(t, "a read with a quorum", func() bool {
+		var got string
+		err := c.nodes[leader].Read(context.Background(), func(context.Context) error {
+			got = c.stores[leader].get("k")
+			return nil
+		})
+		if err == nil && got != "x" {
+			t.Fatalf("read %q", got)
+		}
+		return err == nil
+	})
 }
 
 func TestRestartAll(t *testing.T) {

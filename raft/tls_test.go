@@ -145,6 +145,7 @@ func TestTLSHalfReplaced(t *testing.T) {
 	files := make(map[string]*TLSFiles)
 	var mu sync.Mutex // nodes start together
 	c := newTestCluster(t, 3, func(cfg *Config) {
+		unhurried(cfg) // handshakes take long on a busy machine, and who misses its leader for long refuses
 		cfg.NodeURL = secure(cfg.NodeURL)
 		for i := range cfg.ClusterURLs {
 			cfg.ClusterURLs[i] = secure(cfg.ClusterURLs[i])

@@ -97,8 +97,8 @@ func (c *testCluster) must(ch <-chan struct{}, what string) {
 	c.t.Helper()
 	select {
 	case <-ch:
-	case <-time.After(15 * time.Second):
-		c.t.Fatalf("no %s within 15 s", what)
+	case <-time.After(40 * time.Second):
+		c.t.Fatalf("no %s within 40 s", what)
 	}
 }
 

@@ -19,7 +19,7 @@ func TestAppliedInPart(t *testing.T) {
 	late := entry(2, 5, EncodeSchema(2, []string{"SET SESSION time_zone=" + berlin}, "CREATE DATABASE late"))
 	entries := []raft.Entry{entry(2, 3, schema(2, "ALTER TABLE bank.keyless COMMENT 'x'")), entry(2, 4, data), late}
 	for range 2 {
-		if err := m.Apply(within(t, 20*time.Second), entries); err == nil {
+		if err := m.Apply(within(t, 40*time.Second), entries); err == nil {
 			t.Fatal("a time zone that the server does not know was taken")
 		}
 	}
@@ -45,12 +45,12 @@ func TestPositionComesWithWhatIsMissing(t *testing.T) {
 	s.exec("XA COMMIT " + tx.XID()) // and then a crash, of which the other commit was not executed before
 
 	again := newMember(t, m.server, 1)
-	_, err := again.Open(within(t, 20*time.Second), again.id)
+	_, err := again.Open(within(t, 40*time.Second), again.id)
 	check(t, err)
 	e := entry(2, 3, lost, there)
 	ops, err := decode([]raft.Entry{e})
 	check(t, err)
-	_, err = again.applyRun(within(t, 20*time.Second), ops)
+	_, err = again.applyRun(within(t, 40*time.Second), ops)
 	check(t, err)
 	m.rows(t, "1;2")
 	if got := m.query(t, "SELECT idx FROM nexus.position"); got != "3" {
@@ -63,7 +63,7 @@ func TestSettledAgain(t *testing.T) {
 	m := openKeyless(t)
 	s := m.session(t)
 	tx, data := m.prepare(t, s, 2, "INSERT INTO bank.keyless VALUES (1)")
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, 40*time.Second)
 	check(t, m.kill(ctx, []uint64{s.ConnectionID()}))
 	check(t, m.rollBackPrepared(ctx, func(uint64, uint64) bool { return true }))
 	e := entry(2, 3, data)
@@ -99,7 +99,7 @@ func TestCommitThatTheServerHasLost(t *testing.T) {
 // Connections that were lost are ended before anything is said again.
 func TestLostConnectionsAreEnded(t *testing.T) {
 	m := openKeyless(t)
-	k, err := m.connect(within(t, 5*time.Second))
+	k, err := m.connect(within(t, 40*time.Second))
 	check(t, err)
 	over := make(chan error, 1)
 	go func() {
@@ -151,7 +151,7 @@ func TestDeletedAlready(t *testing.T) {
 		tx, data := m.prepare(t, s, 2, "DELETE FROM bank.keyless")
 		s.exec("XA COMMIT " + tx.XID())
 		again := newMember(t, m.server, 1)
-		_, err := again.Open(within(t, 20*time.Second), again.id)
+		_, err := again.Open(within(t, 40*time.Second), again.id)
 		check(t, err)
 		again.apply(t, entry(2, 4, data, schema(2, "CREATE TABLE bank.other (a INT)")))
 		m.rows(t, "")

@@ -115,7 +115,7 @@ func TestPreparedWhenOpened(t *testing.T) {
 	m.prepare(t, m.session(t), 2, "INSERT INTO bank.accounts VALUES (2, 'not logged', 1)")
 
 	again := newMember(t, m.server, 1)
-	held, err := again.Open(within(t, 20*time.Second), again.id)
+	held, err := again.Open(within(t, 40*time.Second), again.id)
 	check(t, err)
 	if held.Index != 2 {
 		t.Errorf("holds index %d, want 2", held.Index)
@@ -134,11 +134,11 @@ func TestServerCrashWhilePrepared(t *testing.T) {
 	_, second := m.prepare(t, m.session(t), 2, "INSERT INTO bank.accounts VALUES (2, 'b', 1)")
 	m.apply(t, entry(2, 3, first)) // its position is not saved yet
 	check(t, m.Kill())
-	check(t, m.StartReady(within(t, 20*time.Second)))
+	check(t, m.StartReady(within(t, 40*time.Second)))
 	entries := []raft.Entry{entry(2, 3, first), entry(2, 4, second)}
 	var behind *raft.BehindError
-	for end := time.Now().Add(20 * time.Second); ; {
-		err := m.Apply(within(t, 20*time.Second), entries[1:])
+	for end := time.Now().Add(40 * time.Second); ; {
+		err := m.Apply(within(t, 40*time.Second), entries[1:])
 		if errors.As(err, &behind) {
 			break
 		}
@@ -179,12 +179,12 @@ func TestSchemaAfterCrash(t *testing.T) {
 	o := operation{command: command{kind: kindSchema, epoch: 2, text: text}}
 	e := entry(2, 3, schema(2, text))
 	o.entry = &e
-	check(t, m.schemaIntent(within(t, time.Second*5), &o))
-	if _, err := m.trySchema(within(t, 5*time.Second), &o); err != nil {
+	check(t, m.schemaIntent(within(t, 40*time.Second), &o))
+	if _, err := m.trySchema(within(t, 40*time.Second), &o); err != nil {
 		t.Fatal(err)
 	}
 	again := newMember(t, m.server, 1)
-	_, err := again.Open(within(t, 20*time.Second), again.id)
+	_, err := again.Open(within(t, 40*time.Second), again.id)
 	check(t, err)
 	again.apply(t, e)
 	if got := m.query(t, "SELECT COUNT(*) FROM information_schema.statistics WHERE table_schema='bank' AND index_name<>'PRIMARY'"); got != "1" {
@@ -196,7 +196,7 @@ func TestSchemaAfterCrash(t *testing.T) {
 	// Intent only.
 	e = entry(2, 4, schema(2, "CREATE TABLE bank.other (a INT)"))
 	o.entry, o.text = &e, "CREATE TABLE bank.other (a INT)"
-	check(t, again.schemaIntent(within(t, 5*time.Second), &o))
+	check(t, again.schemaIntent(within(t, 40*time.Second), &o))
 	again.apply(t, e)
 	m.query(t, "SELECT * FROM bank.other")
 }
@@ -218,7 +218,7 @@ func TestRowsThatDoNotFit(t *testing.T) {
 	}
 	follower.exec(t, "SET SESSION sql_log_bin=0; INSERT INTO bank.accounts VALUES (1, 'beside', 1)")
 	_, data := leader.prepare(t, leader.session(t), 2, "INSERT INTO bank.accounts VALUES (1, 'a', 1)")
-	err := follower.Apply(within(t, 20*time.Second), []raft.Entry{entry(2, 3, data)})
+	err := follower.Apply(within(t, 40*time.Second), []raft.Entry{entry(2, 3, data)})
 	var fatal *raft.FatalError
 	if !errors.As(err, &fatal) {
 		t.Errorf("got %v, want a fatal error", err)
@@ -231,12 +231,12 @@ func TestRowsThatDoNotFit(t *testing.T) {
 func TestOpenRefuses(t *testing.T) {
 	m := openMember(t, 1)
 	var fatal *raft.FatalError
-	if _, err := newMember(t, m.server, 2).Open(within(t, 20*time.Second), raft.Identity{Cluster: 7, Node: 2}); !errors.As(err, &fatal) {
+	if _, err := newMember(t, m.server, 2).Open(within(t, 40*time.Second), raft.Identity{Cluster: 7, Node: 2}); !errors.As(err, &fatal) {
 		t.Errorf("another node's server: %v", err)
 	}
 	foreign := startServer(t)
 	foreign.exec(t, "CREATE DATABASE old", "CREATE TABLE old.t (a INT)")
-	if _, err := newMember(t, foreign, 1).Open(within(t, 20*time.Second), m.id); !errors.As(err, &fatal) {
+	if _, err := newMember(t, foreign, 1).Open(within(t, 40*time.Second), m.id); !errors.As(err, &fatal) {
 		t.Errorf("a server with data: %v", err)
 	}
 }

@@ -37,7 +37,7 @@ func TestDoubt(t *testing.T) {
 
 	again := newMember(t, m.server, 1)
 	open := func() {
-		_, err := again.Open(within(t, 20*time.Second), again.id)
+		_, err := again.Open(within(t, 40*time.Second), again.id)
 		check(t, err)
 	}
 	m.prepare(t, m.session(t), 2, "INSERT INTO bank.accounts VALUES (3, 'c', 1)") // rolled back when it is opened

@@ -154,7 +154,7 @@ func TestEventsThatDoNotTellTheirEnd(t *testing.T) {
 	defer b.stopCapture()
 
 	at := gomysql.Position{Name: file, Pos: start}
-	check(t, b.captureFrom(within(t, 20*time.Second), at))
+	check(t, b.captureFrom(within(t, 40*time.Second), at))
 	await(t, "the rows", func() bool {
 		c := b.capture.Load()
 		c.mu.Lock()
@@ -167,13 +167,13 @@ func TestEventsThatDoNotTellTheirEnd(t *testing.T) {
 	if b.reading.upTo != at || b.reading.unknown {
 		t.Fatalf("it would be read on from %v, want %v", b.reading.upTo, at)
 	}
-	check(t, b.captureFrom(within(t, 20*time.Second), b.reading.upTo))
+	check(t, b.captureFrom(within(t, 40*time.Second), b.reading.upTo))
 	select {
 	case got := <-tx.captured:
 		if want := slices.Concat(group[1], group[2]); !slices.Equal(got.events, want) {
 			t.Errorf("captured %d bytes, want %d", len(got.events), len(want))
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(40 * time.Second):
 		t.Fatal("the transaction was not captured")
 	}
 	await(t, "the end of the group", func() bool { return b.capture.Load().position().Pos == ends[4] })
@@ -184,9 +184,9 @@ func TestEventsThatDoNotTellTheirEnd(t *testing.T) {
 
 func await(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !is(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(40 * time.Second); !is(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within 20 s", what)
+			t.Fatalf("%s: not within 40 s", what)
 		}
 	}
 }

@@ -17,13 +17,13 @@ func TestBinaryLogIsReadOn(t *testing.T) {
 	m.drop() // as after an error of the machine
 	m.exec(t, "FLUSH BINARY LOGS")
 	m.apply(t, entry(2, 3, first))
-	check(t, m.Apply(within(t, 20*time.Second), nil)) // the position is saved
+	check(t, m.Apply(within(t, 40*time.Second), nil)) // the position is saved
 	m.drop()
 	m.apply(t, entry(2, 4))
 	if err := m.doubtAfter(t, 2); err != nil {
 		t.Errorf("own commits: %v", err)
 	}
-	check(t, m.Apply(within(t, 20*time.Second), nil))
+	check(t, m.Apply(within(t, 40*time.Second), nil))
 	m.drop()
 	m.session(t).exec("INSERT INTO bank.accounts VALUES (2, 'x', 1)")
 	m.exec(t, "FLUSH BINARY LOGS")
@@ -38,7 +38,7 @@ func TestBinaryLogThatIsGone(t *testing.T) {
 	m := openMember(t, 1)
 	m.apply(t, entry(2, 1), entry(2, 2, schema(2, "CREATE DATABASE bank"), schema(2, createAccounts)))
 	m.exec(t, "RESET MASTER")
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(40 * time.Second)
 	var doubt error
 	for index := uint64(3); doubt == nil && time.Now().Before(deadline); index++ {
 		m.apply(t, entry(2, index))
@@ -65,7 +65,7 @@ func TestDumpThatIsEnded(t *testing.T) {
 		if n == 1 {
 			m.exec(t, "CREATE DATABASE unread")
 		}
-		check(t, m.Apply(within(t, 20*time.Second), nil))
+		check(t, m.Apply(within(t, 40*time.Second), nil))
 	}
 	m.prepare(t, m.session(t), 2, "INSERT INTO bank.accounts VALUES (2, 'b', 1)")
 	if err := m.doubtAfter(t, 2); err != nil {
@@ -88,7 +88,7 @@ func TestReadUpToNowhere(t *testing.T) {
 	if at := m.reading.upTo; at.Name != "" {
 		t.Errorf("it would be read on from %v", at)
 	}
-	if whole, err := m.startCapture(within(t, 20*time.Second)); err != nil || whole {
+	if whole, err := m.startCapture(within(t, 40*time.Second)); err != nil || whole {
 		t.Errorf("nothing was passed over: %v, %v", whole, err)
 	}
 }
@@ -97,14 +97,14 @@ func TestReadUpToNowhere(t *testing.T) {
 func TestBrokenOffTwice(t *testing.T) {
 	m := openMember(t, 1)
 	for n := range 3 {
-		if whole, err := m.startCapture(within(t, 20*time.Second)); err != nil || !whole {
+		if whole, err := m.startCapture(within(t, 40*time.Second)); err != nil || !whole {
 			t.Errorf("time %d: %v, %v", n, whole, err)
 		}
 	}
 	m.stopCapture()
 	m.reading.resumed = m.reading.upTo
 	m.exec(t, "CREATE DATABASE unseen")
-	if whole, err := m.startCapture(within(t, 20*time.Second)); err != nil || whole {
+	if whole, err := m.startCapture(within(t, 40*time.Second)); err != nil || whole {
 		t.Errorf("passed over a part: %v, %v", whole, err)
 	}
 }
@@ -117,11 +117,11 @@ func TestNamesOfBinaryLogs(t *testing.T) {
 	named := func(when string) {
 		t.Helper()
 		got, want := "", "?"
-		for deadline := time.Now().Add(20 * time.Second); got != want; time.Sleep(10 * time.Millisecond) {
+		for deadline := time.Now().Add(40 * time.Second); got != want; time.Sleep(10 * time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatalf("%s: the file is called %q, not %q", when, got, want)
 			}
-			_ = m.Apply(within(t, 20*time.Second), nil) // the connection may be lost
+			_ = m.Apply(within(t, 40*time.Second), nil) // the connection may be lost
 			if c := m.capture.Load(); c != nil {
 				got = c.position().Name
 			}

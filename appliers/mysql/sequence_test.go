@@ -55,7 +55,7 @@ func TestSequenceCommand(t *testing.T) {
 	// What happened while nobody read the binary log goes into the log all the same.
 	check(t, m.Close())
 	m.exec(t, "DO SETVAL(a.s, 69)")
-	_, err := m.Open(within(t, 20*time.Second), m.id)
+	_, err := m.Open(within(t, 40*time.Second), m.id)
 	check(t, err)
 	commands := m.Sequences(3)
 	if len(commands) != 1 {

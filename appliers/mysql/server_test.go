@@ -42,7 +42,7 @@ func startServer(t testing.TB) *server {
 	check(t, err)
 	m, err := cluster.NewMariaDB("mariadb", t.TempDir(), port)
 	check(t, err)
-	check(t, m.StartReady(within(t, 20*time.Second)))
+	check(t, m.StartReady(within(t, 40*time.Second)))
 	db, err := m.Client()
 	check(t, err)
 	t.Cleanup(func() {
@@ -109,7 +109,7 @@ func newMember(t testing.TB, s *server, node uint64) *member {
 func openMember(t testing.TB, node uint64) *member {
 	t.Helper()
 	m := newMember(t, startServer(t), node)
-	_, err := m.Open(within(t, 20*time.Second), m.id)
+	_, err := m.Open(within(t, 40*time.Second), m.id)
 	check(t, err)
 	return m
 }
@@ -124,7 +124,7 @@ func entry(term, index uint64, commands ...[]byte) raft.Entry {
 
 func (m *member) apply(t testing.TB, entries ...raft.Entry) {
 	t.Helper()
-	check(t, m.Apply(within(t, 20*time.Second), entries))
+	check(t, m.Apply(within(t, 40*time.Second), entries))
 }
 
 // session is a client's connection as the proxy has it.
@@ -172,7 +172,7 @@ func (m *member) prepare(t testing.TB, s *session, epoch uint64, texts ...string
 	s.exec(tx.Mark(), "XA END "+tx.XID())
 	check(t, tx.Prepare())
 	s.exec("XA PREPARE " + tx.XID())
-	data, err := tx.Captured(within(t, 5*time.Second))
+	data, err := tx.Captured(within(t, 40*time.Second))
 	check(t, err)
 	return tx, data
 }

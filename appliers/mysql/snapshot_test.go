@@ -22,7 +22,7 @@ func takeSnapshot(t *testing.T, m *member, at raft.Position) *raft.Snapshot {
 func digestOf(t *testing.T, m *member, snap *raft.Snapshot) map[string]uint64 {
 	t.Helper()
 	sums := make(map[string]uint64)
-	check(t, m.Digest(within(t, 10*time.Second), snap, func(part string, key, value uint64) { sums[part] += key ^ value*31 }))
+	check(t, m.Digest(within(t, 40*time.Second), snap, func(part string, key, value uint64) { sums[part] += key ^ value*31 }))
 	return sums
 }
 
@@ -84,14 +84,14 @@ func TestRestoreRefuses(t *testing.T) {
 	m := openMember(t, 1)
 	snap := takeSnapshot(t, m, raft.Position{Term: 2, Index: 3})
 	stranger := newMember(t, m.server, 2)
-	if err := stranger.Restore(within(t, 20*time.Second), stranger.id, snap); err == nil {
+	if err := stranger.Restore(within(t, 40*time.Second), stranger.id, snap); err == nil {
 		t.Error("another node's server was overwritten")
 	}
 	cut := *snap
 	whole, err := io.ReadAll(snap.Data)
 	check(t, err)
 	cut.Data = bytes.NewReader(whole[:len(whole)/2])
-	if err := m.Restore(within(t, 20*time.Second), m.id, &cut); err == nil {
+	if err := m.Restore(within(t, 40*time.Second), m.id, &cut); err == nil {
 		t.Error("half a snapshot was restored")
 	}
 }

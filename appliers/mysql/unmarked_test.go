@@ -44,7 +44,7 @@ func TestOwnCommitsAreRecognised(t *testing.T) {
 	}
 
 	again := newMember(t, m.server, 1) // which rolls back what was prepared
-	held, err := again.Open(within(t, 20*time.Second), again.id)
+	held, err := again.Open(within(t, 40*time.Second), again.id)
 	check(t, err)
 	if held.Index != 2 {
 		t.Errorf("holds index %d, want 2", held.Index)
@@ -66,7 +66,7 @@ func TestPartOfAnEntryIsMarked(t *testing.T) {
 	mixed := entry(2, 3, data, schema(2, "CREATE TABLE bank.other (a INT)"))
 	ops, err := decode([]raft.Entry{mixed})
 	check(t, err)
-	n, err := m.applyRun(within(t, 20*time.Second), ops)
+	n, err := m.applyRun(within(t, 40*time.Second), ops)
 	check(t, err)
 	if n != 1 {
 		t.Fatalf("%d commands at once, want 1", n)
@@ -76,7 +76,7 @@ func TestPartOfAnEntryIsMarked(t *testing.T) {
 	}
 
 	again := newMember(t, m.server, 1) // a crash
-	_, err = again.Open(within(t, 20*time.Second), again.id)
+	_, err = again.Open(within(t, 40*time.Second), again.id)
 	check(t, err)
 	again.apply(t, mixed)
 	m.rows(t, "1")
@@ -95,11 +95,11 @@ func TestLateCommitOfALostConnection(t *testing.T) {
 	check(t, err)
 	statements, err := binlogStatements(ops, false)
 	check(t, err)
-	late, err := m.openApplier(within(t, 5*time.Second))
+	late, err := m.openApplier(within(t, 40*time.Second))
 	check(t, err)
 	m.applier = nil // lost
 	defer late.close()
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, 40*time.Second)
 	check(t, late.run(ctx, append(append([]string{"BEGIN"}, positionMove(m.saved, e.Position)...), statements...)...))
 
 	applied := make(chan error, 1)
@@ -127,7 +127,7 @@ func TestFencedAfterItsCommit(t *testing.T) {
 	s := m.session(t)
 	tx, data := m.prepare(t, s, 2, "INSERT INTO bank.keyless VALUES (1)")
 	m.apply(t) // what is there is known
-	check(t, m.loadKnown(within(t, 5*time.Second)))
+	check(t, m.loadKnown(within(t, 40*time.Second)))
 	s.exec("XA COMMIT " + tx.XID()) // said by the applier, which has not heard the answer
 	m.apply(t, entry(2, 3, data), entry(3, 4))
 	m.rows(t, "1")
@@ -143,7 +143,7 @@ func TestRemoveMarkersAroundOneThatIsPrepared(t *testing.T) {
 		t.Run(fmt.Sprintf("together=%v", together), func(t *testing.T) {
 			m := openKeyless(t)
 			s := m.session(t)
-			ctx := within(t, 20*time.Second)
+			ctx := within(t, 40*time.Second)
 			var done []marker
 			for i := range 40 {
 				if i == 20 {

@@ -51,7 +51,7 @@ func TestVariableThatIsNotTaken(t *testing.T) {
 	held("'+01:00'", 0)
 	set(5, berlin, true)
 	again := newMember(t, m.server, 1)
-	_, err := again.Open(within(t, 20*time.Second), again.id)
+	_, err := again.Open(within(t, 40*time.Second), again.id)
 	check(t, err)
 	if got := again.Stats().Untaken; got != 1 {
 		t.Errorf("%d variables are not taken after a restart", got)
@@ -63,7 +63,7 @@ func TestSchemaWaitsForSettings(t *testing.T) {
 	m := openMember(t, 1)
 	m.apply(t, entry(2, 1))
 	e := entry(2, 2, EncodeSchema(2, []string{"SET SESSION time_zone=" + berlin}, "CREATE DATABASE bank"))
-	err := m.Apply(within(t, 20*time.Second), []raft.Entry{e})
+	err := m.Apply(within(t, 40*time.Second), []raft.Entry{e})
 	var fatal *raft.FatalError
 	if err == nil || errors.As(err, &fatal) || !strings.Contains(err.Error(), "Europe/Berlin") {
 		t.Errorf("got %v", err)
@@ -76,7 +76,7 @@ func TestSchemaWaitsForSettings(t *testing.T) {
 	}
 	knowBerlin(t, m)
 	var behind *raft.BehindError
-	if err := m.Apply(within(t, 20*time.Second), []raft.Entry{e}); !errors.As(err, &behind) { // the first entry was not written down
+	if err := m.Apply(within(t, 40*time.Second), []raft.Entry{e}); !errors.As(err, &behind) { // the first entry was not written down
 		t.Errorf("got %v", err)
 	}
 	m.apply(t, entry(2, 1), e)
@@ -104,13 +104,13 @@ func TestGrantsComeBack(t *testing.T) {
 	}
 	e := entry(2, 2, schema(2, text))
 	o := operation{command: command{kind: kindSchema, epoch: 2, text: text}, entry: &e}
-	check(t, m.schemaIntent(within(t, 5*time.Second), &o))
+	check(t, m.schemaIntent(within(t, 40*time.Second), &o))
 	m.exec(t, text)
 	m.apply(t, e)
 	granted("the change was found in the binary log")
 	m.exec(t, text)
 	again := newMember(t, m.server, 1)
-	_, err := again.Open(within(t, 20*time.Second), again.id)
+	_, err := again.Open(within(t, 40*time.Second), again.id)
 	check(t, err)
 	granted("the node was started again")
 }

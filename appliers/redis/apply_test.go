@@ -28,7 +28,7 @@ func TestApplyWaitsForScript(t *testing.T) {
 	if _, err := busy.Write(command("EVAL", "for i = 1, 5e7 do end return 1", "0")); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(20 * time.Second); ; { // until it is busy
+	for deadline := time.Now().Add(40 * time.Second); ; { // until it is busy
 		if time.Now().After(deadline) {
 			t.Fatal("the script does not run")
 		}

@@ -37,7 +37,7 @@ func startEndless(t *testing.T, s *server, b *Backend) (kill func() raft.Entry) 
 
 func awaitBusy(t *testing.T, b *Backend, want bool) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); b.Busy() != want; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(40 * time.Second); b.Busy() != want; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("Busy() is not %t", want)
 		}

@@ -62,13 +62,7 @@ func certificate(t testing.TB) (cert, key string, trust *tls.Config) {
 func startTLS(t testing.TB) (*server, Config) {
 	t.Helper()
 	cert, key, trust := certificate(t)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	_, port, _ := net.SplitHostPort(addr)
-	_ = l.Close()
+	addr, port := freePort(t)
 	s := startServer(t, "--tls-port", port, "--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", cert, "--tls-replication", "yes")
 	cfg := testConfig(addr)
 	cfg.TLS = trust
@@ -120,7 +114,7 @@ func TestTLSOfAStranger(t *testing.T) {
 	_, cfg := startTLS(t)
 	_, _, cfg.TLS = certificate(t)
 	b := newBackend(t, cfg)
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 40*time.Second)
 	defer cancel()
 	if _, err := b.Open(ctx, testID); err == nil || !strings.Contains(err.Error(), "TLS with the backend") {
 		t.Errorf("got %v", err)

@@ -156,7 +156,7 @@ func TestRestoreRefusesForeignBackend(t *testing.T) {
 	t.Run("live replica", func(t *testing.T) {
 		master, s := startServer(t, "--repl-diskless-sync-delay", "0"), startServer(t)
 		s.do(0, "REPLICAOF", "127.0.0.1", master.port)
-		for end := time.Now().Add(10 * time.Second); time.Now().Before(end) && !strings.Contains(s.do(0, "INFO", "replication"), "master_link_status:up"); time.Sleep(20 * time.Millisecond) {
+		for end := time.Now().Add(40 * time.Second); time.Now().Before(end) && !strings.Contains(s.do(0, "INFO", "replication"), "master_link_status:up"); time.Sleep(20 * time.Millisecond) {
 		}
 		snap := snapshotOf(data, 3)
 		snap.Again = true

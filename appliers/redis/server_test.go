@@ -9,12 +9,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/nexus-replication/nexus/integration/cluster"
 	"github.com/nexus-replication/nexus/raft"
 )
 
@@ -31,22 +33,26 @@ type server struct {
 func startServer(t testing.TB, args ...string) *server {
 	t.Helper()
 	s := &server{t: t, dir: t.TempDir(), args: args}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.addr = l.Addr().String()
-	_, s.port, _ = net.SplitHostPort(s.addr)
-	_ = l.Close()
+	s.addr, s.port = freePort(t)
 	s.start()
 	t.Cleanup(func() {
 		s.kill()
 		// A child of it that writes a file may live a moment longer.
-		for end := time.Now().Add(10 * time.Second); os.RemoveAll(s.dir) != nil && time.Now().Before(end); {
+		for end := time.Now().Add(40 * time.Second); os.RemoveAll(s.dir) != nil && time.Now().Before(end); {
 			time.Sleep(20 * time.Millisecond)
 		}
 	})
 	return s
+}
+
+// freePort returns the address and the number of a port that nobody else is given, here or in the tests of other packages.
+func freePort(t testing.TB) (addr, port string) {
+	t.Helper()
+	number, err := cluster.FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cluster.Address(number), strconv.Itoa(number)
 }
 
 func (s *server) start() {
@@ -59,7 +65,7 @@ func (s *server) start() {
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatalf("redis-server must be installed: %v", err)
 	}
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(40 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		c, err := net.Dial("tcp", s.addr)
 		if err == nil {
 			_, _ = c.Write([]byte("PING\r\n"))

@@ -33,7 +33,7 @@ func takeSnapshot(t testing.TB, b *Backend) []byte {
 // waitChild waits until the server of b has noticed that its child is gone.
 func waitChild(t testing.TB, b *Backend) {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(40 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		info, err := b.Query(context.Background(), 0, "INFO", "persistence")
 		if err == nil && bytes.Contains(info, []byte("rdb_bgsave_in_progress:0")) {
 			return
@@ -134,18 +134,17 @@ func TestSnapshotPositionIsExact(t *testing.T) {
 
 // While another child runs there is no snapshot, and nobody waits for one.
 func TestSnapshotWhileChildRuns(t *testing.T) {
-	s := startServer(t, "--rdb-key-save-delay", "500")
+	s := startServer(t, "--rdb-key-save-delay", "1500")
 	b := openBackend(t, testConfig(s.addr))
 	s.do(0, "EVAL", "for i=0,2999 do redis.call('SET','k'..i,i) end", "0")
 	mustApply(t, b, entry(1, op("SET", "a", "1")))
 	s.do(0, "BGSAVE")
-	start := time.Now()
-	if _, err := b.Snapshot(context.Background()); !errors.Is(err, raft.ErrBusy) || time.Since(start) > 500*time.Millisecond {
-		t.Fatalf("%v after %s", err, time.Since(start))
+	if _, err := b.Snapshot(context.Background()); !errors.Is(err, raft.ErrBusy) { // who waits gets one in the end
+		t.Fatal(err)
 	}
 	mustApply(t, b, entry(2))
 	s.do(0, "CONFIG", "SET", "rdb-key-save-delay", "0")
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(40 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		if r, err := b.Snapshot(context.Background()); err == nil {
 			if _, err := io.Copy(io.Discard, r); err != nil {
 				t.Error(err)
@@ -224,7 +223,7 @@ func TestSnapshotIsReadSlowly(t *testing.T) {
 	}
 	waitChild(t, b)
 	t.Logf("%d bytes", len(data))
-	for end := time.Now().Add(10 * time.Second); !strings.Contains(s.do(0, "INFO", "replication"), "repl_backlog_active:0"); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(40 * time.Second); !strings.Contains(s.do(0, "INFO", "replication"), "repl_backlog_active:0"); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("the server keeps a backlog, which slows it down")
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/nexus-replication/nexus/cmd/internal/node"
 	"github.com/nexus-replication/nexus/cmd/internal/settings"
 	"github.com/nexus-replication/nexus/cmd/internal/settings/settingstest"
+	"github.com/nexus-replication/nexus/integration/cluster"
 )
 
 func noEnv(string) string { return "" }
@@ -147,12 +148,10 @@ func TestPortInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer lis.Close()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
+	grpcPort, err := cluster.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	grpcPort := free.Addr().(*net.TCPAddr).Port
-	_ = free.Close()
 	args := seedArgs("-nexus-data-dir", t.TempDir(), "-grpcPort", strconv.Itoa(grpcPort), "-proxyPort", strconv.Itoa(lis.Addr().(*net.TCPAddr).Port), "-metricsPort", "0")
 	var stdout, stderr bytes.Buffer
 	code := realMain(context.Background(), args, noEnv, &stdout, &stderr)

@@ -24,6 +24,8 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/nexus-replication/nexus/integration/cluster"
 )
 
 var update = flag.Bool("update", false, "write the golden files, and the manual page")
@@ -330,12 +332,11 @@ func TestStatusWithTLSInVain(t *testing.T) {
 }
 
 func TestNobodyListens(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := cluster.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := ln.Addr().String()
-	ln.Close()
+	addr := cluster.Address(port)
 	if code, _, stderr := run(t, addr, "status"); code != exitFailure || !strings.Contains(stderr, "no node answers at "+addr+", nothing was done") {
 		t.Errorf("%d %q", code, stderr)
 	}

@@ -22,7 +22,7 @@ func shell(t *testing.T, script string) *Process {
 func awaitOutput(t *testing.T, p *Process, want string) {
 	t.Helper()
 	for begin := time.Now(); !strings.Contains(p.Output(), want); time.Sleep(time.Millisecond) {
-		if time.Since(begin) > 10*time.Second {
+		if time.Since(begin) > 40*time.Second {
 			t.Fatalf("%q does not appear in %q", want, p.Output())
 		}
 	}
@@ -41,7 +41,7 @@ func TestProcessStopAndStartAgain(t *testing.T) {
 			t.Error("started twice")
 		}
 		awaitOutput(t, p, "up")
-		if err := p.Stop(10 * time.Second); err != nil {
+		if err := p.Stop(40 * time.Second); err != nil {
 			t.Fatal(err)
 		}
 		if p.Running() || p.ExitCode() != 3 || p.Output() != "up\nbye\n" {

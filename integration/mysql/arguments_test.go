@@ -82,7 +82,7 @@ func TestNoTextIsUnseen(t *testing.T) {
 	} {
 		conn := oneConn(t, m)
 		for _, text := range attack {
-			said, err := query(within(t, 20*time.Second), conn, text)
+			said, err := query(within(t, 40*time.Second), conn, text)
 			t.Logf("%s: %q, %v", text, said, err)
 			if text == "SELECT @@sql_log_bin" && said != "1" {
 				t.Errorf("%q: the binary log is %q", attack, said)

@@ -19,7 +19,7 @@ func TestEveryNodeServes(t *testing.T) {
 	execute(t, open(t, leader), "CREATE DATABASE app", "CREATE TABLE app.t (id INT PRIMARY KEY AUTO_INCREMENT, v VARCHAR(40))")
 	for i, n := range c.Nodes {
 		db := open(t, n)
-		r, err := db.ExecContext(within(t, 10*time.Second), "INSERT INTO app.t (v) VALUES (?), (UUID())", n.Name)
+		r, err := db.ExecContext(within(t, 40*time.Second), "INSERT INTO app.t (v) VALUES (?), (UUID())", n.Name)
 		check(t, err)
 		affected, _ := r.RowsAffected()
 		id, _ := r.LastInsertId()
@@ -58,7 +58,7 @@ func testKill(t *testing.T, db *sql.DB) {
 		_, err := db.ExecContext(ctx, "ALTER TABLE app.kept ADD v INT")
 		changed <- err
 	}()
-	eventually(t, 5*time.Second, func() error {
+	eventually(t, 40*time.Second, func() error {
 		if got := mustQuery(t, db, "SHOW PROCESSLIST"); !strings.Contains(got, id+",") {
 			return fmt.Errorf("no connection %s in %s", id, got)
 		}
@@ -241,7 +241,7 @@ func testRefusals(t *testing.T, db *sql.DB) {
 }
 
 func testSession(t *testing.T, db *sql.DB) {
-	ctx := within(t, 30*time.Second)
+	ctx := within(t, 40*time.Second)
 	conn, err := db.Conn(ctx)
 	check(t, err)
 	defer conn.Close()

@@ -51,7 +51,7 @@ func TestCharacterSetsThatNobodySpeaks(t *testing.T) {
 		cfg.Net, cfg.Addr, cfg.User, cfg.Collation = "tcp", leader.Addr(), "root", collation
 		connector, err := mysql.NewConnector(cfg)
 		check(t, err)
-		return connector.Connect(within(t, 20*time.Second))
+		return connector.Connect(within(t, 40*time.Second))
 	}
 	for _, collation := range []string{"gbk_chinese_ci", "big5_chinese_ci", "sjis_japanese_ci", "cp932_japanese_ci", "gbk_bin"} {
 		if conn, err := connect(collation); err == nil || !strings.Contains(err.Error(), "utf8mb4") {

@@ -22,7 +22,7 @@ import (
 func TestConnections(t *testing.T) {
 	t.Parallel()
 	c, leader := startCluster(t, "-maxConnections", "12")
-	follower, err := c.Follower(within(t, 20*time.Second))
+	follower, err := c.Follower(within(t, 40*time.Second))
 	check(t, err)
 	execute(t, open(t, leader), "CREATE DATABASE app", "CREATE TABLE app.t (id INT PRIMARY KEY, v INT)", "INSERT INTO app.t VALUES (1, 1), (2, 2)")
 	t.Run("KillFromAnotherNode", func(t *testing.T) { testKillFromAnotherNode(t, leader, follower) })
@@ -39,7 +39,7 @@ func TestConnections(t *testing.T) {
 func exec(t *testing.T, conn *sql.Conn, texts ...string) {
 	t.Helper()
 	for _, text := range texts {
-		if _, err := conn.ExecContext(within(t, 30*time.Second), text); err != nil {
+		if _, err := conn.ExecContext(within(t, 40*time.Second), text); err != nil {
 			t.Fatalf("%s: %v", text, err)
 		}
 	}
@@ -74,7 +74,7 @@ func testKillQuery(t *testing.T, leader, follower *cluster.Node) {
 		_, err := query(context.Background(), victim, "SELECT COUNT(*) FROM app.t WHERE SLEEP(20)=0")
 		slept <- err
 	}()
-	eventually(t, 10*time.Second, func() error {
+	eventually(t, 40*time.Second, func() error {
 		if got := mustQuery(t, killer, "SELECT info FROM information_schema.processlist WHERE id="+id); !strings.Contains(got, "SLEEP") {
 			return fmt.Errorf("it executes %q", got)
 		}
@@ -98,10 +98,10 @@ func testKillWaiting(t *testing.T, leader, follower *cluster.Node) {
 	for _, text := range []string{"ALTER TABLE app.t ADD w INT", "LOCK TABLES app.t WRITE"} {
 		waited := make(chan error, 1)
 		go func() {
-			_, err := victim.ExecContext(within(t, 30*time.Second), text)
+			_, err := victim.ExecContext(within(t, 40*time.Second), text)
 			waited <- err
 		}()
-		eventually(t, 10*time.Second, func() error { // before it waits there is nothing to interrupt
+		eventually(t, 40*time.Second, func() error { // before it waits there is nothing to interrupt
 			exec(t, killer, "KILL QUERY "+id)
 			select {
 			case err := <-waited:
@@ -234,7 +234,7 @@ func testTooMany(t *testing.T, n *cluster.Node) {
 		}
 	}()
 	for range 20 {
-		conn, err := db.Conn(within(t, 10*time.Second))
+		conn, err := db.Conn(within(t, 40*time.Second))
 		if err != nil {
 			if code(err) != 1040 {
 				t.Errorf("too many connections: %v", err)

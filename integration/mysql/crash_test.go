@@ -106,8 +106,8 @@ func TestCrashAtEachStep(t *testing.T) {
 // lead makes n the leader.
 func lead(t *testing.T, c *cluster.Cluster, n *cluster.Node) {
 	t.Helper()
-	eventually(t, 30*time.Second, func() error {
-		leader, err := c.Leader(within(t, 10*time.Second))
+	eventually(t, 40*time.Second, func() error {
+		leader, err := c.Leader(within(t, 40*time.Second))
 		if err != nil || leader == n {
 			return err
 		}

@@ -16,7 +16,7 @@ import (
 func TestIdleConnectionsEnd(t *testing.T) {
 	t.Parallel()
 	_, leader := startCluster(t)
-	ctx := within(t, 30*time.Second)
+	ctx := within(t, 40*time.Second)
 	var raw net.Conn
 	mysql.RegisterDialContext("watched", func(ctx context.Context, address string) (net.Conn, error) {
 		var d net.Dialer

@@ -63,7 +63,7 @@ func TestConnectDuringAnElection(t *testing.T) {
 	})
 	stop()
 	tasks.Wait()
-	survivor, err := c.Leader(within(t, 30*time.Second))
+	survivor, err := c.Leader(within(t, 40*time.Second))
 	check(t, err)
 	var rows int64
 	if _, err := fmt.Sscan(mustQuery(t, open(t, survivor), "SELECT COUNT(*) FROM app.t"), &rows); err != nil || rows < acknowledged.Load() {

@@ -20,7 +20,7 @@ func TestEventsOverLeaders(t *testing.T) {
 	defer small.Close()
 	execute(t, small, "CREATE EVENT tick ON SCHEDULE EVERY 1 SECOND DO INSERT INTO runs (due, chance, who) SELECT due, UUID(), CURRENT_USER() FROM nexus.event_run WHERE name='tick'",
 		"CREATE EVENT steals ON SCHEDULE EVERY 1 HOUR DO INSERT INTO secret VALUES (1)")
-	if _, err := small.ExecContext(within(t, 10*time.Second), "CREATE DEFINER=root@localhost EVENT more ON SCHEDULE EVERY 1 SECOND DO DELETE FROM secret"); code(err) != 1227 {
+	if _, err := small.ExecContext(within(t, 40*time.Second), "CREATE DEFINER=root@localhost EVENT more ON SCHEDULE EVERY 1 SECOND DO DELETE FROM secret"); code(err) != 1227 {
 		t.Errorf("an event of another account: %v", err)
 	}
 	runs := func(at *sql.DB) int {
@@ -43,7 +43,7 @@ func TestEventsOverLeaders(t *testing.T) {
 	lead(t, c, other(c, leader))
 	db = open(t, other(c, leader))
 	atLeast(db, before+2)
-	victim, err := c.Leader(within(t, 20*time.Second))
+	victim, err := c.Leader(within(t, 40*time.Second))
 	check(t, err)
 	check(t, victim.Kill())
 	check(t, victim.MariaDB.Kill())
@@ -125,7 +125,7 @@ func TestEventThatNeverEnds(t *testing.T) {
 		"CREATE EVENT app.endless ON SCHEDULE AT NOW() DO BEGIN INSERT INTO t VALUES ('endless'); LOOP SET @n=1; END LOOP; END",
 		"CREATE EVENT app.asleep ON SCHEDULE AT NOW() DO BEGIN INSERT INTO t VALUES ('asleep'); LOOP SET @n=SLEEP(0.1); END LOOP; END",
 		"CREATE EVENT app.other ON SCHEDULE AT NOW() DO INSERT INTO t VALUES ('other')")
-	eventually(t, 30*time.Second, func() error {
+	eventually(t, 40*time.Second, func() error {
 		if got := mustQuery(t, db, "SELECT GROUP_CONCAT(event_name) FROM information_schema.events"); got != "" {
 			return fmt.Errorf("there are %s", got)
 		}

@@ -21,10 +21,10 @@ func TestForeignServers(t *testing.T) {
 	for text, want := range map[string]uint16{
 		"CREATE SERVER far FOREIGN DATA WRAPPER mysql OPTIONS (HOST 'h')": 1476, "DROP SERVER nosuch": 1477, "ALTER SERVER nosuch OPTIONS (HOST 'h')": 1477,
 	} {
-		if _, err := db.ExecContext(within(t, 10*time.Second), text); code(err) != want {
+		if _, err := db.ExecContext(within(t, 40*time.Second), text); code(err) != want {
 			t.Errorf("%s: %v, want %d", text, err, want)
 		}
-		if _, err := small.ExecContext(within(t, 10*time.Second), text); code(err) != 1227 {
+		if _, err := small.ExecContext(within(t, 40*time.Second), text); code(err) != 1227 {
 			t.Errorf("%s without the privilege: %v", text, err)
 		}
 	}
@@ -33,7 +33,7 @@ func TestForeignServers(t *testing.T) {
 		server, err := n.MariaDB.Client()
 		check(t, err)
 		t.Cleanup(func() { server.Close() })
-		eventually(t, 20*time.Second, func() error {
+		eventually(t, 40*time.Second, func() error {
 			if got := mustQuery(t, server, asked); got != want {
 				return fmt.Errorf("%s has %q, want %q", n.Name, got, want)
 			}

@@ -42,7 +42,7 @@ func TestGlobalVariables(t *testing.T) {
 	}
 	onAll := func() {
 		t.Helper()
-		eventually(t, 30*time.Second, func() error { return allAnswer(ctx, c, ask, want) })
+		eventually(t, 40*time.Second, func() error { return allAnswer(ctx, c, ask, want) })
 	}
 	onAll()
 	// The nodes go on, whatever the variables are.
@@ -79,10 +79,10 @@ func TestGlobalVariables(t *testing.T) {
 
 	follower := other(c, leader)
 	check(t, follower.MariaDB.Kill())
-	check(t, follower.MariaDB.StartReady(within(t, 30*time.Second)))
+	check(t, follower.MariaDB.StartReady(within(t, 40*time.Second)))
 	onAll()
 	check(t, leader.MariaDB.Kill())
-	check(t, leader.MariaDB.StartReady(within(t, 30*time.Second)))
+	check(t, leader.MariaDB.StartReady(within(t, 40*time.Second)))
 	onAll()
 	awaitEqual(t, c)
 }

@@ -28,7 +28,7 @@ func startCluster(t *testing.T, flags ...string) (*cluster.Cluster, *cluster.Nod
 	t.Helper()
 	c := newCluster(t, cluster.Options{Flags: flags})
 	check(t, c.StartReady(within(t, 60*time.Second)))
-	leader, err := c.Leader(within(t, 20*time.Second))
+	leader, err := c.Leader(within(t, 40*time.Second))
 	check(t, err)
 	return c, leader
 }
@@ -40,7 +40,7 @@ func startAlone(t *testing.T) *sql.DB {
 	check(t, err)
 	alone, err := cluster.NewMariaDB("alone", filepath.Join(t.TempDir(), "alone"), port)
 	check(t, err)
-	check(t, alone.StartReady(within(t, 20*time.Second)))
+	check(t, alone.StartReady(within(t, 40*time.Second)))
 	t.Cleanup(func() { _ = alone.Kill() })
 	native, err := alone.Client()
 	check(t, err)
@@ -70,7 +70,7 @@ func open(t *testing.T, n *cluster.Node) *sql.DB {
 func execute(t *testing.T, db *sql.DB, texts ...string) {
 	t.Helper()
 	for _, text := range texts {
-		if _, err := db.ExecContext(within(t, 30*time.Second), text); err != nil {
+		if _, err := db.ExecContext(within(t, 40*time.Second), text); err != nil {
 			t.Fatalf("%s: %v", text, err)
 		}
 	}
@@ -112,7 +112,7 @@ func query(ctx context.Context, db queryer, text string, args ...any) (string, e
 
 func mustQuery(t *testing.T, db queryer, text string, args ...any) string {
 	t.Helper()
-	got, err := query(within(t, 30*time.Second), db, text, args...)
+	got, err := query(within(t, 40*time.Second), db, text, args...)
 	if err != nil {
 		t.Fatalf("%s: %v", text, err)
 	}
@@ -156,13 +156,13 @@ func digest(ctx context.Context, n *cluster.Node) (map[string]string, error) {
 // awaitEqual waits until the servers of all running nodes hold the same.
 func awaitEqual(t *testing.T, c *cluster.Cluster) {
 	t.Helper()
-	eventually(t, 30*time.Second, func() error {
+	eventually(t, 40*time.Second, func() error {
 		var first map[string]string
 		for _, n := range c.Nodes {
 			if !n.Running() {
 				continue
 			}
-			held, err := digest(within(t, 20*time.Second), n)
+			held, err := digest(within(t, 40*time.Second), n)
 			if err != nil {
 				return err
 			}
@@ -186,7 +186,7 @@ func awaitEqual(t *testing.T, c *cluster.Cluster) {
 // repl runs the operator's command line against a node and returns what it prints.
 func repl(t *testing.T, n *cluster.Node, args ...string) (string, error) {
 	t.Helper()
-	out, err := osexec.CommandContext(within(t, 30*time.Second), replBinary, append([]string{n.GRPCAddr()}, args...)...).CombinedOutput()
+	out, err := osexec.CommandContext(within(t, 40*time.Second), replBinary, append([]string{n.GRPCAddr()}, args...)...).CombinedOutput()
 	return strings.TrimSuffix(string(out), "\n"), err
 }
 

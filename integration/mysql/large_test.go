@@ -48,12 +48,12 @@ func TestBinaryLogThatIsGone(t *testing.T) {
 	defer server.Close()
 	execute(t, server, "RESET MASTER")
 	eventually(t, 60*time.Second, func() error {
-		next, err := c.Leader(within(t, 30*time.Second))
+		next, err := c.Leader(within(t, 40*time.Second))
 		if err == nil && next == leader {
 			err = errors.New("it leads still")
 		}
 		if err == nil {
-			_, err = open(t, next).ExecContext(within(t, 20*time.Second), "INSERT INTO app.t (v) VALUES (2)")
+			_, err = open(t, next).ExecContext(within(t, 40*time.Second), "INSERT INTO app.t (v) VALUES (2)")
 		}
 		return err
 	})
@@ -69,7 +69,7 @@ func TestBinaryLogThatIsGone(t *testing.T) {
 	})
 	awaitEqual(t, c)
 	eventually(t, 60*time.Second, func() error {
-		_, err := open(t, leader).ExecContext(within(t, 20*time.Second), "INSERT INTO app.t (v) VALUES (3)")
+		_, err := open(t, leader).ExecContext(within(t, 40*time.Second), "INSERT INTO app.t (v) VALUES (3)")
 		return err
 	})
 }

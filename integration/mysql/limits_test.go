@@ -34,7 +34,7 @@ func awaitClients(t *testing.T, n *cluster.Node, want int) {
 func TestLimits(t *testing.T) {
 	t.Parallel()
 	c, leader := startCluster(t, "-maxRequest", "200000", "-slowClientTimeout", "500ms", "-handshakeTimeout", "1s")
-	follower, err := c.Follower(within(t, 20*time.Second))
+	follower, err := c.Follower(within(t, 40*time.Second))
 	check(t, err)
 	db := open(t, leader)
 	execute(t, db, "CREATE DATABASE limits", "CREATE TABLE limits.t (id INT PRIMARY KEY, v LONGTEXT)")
@@ -96,7 +96,7 @@ func TestRateLimit(t *testing.T) {
 	t.Parallel()
 	const perSecond = 20
 	c, leader := startCluster(t, "-maxClientRate", strconv.Itoa(perSecond))
-	follower, err := c.Follower(within(t, 20*time.Second))
+	follower, err := c.Follower(within(t, 40*time.Second))
 	check(t, err)
 	for name, n := range map[string]*cluster.Node{"leader": leader, "follower": follower} {
 		for what, text := range map[string]string{"statements": "SELECT 1", "texts of several statements": "SELECT 1; SELECT 2; SELECT 3; SELECT 4"} {

@@ -42,7 +42,7 @@ func TestNamedLocks(t *testing.T) {
 		got, err := query(ctx, two, "SELECT GET_LOCK('migrate', 20)")
 		waiting <- fmt.Sprint(got, err)
 	}()
-	eventually(t, 10*time.Second, func() error {
+	eventually(t, 40*time.Second, func() error {
 		if got := mustQuery(t, db, "SELECT COUNT(*) FROM information_schema.processlist WHERE state='User lock'"); got != "1" {
 			return fmt.Errorf("%s wait", got)
 		}
@@ -69,7 +69,7 @@ func TestNamedLocks(t *testing.T) {
 	if out, err := repl(t, leader, "transferLeader", other(c, leader).URL()); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	eventually(t, 20*time.Second, func() error {
+	eventually(t, 40*time.Second, func() error {
 		if _, err := one.ExecContext(ctx, "DO 1"); err == nil {
 			return fmt.Errorf("the holder's connection lives on")
 		}

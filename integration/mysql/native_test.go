@@ -118,7 +118,7 @@ CREATE TEMPORARY TABLE tt AS SELECT * FROM w; SELECT ROW_COUNT(), (SELECT COUNT(
 
 func oneConn(t *testing.T, db *sql.DB) *sql.Conn {
 	t.Helper()
-	conn, err := db.Conn(within(t, 20*time.Second))
+	conn, err := db.Conn(within(t, 40*time.Second))
 	check(t, err)
 	t.Cleanup(func() { conn.Close() })
 	return conn

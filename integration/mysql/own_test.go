@@ -45,7 +45,7 @@ func TestOwnTables(t *testing.T) {
 		"CREATE TRIGGER tr BEFORE INSERT ON event_run FOR EACH ROW SET @a=1", "ALTER TABLE sync_table ADD FOREIGN KEY (id) REFERENCES/**/program_answer (connection)",
 		"CREATE VIEW v AS SELECT * FROM/**/position", "CREATE INDEX i ON/**/address (address)", "EXECUTE IMMEDIATE 'DROP TABLE nexus.`position`'",
 	} {
-		if _, err := conn.ExecContext(within(t, 30*time.Second), text); code(err) != 1235 {
+		if _, err := conn.ExecContext(within(t, 40*time.Second), text); code(err) != 1235 {
 			t.Errorf("%s: %v, want 1235", text, err)
 		}
 	}
@@ -55,14 +55,14 @@ func TestOwnTables(t *testing.T) {
 		"UPDATE event_run SET due='2037-01-01'", "DELETE FROM event_run", "INSERT INTO event_run VALUES ('a', 'b', NOW(), NOW())",
 		"BEGIN NOT ATOMIC UPDATE event_run SET due='2037-01-01'; END",
 	} {
-		if _, err := conn.ExecContext(within(t, 30*time.Second), text); err == nil {
+		if _, err := conn.ExecContext(within(t, 40*time.Second), text); err == nil {
 			t.Errorf("%s was executed", text)
 		}
 	}
-	_, err := conn.ExecContext(within(t, 30*time.Second), `SET sql_mode='ANSI_QUOTES'`)
+	_, err := conn.ExecContext(within(t, 40*time.Second), `SET sql_mode='ANSI_QUOTES'`)
 	check(t, err)
 	for _, text := range []string{`DROP TABLE "position"`, `DROP TABLE "nexus"."position"`, `DROP DATABASE "nexus"`} {
-		if _, err := conn.ExecContext(within(t, 30*time.Second), text); code(err) != 1235 {
+		if _, err := conn.ExecContext(within(t, 40*time.Second), text); code(err) != 1235 {
 			t.Errorf("%s: %v, want 1235", text, err)
 		}
 	}
@@ -82,7 +82,7 @@ func TestOwnRowsAreNotHeldUp(t *testing.T) {
 	for i, text := range []string{"SELECT idx FROM position FOR UPDATE", "UPDATE position SET idx=idx", "SELECT COUNT(*) FROM applied LOCK IN SHARE MODE", "DELETE FROM applied"} {
 		conn := oneConn(t, owner)
 		for _, text := range []string{"BEGIN", text} {
-			_, err := conn.ExecContext(within(t, 30*time.Second), text)
+			_, err := conn.ExecContext(within(t, 40*time.Second), text)
 			check(t, err)
 		}
 		before := mustQuery(t, db, "SELECT CONNECTION_ID()")
@@ -98,7 +98,7 @@ func TestOwnRowsAreNotHeldUp(t *testing.T) {
 		if after := mustQuery(t, db, "SELECT CONNECTION_ID()"); after != before {
 			t.Errorf("%s: the leader lost its clients", text)
 		}
-		if _, err := conn.ExecContext(within(t, 10*time.Second), "ROLLBACK"); err == nil && i < 2 {
+		if _, err := conn.ExecContext(within(t, 40*time.Second), "ROLLBACK"); err == nil && i < 2 {
 			t.Errorf("%s: its session lives on", text)
 		}
 		if err := conn.Raw(func(any) error { return errors.New("done") }); err == nil {

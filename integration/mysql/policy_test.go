@@ -120,7 +120,7 @@ func TestDefiners(t *testing.T) {
 		"CREATE DEFINER=root@localhost PROCEDURE p5() SELECT 1", "CREATE DEFINER=`root`@`localhost` SQL SECURITY DEFINER VIEW v3 AS SELECT 1", "ALTER DEFINER=root@localhost VIEW v1 AS SELECT 1",
 		"/*!50003 CREATE*/ /*!50017 DEFINER=`root`@`localhost`*/ /*!50003 TRIGGER tr2 BEFORE INSERT ON t FOR EACH ROW SET @a=1 */", "CREATE DEFINER=root PROCEDURE p5() SELECT 1",
 	} {
-		if _, err := small.ExecContext(within(t, 10*time.Second), text); code(err) != 1227 {
+		if _, err := small.ExecContext(within(t, 40*time.Second), text); code(err) != 1227 {
 			t.Errorf("%s: %v, want 1227", text, err)
 		}
 	}
@@ -148,7 +148,7 @@ func TestSystemTablesThroughOthers(t *testing.T) {
 	}
 	conn := oneConn(t, db)
 	for _, text := range []string{"USE mysql", "ANALYZE UPDATE servers SET Host='x'", "EXPLAIN ANALYZE DELETE FROM servers"} {
-		_, err := conn.ExecContext(within(t, 20*time.Second), text)
+		_, err := conn.ExecContext(within(t, 40*time.Second), text)
 		if want := text != "USE mysql"; (code(err) == 1235) != want {
 			t.Errorf("%s: %v", text, err)
 		}

@@ -13,7 +13,7 @@ func TestPreparedStatements(t *testing.T) {
 	db := open(t, leader)
 	execute(t, db, "CREATE DATABASE app", "CREATE TABLE app.grown (n INT)",
 		"CREATE FUNCTION app.grow() RETURNS INT BEGIN INSERT INTO app.grown VALUES (1); RETURN 1; END")
-	ctx := within(t, 30*time.Second)
+	ctx := within(t, 40*time.Second)
 	for _, text := range []string{
 		"CREATE TABLE app.t (id INT PRIMARY KEY AUTO_INCREMENT, v INT)", "INSERT INTO app.t (v) VALUES (1)", "ALTER TABLE app.t ADD w INT DEFAULT 7",
 		"UPDATE app.t SET v=v+1", "CREATE TEMPORARY TABLE app.mine (a INT)", "SELECT * FROM app.t FOR UPDATE", "SELECT app.grow()",

@@ -121,7 +121,7 @@ func TestExtendedMetadata(t *testing.T) {
 	execute(t, open(t, leader), "CREATE DATABASE app", "CREATE TABLE app.t (id INT PRIMARY KEY, j JSON)")
 	for _, n := range []string{leader.Addr(), other(c, leader).Addr()} {
 		host, port, _ := strings.Cut(n, ":")
-		cmd := osexec.CommandContext(within(t, 30*time.Second), "mariadb", "--no-defaults", "-h"+host, "-P"+port, "-uroot", "--column-type-info", "-t", "-e",
+		cmd := osexec.CommandContext(within(t, 40*time.Second), "mariadb", "--no-defaults", "-h"+host, "-P"+port, "-uroot", "--column-type-info", "-t", "-e",
 			"SELECT j FROM app.t; CREATE TABLE app.u (id INT); SHOW WARNINGS; ANALYZE TABLE app.u; INSERT INTO app.u VALUES (1); SELECT * FROM app.u; DROP TABLE app.u")
 		out, err := cmd.CombinedOutput()
 		if err != nil || !strings.Contains(string(out), "format=json") || !strings.Contains(string(out), "analyze") {
@@ -148,7 +148,7 @@ func TestCompression(t *testing.T) {
 			t.Errorf("%d bytes came back of %d", len(got), len(long))
 		}
 		host, port, _ := strings.Cut(n, ":")
-		out, err := osexec.CommandContext(within(t, 30*time.Second), "mariadb", "--no-defaults", "-h"+host, "-P"+port, "-uroot", "-C", "-BN", "-e",
+		out, err := osexec.CommandContext(within(t, 40*time.Second), "mariadb", "--no-defaults", "-h"+host, "-P"+port, "-uroot", "-C", "-BN", "-e",
 			"SHOW STATUS LIKE 'Compression'; SELECT REPEAT('a', 1000), LENGTH(v) FROM app.t WHERE id="+fmt.Sprint(i)).CombinedOutput()
 		if err != nil || !strings.HasSuffix(strings.TrimSpace(string(out)), fmt.Sprint(len(long))) {
 			t.Errorf("%v: %.200s", err, out)

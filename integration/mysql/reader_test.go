@@ -28,7 +28,7 @@ func startReaders(t *testing.T) (*cluster.Cluster, *cluster.Node, []*sql.DB) {
 		t.Cleanup(func() { readers[i].Close() })
 	}
 	check(t, c.StartReady(within(t, 60*time.Second)))
-	leader, err := c.Leader(within(t, 20*time.Second))
+	leader, err := c.Leader(within(t, 40*time.Second))
 	check(t, err)
 	return c, leader, readers
 }
@@ -80,7 +80,7 @@ func TestReadOnlyPort(t *testing.T) {
 	for _, n := range c.Nodes[1:] {
 		check(t, n.Kill())
 	}
-	if got, err := query(within(t, 30*time.Second), readers[0], "SELECT v FROM app.t"); err == nil {
+	if got, err := query(within(t, 40*time.Second), readers[0], "SELECT v FROM app.t"); err == nil {
 		t.Errorf("a node without a majority reads %s", got)
 	}
 }

@@ -18,13 +18,13 @@ func TestRemovedMachineComesBack(t *testing.T) {
 	stop := l.run(t, c, 4)
 	defer stop()
 	l.awaitCommits(t, 20)
-	gone, err := c.Follower(within(t, 20*time.Second))
+	gone, err := c.Follower(within(t, 40*time.Second))
 	check(t, err)
 	if out, err := repl(t, leader, "removeNode", gone.URL()); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	check(t, gone.Kill())
-	if err := gone.StartReady(within(t, 3*time.Second)); err == nil || !strings.Contains(err.Error(), "removed") {
+	if err := gone.StartReady(within(t, 10*time.Second)); err == nil || !strings.Contains(err.Error(), "removed") {
 		t.Errorf("with its old data: %v", err)
 	}
 	check(t, gone.Kill())
@@ -51,5 +51,5 @@ func emptyServer(t *testing.T, n *cluster.Node) {
 	fresh, err := cluster.NewMariaDB(n.MariaDB.Name, dir, n.MariaDB.Port)
 	check(t, err)
 	n.MariaDB = fresh
-	check(t, n.MariaDB.StartReady(within(t, 30*time.Second)))
+	check(t, n.MariaDB.StartReady(within(t, 40*time.Second)))
 }

@@ -17,7 +17,7 @@ func TestJoinWithOptionsOfOtherEngines(t *testing.T) {
 	}
 	joiner, err := c.AddNode()
 	check(t, err)
-	check(t, joiner.MariaDB.StartReady(within(t, 30*time.Second)))
+	check(t, joiner.MariaDB.StartReady(within(t, 40*time.Second)))
 	check(t, joiner.Start())
 	if out, err := repl(t, leader, "addNode", joiner.URL()); err != nil {
 		t.Fatalf("%s: %v", out, err)

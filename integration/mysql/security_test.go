@@ -37,7 +37,7 @@ func TestSecurity(t *testing.T) {
 		"CREATE USER 'app'@'%' IDENTIFIED BY 'app-password'", "GRANT ALL ON app.* TO 'app'@'%'")
 	for i, n := range c.Nodes { // the leader, and followers that hand over
 		db := openAs(t, n, "app", "app-password", "app", clientTLS(t, certs))
-		if _, err := db.ExecContext(within(t, 20*time.Second), "INSERT INTO t VALUES (?, ?)", i, strings.Repeat("x", 1<<20)); err != nil {
+		if _, err := db.ExecContext(within(t, 40*time.Second), "INSERT INTO t VALUES (?, ?)", i, strings.Repeat("x", 1<<20)); err != nil {
 			t.Fatalf("%s: %.200s", n.Name, err.Error())
 		}
 		if got := mustQuery(t, db, "SELECT COUNT(*), MAX(LENGTH(v)) FROM t"); got != fmt.Sprintf("%d,%d", i+1, 1<<20) {
@@ -49,7 +49,7 @@ func TestSecurity(t *testing.T) {
 			"without knowing the authority": openAs(t, n, "app", "app-password", "", &tls.Config{ServerName: "127.0.0.1"}),
 			"the certificate of nothing":    openAs(t, n, "app", "app-password", "", &tls.Config{ServerName: "127.0.0.1", InsecureSkipVerify: true, NextProtos: []string{"nexus-relay"}}),
 		} {
-			err := db.PingContext(within(t, 10*time.Second))
+			err := db.PingContext(within(t, 40*time.Second))
 			want := map[string]uint16{"a wrong password": 1045, "no TLS": 3159}[name]
 			if err == nil || want != 0 && code(err) != want {
 				t.Errorf("%s, %s: %v", n.Name, name, err)
@@ -95,8 +95,8 @@ func TestCertificateIsReadAgain(t *testing.T) {
 		"-nexus-peer-cert", pem(peers, "node"), "-nexus-peer-key", pem(peers, "node-key"), "-nexus-peer-ca", pem(peers, "ca"),
 		"-proxyCert", pem(clients, "node"), "-proxyKey", pem(clients, "node-key"), "-proxyTLSOptional")
 	for _, n := range c.Nodes {
-		check(t, openAs(t, n, "root", "root-password", "", clientTLS(t, clients)).PingContext(within(t, 10*time.Second)))
-		check(t, openAs(t, n, "root", "root-password", "", nil).PingContext(within(t, 10*time.Second)))
+		check(t, openAs(t, n, "root", "root-password", "", clientTLS(t, clients)).PingContext(within(t, 40*time.Second)))
+		check(t, openAs(t, n, "root", "root-password", "", nil).PingContext(within(t, 40*time.Second)))
 	}
 	replace := func(file string) {
 		t.Helper()
@@ -107,15 +107,15 @@ func TestCertificateIsReadAgain(t *testing.T) {
 	const unusable = `nexus_certificate_unusable{port="proxy"}`
 	replace("node-key")
 	for _, n := range c.Nodes { // the last pair that fits is shown
-		check(t, openAs(t, n, "root", "root-password", "", clientTLS(t, clients)).PingContext(within(t, 10*time.Second)))
+		check(t, openAs(t, n, "root", "root-password", "", clientTLS(t, clients)).PingContext(within(t, 40*time.Second)))
 		if got := clustertest.Metric(t, n, unusable); got != "1" {
 			t.Errorf("%s: %s is %s while only the key was replaced", n.Name, unusable, got)
 		}
 	}
 	replace("node")
 	for _, n := range c.Nodes {
-		check(t, openAs(t, n, "root", "root-password", "", clientTLS(t, later)).PingContext(within(t, 10*time.Second)))
-		if err := openAs(t, n, "root", "root-password", "", clientTLS(t, clients)).PingContext(within(t, 10*time.Second)); err == nil {
+		check(t, openAs(t, n, "root", "root-password", "", clientTLS(t, later)).PingContext(within(t, 40*time.Second)))
+		if err := openAs(t, n, "root", "root-password", "", clientTLS(t, clients)).PingContext(within(t, 40*time.Second)); err == nil {
 			t.Errorf("%s shows the old certificate", n.Name)
 		}
 	}
@@ -130,7 +130,7 @@ func startSecure(t *testing.T, env []string, flags ...string) *cluster.Cluster {
 		urls = append(urls, strings.Replace(n.URL(), "http:", "https:", 1))
 	}
 	for i, n := range c.Nodes {
-		check(t, n.MariaDB.StartReady(within(t, 20*time.Second)))
+		check(t, n.MariaDB.StartReady(within(t, 40*time.Second)))
 		db, err := n.MariaDB.Client()
 		check(t, err)
 		execute(t, db, "SET sql_log_bin=0; SET PASSWORD FOR root@localhost=PASSWORD('root-password'); "+
@@ -197,7 +197,7 @@ func clientTLS(t *testing.T, dir string) *tls.Config {
 // replWith returns what repl prints, on either stream, with env added to the environment.
 func replWith(t *testing.T, n *cluster.Node, env []string, args ...string) string {
 	t.Helper()
-	cmd := osexec.CommandContext(within(t, 30*time.Second), replBinary, append([]string{n.GRPCAddr()}, args...)...)
+	cmd := osexec.CommandContext(within(t, 40*time.Second), replBinary, append([]string{n.GRPCAddr()}, args...)...)
 	cmd.Env = append(os.Environ(), env...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out

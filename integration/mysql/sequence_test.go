@@ -22,18 +22,18 @@ func TestSequences(t *testing.T) {
 	draw(t, c, told)
 	awaitSequences(t, c)
 
-	follower, err := c.Follower(within(t, 20*time.Second))
+	follower, err := c.Follower(within(t, 40*time.Second))
 	check(t, err)
 	lead(t, c, follower)
 	draw(t, c, told)
 	awaitSequences(t, c)
 
 	check(t, follower.Kill())
-	leader, err = c.Leader(within(t, 30*time.Second), follower)
+	leader, err = c.Leader(within(t, 40*time.Second), follower)
 	check(t, err)
 	db := open(t, leader)
-	eventually(t, 20*time.Second, func() error { return db.PingContext(within(t, 5*time.Second)) })
-	check(t, follower.StartReady(within(t, 30*time.Second)))
+	eventually(t, 40*time.Second, func() error { return db.PingContext(within(t, 40*time.Second)) })
+	check(t, follower.StartReady(within(t, 40*time.Second)))
 	draw(t, c, told)
 	awaitSequences(t, c)
 
@@ -126,14 +126,14 @@ func drawSome(t *testing.T, db *sql.DB, note func(string)) error {
 // awaitSequences waits until the sequences of all servers stand at the same place.
 func awaitSequences(t *testing.T, c *cluster.Cluster) {
 	t.Helper()
-	eventually(t, 20*time.Second, func() error {
+	eventually(t, 40*time.Second, func() error {
 		var first string
 		for _, n := range c.Nodes {
 			db, err := n.MariaDB.Client()
 			if err != nil {
 				return err
 			}
-			held, err := query(within(t, 10*time.Second), db, "SELECT 's', a.* FROM app.s a UNION SELECT 'down', b.* FROM app.down b UNION SELECT 'ring', c.* FROM app.ring c")
+			held, err := query(within(t, 40*time.Second), db, "SELECT 's', a.* FROM app.s a UNION SELECT 'down', b.* FROM app.down b UNION SELECT 'ring', c.* FROM app.ring c")
 			db.Close()
 			if err != nil {
 				return err

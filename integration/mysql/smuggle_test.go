@@ -63,7 +63,7 @@ func TestWhatIsWrittenBesideTheLogIsFound(t *testing.T) {
 		check(t, err)
 		conn := oneConn(t, server)
 		for _, text := range append([]string{"XA START 'x'", "INSERT INTO app.t VALUES (2)", "XA END 'x'"}, ending...) {
-			_, err = conn.ExecContext(within(t, 20*time.Second), text)
+			_, err = conn.ExecContext(within(t, 40*time.Second), text)
 			check(t, err)
 		}
 		check(t, conn.Close())
@@ -138,7 +138,7 @@ func TestCommitAfterALockThatEnded(t *testing.T) {
 	execute(t, db, "CREATE DATABASE app", "CREATE TABLE app.t (id INT PRIMARY KEY)")
 	k := oneConn(t, db)
 	for _, text := range []string{"SET autocommit=0", "LOCK TABLES app.t READ", "SET autocommit=1", "SET autocommit=0", "INSERT INTO app.t VALUES (1)", "COMMIT"} {
-		_, err := k.ExecContext(within(t, 10*time.Second), text)
+		_, err := k.ExecContext(within(t, 40*time.Second), text)
 		check(t, err)
 	}
 	check(t, k.Close())

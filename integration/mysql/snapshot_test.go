@@ -23,12 +23,12 @@ func TestJoinAndBackup(t *testing.T) {
 
 	joiner, err := c.AddNode()
 	check(t, err)
-	check(t, joiner.MariaDB.StartReady(within(t, 30*time.Second)))
+	check(t, joiner.MariaDB.StartReady(within(t, 40*time.Second)))
 	check(t, joiner.Start())
 	if out, err := repl(t, leader, "addNode", joiner.URL()); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	check(t, joiner.AwaitReady(within(t, 30*time.Second)))
+	check(t, joiner.AwaitReady(within(t, 40*time.Second)))
 	l.awaitCommits(t, 20)
 
 	file := filepath.Join(t.TempDir(), "backup")
@@ -62,7 +62,7 @@ func TestRepair(t *testing.T) {
 	t.Parallel()
 	c, leader := startCluster(t)
 	newBank(t, open(t, leader))
-	follower, err := c.Follower(within(t, 20*time.Second))
+	follower, err := c.Follower(within(t, 40*time.Second))
 	check(t, err)
 	awaitEqual(t, c)
 	db, err := follower.MariaDB.Client()
@@ -76,6 +76,6 @@ func TestRepair(t *testing.T) {
 	if out, err := repl(t, follower, "repair"); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	check(t, follower.AwaitReady(within(t, 30*time.Second)))
+	check(t, follower.AwaitReady(within(t, 40*time.Second)))
 	awaitEqual(t, c)
 }

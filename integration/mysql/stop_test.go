@@ -40,7 +40,7 @@ func TestGracefulStop(t *testing.T) {
 				"CREATE TABLE stop.open (id INT PRIMARY KEY, v INT)", "INSERT INTO stop.open VALUES (1, 0)")
 			if !tc.leads {
 				var err error
-				n, err = c.Follower(within(t, 20*time.Second))
+				n, err = c.Follower(within(t, 40*time.Second))
 				check(t, err)
 			}
 			const clients = 6
@@ -69,7 +69,7 @@ func TestGracefulStop(t *testing.T) {
 				waited <- err
 			}()
 			check(t, idle.PingContext(ctx))
-			eventually(t, 30*time.Second, func() error {
+			eventually(t, 40*time.Second, func() error {
 				for i := range acked {
 					if got := acked[i].Load(); got < 20 {
 						return fmt.Errorf("client %d: %d are acknowledged", i, got)
@@ -95,7 +95,7 @@ func TestGracefulStop(t *testing.T) {
 					continue
 				}
 				db := open(t, left)
-				eventually(t, 30*time.Second, func() error { return db.PingContext(ctx) })
+				eventually(t, 40*time.Second, func() error { return db.PingContext(ctx) })
 				for i := range acked {
 					got := mustQuery(t, db, fmt.Sprintf("SELECT COUNT(*), COALESCE(MAX(id), -1) FROM stop.rows WHERE client=%d", i))
 					var count, last int64
@@ -123,7 +123,7 @@ func TestHangup(t *testing.T) {
 	check(t, c.StartReady(within(t, 60*time.Second)))
 	n := c.Nodes[0]
 	check(t, syscall.Kill(n.Pid(), syscall.SIGHUP))
-	eventually(t, 20*time.Second, func() error {
+	eventually(t, 40*time.Second, func() error {
 		if !strings.Contains(n.Output(), "SIGHUP has nothing to do") {
 			return fmt.Errorf("the log is silent:\n%s", n.Output())
 		}

@@ -84,7 +84,7 @@ func TestTextsReachNothing(t *testing.T) {
 		}
 		checkAlike(t, c)
 	}
-	if now, err := c.Leader(within(t, 20*time.Second)); err != nil || now != leader {
+	if now, err := c.Leader(within(t, 40*time.Second)); err != nil || now != leader {
 		t.Errorf("%v leads, %v", now, err)
 	}
 }
@@ -137,7 +137,7 @@ func tryTexts(t *testing.T, caller *sql.DB, way []string) {
 		}
 	}
 	// What a session leaves open would let a read write beside the log.
-	ctx := within(t, 30*time.Second)
+	ctx := within(t, 40*time.Second)
 	for _, statement := range []string{"ROLLBACK", "SELECT writes(1)", "ROLLBACK"} {
 		got, err := query(ctx, conn, statement)
 		t.Logf("%v: %s: %q, %v", way, statement, got, err)
@@ -220,12 +220,12 @@ func TestTextsTellNothing(t *testing.T) {
 		execute(t, u, "DELETE FROM seen", "CREATE PROCEDURE "+name+"() BEGIN DECLARE w INT; INSERT INTO t (v) VALUES ('"+name+"'); WHILE NOT EXISTS (SELECT 1 FROM seen) DO SET w=SLEEP(0.05); END WHILE;"+
 			" SELECT tag INTO @tag FROM seen; EXECUTE IMMEDIATE CONCAT('SELECT 0 AS ', @tag, "+told+"); EXECUTE IMMEDIATE 'SET GLOBAL wait_timeout=4321'; COMMIT; END")
 		conn := oneConn(t, u)
-		_, err := conn.ExecContext(within(t, 30*time.Second), "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+		_, err := conn.ExecContext(within(t, 40*time.Second), "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
 		check(t, err)
 		id := mustQuery(t, conn, "SELECT CONNECTION_ID()")
 		called := make(chan error, 1)
-		go func() { _, err := conn.ExecContext(within(t, 30*time.Second), "CALL "+name+"()"); called <- err }()
-		eventually(t, 20*time.Second, func() error {
+		go func() { _, err := conn.ExecContext(within(t, 40*time.Second), "CALL "+name+"()"); called <- err }()
+		eventually(t, 40*time.Second, func() error {
 			tag := regexp.MustCompile("nexus_[0-9a-f]{12}_").FindString(mustQuery(t, u, "SELECT info FROM information_schema.processlist WHERE id="+id))
 			if tag == "" {
 				return errors.New("the block is not seen")
@@ -287,9 +287,9 @@ func TestTextsAndTemporaryTables(t *testing.T) {
 	for _, made := range []string{"CREATE TEMPORARY TABLE t (b INT)", "CALL makes()", "SELECT f()", "EXECUTE IMMEDIATE 'CREATE TEMPORARY TABLE t (b INT)'"} {
 		conn := oneConn(t, db)
 		for _, text := range []string{"USE app", made, "FLUSH STATUS"} {
-			_, err := conn.ExecContext(within(t, 20*time.Second), text)
+			_, err := conn.ExecContext(within(t, 40*time.Second), text)
 			check(t, err)
-			if _, err := conn.ExecContext(within(t, 20*time.Second), "CALL drops('t')"); text != "USE app" && code(err) != 1235 {
+			if _, err := conn.ExecContext(within(t, 40*time.Second), "CALL drops('t')"); text != "USE app" && code(err) != 1235 {
 				t.Errorf("%s, %s: %v, want 1235", made, text, err)
 			} else if text == "USE app" {
 				check(t, err)

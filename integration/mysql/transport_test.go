@@ -108,7 +108,7 @@ func TestSocketToTheServer(t *testing.T) {
 	if got := mustQuery(t, db, "SELECT COUNT(*) FROM t"); got != "1" {
 		t.Errorf("%s rows", got)
 	}
-	if err := openAs(t, n, me.Username, "", "", nil).PingContext(within(t, 20*time.Second)); code(err) != 1698 && code(err) != 1045 {
+	if err := openAs(t, n, me.Username, "", "", nil).PingContext(within(t, 40*time.Second)); code(err) != 1698 && code(err) != 1045 {
 		t.Errorf("a client logs in as the account of the node: %v", err)
 	}
 }

@@ -32,7 +32,7 @@ func TestTurnedAway(t *testing.T) {
 		}
 		return nil
 	})
-	out, err := osexec.CommandContext(within(t, 30*time.Second), "mariadb", "--no-defaults", "--protocol=tcp", "--host=127.0.0.1", fmt.Sprintf("--port=%d", leader.Ports.Client), "--user=root",
+	out, err := osexec.CommandContext(within(t, 40*time.Second), "mariadb", "--no-defaults", "--protocol=tcp", "--host=127.0.0.1", fmt.Sprintf("--port=%d", leader.Ports.Client), "--user=root",
 		"--execute=SELECT 1").CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "ERROR 1053 (08S01): "+reason) {
 		t.Errorf("the command line prints %s, %v", out, err)

@@ -15,7 +15,7 @@ func TestRollingUpgrade(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, cluster.Options{Binary: clustertest.PreviousVersion(t, "mysql_repl"), Flags: []string{"-nexus-snapshot-count", "200"}})
 	check(t, c.StartReady(within(t, 60*time.Second)))
-	leader, err := c.Leader(within(t, 20*time.Second))
+	leader, err := c.Leader(within(t, 40*time.Second))
 	check(t, err)
 	l := newBank(t, open(t, leader))
 	stop := l.run(t, c, 6)
@@ -45,7 +45,7 @@ func TestRollingUpgrade(t *testing.T) {
 // nextOld returns a node that has not been replaced, a follower if there is one.
 func nextOld(t *testing.T, c *cluster.Cluster) (next *cluster.Node) {
 	t.Helper()
-	leader, err := c.Leader(within(t, 20*time.Second))
+	leader, err := c.Leader(within(t, 40*time.Second))
 	check(t, err)
 	for _, n := range c.Nodes {
 		if n.Path != nodeBinary && (next == nil || next == leader) {

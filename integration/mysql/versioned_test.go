@@ -21,7 +21,7 @@ func TestVersionedTables(t *testing.T) {
 		" UNION ALL SELECT GROUP_CONCAT(id, a, row_start, row_end ORDER BY id, row_end) FROM app.x FOR SYSTEM_TIME ALL UNION ALL SELECT GROUP_CONCAT(a, row_start, row_end ORDER BY a, row_end) FROM app.k FOR SYSTEM_TIME ALL"
 	want := mustQuery(t, db, ask)
 	ctx := within(t, 120*time.Second)
-	eventually(t, 20*time.Second, func() error { return allAnswer(ctx, c, ask, want) })
+	eventually(t, 40*time.Second, func() error { return allAnswer(ctx, c, ask, want) })
 	conn := oneConn(t, db)
 	if _, err := conn.ExecContext(ctx, "ALTER TABLE app.v ADD COLUMN late INT"); code(err) != 4119 {
 		t.Errorf("ALTER TABLE: %v", err)

@@ -44,10 +44,10 @@ func newLab(t *testing.T, dir string) *lab {
 	for _, n := range l.cluster.Nodes {
 		n.MariaDB.Args = append(n.MariaDB.Args, serverFlags...)
 	}
-	check(t, alone.StartReady(within(t, 30*time.Second)))
+	check(t, alone.StartReady(within(t, 40*time.Second)))
 	t.Cleanup(func() { _ = l.alone.Kill() })
 	check(t, l.cluster.StartReady(within(t, 60*time.Second)))
-	l.leader, err = l.cluster.Leader(within(t, 20*time.Second))
+	l.leader, err = l.cluster.Leader(within(t, 40*time.Second))
 	check(t, err)
 	for _, db := range []*sql.DB{l.direct(t), l.through(t)} {
 		check(t, prepare(within(t, 60*time.Second), db))
@@ -56,7 +56,7 @@ func newLab(t *testing.T, dir string) *lab {
 		db *sql.DB
 		to *map[string]string
 	}{{l.direct(t), &l.directly}, {l.through(t), &l.thence}} {
-		*at.to, err = globals(within(t, 30*time.Second), at.db)
+		*at.to, err = globals(within(t, 40*time.Second), at.db)
 		check(t, err)
 	}
 	l.writtenBeside(t)
@@ -87,7 +87,7 @@ func (l *lab) test(t *testing.T, name string) outcome {
 	}
 	ctx := within(t, 5*time.Minute)
 	var err error
-	l.leader, err = l.cluster.Leader(within(t, 20*time.Second))
+	l.leader, err = l.cluster.Leader(within(t, 40*time.Second))
 	check(t, err)
 	direct, err := target{"direct", l.alone.Port}.run(ctx, filepath.Join(l.dir, name), name)
 	check(t, err)
@@ -103,7 +103,7 @@ func (l *lab) test(t *testing.T, name string) outcome {
 	if err := l.equal(ctx); err != nil {
 		return outcome{name, unequal, err.Error()}
 	}
-	l.leader, err = l.cluster.Leader(within(t, 20*time.Second))
+	l.leader, err = l.cluster.Leader(within(t, 40*time.Second))
 	check(t, err)
 	if o.result != skipped {
 		if table := l.writtenBeside(t); table != "" {
@@ -147,7 +147,7 @@ func (l *lab) renew(t *testing.T, cause error) {
 	if strings.Contains(cause.Error(), "1010") { // a file of the test's own keeps its database from being dropped
 		check(t, os.RemoveAll(filepath.Join(l.alone.DataDir, "test")))
 	}
-	check(t, l.alone.StartReady(within(t, 30*time.Second)))
+	check(t, l.alone.StartReady(within(t, 40*time.Second)))
 	check(t, prepare(within(t, 60*time.Second), l.direct(t)))
 }
 

@@ -31,7 +31,7 @@ func startHTTPWith(t *testing.T, cfg HTTPConfig) string {
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(lis) }()
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 40*time.Second)
 		defer cancel()
 		_ = s.Close(ctx)
 		if err := <-served; err != nil {

@@ -52,7 +52,7 @@ func startServer(t *testing.T, node Node, store Datastore) (*Server, *grpc.Clien
 }
 
 func testContext(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 40*time.Second)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -90,10 +90,18 @@ func TestServerOfAnotherKind(t *testing.T) {
 
 // Who gives no more time than this hears what was waited for, not that the call was cancelled.
 func TestServerAnswersBeforeTheCallerGivesUp(t *testing.T) {
-	_, conn := startServer(t, newFakeNode(), &fakeStore{})
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	s := &service{cfg: Config{Node: newFakeNode(), MemberTimeout: time.Hour, Logger: slog.New(slog.DiscardHandler)}}
+	patient, leave := context.WithTimeout(context.Background(), time.Minute)
+	defer leave()
+	ends, _ := patient.Deadline()
+	its, stop := s.memberContext(patient)
+	defer stop()
+	if waits, _ := its.Deadline(); ends.Sub(waits) < answerTime/2 {
+		t.Errorf("%v are left for the answer to a caller who has a minute", ends.Sub(waits))
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	_, err := nexuspb.NewNexusClient(conn).AddNode(ctx, &nexuspb.AddNodeRequest{Url: silentURL})
+	_, err := s.AddNode(ctx, &nexuspb.AddNodeRequest{Url: silentURL})
 	if text := status.Convert(err).Message(); !strings.Contains(text, "it did not answer so far") {
 		t.Errorf("got %v", err)
 	}

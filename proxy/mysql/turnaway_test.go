@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nexus-replication/nexus/integration/cluster"
 	"github.com/nexus-replication/nexus/proxy/mysql/wire"
 	"github.com/nexus-replication/nexus/raft"
 )
@@ -60,11 +61,10 @@ func (b scripted) Dial(context.Context) (net.Conn, error) {
 // Who is not served is told so in the place of the answer to his login, which all clients believe, with a code by which drivers turn to another
 // server, what he can do, and nothing of what the node says to its server.
 func TestTurnedAway(t *testing.T) {
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	closed, err := cluster.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	closed.Close()
 	leading := alwaysLeader{}
 	response := append([]byte{0x8d, 0xa6, 0xff, 0, 0, 0, 0, 1, 45}, make([]byte, 23)...)
 	response = append(response, "root\x00\x00mysql_native_password\x00"...)
@@ -80,7 +80,7 @@ func TestTurnedAway(t *testing.T) {
 		says     string
 	}{
 		{"no leader", follower{}, scripted{}, response, 1053, "no leader is known: a majority"},
-		{"leader that is not reachable", follower{leader: 2}, scripted{leader: closed.Addr().String()}, response, 1053, "cannot be reached from this node: connect: connection refused"},
+		{"leader that is not reachable", follower{leader: 2}, scripted{leader: cluster.Address(closed)}, response, 1053, "cannot be reached from this node: connect: connection refused"},
 		{"leader without an address", follower{leader: 2}, scripted{}, response, 1053, "it is not known where the leader"},
 		{"no server", leading, scripted{unreachable: true}, response, 1053, "cannot be reached; connect to another node, or try again"},
 		{"silent server", leading, scripted{}, response, 1053, "does not answer; connect to another node"},

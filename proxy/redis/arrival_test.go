@@ -17,7 +17,7 @@ func arrivalsOf(p *proxy) <-chan time.Time {
 // awaitArrivals returns when the kernel has begun to stamp what comes. Elsewhere than on Linux it never does.
 func awaitArrivals(t *testing.T, c *client, told <-chan time.Time) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); runtime.GOOS == "linux"; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(40 * time.Second); runtime.GOOS == "linux"; time.Sleep(time.Millisecond) {
 		c.cmd("SET warm up")
 		if at := <-told; !at.IsZero() {
 			return

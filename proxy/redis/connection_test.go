@@ -76,7 +76,7 @@ func TestKilledInPipeline(t *testing.T) {
 	if !c.eof() {
 		t.Error("it lives on")
 	}
-	for end := time.Now().Add(5 * time.Second); p.server.Stats().Clients > 1; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(40 * time.Second); p.server.Stats().Clients > 1; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("the session stays")
 		}
@@ -128,7 +128,7 @@ func TestClientPause(t *testing.T) {
 
 func awaitBlocked(t *testing.T, p *proxy, c *client, n int64) {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); p.server.blocked.Load() != n; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(40 * time.Second); p.server.blocked.Load() != n; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("%d clients wait, want %d", p.server.blocked.Load(), n)
 		}
@@ -193,13 +193,13 @@ func testNotToldOfItsEnd(t *testing.T, p *proxy, m, other *client, name string) 
 	ending.mu.Lock()
 	defer ending.mu.Unlock()
 	m.send(appendRequest(nil, name))
-	if err := other.conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := other.conn.SetReadDeadline(time.Now().Add(40 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	if line := other.reply(); !strings.HasSuffix(line, ` "`+name+"\"\r\n") {
 		t.Fatalf("another monitor reads %q instead of %s", line, name)
 	}
-	for end := time.Now().Add(10 * time.Second); !p.server.monitors.mu.TryLock(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(40 * time.Second); !p.server.monitors.mu.TryLock(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("the client is told of its own %s", name)
 		}
@@ -229,7 +229,7 @@ func TestSizesOfBuffers(t *testing.T) {
 	}
 	until := func(what string, ok func(query, free, out int) bool) {
 		t.Helper()
-		for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(40 * time.Second); ; time.Sleep(time.Millisecond) {
 			query, free, out := sizes()
 			if ok(query, free, out) {
 				return
@@ -275,7 +275,7 @@ func TestMonitorsThatDoNotRead(t *testing.T) {
 	for range 3 * maxMonitorBytes >> 20 {
 		c.do("ECHO", value)
 	}
-	for end := time.Now().Add(10 * time.Second); p.server.attention.Load(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(40 * time.Second); p.server.attention.Load(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("a monitor that does not read stays")
 		}

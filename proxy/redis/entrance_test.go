@@ -74,7 +74,7 @@ func TestClientThatDoesNotReadHoldsNobodyUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	blpop := p.server.table.Spec("blpop")
-	deadline := time.Now().Add(15 * time.Second)
+	deadline := time.Now().Add(40 * time.Second)
 	for !p.server.sendsBefore(blpop) {
 		if time.Now().After(deadline) {
 			t.Fatal("the client does not hold up its session")

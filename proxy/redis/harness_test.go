@@ -20,6 +20,7 @@ import (
 	"github.com/tidwall/redcon"
 
 	backend "github.com/nexus-replication/nexus/appliers/redis"
+	"github.com/nexus-replication/nexus/integration/cluster"
 	"github.com/nexus-replication/nexus/raft"
 )
 
@@ -30,48 +31,45 @@ func startRedis(tb testing.TB) string {
 	if err != nil {
 		tb.Fatalf("these tests need redis-server: %v", err)
 	}
-	for range 5 {
-		port := freePort(tb)
-		cmd := exec.Command(bin, "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--save", "",
-			"--appendonly", "no", "--dir", tb.TempDir(), "--enable-debug-command", "local")
-		if err := cmd.Start(); err != nil {
-			tb.Fatal(err)
-		}
-		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-		if waitListening(addr) {
-			tb.Cleanup(func() {
-				_ = cmd.Process.Kill()
-				_ = cmd.Wait()
-			})
-			return addr
-		}
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	}
-	tb.Fatal("redis-server does not start")
-	return ""
-}
-
-func freePort(tb testing.TB) int {
-	tb.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
+	port := freePort(tb)
+	cmd := exec.Command(bin, "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--save", "",
+		"--appendonly", "no", "--dir", tb.TempDir(), "--enable-debug-command", "local")
+	if err := cmd.Start(); err != nil {
 		tb.Fatal(err)
 	}
-	defer ln.Close()
-	return ln.Addr().(*net.TCPAddr).Port
-}
-
-func waitListening(addr string) bool {
-	for range 100 {
+	tb.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	addr := cluster.Address(port)
+	eventually(tb, "redis-server does not start", func() bool {
 		conn, err := net.Dial("tcp", addr)
 		if err == nil {
 			conn.Close()
-			return true
 		}
-		time.Sleep(20 * time.Millisecond)
+		return err == nil
+	})
+	return addr
+}
+
+// freePort returns a port that nobody else is given, here or in the tests of other packages.
+func freePort(tb testing.TB) int {
+	tb.Helper()
+	port, err := cluster.FreePort()
+	if err != nil {
+		tb.Fatal(err)
 	}
-	return false
+	return port
+}
+
+// eventually waits until something is so, for as long as a machine may take that is busy with other tests.
+func eventually(tb testing.TB, otherwise string, ok func() bool) {
+	tb.Helper()
+	for end := time.Now().Add(40 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			tb.Fatal(otherwise)
+		}
+	}
 }
 
 // fakeLog is a Replicator that applies proposals in order to one real backend, with the stamps of a clock that the test
@@ -293,7 +291,7 @@ func startProxy(tb testing.TB, change ...func(*Config)) *proxy {
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(ln) }()
 	tb.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 40*time.Second)
 		defer cancel()
 		if err := srv.Close(ctx); err != nil {
 			tb.Errorf("close: %v", err)
@@ -324,7 +322,7 @@ func dial(tb testing.TB, addr string) *client {
 
 func (c *client) send(b []byte) {
 	c.tb.Helper()
-	if err := c.conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+	if err := c.conn.SetDeadline(time.Now().Add(40 * time.Second)); err != nil {
 		c.tb.Fatal(err)
 	}
 	if _, err := c.conn.Write(b); err != nil {

@@ -50,7 +50,7 @@ func startLuaServers(t *testing.T, n int, env ...string) []*luaServer {
 
 func dialLua(t *testing.T, socket string) *luaServer {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(40 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		conn, err := net.Dial("unix", socket)
 		if err == nil {
 			t.Cleanup(func() { _ = conn.Close() })
@@ -63,7 +63,7 @@ func dialLua(t *testing.T, socket string) *luaServer {
 }
 
 func (s *luaServer) raw(request []byte) ([]byte, error) {
-	if err := s.conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := s.conn.SetDeadline(time.Now().Add(40 * time.Second)); err != nil {
 		return nil, err
 	}
 	if _, err := s.conn.Write(request); err != nil {

@@ -36,7 +36,7 @@ func TestMonitorShowsWhatScriptsCall(t *testing.T) {
 	}
 	// The node does not listen to the backend for nobody.
 	_ = m.conn.Close()
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(40 * time.Second); ; time.Sleep(time.Millisecond) {
 		monitors := &p.server.monitors
 		monitors.mu.Lock()
 		following := monitors.following

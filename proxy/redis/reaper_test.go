@@ -32,7 +32,7 @@ func TestIdleSinceTheReply(t *testing.T) {
 
 func (s *session) awaitIdle(tb testing.TB) {
 	tb.Helper()
-	deadline := time.Now().Add(15 * time.Second)
+	deadline := time.Now().Add(40 * time.Second)
 	for s.state.Load() != stateIdle {
 		if time.Now().After(deadline) {
 			tb.Fatal("the session does not become idle")

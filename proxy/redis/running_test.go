@@ -40,7 +40,7 @@ func TestKillOfAScriptThatWasLeft(t *testing.T) {
 	if err := c2.conn.Close(); err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.Now().Add(15 * time.Second)
+	deadline := time.Now().Add(40 * time.Second)
 	for len(p.server.sessionList()) > 1 {
 		if time.Now().After(deadline) {
 			t.Fatal("the session of a client that has gone waits for the script")
@@ -72,7 +72,7 @@ func TestKillOfAStreamedScript(t *testing.T) {
 	slow := func() { c3.cmd("SET again 1") }
 	p.log.afterRead.Store(&slow)
 	c2.send(appendRequest(nil, "EVAL_RO", script, "0"))
-	for deadline := time.Now().Add(30 * time.Second); ; {
+	for deadline := time.Now().Add(40 * time.Second); ; {
 		reply := c1.cmd("SCRIPT KILL")
 		if reply == "+OK\r\n" {
 			break
@@ -121,7 +121,7 @@ func (c *client) startSlowScript() {
 
 func awaitCurrent(tb testing.TB, r *running) {
 	tb.Helper()
-	deadline := time.Now().Add(15 * time.Second)
+	deadline := time.Now().Add(40 * time.Second)
 	for r.current() == nil {
 		if time.Now().After(deadline) {
 			tb.Fatal("no script is busy")

@@ -123,8 +123,13 @@ func TestWatchedKeyExpires(t *testing.T) {
 	c.cmd("PING")
 	want(t, c.cmd("EXEC"), "*1\r\n+PONG\r\n")
 	for _, work := range []string{"SET x 1", "PING"} {
-		c.cmd("SET k v PX 500")
-		c.cmd("WATCH k")
+		for watched := false; !watched; { // before it was due
+			c.cmd("UNWATCH")
+			c.cmd("SET k v PX 500")
+			c.cmd("WATCH k")
+			at, ok := p.store.NextDue()
+			watched = ok && time.Now().UnixMilli() < at
+		}
 		c.cmd("MULTI")
 		c.cmd(work)
 		waitDue(p)
@@ -184,7 +189,7 @@ func TestWatchGivesBackItsConnection(t *testing.T) {
 	c := dial(t, p.addr)
 	watching := func(n int) {
 		t.Helper()
-		for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(40 * time.Second); ; time.Sleep(time.Millisecond) {
 			got := 0
 			for line := range strings.Lines(dial(t, p.redis).cmd("CLIENT LIST")) {
 				if strings.Contains(line, "cmd=watch ") && strings.Contains(line, " db=0 ") {

@@ -46,7 +46,7 @@ func Eventually(t *testing.T, patience time.Duration, condition func() error) {
 // Metric returns the value of a metric without labels, as a node tells it.
 func Metric(t *testing.T, n *cluster.Node, name string) string {
 	t.Helper()
-	req, err := http.NewRequestWithContext(Within(t, 10*time.Second), http.MethodGet, "http://"+n.MetricsAddr()+"/metrics", nil)
+	req, err := http.NewRequestWithContext(Within(t, 40*time.Second), http.MethodGet, "http://"+n.MetricsAddr()+"/metrics", nil)
 	Check(t, err)
 	resp, err := http.DefaultClient.Do(req)
 	Check(t, err)
@@ -66,7 +66,7 @@ func Metric(t *testing.T, n *cluster.Node, name string) string {
 func CheckMetricsToken(t *testing.T, n *cluster.Node, token string) {
 	t.Helper()
 	for given, want := range map[string]int{"": http.StatusUnauthorized, "wrong": http.StatusUnauthorized, token: http.StatusOK} {
-		req, err := http.NewRequestWithContext(Within(t, 10*time.Second), http.MethodGet, "http://"+n.MetricsAddr()+"/metrics", nil)
+		req, err := http.NewRequestWithContext(Within(t, 40*time.Second), http.MethodGet, "http://"+n.MetricsAddr()+"/metrics", nil)
 		Check(t, err)
 		if given != "" {
 			req.Header.Set("Authorization", "Bearer "+given)

@@ -45,7 +45,7 @@ func TestAwait(t *testing.T) {
 	read := func(n int) {
 		t.Helper()
 		for range n {
-			if err := here.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+			if err := here.SetReadDeadline(time.Now().Add(40 * time.Second)); err != nil {
 				t.Fatal(err)
 			}
 			if p, err := a.ReadPacket(); err != nil || len(p)+headerSize != LeastAnswer {

@@ -29,7 +29,7 @@ func TestClosed(t *testing.T) {
 	if p, err := c.ReadPacket(); err != nil || len(p) != 0 {
 		t.Errorf("got %q, %v", p, err)
 	}
-	for end := time.Now().Add(5 * time.Second); !c.Closed(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(40 * time.Second); !c.Closed(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("not closed")
 		}

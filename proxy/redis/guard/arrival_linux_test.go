@@ -53,7 +53,7 @@ func exchange(t *testing.T, client net.Conn, server *Conn) {
 // awaitStamps returns when the kernel stamps.
 func awaitStamps(t *testing.T, client net.Conn, server *Conn) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(40 * time.Second); ; time.Sleep(time.Millisecond) {
 		exchange(t, client, server)
 		if server.stamper.stamp() != 0 {
 			return
@@ -125,7 +125,7 @@ func TestArrivedWhileWatched(t *testing.T) {
 	if _, err := io.WriteString(client, "PING\r\n"); err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(40 * time.Second); ; time.Sleep(time.Millisecond) {
 		stop()
 		if len(server.ahead) > 0 {
 			break

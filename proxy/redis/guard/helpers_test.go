@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/nexus-replication/nexus/integration/cluster"
 )
 
 // scriptConn is a client whose bytes arrive in the given pieces. It ends with
@@ -96,12 +98,13 @@ func mustListen(t testing.TB) net.Listener {
 
 func mustDial(t testing.TB, addr string) net.Conn {
 	t.Helper()
-	c, err := net.DialTimeout("tcp", addr, 5*time.Second)
+	c, err := net.DialTimeout("tcp", addr, 40*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	if err := c.SetDeadline(time.Now().Add(60 * time.Second)); err != nil {
+	// Some of what is sent takes a minute under the race detector, on a busy machine.
+	if err := c.SetDeadline(time.Now().Add(5 * time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	return c
@@ -114,15 +117,13 @@ func startRedis(t testing.TB, args ...string) string {
 	if err != nil {
 		t.Fatalf("this test compares with the real server: %v", err)
 	}
-	ln := mustListen(t)
-	addr := ln.Addr().String()
-	_, port, err := net.SplitHostPort(addr)
+	port, err := cluster.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = ln.Close()
+	addr := cluster.Address(port)
 	cmd := exec.Command(bin, append([]string{
-		"--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
+		"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
 		"--dir", t.TempDir(), "--loglevel", "warning",
 	}, args...)...)
 	cmd.Stderr = os.Stderr
@@ -133,16 +134,14 @@ func startRedis(t testing.TB, args ...string) string {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	for range 200 {
+	waitFor(t, "redis-server to listen on "+addr, func() bool {
 		c, err := net.Dial("tcp", addr)
 		if err == nil {
 			_ = c.Close()
-			return addr
 		}
-		time.Sleep(25 * time.Millisecond)
-	}
-	t.Fatalf("redis-server does not answer on %s", addr)
-	return ""
+		return err == nil
+	})
+	return addr
 }
 
 // readReply returns the raw bytes of one RESP2 reply.

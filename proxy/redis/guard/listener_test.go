@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -95,7 +96,9 @@ func (f *failing) Accept() (net.Conn, error) {
 func (f *failing) Close() error   { f.once.Do(func() { close(f.closed) }); return nil }
 func (f *failing) Addr() net.Addr { return &net.TCPAddr{} }
 
-func TestAcceptDoesNotSpin(t *testing.T) {
+func TestAcceptDoesNotSpin(t *testing.T) { synctest.Test(t, testAcceptDoesNotSpin) }
+
+func testAcceptDoesNotSpin(t *testing.T) {
 	emfile := &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
 	f := &failing{closed: make(chan struct{})}
 	for range 1 << 20 {

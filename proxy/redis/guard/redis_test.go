@@ -85,7 +85,7 @@ func converse(addr, in string) (string, error) {
 		return "", err
 	}
 	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(40 * time.Second)); err != nil {
 		return "", err
 	}
 	if _, err := io.WriteString(c, in); err != nil {

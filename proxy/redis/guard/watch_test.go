@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -54,7 +55,7 @@ func waitDone(ctx context.Context, t testing.TB) {
 	t.Helper()
 	select {
 	case <-ctx.Done():
-	case <-time.After(10 * time.Second):
+	case <-time.After(40 * time.Second):
 		t.Fatal("the context did not end")
 	}
 }
@@ -148,8 +149,13 @@ func TestWatchKeepsOrder(t *testing.T) {
 }
 
 // A client that talks on is read ahead of only so far.
-func TestWatchIsBounded(t *testing.T) {
-	c, client := pair(t, DefaultLimits())
+func TestWatchIsBounded(t *testing.T) { synctest.Test(t, testWatchIsBounded) }
+
+func testWatchIsBounded(t *testing.T) {
+	server, client := net.Pipe()
+	defer client.Close()
+	c := guardOn(server, DefaultLimits())
+	defer c.Close()
 	body := strings.Repeat("x", 9<<20)
 	_, stop := c.WatchDisconnect(context.Background())
 	sent := make(chan error, 1)
@@ -157,10 +163,11 @@ func TestWatchIsBounded(t *testing.T) {
 		_, err := io.WriteString(client, encode([]string{"SET", body}))
 		sent <- err
 	}()
+	synctest.Wait()
 	select {
 	case err := <-sent:
 		t.Fatalf("all was taken (%v)", err)
-	case <-time.After(300 * time.Millisecond):
+	default:
 	}
 	stop()
 	if len(c.ahead) != watchLimit {

@@ -13,7 +13,7 @@ import (
 
 func TestWriteSlowButReading(t *testing.T) {
 	limits := DefaultLimits()
-	limits.WriteTimeout = 150 * time.Millisecond
+	limits.WriteTimeout = 800 * time.Millisecond
 	for _, inner := range []string{"tcp", "pipe"} {
 		t.Run(inner, func(t *testing.T) {
 			c, client := pair(t, limits)
@@ -34,7 +34,7 @@ func TestWriteSlowButReading(t *testing.T) {
 			}()
 			got := make([]byte, len(want))
 			for at := 0; at < len(got); at += step {
-				time.Sleep(40 * time.Millisecond)
+				time.Sleep(150 * time.Millisecond)
 				if _, err := io.ReadFull(client, got[at:at+step]); err != nil {
 					t.Fatal(err)
 				}
