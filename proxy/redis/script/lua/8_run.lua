@@ -25,7 +25,8 @@ local function exec(...)
     allow(0, 'nexus: the script writes')
     return fail(verdict)
   end
-  steps = steps + 10
+  steps = steps + 10 + argued(...) / unit
+  if steps > limit then return fail(verdict) end
   local r = how(...)
   local kind = type(r)
   if kind == 'table' then
@@ -256,7 +257,7 @@ local function offer()
   api.gcinfo = function() return 0 end
 end
 
-local safe = ' assert ipairs pcall xpcall rawequal select tonumber bit _VERSION '
+local safe = ' assert ipairs pcall xpcall rawequal select bit _VERSION '
 
 -- _G with what a script may see.
 local function globals()
@@ -285,9 +286,8 @@ end
 
 -- What the reader of scripts has put into them: see instrument.
 local function guards()
+  countoperators()
   api[countedof] = stepof
-  api[catname], api[allname] = cat, select
-  for name, f in next, methods do api[methodprefix .. name] = f end
   api[fixed] = function() error('Attempt to modify a readonly table', 2) end
   api[absent] = function(name) error("Script attempted to access nonexistent global variable '" .. name .. "'", 2) end
   api[registrar] = shared({}, {__index = loading})
