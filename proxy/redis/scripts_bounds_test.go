@@ -113,7 +113,7 @@ func TestScriptsBoundsOfLongStrings(t *testing.T) {
 		if !strings.Contains(got, "nexus: the script was stopped") {
 			t.Errorf("%s: %.300s", work, got)
 		}
-		reply := string(must(cluster.servers[0].raw(appendRequest(nil, "GET", "rounds")))(t))
+		reply := must(cluster.servers[0].raw(appendRequest(nil, "GET", "rounds")))(t)
 		var rounds int
 		if _, err := fmt.Sscanf(reply, "$%d\r\n%d", new(int), &rounds); err != nil || rounds > 400 {
 			t.Errorf("%s: %d rounds (%v)", work, rounds, err)
@@ -238,7 +238,7 @@ func TestScriptsLongRows(t *testing.T) {
 	if got := saveText(s, statement); !strings.Contains(got, "nexus: the script was stopped") {
 		t.Errorf("%.300s", got)
 	}
-	reply := string(must(cluster.servers[0].raw(appendRequest(nil, "GET", "rounds")))(t))
+	reply := must(cluster.servers[0].raw(appendRequest(nil, "GET", "rounds")))(t)
 	var rounds int
 	if _, err := fmt.Sscanf(reply, "$%d\r\n%d", new(int), &rounds); err != nil || rounds > 40 {
 		t.Errorf("%d rounds (%v)", rounds, err)

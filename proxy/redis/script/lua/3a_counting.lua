@@ -240,15 +240,16 @@ local function sorted(t)
   return n * 3 + bytes / unit * rounds
 end
 
--- The bytes of the arguments of a command, which are copied.
-function argued(_, a, b, c, ...)
-  local n = (type(a) == 'string' and #a or 0) + (type(b) == 'string' and #b or 0) + (type(c) == 'string' and #c or 0)
-  if ... ~= nil then
-    local rest = {...}
-    for i = 1, #rest do
-      local v = rest[i]
-      if type(v) == 'string' then n = n + #v end
-    end
+-- The bytes of the arguments of a command, which the server copies, up to the first that is nil: it takes none behind that.
+function argued(_, a, b, ...)
+  local n = type(a) == 'string' and #a or 0
+  if b == nil then return n end
+  if type(b) == 'string' then n = n + #b end
+  if ... == nil then return n end
+  local rest = {...}
+  for i = 1, #rest do
+    local v = rest[i]
+    if type(v) == 'string' then n = n + #v end
   end
   return n
 end
