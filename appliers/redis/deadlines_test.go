@@ -141,7 +141,7 @@ func TestExpireItem(t *testing.T) {
 	}
 	e := entry(2, raft.Command{Wanted: true, Data: AppendOp(nil, ExpireItem(base+5, 0, []string{"due", "later", "none", "moved", "kept", "missing"}))})
 	mustApply(t, b, e)
-	want := fmt.Sprintf("*6\r\n:-2\r\n:%s\r\n:-1\r\n:%s\r\n:-1\r\n:-2\r\n", at(6), at(9))
+	want := fmt.Sprintf("*6\r\n:-3\r\n:%s\r\n:-1\r\n:%s\r\n:-1\r\n:-2\r\n", at(6), at(9))
 	if got := string(e.Commands[0].Reply); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}

@@ -6,11 +6,11 @@ import (
 	"strconv"
 )
 
-// expireScript deletes each of KEYS whose deadline is ARGV[1] or earlier. It returns for each what PEXPIRETIME says
-// afterwards: -2 no such key, -1 no deadline, else the deadline.
+// expireScript deletes each of KEYS whose deadline is ARGV[1] or earlier. It returns for each -3 if it
+// has, else what PEXPIRETIME says: -2 no such key, -1 no deadline, else the deadline. Nodes of older versions take -3 for -2.
 const expireScript = `local now=tonumber(ARGV[1]) local after={} ` +
 	`for i,k in ipairs(KEYS) do local t=redis.call('PEXPIRETIME',k) ` +
-	`if t>=0 and t<=now then redis.call('UNLINK',k) t=-2 end after[i]=t end return after`
+	`if t>=0 and t<=now then redis.call('UNLINK',k) t=-3 end after[i]=t end return after`
 
 // ExpireItem returns the item that deletes those of keys that are due at nowMillis, the stamp of its entry in
 // milliseconds since the epoch. Keys that are not due, or no longer, are left alone. Applied, it corrects Deadlines.
@@ -32,8 +32,8 @@ func ExpireKeys(args [][]byte) [][]byte {
 
 var errExpireReply = errors.New("reply to an expiry item is not what its script returns")
 
-// noKey is what PEXPIRETIME says where there is no key.
-const noKey = -2
+// expiredKey is what the scripts say of a key that they have deleted.
+const expiredKey = -3
 
 // expired corrects the index by the raw reply to an ItemExpire command. The caller holds d.mu.
 func (d *Deadlines) expired(db int, args [][]byte, reply []byte) error {
@@ -56,7 +56,7 @@ func (d *Deadlines) expired(db int, args [][]byte, reply []byte) error {
 		}
 		d.releaseUntil(db, string(key), now-ShiftMillis)
 		d.stored(db, string(key), left)
-		if left == noKey {
+		if left == expiredKey {
 			d.gone.Add(1)
 		}
 	}

@@ -6,7 +6,7 @@ import "fmt"
 // The channels begin with ARGV[2] (and the key) and are ARGV[3]; an empty one is not used.
 const expireEventScript = `local now=tonumber(ARGV[1]) local after={} ` +
 	`for i,k in ipairs(KEYS) do local t=redis.call('PEXPIRETIME',k) ` +
-	`if t>=0 and t<=now then redis.call('UNLINK',k) t=-2 ` +
+	`if t>=0 and t<=now then redis.call('UNLINK',k) t=-3 ` +
 	`if ARGV[2]~='' then redis.call('PUBLISH',ARGV[2]..k,'expired') end ` +
 	`if ARGV[3]~='' then redis.call('PUBLISH',ARGV[3],k) end ` +
 	`end after[i]=t end return after`

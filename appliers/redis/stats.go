@@ -14,7 +14,7 @@ type Stats struct {
 	Reconnects  uint64 // of the connection that applies
 	Reads       uint64 // Read and Stream calls
 	Deadlines   uint64 // keys in the index now
-	Expired     uint64 // keys that deletions of the log found gone, or took away
+	Expired     uint64 // keys that were deleted because they were due
 	Evicted     uint64 // keys that made room for others
 	Subscribers uint64 // connections for subscribers now
 }
@@ -32,11 +32,14 @@ func (b *Backend) Stats() Stats {
 		Reconnects:  b.stats.reconnects.Load(),
 		Reads:       b.stats.reads.Load(),
 		Deadlines:   uint64(b.size.Load()),
-		Expired:     uint64(b.gone.Load()),
+		Expired:     b.Expired(),
 		Evicted:     b.stats.evicted.Load(),
 		Subscribers: uint64(b.subscribers.count()),
 	}
 }
+
+// Expired returns how many keys this node has deleted because their time had come, since the start of the process.
+func (b *Backend) Expired() uint64 { return uint64(b.gone.Load()) }
 
 // MarkerWrites returns how often the position was written since the start of the process, which the server counts among its
 // changes.

@@ -74,6 +74,7 @@ func (b *instantBackend) MemoryLimit() int64 { return 0 }
 func (b *instantBackend) EvictionPolicy() string { return "noeviction" }
 
 func (b *instantBackend) Evicted() uint64 { return 0 }
+func (b *instantBackend) Expired() uint64 { return 0 }
 
 func (b *instantBackend) Sample(int) []backend.DueKey { return nil }
 

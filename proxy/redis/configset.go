@@ -133,6 +133,7 @@ func (s *Server) backendSetting(name string) (value string, ok bool, err error) 
 func (s *session) cmdConfigResetStat(dst []byte, _ [][]byte) []byte {
 	s.srv.metrics.resetStats()
 	s.srv.metrics.evictedBefore.Store(s.srv.backend.Evicted())
+	s.srv.metrics.expiredBefore.Store(s.srv.backend.Expired())
 	return s.askBackend(dst, "CONFIG", "RESETSTAT")
 }
 

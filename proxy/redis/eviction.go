@@ -18,6 +18,8 @@ const (
 	maxVictims = 1000
 	// maxCandidates is how many keys one round looks at.
 	maxCandidates = 4000
+	// maxCandidateBytes is how many bytes the names of these have together: they go to the backend, and into the log.
+	maxCandidateBytes = 16 << 20
 	// defaultSamples is the maxmemory-samples of a backend that does not tell.
 	defaultSamples = 5
 )
@@ -98,14 +100,22 @@ func (e *evictor) candidates(ctx context.Context, rule evictionRule, look *memor
 	default:
 		list, err = e.anyKeys(ctx, look, n)
 	}
+	return distinct(list, e.srv.cfg.ReservedDB), err
+}
+
+// distinct returns the keys of list that may be evicted, each once, and as many as have names of maxCandidateBytes, but one at least.
+func distinct(list []victim, reservedDB int) []victim {
 	seen := make(map[watchedKey]bool, len(list))
-	list = slices.DeleteFunc(list, func(v victim) bool {
+	left := maxCandidateBytes
+	return slices.DeleteFunc(list, func(v victim) bool {
 		k := watchedKey{v.db, v.key}
-		again := seen[k] || v.db == e.srv.cfg.ReservedDB
+		if seen[k] || v.db == reservedDB || len(seen) > 0 && len(v.key) > left {
+			return true
+		}
 		seen[k] = true
-		return again
+		left -= len(v.key)
+		return false
 	})
-	return list, err
 }
 
 func volatileKeys(keys []backend.DueKey) []victim {

@@ -293,3 +293,21 @@ func TestHumanBytes(t *testing.T) {
 		}
 	}
 }
+
+// However long their names are, a round does not look at more keys than fit into an entry of the log.
+func TestEvictionOfKeysWithLongNames(t *testing.T) {
+	name := func(i, size int) victim { return victim{db: i % 3, key: strconv.Itoa(i) + strings.Repeat("k", size)} }
+	var many []victim
+	for i := range 30 {
+		many = append(many, name(i, 1<<20), name(i, 1<<20))
+	}
+	if got := distinct(slices.Clone(many), 13); len(got) != 15 {
+		t.Errorf("%d keys of 1 MiB, want 15", len(got))
+	}
+	if got := distinct([]victim{name(1, 20<<20), name(2, 20<<20), name(3, 20<<20)}, 13); len(got) != 1 {
+		t.Errorf("%d keys of 20 MiB, want 1", len(got))
+	}
+	if got := distinct([]victim{name(2, 1), name(1, 20<<20), name(2, 2), name(4, 2)}, 1); len(got) != 2 {
+		t.Errorf("%d keys, want the 2 that are short and not in the reserved database", len(got))
+	}
+}

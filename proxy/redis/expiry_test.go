@@ -188,3 +188,27 @@ func TestExpirerEndsWithTheNode(t *testing.T) {
 		t.Errorf("Run: %v", err)
 	}
 }
+
+// INFO counts the keys whose time has come, and not those that were gone by then.
+func TestExpiredKeysAreCounted(t *testing.T) {
+	c := dial(t, startProxy(t).addr)
+	for _, notifications := range []string{"", "KEA"} {
+		want(t, c.do("CONFIG", "SET", "notify-keyspace-events", notifications), replyOK)
+		want(t, c.cmd("CONFIG RESETSTAT"), replyOK)
+		if n := infoOf(c, "expired_keys"); n != 0 {
+			t.Errorf("expired_keys is %d behind CONFIG RESETSTAT", n)
+		}
+		c.cmd("SET gone v PX 100")
+		c.cmd("DEL gone")
+		c.cmd("SET a v PX 100")
+		c.cmd("SET last v PX 300")
+		for deadline := time.Now().Add(40 * time.Second); c.cmd("EXISTS last") == ":1\r\n"; time.Sleep(20 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal("a key does not expire")
+			}
+		}
+		if n := infoOf(c, "expired_keys"); n != 2 {
+			t.Errorf("expired_keys is %d, want 2", n)
+		}
+	}
+}

@@ -169,6 +169,8 @@ func (s *Server) appendInfoLine(out, line []byte) []byte {
 		return fmt.Appendf(out, "maxmemory_human:%s\r\n", humanBytes(s.backend.MemoryLimit()))
 	case "evicted_keys":
 		return fmt.Appendf(out, "evicted_keys:%d\r\n", s.backend.Evicted()-s.metrics.evictedBefore.Load())
+	case "expired_keys":
+		return fmt.Appendf(out, "expired_keys:%d\r\n", s.backend.Expired()-s.metrics.expiredBefore.Load())
 	case "maxclients":
 		return fmt.Appendf(out, "maxclients:%d\r\n", s.cfg.Limits.MaxConns)
 	case "db" + strconv.Itoa(s.cfg.ReservedDB):

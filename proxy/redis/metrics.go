@@ -41,6 +41,8 @@ type metrics struct {
 	blocked                     atomic.Int64
 	// evictedBefore is how many keys were evicted before the last CONFIG RESETSTAT.
 	evictedBefore atomic.Uint64
+	// expiredBefore is how many keys had expired before it.
+	expiredBefore atomic.Uint64
 }
 
 // phaseBounds are from a read under a lease to a request that is given up.

@@ -95,6 +95,38 @@ func TestScriptsBounds(t *testing.T) {
 	}
 }
 
+// Work that grows with the length of strings takes as many steps: a script that repeats it ends after few rounds.
+func TestScriptsBoundsOfLongStrings(t *testing.T) {
+	s, cluster := newLuaScripts(t)
+	s.host.lib = script.NewLibrary(16, 13, 1_000_000)
+	const strs = "local a, b = ('9'):rep(100000) .. 'a', ('9'):rep(100000) .. 'b' "
+	for _, work := range []string{
+		"local x = a < b", "local x = a > b", "local x = a <= b", "local x = not (a>=b)", "if a < b and b <= a then end",
+		"local x = 'a' .. a < 'a' .. b", "local t = {a<b}", "pcall(function() return a < b end)",
+		"pcall(loadstring('local a, b = ... return a < b'), a, b)",
+		"tonumber(a)", "tonumber(a, 16)", "local f = tonumber f(a, 10)", "pcall(tonumber, a)",
+		"table.sort({a, b, a, b})", "table.sort({a, b}, function(x, y) return x < y end)",
+		"redis.call('echo', a)", "redis.pcall('echo', a)", "redis.call('exists', 1, 2, 3, 4, a)", "redis.call('exists', 1, 2, a)",
+		"redis.call('exists', unpack({a, a, a, a, a, a, a, a, a, a}))", "pcall(redis.call, 'set', 'long', a)",
+	} {
+		got := saveText(s, strs+"for i = 1, 1e9 do redis.call('set', 'rounds', i) "+work+" end")
+		if !strings.Contains(got, "nexus: the script was stopped") {
+			t.Errorf("%s: %.300s", work, got)
+		}
+		reply := must(cluster.servers[0].raw(appendRequest(nil, "GET", "rounds")))(t)
+		var rounds int
+		if _, err := fmt.Sscanf(reply, "$%d\r\n%d", new(int), &rounds); err != nil || rounds > 400 {
+			t.Errorf("%s: %d rounds (%v)", work, rounds, err)
+		}
+		compareData(t, cluster, work)
+	}
+	// What one call would take is taken before it: the server would need a copy of each argument.
+	got := saveText(s, "local t, a = {}, ('x'):rep(1e7) for i = 1, 7000 do t[i] = a end return redis.pcall('exists', unpack(t))")
+	if !strings.Contains(got, "nexus: the script was stopped") {
+		t.Errorf("many long arguments: %.300s", got)
+	}
+}
+
 // What is counted gives the same as on a plain server: the steps of these are few.
 func TestScriptsCountedAreTheSame(t *testing.T) {
 	p := startProxy(t)
@@ -153,12 +185,63 @@ func TestScriptsCountedAreTheSame(t *testing.T) {
 		"error('x', 2)", "error('x', 0)", "error('x', 'y')", "error()", "error({err = 'a b'})", "return error('x')", "return {pcall(error)}", "return {pcall(error, 'x', 2)}",
 		"local function f() error('q', 2) end\nlocal function g()\nf() end\nreturn {pcall(g)}", "local function f() return error('q') end\nlocal function g()\nf() end\nreturn {pcall(g)}",
 		"return {pcall(struct.unpack, 'I4', 'x')}", "return struct.unpack('I4', 'x')", "\nstruct.pack('q', 1)", "return struct.size('I4I2')", "return {struct.unpack('s', 'abc\\0d')}",
+		"return {tonumber('7'), tonumber(' 0x10 '), tonumber('z', 36), tonumber('x') == nil, tonumber(nil) == nil, tonumber({}) == nil, tonumber(true) == nil, tonumber('8', nil)}",
+		"return {pcall(tonumber)}", "return {pcall(tonumber, 'x', 99)}", "return {pcall(tonumber, nil, 10)}", "\nlocal x = tonumber()", "return {pcall(tonumber, '1', 'x')}", "return tonumber('1', 1)",
+		"return {pcall(function() return 1 < 'x' end)}", "return {pcall(function() return {} < {} end)}", "\nlocal x = nil\nreturn x <\n 5", "return nil >= 1", "return 'a' <= 1",
+		"local a, b, t = 1, 2, {1, 2} local o = {n = 3} return {a < b, a<b, a>b, a<=b, a >= b, not(a<b), a < -b, -a < b, a+1 < b*2, a < #t, #t > a, a < 5, a < 5 + b, 2^a < b^2, a < o.n, o.n<t[1], a < tonumber('7'), (a) < (b), a < b == true, a ~= b, a == b, 1 < 2 and 3 or 4}",
+		"return {'a' < 'b', 'a'<'a\\0', 'b' .. 'a' < 'b' .. 'b', 'a' < 'b' .. 'c', '10' < '9', 'x' < [[y]], #'ab' < #'abc' .. '' + 0, 1 < '2' + 3, '1' < 1 .. '', 'a' < tostring('b'):rep(2)}",
+		"local m = {__lt = function(a, b) return a.v < b.v end, __le = function(a, b) return a.v <= b.v end, __concat = function() return 'c' end} local a, b = setmetatable({v = 1}, m), setmetatable({v = 2}, m) return {a < b, a > b, a <= b, b >= a, a .. b < 'd', 'b' < a .. b}",
+		"local i, n = 0, 10 while i<n do i = i + 1 if i >5 then break end end return i", "local i = 0 repeat i = i + 1 until i>=5 return i", "for i = 1, 3 do if i>2 then return i end end",
+		"local t = {'b', 'a', 'c'} table.sort(t) return t", "local t = {3, 1, 2} table.sort(t, function(x, y) return x>y end) return t", "return {pcall(table.sort, {1, {}})}", "return {pcall(table.sort, {'a', {}}, nil)}",
 		"return {pcall(string.dump, 1)}", "string.dump()", "\nlocal s = tostring()",
 	} {
 		want(t, ours.do("EVAL", body, "0"), plain.do("EVAL", body, "0"))
 		if t.Failed() {
 			t.Fatalf("%s", body)
 		}
+	}
+}
+
+// Rows of as many .. as Lua compiles.
+func TestScriptsLongRows(t *testing.T) {
+	p := startProxy(t)
+	ours, plain := dial(t, p.addr), dial(t, startRedis(t))
+	row := func(n int, operand string) string { return strings.Repeat(operand+" .. ", n) + operand }
+	bare := strings.Repeat("a..", 150) + "a"
+	object := "local m m = {__concat = function(x, y) return (type(x) == 'table' and 'o' or x) .. '+' .. (type(y) == 'table' and 'o' or y) end} local a, o = 'a', setmetatable({}, m) "
+	for _, body := range []string{
+		"local a = 'a' return " + row(180, "a"),
+		"local a = 'a' return #(" + row(180, "a") + ")",
+		"local a = 'a' local b = " + bare + " local c = " + row(97, "b") + " return {#b, c < b .. 'a', b == c}",
+		"local a = 'a' local b = " + bare + " a = b return a",
+		"local a = 'a' local b = " + bare + "(function() a = 'x' end)() return {a, b}",
+		"local a = 'a' local s = a .. a s = " + bare + " s = s:upper() return s",
+		"local a = 'a' return {" + bare + ", " + bare + " ; x = 1, [1 + 1] = 'k' .. 1, " + row(100, "a:upper()") + "}",
+		"local a = 'a' return {" + bare + " < " + bare + ", " + bare + " == " + bare + ", not (" + bare + " <= a .. 'b') or 'y'}",
+		"local t = {a = {'x', f = function(s) return s end}} return " + row(30, "t.a[1] .. -1 .. #t .. t.a.f'z' .. (t.a.f(2 + 3 * 4) .. ''):rep(1 + 1)"),
+		"local a = 'a' local function f() return " + bare + " end local function g() do return (" + bare + ") end end return {f(), g()}",
+		"local a = 'a' if " + bare + " then return " + row(120, "(a .. a)") + " end",
+		"local a = 'a' -- c\nlocal b = " + row(120, "a --[[ .. ]]\n") + "\nreturn b",
+		"return " + row(150, "'x'") + " .. (nil)", "return {pcall(function() local b = " + row(150, "'x'") + " .. ({}) .. " + row(5, "'x'") + " end)}",
+		object + "return " + row(100, "a") + " .. o", object + "return o .. " + row(100, "a"), object + "return " + row(60, "a") + " .. o .. " + row(60, "a"),
+		"return " + row(120, "1"), "return " + row(60, "'a' .. 1.5"), "local a = 'a' local s = " + bare + "\n(function() end)()",
+		"local a = 'a' return select('#', " + bare + ", " + bare + ")", "local a = 'a' for k in pairs({[" + bare + "] = 1}) do return k end",
+	} {
+		want(t, ours.do("EVAL", body, "0"), plain.do("EVAL", body, "0"))
+		if t.Failed() {
+			t.Fatalf("%s", body)
+		}
+	}
+	s, cluster := newLuaScripts(t)
+	s.host.lib = script.NewLibrary(16, 13, 1_000_000)
+	statement := "local s = ('x'):rep(10000) for i = 1, 1e9 do redis.call('set', 'rounds', i) local r = i .. " + row(100, "s") + " end"
+	if got := saveText(s, statement); !strings.Contains(got, "nexus: the script was stopped") {
+		t.Errorf("%.300s", got)
+	}
+	reply := must(cluster.servers[0].raw(appendRequest(nil, "GET", "rounds")))(t)
+	var rounds int
+	if _, err := fmt.Sscanf(reply, "$%d\r\n%d", new(int), &rounds); err != nil || rounds > 40 {
+		t.Errorf("%d rounds (%v)", rounds, err)
 	}
 }
 

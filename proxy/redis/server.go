@@ -70,9 +70,11 @@ type Backend interface {
 	Busy() bool
 	// MemoryLimit returns what CONFIG SET maxmemory has set, 0 for no limit. It is the proxy that keeps it.
 	MemoryLimit() int64
-	// EvictionPolicy returns the maxmemory-policy, and Evicted how many keys were evicted since the start of the process.
+	// EvictionPolicy returns the maxmemory-policy, Evicted and Expired how many keys were evicted and have expired since the start
+	// of the process.
 	EvictionPolicy() string
 	Evicted() uint64
+	Expired() uint64
 	// MarkerWrites returns how many changes of the backend were those of its position.
 	MarkerWrites() uint64
 	NewWatcher() *backend.Watcher

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -60,6 +61,27 @@ func TestScriptsTriedThatWrite(t *testing.T) {
 		if got := c.do(call...); !strings.HasPrefix(got, "-ERR ") || !strings.Contains(got, "on @user_script:1.") {
 			t.Errorf("%q: %q", call, got)
 		}
+	}
+}
+
+// A script that is tried ends where it would write, also if it does not hear of errors.
+func TestScriptsTriedEndAtTheFirstWrite(t *testing.T) {
+	p := startProxy(t)
+	c, backend := dial(t, p.addr), dial(t, p.redis)
+	c.cmd("SET n 0")
+	calls := func() (n int) {
+		_, rest, _ := strings.Cut(backend.cmd("INFO commandstats"), "cmdstat_strlen:calls=")
+		if _, err := fmt.Sscanf(rest, "%d,", &n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	c.cmd("STRLEN n")
+	before := calls()
+	body := "for i = 1, 100 do pcall(redis.call, ARGV[1], 'n') redis.pcall('strlen', 'n') end return redis.call('strlen', 'n')"
+	want(t, c.do("EVAL", body, "0", "incr"), ":3\r\n")
+	if n := calls() - before; n != 101 {
+		t.Errorf("STRLEN was called %d times, want 101", n)
 	}
 }
 

@@ -32,10 +32,9 @@ local databases, reserved = $databases, $reserved
 -- Of what is counted: see 3a_counting.lua.
 local unit = 32    -- bytes that count as one step
 local methods = {} -- functions of strings by name: what finds them for an object
-local cat          -- stands in every .. of a script: "a .. b" becomes "a .. cat .. b"
-local joining      -- what stands behind it, until what stands before is known
+local joining      -- what stands behind a .., until what stands before it is known
 local joined       -- what the two become meanwhile
-local size, spend, outcomes, costing, payingafter, counterror, searches, weigh, countstrings, counttables
+local size, spend, outcomes, costing, payingafter, counterror, searches, weigh, countstrings, counttables, countoperators, argued
 
 local shift = 2 ^ 40
 local largest = 2 ^ 63 - 1

@@ -26,7 +26,7 @@ local function cleanup()
   end
 end
 
-local call -- redis.call, a table that is called as a function: see 6_run.lua
+local call -- redis.call, a table that is called as a function: see 7a_call.lua
 
 local function type_(...)
   local v = ...

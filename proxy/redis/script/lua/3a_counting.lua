@@ -105,11 +105,33 @@ local function join(a, b)
   error('attempt to concatenate a ' .. type_(a) .. ' value', 3)
 end
 
-local function joiners()
-  cat = setmetatable({}, {__concat = function(_, b)
-    joining = b
-    return joined
-  end})
+-- a .. b .. c and so on.
+local function row(...)
+  local list, n, bytes = {...}, select('#', ...), 0
+  for i = 1, n do
+    bytes = bytes and size(list[i]) and bytes + size(list[i])
+  end
+  if bytes then
+    spend(bytes / unit, 3)
+    return concat(list)
+  end
+  local r = list[n]
+  for i = n - 1, 1, -1 do r = join(list[i], r) end
+  return r
+end
+
+-- tonumber reads a string to its end.
+local function reading(...)
+  local v, base = ...
+  if type(v) == 'string' then
+    if #v > unit then spend(#v / unit, 3) end
+    if base == nil then return (tonumber(v)) end
+  end
+  return outcomes('tonumber', 3, pcall(tonumber, ...))
+end
+
+-- What stands in scripts for operators and methods: see 2a_operators.lua.
+function countoperators()
   joined = setmetatable({}, {__concat = function(a)
     local b = joining
     joining = nil
@@ -119,6 +141,19 @@ local function joiners()
     end
     return join(a, b)
   end})
+  api.__nexus_cat = setmetatable({}, {__concat = function(_, b)
+    joining = b
+    return joined
+  end})
+  api.__nexus_compared = setmetatable({}, {__concat = function(_, b)
+    if type(b) == 'string' then
+      steps = steps + #b / unit
+      if steps > limit then error(verdict, 2) end
+    end
+    return b
+  end})
+  api.__nexus_row, api.__nexus_all = row, select
+  for name, f in next, methods do api['__nexus_m_' .. name] = f end
 end
 
 local function whole(s) return (size(s) or 0) / unit, type(s) == 'string' end
@@ -149,7 +184,7 @@ local costs = {
 
 -- The functions of strings, and methods.
 function countstrings()
-  joiners()
+  api.tonumber = reading
   local made = searches()
   for name, cost in next, costs do
     local f = string[name]
@@ -194,12 +229,37 @@ local function moved(t, at)
   return (lengthof(t) - (tonumber(at) or lengthof(t))) / 4, type(t) == 'table' and (at == nil or type(at) == 'number')
 end
 
+-- Comparisons of numbers, and of strings by their bytes.
+local function sorted(t)
+  local n, bytes, rounds = lengthof(t), 0, 1
+  for i = 1, n do
+    local v = rawget(t, i)
+    if type(v) == 'string' then bytes = bytes + #v end
+  end
+  while 2 ^ rounds < n do rounds = rounds + 1 end
+  return n * 3 + bytes / unit * rounds
+end
+
+-- The bytes of the arguments of a command, which the server copies, up to the first that is nil: it takes none behind that.
+function argued(_, a, b, ...)
+  local n = type(a) == 'string' and #a or 0
+  if b == nil then return n end
+  if type(b) == 'string' then n = n + #b end
+  if ... == nil then return n end
+  local rest = {...}
+  for i = 1, #rest do
+    local v = rest[i]
+    if type(v) == 'string' then n = n + #v end
+  end
+  return n
+end
+
 -- The functions of tables.
 function counttables()
   local fields = {}
   for name, cost in next, {
     concat = concatenated, remove = moved, maxn = lengthof, foreachi = lengthof,
-    sort = function(t) return lengthof(t) * 3 end,
+    sort = sorted,
   } do
     fields[name] = costing(name, table[name], cost)
   end
