@@ -163,7 +163,7 @@ func (s *session) callsSeen(p *procedure, body string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return unseen(known, statement.ReadNames(body, p.dialect), p.database) == nil, nil
+	return known.unseen(statement.ReadNames(body, p.dialect), p.database) == nil, nil
 }
 
 // literal is a text as the session's server reads it.
