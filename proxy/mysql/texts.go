@@ -9,6 +9,7 @@ import (
 
 	appliers "github.com/nexus-replication/nexus/appliers/mysql"
 	"github.com/nexus-replication/nexus/proxy/mysql/statement"
+	"github.com/nexus-replication/nexus/proxy/mysql/wire"
 )
 
 // A program may make up a text and execute it (PREPARE, EXECUTE). Inside of a transaction of XA such a text could end it beside the
@@ -16,8 +17,8 @@ import (
 // programRun, which tells its node each text before it executes it. A call by which the server would come to such a program in
 // any other way is refused: which calls these are is seen from the names that stand in the text, and in the bodies of what it may call.
 
-const textsUnseen = "it executes texts (PREPARE, EXECUTE), which Nexus looks at only in a procedure that the client calls itself, by CALL as a text (not prepared), and that the client has " +
-	"defined, or that is SQL SECURITY INVOKER and whose text the client may see (GRANT SELECT ON mysql.proc)"
+const textsUnseen = "it executes texts (PREPARE, EXECUTE), which Nexus looks at only in a procedure that the client calls itself, by CALL as a text (not prepared, nor in a block): " +
+	"call it so"
 
 // withMode is the dialect of a text that is read with a sql_mode.
 func withMode(d statement.Dialect, mode string) statement.Dialect {
@@ -213,7 +214,18 @@ func (r *programRun) mayChange(p *prepared, d statement.Dialect) error {
 	case !p.told && !isASCII(p.text):
 		return refused("%s is refused in a text that a procedure executes: its character set is that of the session", what.Verb)
 	}
-	return r.rights.allow(what.Verb, p.text, r.database)
+	if e := r.rights.allow(what.Verb, p.text, r.database); e != nil {
+		return e
+	}
+	return nil
+}
+
+// mayStep is mayChange, for a schema change that stands in the procedure, where its own session could not be asked.
+func (r *programRun) mayStep(step *statement.Step) *wire.Error {
+	if e := r.s.refuseSchema(call{text: step.Text, what: step.What}, r.database, r.dialect); e != nil {
+		return e
+	}
+	return r.rights.allow(step.What.Verb, step.Text, r.database)
 }
 
 func isASCII(text string) bool {
