@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"context"
 	"database/sql"
 	"fmt"
 	"strings"
@@ -72,6 +73,108 @@ func TestProceduresOfDefiners(t *testing.T) {
 
 // sessions are those of users, by name.
 type sessions map[string]*sql.Conn
+
+// A prepared CALL, of whichever account, does what it does on a plain server: with the types of its parameters, results, and OUT parameters.
+func TestPreparedProcedures(t *testing.T) {
+	t.Parallel()
+	c, leader := startCluster(t)
+	db, alone := open(t, leader), startAlone(t)
+	for _, at := range []*sql.DB{db, alone} {
+		execute(t, at, "CREATE DATABASE app", "CREATE DATABASE other", "CREATE TABLE app.t (id INT AUTO_INCREMENT PRIMARY KEY, v VARCHAR(80), d DOUBLE, w DATETIME(6))", "CREATE USER u@'%'", "GRANT EXECUTE ON app.* TO u@'%'",
+			"CREATE PROCEDURE app.puts(v VARCHAR(80), d DOUBLE, w DATETIME(6)) BEGIN DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ROLLBACK; RESIGNAL; END; START TRANSACTION; INSERT INTO t (v, d, w) VALUES (v, d, w); SELECT id, v, d, w FROM t ORDER BY id DESC LIMIT 1; COMMIT; SELECT COUNT(*) FROM t; END",
+			"CREATE PROCEDURE app.does(x TEXT, INOUT n INT) BEGIN EXECUTE IMMEDIATE x; SET n=n+1; END",
+			"CREATE PROCEDURE app.grows(x INT) BEGIN ALTER TABLE t ADD IF NOT EXISTS z INT; INSERT INTO t (v, z) VALUES ('grown', x); COMMIT; END", "CREATE PROCEDURE app.plain(x INT) INSERT INTO t (v) VALUES (x)")
+	}
+	there, err := sql.Open("mysql", fmt.Sprintf("u@tcp(127.0.0.1:%s)/app", mustQuery(t, alone, "SELECT @@port")))
+	check(t, err)
+	t.Cleanup(func() { there.Close() })
+	at := time.Date(2024, 5, 6, 7, 8, 9, 123456000, time.UTC)
+	for _, pair := range []struct{ got, want *sql.Conn }{{account(t, leader, "u", "app"), oneConn(t, there)}, {oneConn(t, db), oneConn(t, alone)}} {
+		for _, tc := range []struct {
+			text string
+			args []any
+		}{
+			{"USE app", nil}, {"CALL puts(?, ?, ?)", []any{"späß", 1.5, at}}, {"CALL puts(?, ?, ?)", []any{nil, nil, nil}}, {"CALL app.puts(?, ?, NULL)", []any{[]byte("it's"), int64(7)}},
+			{"CALL puts(?, 1)", []any{"few"}}, {"CALL puts(?, ?, ?)", []any{strings.Repeat("long", 40), 1.5, at}}, {"CALL does(?, ?)", []any{"SELECT CURRENT_USER(), DATABASE()", 4}}, {"CALL does(?, @n)", []any{"SET @n=5"}}, {"SELECT @n+?", []any{1}},
+			{"CALL does(?, @n)", []any{"nonsense"}}, {"BEGIN", nil}, {"CALL plain(?)", []any{1}}, {"CALL does(?, @n)", []any{"INSERT INTO t (v) VALUES ('text')"}}, {"ROLLBACK", nil}, {"CALL grows(?)", []any{5}}, {"CALL puts(?, ?, ?)", []any{"last", 0, at}},
+			{"USE app", nil},
+		} {
+			if wanted, is := showAll(t.Context(), pair.want, tc.text, tc.args), showAll(t.Context(), pair.got, tc.text, tc.args); wanted != is {
+				t.Errorf("%s %v\nwant %s\n got %s", tc.text, tc.args, wanted, is)
+			}
+		}
+		// One that was prepared is executed again, also with another default database, and what it calls may have changed.
+		for _, conn := range []*sql.Conn{pair.got, pair.want} {
+			if conn == pair.got {
+				execute(t, db, "CREATE OR REPLACE PROCEDURE app.again(x INT) BEGIN COMMIT; INSERT INTO t (v) VALUES (CONCAT('again ', x)); END")
+			} else {
+				execute(t, alone, "CREATE OR REPLACE PROCEDURE app.again(x INT) BEGIN COMMIT; INSERT INTO t (v) VALUES (CONCAT('again ', x)); END")
+			}
+			statement, err := conn.PrepareContext(within(t, 30*time.Second), "CALL again(?)")
+			check(t, err)
+			for i := range 4 {
+				if i == 2 && conn == pair.got {
+					execute(t, db, "CREATE OR REPLACE PROCEDURE app.again(x INT) BEGIN INSERT INTO t (v) VALUES (CONCAT('changed ', x)); COMMIT; END", "GRANT SELECT ON other.* TO u@'%'")
+				} else if i == 2 {
+					execute(t, alone, "CREATE OR REPLACE PROCEDURE app.again(x INT) BEGIN INSERT INTO t (v) VALUES (CONCAT('changed ', x)); COMMIT; END", "GRANT SELECT ON other.* TO u@'%'")
+				}
+				if _, err := statement.ExecContext(within(t, 30*time.Second), i); err != nil {
+					t.Errorf("executed again: %v", err)
+				}
+				if i == 2 {
+					_, err = conn.ExecContext(within(t, 30*time.Second), "USE other")
+					check(t, err)
+				}
+			}
+			check(t, statement.Close())
+		}
+		const rows = "SELECT GROUP_CONCAT(CONCAT_WS(':', v, d, w) ORDER BY id) FROM app.t"
+		if wanted, is := mustQuery(t, alone, rows), mustQuery(t, db, rows); wanted != is {
+			t.Errorf("want %s, got %s", wanted, is)
+		}
+	}
+	awaitEqual(t, c)
+	checkAlike(t, c)
+	if got := metric(t, leader, "nexus_mysql_beside_total"); got != "0" {
+		t.Errorf("%s transactions beside the log", got)
+	}
+}
+
+// showAll is what all results of a statement show.
+func showAll(ctx context.Context, conn *sql.Conn, text string, args []any) string {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	rows, err := conn.QueryContext(ctx, text, args...)
+	if err != nil {
+		return told(err)
+	}
+	defer rows.Close()
+	var out strings.Builder
+	for {
+		columns, err := rows.Columns()
+		if err != nil {
+			return out.String() + told(err)
+		}
+		fmt.Fprintln(&out, columns)
+		for rows.Next() {
+			values, pointers := make([]sql.NullString, len(columns)), make([]any, len(columns))
+			for i := range values {
+				pointers[i] = &values[i]
+			}
+			if err := rows.Scan(pointers...); err != nil {
+				return out.String() + err.Error()
+			}
+			fmt.Fprintln(&out, values)
+		}
+		if !rows.NextResultSet() {
+			break
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return out.String() + told(err)
+	}
+	return out.String()
+}
 
 // While a procedure is executed with the rights of its definer, the one that stands in for it is of no use to anybody else, whatever
 // rights they have, and cannot be changed.

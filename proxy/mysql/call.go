@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nexus-replication/nexus/proxy/mysql/statement"
@@ -24,7 +25,7 @@ func (s *session) callProcedure(c call) (done, failed bool, err error) {
 	if p == nil {
 		return false, false, nil
 	}
-	e, err := s.enterProcedure(p, &said)
+	e, err := s.enterProcedure(&c, p, &said)
 	if err != nil {
 		return true, true, s.failWith(err)
 	}
@@ -47,9 +48,9 @@ func (e *entry) standsIn() bool { return e.arguments == nil }
 
 // enterProcedure finds out how a procedure can be called. For a block, which has the rights of the client, it gives the session the settings that
 // the procedure was made with, as the server would, and makes sure that the client may do what the procedure does.
-func (s *session) enterProcedure(p *procedure, said *statement.Call) (e *entry, err error) {
+func (s *session) enterProcedure(c *call, p *procedure, said *statement.Call) (e *entry, err error) {
 	e = &entry{said: said, restore: func() error { return nil }}
-	if p.hidden || !p.takes(said.Arguments, s.dialect) { // or the server's own words
+	if p.hidden || c.prepared == nil && !p.takes(said.Arguments, s.dialect) { // or the server's own words
 		return e, nil
 	}
 	row, err := s.row("SELECT HEX(CONVERT(IFNULL(DATABASE(),'') USING utf8mb4)), @@sql_mode, @@character_set_client, @@collation_connection")
@@ -63,7 +64,10 @@ func (s *session) enterProcedure(p *procedure, said *statement.Call) (e *entry, 
 	if len(current) == 0 { // to which there is no way back
 		return e, nil
 	}
-	if e.arguments, err = s.carry(p, said.Arguments, row[1], row[2], string(current)); err != nil {
+	if c.prepared == nil {
+		e.arguments, err = s.carry(p, said.Arguments, row[1], row[2], string(current))
+	}
+	if err != nil {
 		return nil, err
 	}
 	settings := func(mode, client, collation, database string) error {
@@ -195,7 +199,7 @@ func (s *session) tryProcedure(c call, p *procedure, e *entry) (r *programRun, f
 	if r, err = s.beginRun(p, e); err != nil {
 		return nil, true, err
 	}
-	text, forget, err := r.call(c, p, e)
+	payload, forget, err := r.call(c, p, e)
 	if err != nil {
 		return nil, true, errors.Join(err, r.takeBack())
 	}
@@ -210,10 +214,7 @@ func (s *session) tryProcedure(c call, p *procedure, e *entry) (r *programRun, f
 		run.endSteering()
 	}()
 	s.client.Hold = true // the answer is the client's only when the rows are safe
-	if err := s.backend.Query(text); err != nil {
-		return nil, true, err
-	}
-	if err := s.backend.Flush(); err != nil {
+	if err := s.send(payload); err != nil {
 		return nil, true, err
 	}
 	out, err := r.relay(shape{more: c.more, outside: !r.explicit})
@@ -278,11 +279,11 @@ func (r *programRun) endSteering() {
 	}
 }
 
-// call returns the statement by which the server executes a procedure: a block, or a CALL of a stand-in, which forget removes.
-func (r *programRun) call(c call, p *procedure, e *entry) (text string, forget func(), err error) {
+// call returns the command by which the server executes a procedure: a block, or a CALL of a stand-in, which forget removes.
+func (r *programRun) call(c call, p *procedure, e *entry) (payload []byte, forget func(), err error) {
 	s := r.s
 	if !e.standsIn() {
-		return r.text(p, e.arguments, s.tx.xa), func() {}, nil
+		return queryPayload(r.text(p, e.arguments, s.tx.xa)), func() {}, nil
 	}
 	ctx, cancel := s.context(standInTimeout)
 	defer cancel()
@@ -290,16 +291,56 @@ func (r *programRun) call(c call, p *procedure, e *entry) (text string, forget f
 	if err != nil {
 		// The server's words may tell what stands in the body.
 		s.server.cfg.Logger.Warn("a procedure cannot be executed", "procedure", p.Database+"."+p.Name, "err", err)
-		return "", nil, refused("CALL is refused: the node cannot make a procedure that does what this one does; its log says why")
+		return nil, nil, refused("CALL is refused: the node cannot make a procedure that does what this one does; its log says why")
 	}
 	r.renamed = append(r.renamed, name, p.Name)
-	return e.said.Renamed(c.text, name), func() {
+	drop := func() {
 		ctx, cancel := context.WithTimeout(s.server.ctx, standInTimeout)
 		defer cancel()
 		if err := s.server.backend.DropProcedure(ctx, p.Database, name); err != nil {
 			s.server.cfg.Logger.Warn("a procedure of this node's own is left", "procedure", p.Database+"."+name, "err", err)
 		}
-	}, nil
+	}
+	if c.prepared == nil {
+		return queryPayload(e.said.Renamed(c.text, name)), drop, nil
+	}
+	said := name
+	if e.said.Database == "" { // it was prepared with another default database, maybe
+		said = quoteName(p.Database) + "." + name
+	}
+	return r.prepareCall(c, e.said.Renamed(c.text, said), drop)
+}
+
+func queryPayload(text string) []byte { return append([]byte{wire.ComQuery}, text...) }
+
+// prepareCall lets the server prepare a CALL for this once, and returns the command that executes it with the parameters of c.
+func (r *programRun) prepareCall(c call, text string, drop func()) (payload []byte, forget func(), err error) {
+	s := r.s
+	id, err := s.prepareOnce(text)
+	if err != nil {
+		drop()
+	}
+	var server *wire.Error
+	if errors.As(err, &server) {
+		server.Message = strings.NewReplacer(r.renamed...).Replace(server.Message)
+		return nil, nil, server
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, errHangUp)
+	}
+	forget = func() {
+		drop()
+		if err := s.send(append([]byte{wire.ComStmtClose}, id...)); err != nil { // there is no response
+			s.server.cfg.Logger.Debug("close a statement", "err", err)
+		}
+	}
+	payload, ok := c.prepared.asOther(c.payload, id)
+	if !ok {
+		forget()
+		return nil, nil, refused("CALL is refused: its parameters have come without their types")
+	}
+	r.binary = true
+	return payload, forget, nil
 }
 
 // standInTimeout bounds the making of a stand-in, and its removal.

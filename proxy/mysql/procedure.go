@@ -62,16 +62,26 @@ func (p *procedures) keep(changes uint64, name string, found *procedure) {
 // procedure returns what a CALL is to be executed as, or nil where the server may do it.
 func (s *session) procedure(c *call) (found *procedure, said statement.Call, err error) {
 	said, ok := statement.ReadCall(c.text, s.dialect)
-	if !ok || c.payload[0] != wire.ComQuery || c.earlier || s.reader || !s.results || len(said.Database)+len(said.Name) > maxName {
+	if c.prepared != nil {
+		said, ok = statement.ReadPreparedCall(c.text, s.dialect)
+		ok = ok && isASCII(c.text) && !c.prepared.long && !wantsCursor(c.payload) // it is prepared again
+	}
+	if !ok || c.payload[0] != wire.ComQuery && c.prepared == nil || c.earlier || s.reader || !s.results || len(said.Database)+len(said.Name) > maxName {
 		return nil, said, nil
 	}
 	changes, named := s.server.backend.SchemaChanges(), [2]string{said.Database, strings.ToLower(said.Name)}
+	if c.prepared != nil && said.Database == "" {
+		named[0] = c.prepared.database // of the time when it was prepared
+	}
 	if at, ok := s.plain[named]; ok && at == changes {
 		return nil, said, nil
 	}
 	called, err := s.nameOf(said)
 	if err != nil {
 		return nil, said, err
+	}
+	if c.prepared != nil && said.Database == "" {
+		called.database = c.prepared.database
 	}
 	key := strings.Join([]string{called.account, called.database, strings.ToLower(called.name)}, "\x00")
 	found, ok = s.server.procedures.find(changes, key)

@@ -42,6 +42,7 @@ type programRun struct {
 	hash      string          // of the next key
 	key       string          // that was told last
 	renamed   []string        // pairs of a name of the node's own, and the client's
+	binary    bool            // rows come as those of a prepared statement
 	own       uint64          // rows that the answer counts, and that are none of the client's
 }
 
@@ -145,7 +146,7 @@ func (r *programRun) expect(what string) error {
 	if wire.ColumnName(p) != r.name(what) {
 		return errProgram
 	}
-	row, err := s.readRowOf(columns)
+	row, err := r.readRow(p, columns)
 	if err != nil {
 		return err
 	}
@@ -323,8 +324,10 @@ func (r *programRun) relay(f shape) (result, error) {
 				case out.err.Code == codeInsideXA: // in what it calls
 					p = insideXA.Packet()
 				default:
-					out.err.Message = strings.NewReplacer(r.renamed...).Replace(out.err.Message)
-					p = out.err.Packet()
+					if told := strings.NewReplacer(r.renamed...).Replace(out.err.Message); told != out.err.Message {
+						out.err.Message = told
+						p = out.err.Packet()
+					}
 				}
 				return out, s.client.WritePacket(p)
 			}
@@ -341,7 +344,7 @@ func (r *programRun) relay(f shape) (result, error) {
 			return result{}, err
 		}
 		if name, own := r.ownColumn(p); own {
-			row, err := s.readRowOf(columns)
+			row, err := r.readRow(p, columns)
 			if err == nil {
 				err = r.told(name, row)
 			}

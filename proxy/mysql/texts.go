@@ -17,8 +17,8 @@ import (
 // programRun, which tells its node each text before it executes it. A call by which the server would come to such a program in
 // any other way is refused: which calls these are is seen from the names that stand in the text, and in the bodies of what it may call.
 
-const textsUnseen = "it executes texts (PREPARE, EXECUTE), which Nexus looks at only in a procedure that the client calls itself, by CALL as a text (not prepared, nor in a block): " +
-	"call it so"
+const textsUnseen = "it executes texts (PREPARE, EXECUTE), which Nexus looks at only in a procedure that the client calls itself, by CALL as a text or prepared by its driver, " +
+	"not in a block, nor by EXECUTE ... USING, with a cursor, or with parameters sent apart (COM_STMT_SEND_LONG_DATA): call it so"
 
 // withMode is the dialect of a text that is read with a sql_mode.
 func withMode(d statement.Dialect, mode string) statement.Dialect {
@@ -40,20 +40,29 @@ func (s *session) checkCalls(c *call) error {
 	names := statement.ReadNames(c.text, s.dialect)
 	found := known.unseen(names, anyDatabase)
 	if found != nil && string(c.payload[1:]) == c.text { // a prepared one has the database of the time when it was prepared
-		row, err := s.row("SELECT HEX(CONVERT(IFNULL(DATABASE(),'') USING utf8mb4))")
+		database, err := s.currentDatabase()
 		if err != nil {
 			return err
 		}
-		database, err := hex.DecodeString(row[0])
-		if err != nil {
-			return fmt.Errorf("the session's database: %w", err)
-		}
-		found = known.unseen(names, string(database))
+		found = known.unseen(names, database)
 	}
 	if found == nil {
 		return nil
 	}
 	return refused("%s is refused because of the procedure %s.%s: %s", c.what.Verb, found.database, found.name, found.unseen)
+}
+
+// currentDatabase is the default one, in utf8mb4; "" without one.
+func (s *session) currentDatabase() (string, error) {
+	row, err := s.row("SELECT HEX(CONVERT(IFNULL(DATABASE(),'') USING utf8mb4))")
+	if err != nil {
+		return "", err
+	}
+	database, err := hex.DecodeString(row[0])
+	if err != nil {
+		return "", fmt.Errorf("the session's database: %w", err)
+	}
+	return string(database), nil
 }
 
 // callInReadOnly executes a statement that calls programs in a session, or transaction to come, that is READ ONLY.

@@ -207,8 +207,13 @@ type Call struct {
 // Renamed returns the text that ReadCall has read, with another name.
 func (c *Call) Renamed(text, name string) string { return text[:c.start] + name + text[c.end:] }
 
-// ReadCall reads CALL name [(arguments)]. ok is false where it says anything else.
-func ReadCall(text string, d Dialect) (c Call, ok bool) {
+// ReadCall reads CALL name [(arguments)]. ok is false where it says anything else, or has parameters of a prepared statement.
+func ReadCall(text string, d Dialect) (c Call, ok bool) { return readCall(text, d, false) }
+
+// ReadPreparedCall is ReadCall for what may have such parameters.
+func ReadPreparedCall(text string, d Dialect) (c Call, ok bool) { return readCall(text, d, true) }
+
+func readCall(text string, d Dialect, prepared bool) (c Call, ok bool) {
 	p := newParser(text, d)
 	if !p.take("CALL") {
 		return c, false
@@ -228,7 +233,7 @@ func ReadCall(text string, d Dialect) (c Call, ok bool) {
 		return c, false
 	}
 	start, end := p.tok.start, p.tok.start
-	for depth := 0; !p.end() && !p.lexer.inside && !p.tok.punct('?'); p.skip() { // not in a comment that one argument opens and another one closes
+	for depth := 0; !p.end() && !p.lexer.inside && (prepared || !p.tok.punct('?')); p.skip() { // not in a comment that one argument opens and another one closes
 		switch {
 		case p.tok.punct('('):
 			depth++
