@@ -222,6 +222,11 @@ func (s *session) tryProcedure(c call, p *procedure, e *entry) (r *programRun, f
 		return nil, true, err
 	}
 	s.rowCountAfter(out)
+	if out.err == nil { // what follows clears them on the server
+		if s.facts.warnings, err = s.noted(); err != nil {
+			return nil, true, err
+		}
+	}
 	if out.err != nil && endsTransaction(out.err.Code) {
 		r.explicit = false // there is none any more
 	}
