@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 )
 
 // Events of the server are executed by the node that leads, and by no server: what they do goes through the log like what any
@@ -64,11 +63,7 @@ func (b *Backend) Events(ctx context.Context) (due []Event, enabled int, err err
 	return due, len(rows), nil
 }
 
-// eventProcedures are those that MakeProcedure has made. They are of one server alone, and there for as long as an event is
-// executed.
-const eventProcedures = "routine_type='PROCEDURE' AND routine_name REGEXP '^" + EventProcedure + "[0-9a-f]{16}$'"
-
-// EventProcedure begins the names of those.
+// EventProcedure begins the names of procedures that MakeProcedure has made.
 const EventProcedure = "nexus_event_"
 
 // MakeProcedure makes a procedure on this server that does what an event does, with the rights of its definer, and returns its
@@ -79,21 +74,14 @@ func (b *Backend) MakeProcedure(ctx context.Context, e *Event) (string, error) {
 		return "", err
 	}
 	defer k.close()
+	p := &Procedure{Database: e.Database, Definer: e.Definer, Mode: e.mode, Collation: e.collation}
 	procedure := EventProcedure + newSecret()
-	if err := k.run(ctx, "SET NAMES utf8mb4", "USE "+name(e.Database),
-		"SET SESSION collation_connection="+e.collation+", sql_mode="+quote(e.mode)); err != nil {
-		return "", err
-	}
-	at := strings.LastIndexByte(e.Definer, '@')
-	if at < 0 {
-		return "", fmt.Errorf("the definer of an event is %q", e.Definer)
-	}
-	definer := name(e.Definer[:at]) + "@" + name(e.Definer[at+1:])
-	if _, err := k.execNamed(ctx, "CREATE DEFINER="+definer+" PROCEDURE "+procedure+"() SQL SECURITY DEFINER "+e.body, "make a procedure of an event"); err != nil {
+	definer, err := k.makeProcedure(ctx, p, procedure, e.body)
+	if err != nil {
 		return "", err
 	}
 	// A definer that is gone must not come back.
-	if err := k.run(ctx, "SET SESSION sql_mode='NO_AUTO_CREATE_USER'", "GRANT EXECUTE ON PROCEDURE "+procedure+" TO "+definer); err != nil {
+	if err := k.run(ctx, neverMakeUsers, "GRANT EXECUTE ON PROCEDURE "+procedure+" TO "+definer); err != nil {
 		return "", errors.Join(err, k.run(ctx, dropProcedure(e.Database, procedure)...))
 	}
 	return procedure, nil
@@ -105,7 +93,7 @@ func dropProcedure(database, procedure string) []string {
 		"DELETE FROM mysql.procs_priv WHERE Db=" + quote(database) + " AND Routine_name=" + quote(procedure)}
 }
 
-// DropProcedure removes a procedure that MakeProcedure has made.
+// DropProcedure removes a procedure that MakeProcedure or MakeStandIn has made.
 func (b *Backend) DropProcedure(ctx context.Context, database, procedure string) error {
 	k, err := b.connect(ctx)
 	if err != nil {
@@ -113,18 +101,4 @@ func (b *Backend) DropProcedure(ctx context.Context, database, procedure string)
 	}
 	defer k.close()
 	return k.run(ctx, dropProcedure(database, procedure)...)
-}
-
-// dropEventProcedures removes what an earlier process has left.
-func (b *Backend) dropEventProcedures(ctx context.Context) error {
-	rows, err := b.conn.rows(ctx, "SELECT routine_schema, routine_name FROM information_schema.routines WHERE "+eventProcedures)
-	if err != nil {
-		return err
-	}
-	for _, row := range rows {
-		if err := b.conn.run(ctx, dropProcedure(row[0], row[1])...); err != nil {
-			return err
-		}
-	}
-	return nil
 }

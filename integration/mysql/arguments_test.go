@@ -28,6 +28,11 @@ func TestArgumentsOfProcedures(t *testing.T) {
 		"CREATE PROCEDURE narrow(a INT, b VARCHAR(3), c INT) BEGIN INSERT INTO t (v) VALUES (b); COMMIT; END", "CALL narrow(1, 'long', 1)", "CALL narrow(1, 'b', 'c')",
 		"SET NAMES latin1", "CALL keeps('\xe9')", "CALL keeps('\xc3\xa9')", "SET NAMES utf8mb4", "CALL keeps('\xc3\xa9')", "SELECT * FROM t",
 		"SET sql_mode='NO_BACKSLASH_ESCAPES'", "CALL keeps('plain')", "SET @a='\\n'", "CALL keeps(@a)",
+		"CALL keeps('a\\tb')", "SET sql_mode='ANSI_QUOTES'", `CALL keeps(CONCAT('a', '"', 'b'))`, "SET sql_mode=DEFAULT", "CALL keeps(@@sql_mode)", "SELECT * FROM t",
+		// What stands in an argument is of the caller's database.
+		"CREATE DATABASE other", "CREATE FUNCTION f() RETURNS TEXT NO SQL RETURN 'of app'", "CREATE FUNCTION other.f() RETURNS TEXT NO SQL RETURN 'of other'", "USE other", "CREATE TABLE q (id INT)", "INSERT INTO q VALUES (8)",
+		"CALL app.keeps(f())", "CALL app.keeps((SELECT id FROM q))", "CALL app.finds(1, (SELECT MAX(id) FROM q), @said)", "SELECT @said, DATABASE()", "CALL app.finds(1, 2)", "CALL app.finds(1, 2, 3)", "CALL app.finds(nosuch(), 2, @said)", "USE app", "SELECT * FROM t",
+		"CREATE DATABASE leaves", "USE leaves", "DROP DATABASE leaves", "SELECT DATABASE()", "CALL app.keeps('without a database')", "SELECT DATABASE()", "USE app", "SELECT * FROM t",
 		// How a procedure is understood does not depend on who has called it first.
 		"CREATE PROCEDURE fresh(x TEXT CHARACTER SET utf8mb4) BEGIN INSERT INTO t (v) VALUES (x); COMMIT; END", "CALL fresh('without escapes')", "SET sql_mode=DEFAULT", "SET group_concat_max_len=4",
 		"CREATE PROCEDURE short(x TEXT CHARACTER SET utf8mb4) BEGIN INSERT INTO t (v) VALUES (x); COMMIT; END", "CALL short('with a short list')", "SELECT * FROM t",

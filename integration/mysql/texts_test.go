@@ -159,10 +159,19 @@ func tryPrepared(t *testing.T, caller *sql.DB) {
 			continue
 		}
 		for _, text := range reachingPast {
-			if _, err := statement.ExecContext(ctx, text); err == nil {
+			_, err := statement.ExecContext(ctx, text)
+			if testing.Verbose() {
+				t.Logf("prepared %s: %.40s: %.90v", procedure, text, err)
+			}
+			if err != nil && code(err) == 0 {
+				t.Fatalf("prepared %s: %s: the connection is gone: %v", procedure, text, err)
+			}
+			if err == nil && strings.Contains(text, "4321") {
 				t.Errorf("%s of a prepared statement: %s was executed", procedure, text)
 			}
 		}
+		_, err = conn.ExecContext(ctx, "ROLLBACK")
+		check(t, err)
 		check(t, statement.Close())
 	}
 }

@@ -1,10 +1,13 @@
 package mysql
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/nexus-replication/nexus/proxy/mysql/statement"
 	"github.com/nexus-replication/nexus/proxy/mysql/wire"
@@ -22,44 +25,67 @@ func (s *session) callProcedure(c call) (done, failed bool, err error) {
 	if p == nil {
 		return false, false, nil
 	}
-	arguments, restore, err := s.enterProcedure(p, said.Arguments)
+	e, err := s.enterProcedure(&c, p, &said)
 	if err != nil {
 		return true, true, s.failWith(err)
 	}
-	failed, err = s.runProcedure(c, p, arguments, restore)
+	failed, err = s.runProcedure(c, p, e)
 	return true, failed, err
 }
 
-// enterProcedure gives the session the settings that the procedure was made with, as the server would, and makes sure that the
-// client may do what the procedure does. It returns the arguments as they are to be said then.
-func (s *session) enterProcedure(p *procedure, said []string) (arguments []string, restore func() error, err error) {
+// entry is how a procedure is called.
+type entry struct {
+	said *statement.Call
+	// arguments are what the block says in the place of those that were said; nil where a stand-in is called, with these themselves.
+	arguments []string
+	// rehearsed is set where the client is known to have the privileges that each step wants.
+	rehearsed bool
+	restore   func() error
+}
+
+// standsIn reports whether a stand-in is called: a procedure that may be called by the same accounts, and has the same rights.
+func (e *entry) standsIn() bool { return e.arguments == nil }
+
+// enterProcedure finds out how a procedure can be called. For a block, which has the rights of the client, it gives the session the settings that
+// the procedure was made with, as the server would, and makes sure that the client may do what the procedure does.
+func (s *session) enterProcedure(c *call, p *procedure, said *statement.Call) (e *entry, err error) {
+	e = &entry{said: said, restore: func() error { return nil }}
+	if p.hidden || c.prepared == nil && !p.takes(said.Arguments, s.dialect) { // or the server's own words
+		return e, nil
+	}
 	row, err := s.row("SELECT HEX(CONVERT(IFNULL(DATABASE(),'') USING utf8mb4)), @@sql_mode, @@character_set_client, @@collation_connection")
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	current, err := hex.DecodeString(row[0])
 	if err != nil {
-		return nil, nil, fmt.Errorf("the session's database: %w", err)
+		return nil, fmt.Errorf("the session's database: %w", err)
 	}
-	if len(current) == 0 {
-		return nil, nil, &wire.Error{Code: 1046, State: "3D000", Message: "No database selected (Nexus: a procedure that ends transactions or changes the schema wants one)"}
+	if len(current) == 0 { // to which there is no way back
+		return e, nil
 	}
-	if arguments, err = s.carry(p, said, row[1], row[2], string(current)); err != nil {
-		return nil, nil, err
+	if c.prepared == nil {
+		e.arguments, err = s.carry(p, said.Arguments, row[1], row[2], string(current))
+	}
+	if err != nil {
+		return nil, err
 	}
 	settings := func(mode, client, collation, database string) error {
 		return s.ask("SET SESSION character_set_client=utf8mb4", "USE "+quoteName(database),
 			fmt.Sprintf("SET SESSION sql_mode='%s', collation_connection=%s, character_set_client=%s", mode, collation, client))
 	}
-	restore = func() error { return settings(row[1], row[2], row[3], string(current)) }
-	err = settings(p.mode, "utf8mb4", p.collation, p.database)
+	restore := func() error { return settings(row[1], row[2], row[3], string(current)) }
+	err = settings(p.Mode, "utf8mb4", p.Collation, p.Database)
 	if err == nil {
 		err = s.maySteps(p)
 	}
-	if err != nil {
-		return nil, nil, errors.Join(err, restore())
+	if err != nil || e.standsIn() {
+		err = errors.Join(err, restore())
+	} else {
+		e.restore = restore
 	}
-	return arguments, restore, nil
+	e.rehearsed = true
+	return e, err
 }
 
 // maySteps refuses a procedure of which the client may not execute every step.
@@ -70,14 +96,11 @@ func (s *session) maySteps(p *procedure) error {
 			continue
 		}
 		c := call{text: step.Text, what: step.What}
-		if e := s.refuseSchema(c, p.database, p.dialect); e != nil {
+		if e := s.refuseSchema(c, p.Database, p.dialect); e != nil {
 			return e
 		}
 		if s.local {
 			continue // its account is the one that executes the change
-		}
-		if s.tx != nil {
-			return refused("CALL of a procedure that changes the schema is refused within a transaction: commit it first")
 		}
 		for _, table := range step.What.Tables { // which the rehearsal would change, and ask for no privilege
 			is, err := s.isTemporary(table)
@@ -88,9 +111,24 @@ func (s *session) maySteps(p *procedure) error {
 				return refused("%s of %s in a procedure is refused: the session has a temporary table of that name", step.What.Verb, table)
 			}
 		}
-		if err := s.rehearseStep(c); err != nil {
+		if err := s.mayChange(p, c); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// mayChange refuses a step that the client has no privilege for. In a transaction nothing can be rehearsed.
+func (s *session) mayChange(p *procedure, c call) error {
+	if s.tx == nil {
+		return s.rehearseStep(c)
+	}
+	rights, err := s.rightsOf(p)
+	if err != nil {
+		return err
+	}
+	if rights.allow(c.what.Verb, c.text, p.Database) != nil {
+		return refused("CALL of a procedure that changes the schema is refused within a transaction, to an account that has not all privileges, or all on the tables of the databases that it names, itself: commit it first")
 	}
 	return nil
 }
@@ -126,16 +164,16 @@ func denies(code uint16) bool {
 }
 
 // runProcedure executes a procedure in the open transaction, or in one of its own.
-func (s *session) runProcedure(c call, p *procedure, arguments []string, restore func() error) (failed bool, err error) {
+func (s *session) runProcedure(c call, p *procedure, e *entry) (failed bool, err error) {
 	mark := s.client.Mark()
-	r, failed, err := s.tryProcedure(c, p, arguments)
+	r, failed, err := s.tryProcedure(c, p, e)
 	if err != nil {
 		s.client.Rewind(mark)
 		if err := s.failWith(err); err != nil {
 			return true, err
 		}
 	}
-	if restoreErr := restore(); restoreErr != nil {
+	if restoreErr := e.restore(); restoreErr != nil {
 		return true, s.lost(restoreErr)
 	}
 	if err != nil { // before anything was executed
@@ -157,37 +195,15 @@ func (s *session) runProcedure(c call, p *procedure, arguments []string, restore
 
 // tryProcedure returns the run, of which the transaction is open still. An error ends the session, but for one that says that
 // it could not be begun.
-func (s *session) tryProcedure(c call, p *procedure, arguments []string) (r *programRun, failed bool, err error) {
-	if err := s.implicit(); err != nil {
+func (s *session) tryProcedure(c call, p *procedure, e *entry) (r *programRun, failed bool, err error) {
+	if r, err = s.beginRun(p, e); err != nil {
 		return nil, true, err
 	}
-	r = &programRun{s: s, program: &p.program, database: p.database, mode: p.mode, user: p.caller, tag: newTag(), explicit: s.tx != nil}
-	if r.patience, err = s.barrierPatience(); err != nil {
-		return nil, true, err
+	payload, forget, err := r.call(c, p, e)
+	if err != nil {
+		return nil, true, errors.Join(err, r.takeBack())
 	}
-	if p.program.Texts {
-		if r.rights, err = s.readRights(); err != nil {
-			return nil, true, err
-		}
-		r.rights.all = r.rights.all || s.local
-	}
-	if s.tx == nil {
-		xa, err := s.startXA()
-		if err != nil {
-			return nil, true, err
-		}
-		s.tx = &transaction{xa: xa}
-	}
-	s.tx.wrote = true
-	if s.server.backend.SchemaChanges() != p.asOf { // before this transaction kept others out
-		err := &wire.Error{Code: codeDeadlock, State: "40001", Message: "Nexus: the procedure was not executed, because the schema has just changed; try again"}
-		return nil, true, errors.Join(err, s.rollback())
-	}
-	ctx, cancel := s.context(s.server.cfg.Timeout)
-	defer cancel()
-	if r.steering, err = s.server.backend.Steer(ctx, s.id); err != nil {
-		return nil, true, errors.Join(unavailable(err), errHangUp)
-	}
+	defer forget()
 	run := r // r is nil where an error is returned
 	s.steered.Store(run)
 	defer func() {
@@ -195,17 +211,10 @@ func (s *session) tryProcedure(c call, p *procedure, arguments []string) (r *pro
 			s.backend.Close()
 		}
 		s.steered.Store(nil)
-		ctx, cancel := s.context(proceedTimeout)
-		defer cancel()
-		if err := run.steering.Close(ctx); err != nil {
-			s.server.cfg.Logger.Debug("the end of a procedure", "err", err)
-		}
+		run.endSteering()
 	}()
 	s.client.Hold = true // the answer is the client's only when the rows are safe
-	if err := s.backend.Query(r.text(p, arguments, s.tx.xa)); err != nil {
-		return nil, true, err
-	}
-	if err := s.backend.Flush(); err != nil {
+	if err := s.send(payload); err != nil {
 		return nil, true, err
 	}
 	out, err := r.relay(shape{more: c.more, outside: !r.explicit})
@@ -213,11 +222,134 @@ func (s *session) tryProcedure(c call, p *procedure, arguments []string) (r *pro
 		return nil, true, err
 	}
 	s.rowCountAfter(out)
+	if out.err == nil { // what follows clears them on the server
+		if s.facts.warnings, err = s.noted(); err != nil {
+			return nil, true, err
+		}
+	}
 	if out.err != nil && endsTransaction(out.err.Code) {
 		r.explicit = false // there is none any more
 	}
 	return r, out.err != nil, nil
 }
+
+// beginRun begins the run of a procedure, and a transaction for it where none is open.
+func (s *session) beginRun(p *procedure, e *entry) (r *programRun, err error) {
+	if err := s.implicit(); err != nil {
+		return nil, err
+	}
+	r = &programRun{s: s, program: &p.program, database: p.Database, mode: p.Mode, dialect: p.dialect, user: p.account, foreign: p.foreign, rehearsed: e.rehearsed, tag: newTag(), explicit: s.tx != nil}
+	if r.patience, err = s.barrierPatience(); err != nil {
+		return nil, err
+	}
+	if p.program.Texts || !e.rehearsed {
+		if r.rights, err = s.rightsOf(p); err != nil {
+			return nil, err
+		}
+	}
+	if s.tx == nil {
+		xa, err := s.startXA()
+		if err != nil {
+			return nil, err
+		}
+		s.tx = &transaction{xa: xa}
+	}
+	s.tx.wrote = true
+	if s.server.backend.SchemaChanges() != p.asOf { // before this transaction kept others out
+		err := &wire.Error{Code: codeDeadlock, State: "40001", Message: "Nexus: the procedure was not executed, because the schema has just changed; try again"}
+		return nil, errors.Join(err, s.rollback())
+	}
+	ctx, cancel := s.context(s.server.cfg.Timeout)
+	defer cancel()
+	if r.steering, err = s.server.backend.Steer(ctx, s.id); err != nil {
+		return nil, errors.Join(unavailable(err), errHangUp)
+	}
+	return r, nil
+}
+
+// takeBack ends a run of which nothing was executed.
+func (r *programRun) takeBack() error {
+	r.endSteering()
+	if r.explicit {
+		return nil
+	}
+	return r.s.rollback()
+}
+
+func (r *programRun) endSteering() {
+	ctx, cancel := r.s.context(proceedTimeout)
+	defer cancel()
+	if err := r.steering.Close(ctx); err != nil {
+		r.s.server.cfg.Logger.Debug("the end of a procedure", "err", err)
+	}
+}
+
+// call returns the command by which the server executes a procedure: a block, or a CALL of a stand-in, which forget removes.
+func (r *programRun) call(c call, p *procedure, e *entry) (payload []byte, forget func(), err error) {
+	s := r.s
+	if !e.standsIn() {
+		return queryPayload(r.text(p, e.arguments, s.tx.xa)), func() {}, nil
+	}
+	ctx, cancel := s.context(standInTimeout)
+	defer cancel()
+	name, err := s.server.backend.MakeStandIn(ctx, &p.Procedure, r.standIn(p, s.tx.xa))
+	if err != nil {
+		// The server's words may tell what stands in the body.
+		s.server.cfg.Logger.Warn("a procedure cannot be executed", "procedure", p.Database+"."+p.Name, "err", err)
+		return nil, nil, refused("CALL is refused: the node cannot make a procedure that does what this one does; its log says why")
+	}
+	r.renamed = append(r.renamed, name, p.Name)
+	drop := func() {
+		ctx, cancel := context.WithTimeout(s.server.ctx, standInTimeout)
+		defer cancel()
+		if err := s.server.backend.DropProcedure(ctx, p.Database, name); err != nil {
+			s.server.cfg.Logger.Warn("a procedure of this node's own is left", "procedure", p.Database+"."+name, "err", err)
+		}
+	}
+	if c.prepared == nil {
+		return queryPayload(e.said.Renamed(c.text, name)), drop, nil
+	}
+	said := name
+	if e.said.Database == "" { // it was prepared with another default database, maybe
+		said = quoteName(p.Database) + "." + name
+	}
+	return r.prepareCall(c, e.said.Renamed(c.text, said), drop)
+}
+
+func queryPayload(text string) []byte { return append([]byte{wire.ComQuery}, text...) }
+
+// prepareCall lets the server prepare a CALL for this once, and returns the command that executes it with the parameters of c.
+func (r *programRun) prepareCall(c call, text string, drop func()) (payload []byte, forget func(), err error) {
+	s := r.s
+	id, err := s.prepareOnce(text)
+	if err != nil {
+		drop()
+	}
+	var server *wire.Error
+	if errors.As(err, &server) {
+		server.Message = strings.NewReplacer(r.renamed...).Replace(server.Message)
+		return nil, nil, server
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, errHangUp)
+	}
+	forget = func() {
+		drop()
+		if err := s.send(append([]byte{wire.ComStmtClose}, id...)); err != nil { // there is no response
+			s.server.cfg.Logger.Debug("close a statement", "err", err)
+		}
+	}
+	payload, ok := c.prepared.asOther(c.payload, id)
+	if !ok {
+		forget()
+		return nil, nil, refused("CALL is refused: its parameters have come without their types")
+	}
+	r.binary = true
+	return payload, forget, nil
+}
+
+// standInTimeout bounds the making of a stand-in, and its removal.
+const standInTimeout = 10 * time.Second
 
 func newTag() string {
 	var b [6]byte

@@ -43,6 +43,10 @@ type Backend interface {
 	Events(ctx context.Context) (due []appliers.Event, enabled int, err error)
 	MakeProcedure(ctx context.Context, e *appliers.Event) (procedure string, err error)
 	DropProcedure(ctx context.Context, database, procedure string) error
+	// MakeStandIn makes a procedure that whoever may call p may call in its place.
+	MakeStandIn(ctx context.Context, p *appliers.Procedure, body string) (procedure string, err error)
+	// Row returns what a question of the node's own selects, whatever clients may see.
+	Row(ctx context.Context, question string) ([]string, error)
 	// Programs returns the procedures of the server, whoever may see them.
 	Programs(ctx context.Context) ([]appliers.StoredProgram, error)
 	// SchemaChanges counts those that this node has applied, and whatever else may have changed programs.

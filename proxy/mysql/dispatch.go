@@ -15,6 +15,8 @@ type call struct {
 	more    bool // another statement of the same text follows
 	told    bool // it asks what the statement before has left, and has been told
 	earlier bool // it was prepared when texts were read with other settings than now
+
+	prepared *prepared // a CALL that COM_STMT_EXECUTE executes; else nil
 }
 
 // query answers COM_QUERY.

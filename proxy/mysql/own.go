@@ -3,6 +3,7 @@ package mysql
 import (
 	"regexp"
 	"strings"
+	"unicode"
 
 	appliers "github.com/nexus-replication/nexus/appliers/mysql"
 	"github.com/nexus-replication/nexus/proxy/mysql/statement"
@@ -22,6 +23,8 @@ var (
 	// eventRuns are not of Nexus alone to read.
 	eventRuns     = regexp.MustCompile("(?i)\\bnexus`? \\. `?event_run\\b")
 	eventRunsHere = regexp.MustCompile(`(?i)\bevent_run\b`)
+	// ownProcedure is a procedure that a node has made for itself on its own server. A letter that is not of ASCII may be one of these to the server.
+	ownProcedure  = regexp.MustCompile("(?:" + mayBe(appliers.EventProcedure) + "|" + mayBe(appliers.StandInProcedure) + `)[0-9A-Fa-f\x{80}-\x{10FFFF}]{16}`)
 	triggerOnRuns = regexp.MustCompile("(?i)\\bON (`?nexus`? \\. )?`?event_run\\b")
 )
 
@@ -41,6 +44,9 @@ func refuseSchema(verb, plain, current string) *wire.Error {
 		return e
 	}
 	here := strings.EqualFold(current, "nexus")
+	if ownProcedure.MatchString(plain) {
+		return refused("%s is refused: procedures whose names begin with %s or %s are of a node's own server alone", verb, appliers.EventProcedure, appliers.StandInProcedure)
+	}
 	own := ownQualified.MatchString(plain)
 	switch first, _, _ := strings.Cut(verb, " "); {
 	case !here:
@@ -53,6 +59,15 @@ func refuseSchema(verb, plain, current string) *wire.Error {
 		return refused("%s is refused: nexus.position, applied, schema_change, address, global_variable, program_answer and event_run are Nexus's own", verb)
 	}
 	return nil
+}
+
+// mayBe is an expression for what the server may take for an identifier.
+func mayBe(identifier string) string {
+	var b strings.Builder
+	for _, letter := range identifier {
+		b.WriteString("[" + string(unicode.ToUpper(letter)) + string(letter) + `\x{80}-\x{10FFFF}]`)
+	}
+	return b.String()
 }
 
 // changesRuns reports whether a statement is about the table of the runs of events, rather than reading it.

@@ -57,6 +57,11 @@ func TestRefuseSchema(t *testing.T) {
 		{"CREATE OR REPLACE ALGORITHM = TEMPTABLE DEFINER=a@b VIEW app.v AS SELECT * FROM user", "mysql", false},
 		{"CREATE VIEW v AS SELECT mysql FROM t", "app", false},
 		{"DROP VIEW v", "mysql", false},
+		{"DROP PROCEDURE nexus_call_0123456789abcdef", "app", true},
+		{"ALTER PROCEDURE app.`NEXUS_CÁLL_0123456789ábcdef` COMMENT ''", "app", true},
+		{"GRANT EXECUTE ON PROCEDURE app/**/.nexus_event_0123456789abcdef TO u", "", true},
+		{"CREATE PROCEDURE p() CALL nexus_call_0123456789abcdef()", "app", true},
+		{"CREATE PROCEDURE nexus_call_me() SELECT 1", "app", false},
 		{"CREATE TABLE sync_table (id INT, position INT, applied INT)", "nexus", false},
 		{"ALTER TABLE sync_table ADD COLUMN address TEXT", "nexus", false},
 	} {

@@ -16,6 +16,11 @@ type prepared struct {
 	what    statement.Statement
 	dialect statement.Dialect
 	told    bool // by a program, in utf8mb4
+
+	database   string // that was the default one, of a CALL that is called by a command of its own, in utf8mb4
+	parameters int
+	types      []byte // of the parameters, as told last
+	long       bool   // the server has been sent a value by a command of its own
 }
 
 func (s *session) newPrepared(text string) *prepared {
@@ -39,6 +44,13 @@ func (s *session) prepare(payload []byte) error {
 	p := s.newPrepared(string(payload[1:]))
 	if e := s.refusal(p); e != nil {
 		return s.failRefused(p.text, e)
+	}
+	if p.what.Verb == "CALL" {
+		database, err := s.currentDatabase()
+		if err != nil {
+			return s.failWith(err)
+		}
+		p.database = database
 	}
 	refused, err := s.tryPrepare(payload, p, p.what.Kind != statement.Read && p.what.Kind != statement.Set)
 	if refused {
@@ -96,6 +108,7 @@ func (s *session) relayPrepared(first []byte, p *prepared) error {
 	}
 	s.statements[binary.LittleEndian.Uint32(first[1:])] = p
 	columns, parameters := binary.LittleEndian.Uint16(first[5:]), binary.LittleEndian.Uint16(first[7:])
+	p.parameters = int(parameters)
 	if err := s.client.WritePacket(first); err != nil {
 		return err
 	}
@@ -140,12 +153,58 @@ func (s *session) dispatchPrepared(p *prepared, c call) (bool, error) {
 		return true, s.failRefused(p.text, e)
 	}
 	c = call{payload: c.payload, text: p.text, what: p.what, more: c.more, earlier: p.dialect != s.dialect}
+	if c.payload[0] == wire.ComStmtExecute && p.what.Verb == "CALL" {
+		p.bind(c.payload)
+		c.prepared = p
+	}
 	if c.payload[0] == wire.ComStmtExecute && c.payload[5] == 0 {
 		if text := s.informedPrepared(p); text != p.text {
 			return s.executeInformed(c, text)
 		}
 	}
 	return s.dispatch(c)
+}
+
+// executeHead is the length of COM_STMT_EXECUTE before its parameters.
+const executeHead = 10
+
+// bind keeps the types that COM_STMT_EXECUTE tells of its parameters. Clients tell them once.
+func (p *prepared) bind(payload []byte) {
+	if at := executeHead + (p.parameters+7)/8; p.parameters > 0 && len(payload) >= at+1+2*p.parameters && payload[at] == 1 {
+		p.types = append(p.types[:0], payload[at+1:at+1+2*p.parameters]...)
+	}
+}
+
+// asOther is COM_STMT_EXECUTE of another statement with the same parameters, which has not been told their types. ok is false where these are
+// not all in it.
+func (p *prepared) asOther(payload, id []byte) (other []byte, ok bool) {
+	other = append(append([]byte{wire.ComStmtExecute}, id...), payload[5:min(executeHead, len(payload))]...)
+	if p.parameters == 0 {
+		return other, !p.long
+	}
+	at := executeHead + (p.parameters+7)/8
+	if p.long || len(payload) < at+1 || len(p.types) != 2*p.parameters {
+		return nil, false
+	}
+	values := payload[at+1:]
+	if payload[at] == 1 {
+		if len(values) < len(p.types) {
+			return nil, false
+		}
+		values = values[len(p.types):]
+	}
+	other = append(append(other, payload[executeHead:at]...), 1)
+	return append(append(other, p.types...), values...), true
+}
+
+// sendLongData is COM_STMT_SEND_LONG_DATA, to which there is no response.
+func (s *session) sendLongData(payload []byte) error {
+	if len(payload) >= 5 {
+		if p := s.statements[binary.LittleEndian.Uint32(payload[1:])]; p != nil {
+			p.long = true
+		}
+	}
+	return s.send(payload)
 }
 
 // informedPrepared is the text of a statement, which has no parameters then, with the facts in the place of what asks for them.
@@ -199,13 +258,12 @@ func (s *session) prepareOnce(text string) (id []byte, err error) {
 		return nil, errors.New("the server does not answer to COM_STMT_PREPARE")
 	}
 	id = append([]byte(nil), p[1:5]...)
-	columns := int(binary.LittleEndian.Uint16(p[5:]))
-	if columns > 0 && !s.deprecateEOF {
-		columns++
-	}
-	for range columns {
-		if _, err := s.backend.ReadPacket(); err != nil {
-			return nil, err
+	columns, parameters := binary.LittleEndian.Uint16(p[5:]), binary.LittleEndian.Uint16(p[7:])
+	for _, n := range []uint16{parameters, columns} {
+		for range s.definitions(n) {
+			if _, err := s.backend.ReadPacket(); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return id, nil

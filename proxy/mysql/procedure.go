@@ -1,34 +1,32 @@
 package mysql
 
 import (
+	"context"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
+	appliers "github.com/nexus-replication/nexus/appliers/mysql"
 	"github.com/nexus-replication/nexus/proxy/mysql/statement"
 	"github.com/nexus-replication/nexus/proxy/mysql/wire"
 )
 
-// procedure is what CALL executes as a block of its own, because the body ends transactions or changes the schema: see
+// procedure is what CALL executes as a program of its own, because the body ends transactions, changes the schema or executes texts: see
 // programRun.
 type procedure struct {
-	database   string
-	parameters []parameter
-	program    statement.Program
-	mode       string // of SQL
-	dialect    statement.Dialect
-	collation  string // of the connection
-	caller     string // whose rights were looked at, as CURRENT_USER() says
-	asOf       uint64 // schema changes
+	appliers.Procedure
+	program statement.Program
+	dialect statement.Dialect
+	account string // whose rights it has, as CURRENT_USER() says
+	// foreign is set where these are not those of the caller; hidden, where the caller may not see the body.
+	foreign, hidden bool
+	asOf            uint64 // schema changes
 }
 
-type parameter struct {
-	mode, name, declared string
-}
-
-// out reports whether the caller is told the parameter's value.
-func (p *parameter) out() bool { return p.mode == "OUT" || p.mode == "INOUT" }
+// out reports whether the caller is told the value of a parameter.
+func out(p *appliers.Parameter) bool { return p.Mode == "OUT" || p.Mode == "INOUT" }
 
 // procedures are those that were looked at since the schema has changed last, nil where the server may execute one by itself.
 type procedures struct {
@@ -64,28 +62,35 @@ func (p *procedures) keep(changes uint64, name string, found *procedure) {
 // procedure returns what a CALL is to be executed as, or nil where the server may do it.
 func (s *session) procedure(c *call) (found *procedure, said statement.Call, err error) {
 	said, ok := statement.ReadCall(c.text, s.dialect)
-	if !ok || c.payload[0] != wire.ComQuery || c.earlier || s.reader || !s.results || len(said.Database)+len(said.Name) > maxName {
+	if c.prepared != nil {
+		said, ok = statement.ReadPreparedCall(c.text, s.dialect)
+		ok = ok && isASCII(c.text) && !c.prepared.long && !wantsCursor(c.payload) // it is prepared again
+	}
+	if !ok || c.payload[0] != wire.ComQuery && c.prepared == nil || c.earlier || s.reader || !s.results || len(said.Database)+len(said.Name) > maxName {
 		return nil, said, nil
 	}
 	changes, named := s.server.backend.SchemaChanges(), [2]string{said.Database, strings.ToLower(said.Name)}
+	if c.prepared != nil && said.Database == "" {
+		named[0] = c.prepared.database // of the time when it was prepared
+	}
 	if at, ok := s.plain[named]; ok && at == changes {
 		return nil, said, nil
 	}
-	row, err := s.row("SELECT IFNULL(DATABASE(),''), CURRENT_USER()")
+	called, err := s.nameOf(said)
 	if err != nil {
 		return nil, said, err
 	}
-	if said.Database == "" {
-		said.Database = row[0]
+	if c.prepared != nil && said.Database == "" {
+		called.database = c.prepared.database
 	}
-	key := strings.Join([]string{row[1], said.Database, strings.ToLower(said.Name)}, "\x00")
+	key := strings.Join([]string{called.account, called.database, strings.ToLower(called.name)}, "\x00")
 	found, ok = s.server.procedures.find(changes, key)
 	if !ok {
-		if found, err = s.readProcedure(said); err != nil {
+		if found, err = s.readProcedure(called); err != nil {
 			return nil, said, err
 		}
 		if found != nil {
-			found.caller, found.asOf = row[1], changes
+			found.asOf = changes
 		}
 		s.server.procedures.keep(changes, key, found)
 	}
@@ -95,65 +100,117 @@ func (s *session) procedure(c *call) (found *procedure, said statement.Call, err
 		}
 		s.plain[named] = changes
 	}
-	if found == nil || len(found.parameters) != len(said.Arguments) {
-		return nil, said, nil // or the server's own words
-	}
-	for i := range found.parameters {
-		if found.parameters[i].out() && !statement.IsUserVariable(said.Arguments[i], s.dialect) {
-			return nil, said, nil
-		}
-	}
 	return found, said, nil
 }
 
-// readProcedure looks at the body of a procedure. One that acts with another account's rights is left to the server, which
-// knows these: as a block it would have the caller's.
-func (s *session) readProcedure(said statement.Call) (*procedure, error) {
-	row, err := s.tryRow(unbounded + "SELECT HEX(CONVERT(routine_definition USING utf8mb4)), sql_mode, collation_connection, routine_schema" +
-		" FROM information_schema.routines WHERE routine_type='PROCEDURE' AND (security_type='INVOKER' OR definer=CURRENT_USER())" +
-		" AND routine_schema=" + s.literal(said.Database) + " AND routine_name=" + s.literal(said.Name))
-	if err != nil || len(row) != 4 || row[0] == "" {
-		return nil, err
+// takes reports whether a procedure can be called with these arguments.
+func (p *procedure) takes(arguments []string, d statement.Dialect) bool {
+	if len(arguments) != len(p.Parameters) {
+		return false
 	}
-	body, err := hex.DecodeString(row[0])
+	for i := range p.Parameters {
+		if out(&p.Parameters[i]) && !statement.IsUserVariable(arguments[i], d) {
+			return false
+		}
+	}
+	return true
+}
+
+// calledName is what a CALL names, and who says it, in utf8mb4.
+type calledName struct{ database, name, account string }
+
+func (s *session) nameOf(said statement.Call) (n calledName, err error) {
+	database := "IFNULL(DATABASE(),'')"
+	if said.Database != "" {
+		database = s.literal(said.Database)
+	}
+	row, err := s.row("SELECT HEX(CONVERT(" + database + " USING utf8mb4)), HEX(CONVERT(" + s.literal(said.Name) + " USING utf8mb4)), HEX(CONVERT(CURRENT_USER() USING utf8mb4))")
 	if err != nil {
-		return nil, fmt.Errorf("the body of a procedure: %w", err)
+		return n, err
 	}
-	p := &procedure{database: row[3], mode: row[1], collation: row[2]}
-	d := withMode(s.dialect, p.mode)
-	p.dialect = d
-	var reason string
-	if p.program, reason = statement.ReadProgram(string(body), d); len(p.program.Steps) == 0 || reason != "" || hasWord(p.mode, "ORACLE") {
+	for i, text := range []*string{&n.database, &n.name, &n.account} {
+		raw, err := hex.DecodeString(row[i])
+		if err != nil {
+			return n, fmt.Errorf("the name of a procedure: %w", err)
+		}
+		*text = string(raw)
+	}
+	return n, nil
+}
+
+// storedProcedure selects a procedure, and its parameters.
+const storedProcedure = "SELECT routine_schema, routine_name, definer, security_type, sql_mode, collation_connection, routine_definition," +
+	" (SELECT IFNULL(GROUP_CONCAT(HEX(CONCAT_WS(CHAR(9 USING utf8mb4), parameter_mode, parameter_name, data_type, CONCAT(dtd_identifier," +
+	" IFNULL(CONCAT(' CHARACTER SET ', character_set_name, ' COLLATE ', collation_name), '')))) ORDER BY ordinal_position), '')" +
+	" FROM information_schema.parameters WHERE routine_type='PROCEDURE' AND ordinal_position>0 AND specific_schema=%[1]s AND specific_name=%[2]s)" +
+	" FROM information_schema.routines WHERE routine_type='PROCEDURE' AND routine_schema=%[1]s AND routine_name=%[2]s"
+
+// readProcedure looks at the body of a procedure, which the caller may not be allowed to see. It returns nil where the server may execute
+// it by itself, or has to refuse the call.
+func (s *session) readProcedure(called calledName) (*procedure, error) {
+	ctx, cancel := context.WithTimeout(s.server.ctx, callablesTimeout)
+	defer cancel()
+	row, err := s.server.backend.Row(ctx, fmt.Sprintf(storedProcedure, literal(called.database), literal(called.name)))
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	if len(row) != 8 || row[6] == "" {
 		return nil, nil
 	}
-	if seen, err := s.callsSeen(p, string(body)); !seen || err != nil {
+	p := &procedure{Procedure: appliers.Procedure{Database: row[0], Name: row[1], Definer: row[2], Invoker: row[3] == "INVOKER", Mode: row[4], Collation: row[5], Body: row[6]}}
+	p.account, p.foreign = called.account, !p.Invoker && p.Definer != called.account
+	if p.foreign {
+		p.account = p.Definer
+	}
+	p.dialect = withMode(s.dialect, p.Mode)
+	var reason string
+	if p.program, reason = statement.ReadProgram(p.Body, p.dialect); len(p.program.Steps) == 0 || reason != "" || hasWord(p.Mode, "ORACLE") {
+		return nil, nil
+	}
+	if seen, err := s.callsSeen(p); !seen || err != nil {
 		return nil, err
 	}
-	parameters, err := s.row("SELECT IFNULL(GROUP_CONCAT(HEX(CONCAT_WS(CHAR(9 USING utf8mb4), parameter_mode, parameter_name, data_type, CONCAT(dtd_identifier," +
-		" IFNULL(CONCAT(' CHARACTER SET ', character_set_name, ' COLLATE ', collation_name), '')))) ORDER BY ordinal_position), '')" +
-		" FROM information_schema.parameters WHERE routine_type='PROCEDURE' AND ordinal_position>0 AND specific_schema=" + s.literal(said.Database) +
-		" AND specific_name=" + s.literal(said.Name))
-	if err != nil {
+	if p.Parameters, err = parametersOf(row[7]); err != nil || slices.ContainsFunc(p.Parameters, isRow) {
 		return nil, err
 	}
-	for _, text := range strings.Split(parameters[0], ",") {
-		if text == "" {
-			continue
+	if p.hidden = p.foreign; !p.hidden {
+		row, err := s.row("SELECT COUNT(routine_definition) FROM information_schema.routines WHERE routine_type='PROCEDURE' AND routine_schema=" + s.inSession(p.Database) + " AND routine_name=" + s.inSession(p.Name))
+		if err != nil {
+			return nil, err
 		}
-		told, err := hex.DecodeString(text)
-		fields := strings.Split(string(told), "\t")
-		if err != nil || len(fields) != 4 || strings.EqualFold(fields[2], "ROW") {
-			return nil, nil
-		}
-		p.parameters = append(p.parameters, parameter{mode: fields[0], name: fields[1], declared: fields[3]})
+		p.hidden = row[0] == "0"
 	}
 	return p, nil
 }
 
+// inSession is a text in utf8mb4 as the session's server reads it, whatever the session's character set is.
+func (s *session) inSession(text string) string {
+	return fmt.Sprintf("CONVERT(0x%x USING utf8mb4)", text)
+}
+
+// parametersOf reads what storedProcedure has selected of parameters.
+func parametersOf(list string) (parameters []appliers.Parameter, err error) {
+	for digits := range strings.SplitSeq(list, ",") {
+		if digits == "" {
+			continue
+		}
+		told, err := hex.DecodeString(digits)
+		fields := strings.Split(string(told), "\t")
+		if err != nil || len(fields) != 4 {
+			return nil, fmt.Errorf("the parameters of a procedure are told as %q", digits)
+		}
+		parameters = append(parameters, appliers.Parameter{Mode: fields[0], Name: fields[1], Declared: fields[3]})
+	}
+	return parameters, nil
+}
+
+// isRow reports whether a parameter is of a type that information_schema does not spell out.
+func isRow(p appliers.Parameter) bool { return strings.EqualFold(p.Declared, "ROW") }
+
 // callsSeen reports whether a procedure calls none that the server must not execute by itself, and does not reach past its
 // transaction in other words than those of its steps.
-func (s *session) callsSeen(p *procedure, body string) (bool, error) {
-	if statement.ReachesPast(body, p.dialect) != "" {
+func (s *session) callsSeen(p *procedure) (bool, error) {
+	if statement.ReachesPast(p.Body, p.dialect) != "" {
 		return false, nil
 	}
 	if !p.program.Calls {
@@ -163,7 +220,7 @@ func (s *session) callsSeen(p *procedure, body string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return unseen(known, statement.ReadNames(body, p.dialect), p.database) == nil, nil
+	return known.unseen(statement.ReadNames(p.Body, p.dialect), p.Database) == nil, nil
 }
 
 // literal is a text as the session's server reads it.

@@ -25,71 +25,36 @@ type programRun struct {
 	s         *session
 	steering  *appliers.Steering
 	program   *statement.Program
-	database  string          // of the procedure
-	mode      string          // of SQL, that it was made with
-	user      string          // that calls it
+	database  string // of the procedure
+	mode      string // of SQL, that it was made with
+	dialect   statement.Dialect
+	user      string          // whose rights it has
+	foreign   bool            // and that is another account than the client's
+	rehearsed bool            // the client is known to have the privileges that each step wants
 	tag       string          // that no name of the client's contains
 	patience  time.Duration   // with those who keep a schema change waiting
 	explicit  bool            // the client, or the program, has begun the transaction by itself
 	commitBy  time.Time       // when the program must have said XA COMMIT; the applier's
 	refusal   *wire.Error     // of the text that was refused last
-	rights    rights          // of the caller
+	rights    rights          // of user
 	decided   *statement.Step // what a text is executed as; nil where the program executes it
 	temporary bool            // the session may have temporary tables
 	hash      string          // of the next key
 	key       string          // that was told last
-	renamed   []string        // pairs of a variable that an argument is in, and the parameter that it is for
+	renamed   []string        // pairs of a name of the node's own, and the client's
+	binary    bool            // rows come as those of a prepared statement
 	own       uint64          // rows that the answer counts, and that are none of the client's
 }
 
 // names of what is declared besides what the procedure declares.
 func (r *programRun) name(what string) string { return "nexus_" + r.tag + "_" + what }
 
-// text is the block.
-func (r *programRun) text(p *procedure, arguments []string, xa *appliers.Transaction) string {
-	var b strings.Builder
-	v := r.name
-	fmt.Fprintf(&b, "BEGIN NOT ATOMIC DECLARE %s, %s, %s, %s INT DEFAULT 0; DECLARE %s BIGINT UNSIGNED DEFAULT %d; DECLARE %s VARCHAR(80) CHARACTER SET utf8mb4 DEFAULT %s; DECLARE %s VARCHAR(40) CHARACTER SET utf8mb4 DEFAULT '%s';"+
-		" DECLARE %s CHAR(5) CHARACTER SET utf8mb4; DECLARE %s VARCHAR(512) CHARACTER SET utf8mb4; DECLARE %s, %s, %s VARCHAR(64) CHARACTER SET utf8mb4;",
-		v("n"), v("step"), v("code"), v("ok"), v("sequence"), xa.Sequence(), v("xid"), r.s.literal(xa.Name()), v("locks"), r.steering.Prefix(), v("state"), v("message"), v("key"), v("next"), v("hash"))
-	b.WriteString(r.parameters(p, arguments))
-	b.WriteString("\nBEGIN " + r.newKey() + fmt.Sprintf("SELECT 1 AS %s, BINARY %s LIMIT 1; END;\n", v(tellBegin), v("hash")))
-	b.WriteString(p.program.Replaced(func(i int, s *statement.Step) string { return r.replacement(i, s, xa.Epoch()) }) + ";\n")
-	for i, parameter := range p.parameters {
-		if parameter.out() {
-			fmt.Fprintf(&b, "SET %s=%s;", arguments[i], quoteName(parameter.name))
-		}
-	}
-	b.WriteString("END")
-	return b.String()
-}
-
-// parameters declares those of the procedure. All arguments come first, in which the name of a parameter may be one of a column.
-func (r *programRun) parameters(p *procedure, arguments []string) string {
-	var b strings.Builder
-	given := func(i int) string { return r.name(fmt.Sprint("argument", i)) }
-	for i, parameter := range p.parameters {
-		if parameter.mode != "OUT" {
-			fmt.Fprintf(&b, " DECLARE %s %s DEFAULT (%s);", given(i), parameter.declared, arguments[i])
-			r.renamed = append(r.renamed, "'"+given(i)+"'", "'"+parameter.name+"'", "`"+given(i)+"`", quoteName(parameter.name))
-		}
-	}
-	for i, parameter := range p.parameters {
-		value := "NULL"
-		if parameter.mode != "OUT" {
-			value = given(i)
-		}
-		fmt.Fprintf(&b, " DECLARE %s %s DEFAULT %s;", quoteName(parameter.name), parameter.declared, value)
-	}
-	return b.String()
-}
-
 // replacement stands in the place of a step.
 func (r *programRun) replacement(i int, step *statement.Step, epoch uint64) string {
 	if step.What.Kind == statement.Prepare || step.What.Kind == statement.Execute {
 		return r.lookedAt(i, step, epoch)
 	}
-	return "BEGIN " + r.tell(tellStep, i, preludeColumns) + r.ending(step.What.Kind == statement.Rollback, epoch) + " END"
+	return "BEGIN " + r.tell(tellStep, i, preludeColumns, temporaryTables) + r.ending(step.What.Kind == statement.Rollback, epoch) + " END"
 }
 
 // ending ends the transaction, waits until the node has done what is to be done then, and begins the next one.
@@ -148,11 +113,13 @@ func (r *programRun) told(column string, row []string) error {
 		return fmt.Errorf("a program tells %s out of its turn", column)
 	}
 	switch {
-	case column == r.name(tellStep):
-		return r.reached(&r.program.Steps[step], values)
 	case column == r.name(tellText):
 		return r.look(&r.program.Steps[step], values)
-	case column == r.name(tellEnding) && r.decided != nil && len(values) == preludeLength+1:
+	case len(values) != preludeLength+1:
+	case column == r.name(tellStep):
+		r.temporary = values[preludeLength] != "0"
+		return r.reached(&r.program.Steps[step], values[:preludeLength])
+	case column == r.name(tellEnding) && r.decided != nil:
 		step := r.decided
 		r.decided, r.temporary = nil, values[preludeLength] != "0"
 		return r.reached(step, values[:preludeLength])
@@ -182,7 +149,7 @@ func (r *programRun) expect(what string) error {
 	if told != r.name(what) && !failed {
 		return errProgram
 	}
-	row, err := s.readRowOf(columns)
+	row, err := r.readRow(p, columns)
 	if err != nil {
 		return err
 	}
@@ -256,8 +223,14 @@ func (r *programRun) change(step *statement.Step, row []string) (failed *wire.Er
 	if err != nil {
 		return nil, err
 	}
-	if step.Made && len(step.What.Tables) > 0 && (r.temporary || s.flushed) {
-		return refused("%s is refused in a text that a procedure executes: the session may have a temporary table of that name", step.What.Verb), nil
+	unrehearsed := step.Made || !r.rehearsed
+	if unrehearsed && len(step.What.Tables) > 0 && (r.temporary || s.flushed) {
+		return refused("%s is refused in this procedure, or in a text that it executes: the session may have a temporary table of that name", step.What.Verb), nil
+	}
+	if unrehearsed && !step.Made {
+		if err := r.mayStep(step); err != nil {
+			return err, nil
+		}
 	}
 	if !r.readsAlike(row[1], row[2]) {
 		return refused("%s is refused: the procedure has changed the sql_mode or character set that its text was checked with", step.What.Verb), nil
@@ -359,9 +332,11 @@ func (r *programRun) relay(f shape) (result, error) {
 					p = r.refusal.Packet()
 				case out.err.Code == codeInsideXA: // in what it calls
 					p = insideXA.Packet()
-				case strings.Contains(out.err.Message, r.name("argument")):
-					out.err.Message = strings.NewReplacer(r.renamed...).Replace(out.err.Message)
-					p = out.err.Packet()
+				default:
+					if told := strings.NewReplacer(r.renamed...).Replace(out.err.Message); told != out.err.Message {
+						out.err.Message = told
+						p = out.err.Packet()
+					}
 				}
 				return out, s.client.WritePacket(p)
 			}
@@ -378,7 +353,7 @@ func (r *programRun) relay(f shape) (result, error) {
 			return result{}, err
 		}
 		if name, own := r.ownColumn(p); own {
-			row, err := s.readRowOf(columns)
+			row, err := r.readRow(p, columns)
 			if err == nil {
 				err = r.told(name, row)
 			}

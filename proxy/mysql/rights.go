@@ -4,6 +4,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strings"
+
+	"github.com/nexus-replication/nexus/proxy/mysql/wire"
 )
 
 // rights are those of the session's account that are known without asking for each statement: where they are not enough, it has
@@ -22,25 +24,48 @@ const (
 	nRights   = nTableRights + 12
 )
 
-// readRights asks for the rights of the session's account.
-func (s *session) readRights() (r rights, err error) {
-	row, err := s.row("SELECT (SELECT COUNT(*) FROM information_schema.user_privileges WHERE is_grantable='YES' AND privilege_type IN (" + allRights + ") AND " + ownGrantee + ")," +
-		" (SELECT IFNULL(GROUP_CONCAT(HEX(CONVERT(table_schema USING utf8mb4))),'') FROM (SELECT table_schema FROM information_schema.schema_privileges WHERE privilege_type IN (" + tableRights +
-		") AND " + ownGrantee + fmt.Sprintf(" GROUP BY table_schema HAVING COUNT(*)=%d) s)", nTableRights))
-	if err != nil {
-		return r, err
+// rightsOf asks for the rights that a procedure has.
+func (s *session) rightsOf(p *procedure) (r rights, err error) {
+	if !p.foreign {
+		row, err := s.row(rightsQuery(ownGrantee))
+		if err != nil {
+			return r, err
+		}
+		r = readRights(row)
+		r.all = r.all || s.local
+		return r, nil
 	}
-	r = rights{all: row[0] == fmt.Sprint(nRights), schemas: make(map[string]bool)}
+	user, host := splitAccount(p.account)
+	ctx, cancel := s.context(s.server.cfg.Timeout)
+	defer cancel()
+	row, err := s.server.backend.Row(ctx, rightsQuery("grantee="+literal("'"+user+"'@'"+host+"'")))
+	if err != nil {
+		return r, unavailable(err)
+	}
+	return readRights(row), nil
+}
+
+func rightsQuery(ofGrantee string) string {
+	return "SELECT (SELECT COUNT(*) FROM information_schema.user_privileges WHERE is_grantable='YES' AND privilege_type IN (" + allRights + ") AND " + ofGrantee + ")," +
+		" (SELECT IFNULL(GROUP_CONCAT(HEX(CONVERT(table_schema USING utf8mb4))),'') FROM (SELECT table_schema FROM information_schema.schema_privileges WHERE privilege_type IN (" + tableRights +
+		") AND " + ofGrantee + fmt.Sprintf(" GROUP BY table_schema HAVING COUNT(*)=%d) s)", nTableRights)
+}
+
+func readRights(row []string) rights {
+	if len(row) != 2 {
+		return rights{}
+	}
+	r := rights{all: row[0] == fmt.Sprint(nRights), schemas: make(map[string]bool)}
 	for digits := range strings.SplitSeq(row[1], ",") {
 		if name, err := hex.DecodeString(digits); err == nil { // a list that was cut off is shorter
 			r.schemas[strings.NewReplacer(`\_`, "_", `\%`, "%").Replace(string(name))] = true
 		}
 	}
-	return r, nil
+	return r
 }
 
 // allow refuses a schema change for which the rights are not enough.
-func (r *rights) allow(verb, text, database string) error {
+func (r *rights) allow(verb, text, database string) *wire.Error {
 	if r.all {
 		return nil
 	}
@@ -54,5 +79,5 @@ func (r *rights) allow(verb, text, database string) error {
 			return nil
 		}
 	}
-	return refused("%s is refused in a text that a procedure executes, to an account that has not all privileges, or all on the tables of the databases that it names, itself", verb)
+	return refused("%s is refused in this procedure, or in a text that it executes, to an account that has not all privileges, or all on the tables of the databases that it names, itself", verb)
 }

@@ -188,7 +188,7 @@ func (s *session) command(payload []byte) error {
 	case wire.ComStmtExecute:
 		return s.execute(payload)
 	case wire.ComStmtSendLongData:
-		return s.send(payload)
+		return s.sendLongData(payload)
 	case wire.ComStmtClose:
 		return s.closeStatement(payload)
 	case wire.ComInitDB:

@@ -9,6 +9,7 @@ import (
 
 	appliers "github.com/nexus-replication/nexus/appliers/mysql"
 	"github.com/nexus-replication/nexus/proxy/mysql/statement"
+	"github.com/nexus-replication/nexus/proxy/mysql/wire"
 )
 
 // The rows that a program tells its node something with begin with the name of a column. A text that the program executes could
@@ -40,6 +41,43 @@ func (r *programRun) tell(what string, number int, values ...string) string {
 func (r *programRun) row(what string, number int, values ...string) string {
 	columns := append([]string{fmt.Sprintf("%d AS %s", number, r.name(what)), "BINARY " + r.name("key"), "BINARY " + r.name("hash")}, values...)
 	return "SELECT " + strings.Join(columns, ", ") + " LIMIT 1;" // whatever sql_select_limit is
+}
+
+// readRow reads what follows the definition of the first of so many columns of a row of the program's own.
+func (r *programRun) readRow(definition []byte, columns uint64) ([]string, error) {
+	s := r.s
+	if !r.binary {
+		return s.readRowOf(columns)
+	}
+	types := []byte{wire.ColumnType(definition)}
+	for range columns - 1 {
+		p, err := s.backend.ReadPacket()
+		if err != nil {
+			return nil, err
+		}
+		types = append(types, wire.ColumnType(p))
+	}
+	if !s.deprecateEOF {
+		if _, err := s.backend.ReadPacket(); err != nil {
+			return nil, err
+		}
+	}
+	p, err := s.backend.ReadPacket()
+	if err != nil {
+		return nil, err
+	}
+	values, ok := wire.BinaryRow(p, types)
+	if !ok {
+		return nil, errProgram
+	}
+	if p, err = s.backend.ReadPacket(); err != nil {
+		return nil, err
+	}
+	if !wire.IsEnd(p, s.deprecateEOF) {
+		return nil, errProgram
+	}
+	s.note(p)
+	return values, nil
 }
 
 // keyColumns are the number and the keys.

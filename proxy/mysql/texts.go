@@ -1,17 +1,15 @@
 package mysql
 
 import (
-	"context"
 	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
-	"time"
 	"unicode/utf8"
 
 	appliers "github.com/nexus-replication/nexus/appliers/mysql"
 	"github.com/nexus-replication/nexus/proxy/mysql/statement"
+	"github.com/nexus-replication/nexus/proxy/mysql/wire"
 )
 
 // A program may make up a text and execute it (PREPARE, EXECUTE). Inside of a transaction of XA such a text could end it beside the
@@ -19,94 +17,13 @@ import (
 // programRun, which tells its node each text before it executes it. A call by which the server would come to such a program in
 // any other way is refused: which calls these are is seen from the names that stand in the text, and in the bodies of what it may call.
 
-// callables are the procedures of the server as of so many schema changes.
-type callables struct {
-	mu      sync.Mutex
-	changes uint64
-	known   []*callable // nil until they were read
-}
-
-// callable is a procedure, or a package of them.
-type callable struct {
-	database, name string
-	names          statement.Names // of what it may call, and others
-	unseen         string          // why the server must not execute it by itself; "" where it may
-}
-
-// callablesTimeout bounds the reading of all procedures.
-const callablesTimeout = 10 * time.Second
-
-// readCallables returns the procedures of the server; those of this very moment if anew is set.
-func (s *Server) readCallables(anew bool) ([]*callable, error) {
-	c := &s.callables
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	changes := s.backend.SchemaChanges() // before: what changes meanwhile is read again
-	if !anew && c.known != nil && c.changes == changes {
-		return c.known, nil
-	}
-	ctx, cancel := context.WithTimeout(s.ctx, callablesTimeout)
-	defer cancel()
-	programs, err := s.backend.Programs(ctx)
-	if err != nil {
-		return nil, unavailable(err)
-	}
-	known := make([]*callable, 0, len(programs))
-	for i := range programs {
-		p := &programs[i]
-		known = append(known, newCallable(p.Database, p.Name, p.Body, withMode(s.dialect(), p.Mode), hasWord(p.Mode, "ORACLE")))
-	}
-	c.changes, c.known = changes, known
-	return known, nil
-}
-
-func newCallable(database, name, body string, d statement.Dialect, oracle bool) *callable {
-	p := &callable{database: statement.FoldName(database), name: name}
-	if oracle || statement.MentionsWord(body, d, "CALL") { // in that mode a name is enough to call
-		p.names = statement.ReadNames(body, d)
-	}
-	p.unseen = statement.ReachesPast(body, d)
-	if statement.ExecutesTexts(body, d) {
-		p.unseen = textsUnseen
-	}
-	return p
-}
-
-const textsUnseen = "it executes texts (PREPARE, EXECUTE), which Nexus looks at only in a procedure that the client calls itself, by CALL as a text (not prepared), and that the client has " +
-	"defined, or that is SQL SECURITY INVOKER and whose text the client may see (GRANT SELECT ON mysql.proc)"
+const textsUnseen = "it executes texts (PREPARE, EXECUTE), which Nexus looks at only in a procedure that the client calls itself, by CALL as a text or prepared by its driver, " +
+	"not in a block, nor by EXECUTE ... USING, with a cursor, or with parameters sent apart (COM_STMT_SEND_LONG_DATA): call it so"
 
 // withMode is the dialect of a text that is read with a sql_mode.
 func withMode(d statement.Dialect, mode string) statement.Dialect {
 	d.NoBackslashEscapes, d.AnsiQuotes = hasWord(mode, "NO_BACKSLASH_ESCAPES"), hasWord(mode, "ANSI_QUOTES")
 	return d
-}
-
-// anyDatabase is for a text that may be read with another default database than that of now.
-const anyDatabase = "*"
-
-// unseen returns a procedure that the server must not execute by itself, and that a text with these names may call in a database.
-func unseen(known []*callable, names statement.Names, database string) *callable {
-	seen := make([]bool, len(known))
-	var search func(names statement.Names, database string) *callable
-	search = func(names statement.Names, database string) *callable {
-		for i, p := range known {
-			if seen[i] || !names.Has(p.name) || database != anyDatabase && p.database != database && !names.Has(p.database) {
-				continue
-			}
-			seen[i] = true
-			if p.unseen != "" {
-				return p
-			}
-			if found := search(p.names, p.database); found != nil {
-				return found
-			}
-		}
-		return nil
-	}
-	if database != anyDatabase {
-		database = statement.FoldName(database)
-	}
-	return search(names, database)
 }
 
 // checkCalls refuses a statement by which the server would execute a program that must not be executed unseen. It is called
@@ -121,22 +38,31 @@ func (s *session) checkCalls(c *call) error {
 		return err
 	}
 	names := statement.ReadNames(c.text, s.dialect)
-	found := unseen(known, names, anyDatabase)
+	found := known.unseen(names, anyDatabase)
 	if found != nil && string(c.payload[1:]) == c.text { // a prepared one has the database of the time when it was prepared
-		row, err := s.row("SELECT HEX(CONVERT(IFNULL(DATABASE(),'') USING utf8mb4))")
+		database, err := s.currentDatabase()
 		if err != nil {
 			return err
 		}
-		database, err := hex.DecodeString(row[0])
-		if err != nil {
-			return fmt.Errorf("the session's database: %w", err)
-		}
-		found = unseen(known, names, string(database))
+		found = known.unseen(names, database)
 	}
 	if found == nil {
 		return nil
 	}
 	return refused("%s is refused because of the procedure %s.%s: %s", c.what.Verb, found.database, found.name, found.unseen)
+}
+
+// currentDatabase is the default one, in utf8mb4; "" without one.
+func (s *session) currentDatabase() (string, error) {
+	row, err := s.row("SELECT HEX(CONVERT(IFNULL(DATABASE(),'') USING utf8mb4))")
+	if err != nil {
+		return "", err
+	}
+	database, err := hex.DecodeString(row[0])
+	if err != nil {
+		return "", fmt.Errorf("the session's database: %w", err)
+	}
+	return string(database), nil
 }
 
 // callInReadOnly executes a statement that calls programs in a session, or transaction to come, that is READ ONLY.
@@ -266,7 +192,7 @@ func (r *programRun) mayWrite(p *prepared, database string) error {
 	if err != nil {
 		return err
 	}
-	if found := unseen(known, statement.ReadNames(p.text, p.dialect), database); found != nil {
+	if found := known.unseen(statement.ReadNames(p.text, p.dialect), database); found != nil {
 		return refused("%s is refused because of the procedure %s.%s: %s", p.what.Verb, found.database, found.name, found.unseen)
 	}
 	return nil
@@ -297,7 +223,18 @@ func (r *programRun) mayChange(p *prepared, d statement.Dialect) error {
 	case !p.told && !isASCII(p.text):
 		return refused("%s is refused in a text that a procedure executes: its character set is that of the session", what.Verb)
 	}
-	return r.rights.allow(what.Verb, p.text, r.database)
+	if e := r.rights.allow(what.Verb, p.text, r.database); e != nil {
+		return e
+	}
+	return nil
+}
+
+// mayStep is mayChange, for a schema change that stands in the procedure, where its own session could not be asked.
+func (r *programRun) mayStep(step *statement.Step) *wire.Error {
+	if e := r.s.refuseSchema(call{text: step.Text, what: step.What}, r.database, r.dialect); e != nil {
+		return e
+	}
+	return r.rights.allow(step.What.Verb, step.Text, r.database)
 }
 
 func isASCII(text string) bool {

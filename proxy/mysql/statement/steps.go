@@ -200,15 +200,27 @@ func (r *programReader) refuse(reason string) {
 type Call struct {
 	Database, Name string // Database is empty where the default one is meant
 	Arguments      []string
+
+	start, end int // of the name
 }
 
-// ReadCall reads CALL name [(arguments)]. ok is false where it says anything else.
-func ReadCall(text string, d Dialect) (c Call, ok bool) {
+// Renamed returns the text that ReadCall has read, with another name.
+func (c *Call) Renamed(text, name string) string { return text[:c.start] + name + text[c.end:] }
+
+// ReadCall reads CALL name [(arguments)]. ok is false where it says anything else, or has parameters of a prepared statement.
+func ReadCall(text string, d Dialect) (c Call, ok bool) { return readCall(text, d, false) }
+
+// ReadPreparedCall is ReadCall for what may have such parameters.
+func ReadPreparedCall(text string, d Dialect) (c Call, ok bool) { return readCall(text, d, true) }
+
+func readCall(text string, d Dialect, prepared bool) (c Call, ok bool) {
 	p := newParser(text, d)
 	if !p.take("CALL") {
 		return c, false
 	}
+	c.start, c.end = p.tok.start, p.tok.end
 	if c.Name = p.name(); p.takePunct('.') {
+		c.start, c.end = p.tok.start, p.tok.end
 		c.Database, c.Name = c.Name, p.name()
 	}
 	if c.Name == "" || p.lexer.inside {
@@ -221,7 +233,7 @@ func ReadCall(text string, d Dialect) (c Call, ok bool) {
 		return c, false
 	}
 	start, end := p.tok.start, p.tok.start
-	for depth := 0; !p.end() && !p.lexer.inside && !p.tok.punct('?'); p.skip() { // not in a comment that one argument opens and another one closes
+	for depth := 0; !p.end() && !p.lexer.inside && (prepared || !p.tok.punct('?')); p.skip() { // not in a comment that one argument opens and another one closes
 		switch {
 		case p.tok.punct('('):
 			depth++
@@ -241,7 +253,7 @@ func ReadCall(text string, d Dialect) (c Call, ok bool) {
 	return c, false
 }
 
-// IsPlain reports whether an argument is a number, a word, a variable of the session or a literal, which means the same in each sql_mode and
+// IsPlain reports whether an argument is a number, a word, a variable that the client has made or a literal, which means the same in each sql_mode and
 // character set.
 func IsPlain(argument string, d Dialect) bool {
 	if !isASCII(argument) || strings.ContainsAny(argument, "\"\\") {
@@ -252,7 +264,7 @@ func IsPlain(argument string, d Dialect) bool {
 		p.takePunct('+')
 	}
 	switch p.tok.kind {
-	case tokenWord, tokenNumber, tokenUser, tokenSystem, tokenString:
+	case tokenWord, tokenNumber, tokenUser, tokenString:
 		p.skip()
 		return p.tok.kind == tokenEnd
 	}

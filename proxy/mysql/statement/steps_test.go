@@ -2,6 +2,7 @@ package statement
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -40,6 +41,16 @@ func TestReadProgram(t *testing.T) {
 	}
 }
 
+func TestIsPlain(t *testing.T) {
+	for text, want := range map[string]bool{
+		"1": true, "-1.5": true, "'a'": true, "@a": true, "NULL": true, "": false, "f(1)": false, "1+1": false, "@@sql_mode": false, `"a"`: false, `'\n'`: false, "'é'": false, "(1)": false,
+	} {
+		if got := IsPlain(text, mariadb); got != want {
+			t.Errorf("%s: got %v", text, got)
+		}
+	}
+}
+
 func TestReadCall(t *testing.T) {
 	for _, tc := range []struct{ text, want string }{
 		{"CALL p", "[] p []"}, {"call p()", "[] p []"}, {"CALL `a b`.`p``q` ( )", "[a b] p`q []"},
@@ -49,6 +60,10 @@ func TestReadCall(t *testing.T) {
 		got := "no"
 		if c, ok := ReadCall(tc.text, mariadb); ok {
 			got = fmt.Sprintf("[%s] %s [%s]", c.Database, c.Name, strings.Join(c.Arguments, "|"))
+			renamed, ok := ReadCall(c.Renamed(tc.text, "`x y`"), mariadb)
+			if c.Name = "x y"; !ok || renamed.Database != c.Database || renamed.Name != c.Name || !slices.Equal(renamed.Arguments, c.Arguments) {
+				t.Errorf("%s: renamed to %s", tc.text, c.Renamed(tc.text, "`x y`"))
+			}
 		}
 		if got != tc.want {
 			t.Errorf("%s: got %s, want %s", tc.text, got, tc.want)

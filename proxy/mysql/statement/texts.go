@@ -62,9 +62,15 @@ func ReadNames(text string, d Dialect) Names {
 // FoldName returns a name as Names has it: the server takes no notice of case, nor of spaces at the end.
 func FoldName(name string) string { return strings.ToLower(strings.TrimRight(name, " ")) }
 
+// Any reports whether any name may be meant.
+func (n Names) Any() bool {
+	_, ok := n[anyName]
+	return ok
+}
+
 // Has reports whether a name may stand in the text.
 func (n Names) Has(name string) bool {
-	if _, ok := n[anyName]; ok {
+	if n.Any() {
 		return true
 	}
 	name = FoldName(name)

@@ -80,11 +80,7 @@ func AppendLenenc(dst []byte, n uint64) []byte {
 
 // IsNumber reports whether the definition of a column is that of numbers.
 func IsNumber(definition []byte) bool {
-	const behind = 6 // type, flags, decimals and two bytes more are last, whatever comes before
-	if len(definition) < behind {
-		return false
-	}
-	switch definition[len(definition)-behind] {
+	switch ColumnType(definition) {
 	case 0, 1, 2, 3, 4, 5, 8, 9, 246: // DECIMAL, TINY, SHORT, LONG, FLOAT, DOUBLE, LONGLONG, INT24, NEWDECIMAL
 		return true
 	}
