@@ -100,7 +100,7 @@ func (g *commitGroup) commit(ctx context.Context, a announcement, commands [][]b
 	}
 	j := g.open
 	if j == nil {
-		j = &gathering{ctx: ctx, patience: max(g.patience, min(g.reunion.takes, mostPatience)), full: make(chan struct{}), done: make(chan struct{})}
+		j = &gathering{ctx: ctx, patience: g.patienceNow(), full: make(chan struct{}), done: make(chan struct{})}
 		g.open = j
 		if g.reunion.away > 0 {
 			j.until = time.Now().Add(g.reunion.longFlight())
@@ -136,6 +136,14 @@ func (g *commitGroup) commit(ctx context.Context, a announcement, commands [][]b
 		return nil, j.err
 	}
 	return j.outcome.Replies[first : first+len(commands)], nil
+}
+
+// patienceNow is that of a gathering that begins: where enough are under way, some of them come soon.
+func (g *commitGroup) patienceNow() time.Duration {
+	if g.coming >= enough {
+		return g.patience
+	}
+	return max(g.patience, min(g.reunion.takes, mostPatience))
 }
 
 func (g *commitGroup) closeIfFull() {

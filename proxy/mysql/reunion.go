@@ -5,6 +5,8 @@ import "time"
 const (
 	// crowd is how many commits have to be under way for the processors to count more than the moment that a proposal takes.
 	crowd = 8
+	// enough commits in one proposal are not kept waiting for more.
+	enough = 2 * crowd
 	// Where the others are far away a proposal takes leastFlight or more, and much longer than what this machine does for a
 	// transaction: nobody waits for its outcome then.
 	leastFlight = 20 * time.Millisecond
@@ -45,6 +47,9 @@ func (r *reunion) leave(members int) {
 
 // awaits reports whether so many who are there, and nobody else about to come, are to wait for others.
 func (r *reunion) awaits(members int) bool {
+	if members >= enough {
+		return false
+	}
 	if r.away == 0 {
 		return members < r.want
 	}

@@ -108,6 +108,24 @@ func TestFewDoNotReunite(t *testing.T) {
 	}
 }
 
+// Enough of them do not wait, however many others there are.
+func TestEnoughDoNotReunite(t *testing.T) {
+	g, f := newFlights()
+	var waits []func()
+	for range 3 {
+		waits = append(waits, commitMany(t, g, enough))
+		if n := <-f.begun; n != enough {
+			t.Errorf("%d commits in a proposal, want %d", n, enough)
+		}
+	}
+	for range waits {
+		f.outcome <- struct{}{}
+	}
+	for _, wait := range waits {
+		wait()
+	}
+}
+
 // Those who do not come back are waited for less and less often.
 func TestCrowdThatStaysAway(t *testing.T) {
 	g, e := newGroup()
