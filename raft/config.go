@@ -34,10 +34,6 @@ type Config struct {
 	// for each round of reads. Safe while clocks run at rates that differ by less than one part in ten.
 	LeaseReads bool
 
-	// ReadersFirst lets the leader's proposals gather for some milliseconds while many calls of Read run. It is for a backend in
-	// which nobody waits for those who wait for their entry, as they do for the locks of a transaction.
-	ReadersFirst bool
-
 	// Tick is the unit of raft time; a leader sends heartbeats every tick. ElectionTicks without one start an election.
 	Tick          time.Duration
 	ElectionTicks int

@@ -46,13 +46,9 @@ func (r *Replicator) gathers() (missing int, on bool) {
 	if err != nil || r.waits.isDue() || r.fillsBatch() {
 		return 0, false
 	}
-	left := r.gathering.limit() - (r.leaseClock() - r.proposedAt)
-	if left > 0 && r.underWay(last) {
+	if left := r.gathering.limit() - (r.leaseClock() - r.proposedAt); left > 0 && r.underWay(last) {
 		r.wakeIn(left)
 		return 0, true
-	}
-	if missing = r.letsReadersGo(last, left); missing > 0 {
-		return missing, true
 	}
 	missing = r.regroups(last)
 	return missing, missing > 0

@@ -54,8 +54,6 @@ func (r *Replicator) Read(ctx context.Context, fn func(context.Context) error) e
 	case <-r.ctx.Done():
 		return fmt.Errorf("%w: %w", ErrNotDone, r.stopCause())
 	}
-	r.beginRead()
-	defer r.endRead()
 	if err := r.waitApplied(ctx, round.index); err != nil {
 		return err
 	}
@@ -64,8 +62,6 @@ func (r *Replicator) Read(ctx context.Context, fn func(context.Context) error) e
 
 // readByLease reports done=false if there is no lease, or if it ended before fn did.
 func (r *Replicator) readByLease(ctx context.Context, fn func(context.Context) error) (done bool, err error) {
-	r.beginRead()
-	defer r.endRead()
 	// Whether it holds is looked at once, in the end, as the clock is a call of the kernel: a lease of the same term that
 	// holds then proves that nobody has led in a later term up to then.
 	term, ok := r.lease.ofTerm()

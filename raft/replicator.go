@@ -85,7 +85,6 @@ type Replicator struct {
 	term, leader, commit atomic.Uint64
 	applied, appliedTerm atomic.Uint64
 	lagging              atomic.Bool
-	readers              readers
 	noLeader             atomic.Bool // for longer than a fail-over takes, as of the last tick
 	lease                lease
 	backendProblem       atomic.Pointer[error]
@@ -117,7 +116,6 @@ type Replicator struct {
 	transferTerm  uint64        // in which a leadership transfer was started: no lease
 	gathering     gathering
 	regrouping    regrouping
-	readersFirst  readersFirst
 	queue         []*proposal
 	batch         []*proposal
 	groups        []group

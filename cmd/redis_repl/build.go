@@ -47,7 +47,6 @@ func (o *options) Build(log *slog.Logger) (*node.Node, error) {
 
 	raftCfg := o.RaftConfig(backend, log)
 	raftCfg.Sequencer = proxy.NewSequencer(proxyCfg, backend)
-	raftCfg.ReadersFirst = true
 	replicator, err := raft.New(raftCfg)
 	if err != nil {
 		return nil, err
