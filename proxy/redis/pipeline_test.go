@@ -275,7 +275,9 @@ func (l *stuckLog) Wait(ctx context.Context, _ time.Time, cmd []byte, _, _ func(
 	return l.Propose(ctx, [][]byte{cmd})
 }
 func (l *stuckLog) Read(context.Context, func(context.Context) error) error { return raft.ErrNotDone }
-func (l *stuckLog) Status() raft.Status                                     { return raft.Status{} }
+func (l *stuckLog) MembersWithout(int) []raft.Member                        { return nil }
+
+func (l *stuckLog) Status() raft.Status { return raft.Status{} }
 
 func TestTimeout(t *testing.T) {
 	p := startProxy(t, func(c *Config) { c.Timeout = 30 * time.Millisecond })

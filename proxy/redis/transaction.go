@@ -208,6 +208,7 @@ type standing struct {
 	name          string
 	protocol      backend.Protocol
 	authenticated bool
+	unproven      bool
 	user          *acl.User
 	tracked       *tracked
 	noEvict       bool
@@ -217,7 +218,7 @@ func (s *session) standing() standing {
 	s.shown.Lock()
 	noEvict := s.shown.noEvict
 	s.shown.Unlock()
-	return standing{db: s.db, name: s.name, protocol: s.protocol, authenticated: s.authenticated, user: s.user,
+	return standing{db: s.db, name: s.name, protocol: s.protocol, authenticated: s.authenticated, unproven: s.unproven, user: s.user,
 		tracked: s.tracked, noEvict: noEvict}
 }
 
@@ -227,6 +228,7 @@ func (s *session) restore(to standing) {
 	s.setProtocol(to.protocol)
 	s.setUser(to.user)
 	s.setAuthenticated(to.authenticated)
+	s.unproven = to.unproven
 	s.setNoEvict(to.noEvict)
 	s.restoreTracking(to.tracked)
 }
@@ -276,7 +278,7 @@ func (t *transaction) subscribes() bool {
 // hasEffect are commands that change something beyond the session, and what shows it: they must not be run for a
 // transaction that is not executed.
 var hasEffect = map[string]bool{
-	"acl|load": true, "acl|log": true, "config|get": true, "config|resetstat": true, "slowlog|reset": true, "latency|reset": true,
+	"acl|deluser": true, "acl|load": true, "acl|log": true, "acl|setuser": true, "config|get": true, "config|resetstat": true, "slowlog|reset": true, "latency|reset": true,
 	"client|kill": true, "client|pause": true, "client|unpause": true, "client|unblock": true,
 }
 
