@@ -80,7 +80,7 @@ func TestSetUser(t *testing.T) {
 	letsIn(t, c.Nodes, "amy", "amy", true)
 
 	file := filepath.Join(t.TempDir(), "backup")
-	if out, err := repl(t, follower, "backup", file); err != nil {
+	if out, err := repl(t, survivors(c, follower)[0], "backup", file); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	check(t, c.Stop(10*time.Second))

@@ -82,7 +82,7 @@ func (l *slowLog) kept() []slowEntry {
 	return l.entries[max(0, int64(len(l.entries))-l.max):]
 }
 
-// secretFrom returns the place of the first argument that may be about a user, or how many arguments there are.
+// secretFrom returns the place of the first argument that may be about a user or a password, or how many arguments there are.
 func secretFrom(args [][]byte) int {
 	switch {
 	case len(args) == 0:
@@ -92,6 +92,12 @@ func secretFrom(args [][]byte) int {
 		return 2
 	case len(args) > 2 && isWord(args[0], "nexus") && isWord(args[1], "explain"):
 		return 2 + secretFrom(args[2:])
+	case len(args) > 2 && isWord(args[0], "config") && isWord(args[1], "set"):
+		for i := 2; i < len(args); i += 2 {
+			if isWord(args[i], "masterauth") {
+				return i + 1
+			}
+		}
 	}
 	return len(args)
 }
