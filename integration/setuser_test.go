@@ -66,7 +66,9 @@ func TestSetUser(t *testing.T) {
 	leader := must(c.Leader(ctx))(t)
 	check(t, leader.Kill())
 	rest := survivors(c, leader)
-	eventually(t, 40*time.Second, func() error { return client(t, rest[0], 0).Do(ctx, "ACL", "SETUSER", "amy", "on", ">amy", "+ping").Err() })
+	eventually(t, 40*time.Second, func() error {
+		return client(t, rest[0], 0).Do(ctx, "ACL", "SETUSER", "amy", "on", ">amy", "+ping").Err()
+	})
 	setUser(t, rest[1], "DELUSER", "eve")
 	letsIn(t, rest, "amy", "amy", true)
 	check(t, leader.StartReady(within(t, 40*time.Second)))
