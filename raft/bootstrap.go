@@ -30,6 +30,8 @@ type introduction struct {
 	Removed     []uint64 `json:"removed,omitempty"`
 	// EntryVersion is the newest version of log entries that the node reads; 0, from former programs, means 1.
 	EntryVersion int `json:"entryVersion,omitempty"`
+	// CommandVersion is that of Config; 0, from former programs, says that it has none.
+	CommandVersion int `json:"commandVersion,omitempty"`
 }
 
 // errNoFirstMember means that the cluster exists already, and that this node is not in it though its URL is among those
@@ -215,7 +217,7 @@ func (r *Replicator) serveIdentity(w http.ResponseWriter, _ *http.Request) {
 	in := introduction{
 		ClusterName: id.ClusterName, Cluster: id.Cluster, ID: id.ID, URL: id.URL, ClusterURLs: r.cfg.ClusterURLs,
 		Bootstrap: id.Bootstrap, Members: r.Members(), Removed: r.membership.listRemoved(),
-		EntryVersion: newestEntry,
+		EntryVersion: newestEntry, CommandVersion: r.cfg.CommandVersion,
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(in) // the asker asks again

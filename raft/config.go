@@ -29,6 +29,9 @@ type Config struct {
 	// Store is the backend; Sequencer may be nil.
 	Store     Store
 	Sequencer Sequencer
+	// CommandVersion is the newest version of commands that the Store reads, if it tells them apart: see
+	// Replicator.MembersWithout.
+	CommandVersion int
 
 	// LeaseReads lets the leader answer reads for as long as a lease from a quorum holds, instead of asking a quorum
 	// for each round of reads. Safe while clocks run at rates that differ by less than one part in ten.

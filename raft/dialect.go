@@ -24,17 +24,31 @@ const (
 type dialects struct {
 	mu     sync.Mutex
 	newest map[uint64]int
-	added  chan struct{} // members were
+	// commands are the versions of commands that they read.
+	commands map[uint64]int
+	added    chan struct{} // members were
 }
 
 func newDialects() *dialects {
-	return &dialects{newest: make(map[uint64]int), added: make(chan struct{}, 1)}
+	return &dialects{newest: make(map[uint64]int), commands: make(map[uint64]int), added: make(chan struct{}, 1)}
 }
 
 func (d *dialects) learn(id uint64, newest int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.newest[id] = newest
+}
+
+func (d *dialects) learnCommands(id uint64, newest int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.commands[id] = newest
+}
+
+func (d *dialects) readsCommands(id uint64, version int) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.commands[id] >= version
 }
 
 func (d *dialects) reads(id uint64, version int) bool {
@@ -58,6 +72,22 @@ func (r *Replicator) notReading(version int) []Member {
 	})
 }
 
+// MembersWithout returns the members that are not known to read commands of version, which they have in Config.CommandVersion.
+// A command that older Stores stop at must not be proposed before there is none of them: one that is down may come back as it
+// was. Followers know it too.
+func (r *Replicator) MembersWithout(version int) []Member {
+	return slices.DeleteFunc(r.Members(), func(m Member) bool {
+		return m.ID == r.identity.ID || r.dialects.readsCommands(m.ID, version)
+	})
+}
+
+// untold returns the members that are not known to read all that this one does.
+func (r *Replicator) untold() []Member {
+	return slices.DeleteFunc(r.Members(), func(m Member) bool {
+		return m.ID == r.identity.ID || r.dialects.reads(m.ID, newestEntry) && r.dialects.readsCommands(m.ID, r.cfg.CommandVersion)
+	})
+}
+
 // learnDialects asks the members what they read, and goes on with those that do not answer or are of an older version.
 // Followers ask too: one that becomes the leader knows already.
 func (r *Replicator) learnDialects(ctx context.Context) {
@@ -65,7 +95,7 @@ func (r *Replicator) learnDialects(ctx context.Context) {
 	defer ticker.Stop()
 	for {
 		var asking sync.WaitGroup
-		for _, m := range r.notReading(newestEntry) {
+		for _, m := range r.untold() {
 			asking.Go(func() { r.learnDialect(ctx, m) })
 		}
 		asking.Wait()
@@ -85,12 +115,14 @@ func (r *Replicator) learnDialect(ctx context.Context, m Member) {
 		r.log.Debug("not known what log entries a member reads", "member", m.URL, "err", err)
 	case peer.ID == m.ID:
 		r.dialects.learn(m.ID, peer.EntryVersion)
+		r.dialects.learnCommands(m.ID, peer.CommandVersion)
 	}
 }
 
 // checkDialect refuses a node that would stop at what the members have put into the log, or will.
 func (r *Replicator) checkDialect(peer introduction) error {
-	if peer.EntryVersion < newestEntry && len(r.notReading(newestEntry)) == 0 {
+	if peer.EntryVersion < newestEntry && len(r.notReading(newestEntry)) == 0 ||
+		peer.CommandVersion < r.cfg.CommandVersion && len(r.MembersWithout(r.cfg.CommandVersion)) == 0 {
 		return fmt.Errorf("%w: the node at %s is of an older version, which does not read what this cluster writes: start the newer one there", ErrRefused, peer.URL)
 	}
 	return nil

@@ -129,3 +129,24 @@ func TestPiecesOnlyForThoseWhoReadThem(t *testing.T) {
 		t.Error("pieces, though a member is not known")
 	}
 }
+
+// Members tell each other what commands they read, and one of an older version cannot be added any more when all read newer ones.
+func TestMembersWithout(t *testing.T) {
+	c := newTestCluster(t, 3, func(cfg *Config) { cfg.CommandVersion = 2 })
+	leader := c.leader()
+	for i := range c.nodes {
+		eventually(t, "member that knows what the others read", func() bool { return len(c.nodes[i].MembersWithout(2)) == 0 })
+		if got := c.nodes[i].MembersWithout(3); len(got) != 2 {
+			t.Errorf("%v do not read what nobody reads", got)
+		}
+	}
+	elder := introduction{ClusterName: c.nodes[0].cfg.ClusterName, ID: 7, URL: freeURL(t), EntryVersion: newestEntry, CommandVersion: 1}
+	serveAt(t, elder.URL, func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, elder) })
+	if err := c.nodes[leader].AddMember(t.Context(), elder.URL); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "older version") {
+		t.Errorf("a node of an older version is added: %v", err)
+	}
+	c.nodes[leader].dialects.learnCommands(c.nodes[(leader+1)%3].identity.ID, 1)
+	if got := c.nodes[leader].MembersWithout(2); len(got) != 1 {
+		t.Errorf("%v do not read it, want one", got)
+	}
+}

@@ -67,7 +67,7 @@ func (b *Backend) applyOnce(ctx context.Context, entries []raft.Entry) error {
 	}
 	deadline := time.Now().Add(maxBusy)
 	for len(rest) > 0 {
-		if err := b.run.build(&b.cfg, rest, b.conn.server.databases, b.settings); err != nil {
+		if err := b.run.build(&b.cfg, rest, b.conn.server.databases, b.settings, b.users); err != nil {
 			return err
 		}
 		b.tell(rest[:b.run.entries])
@@ -168,6 +168,7 @@ func (b *Backend) execute(ctx context.Context) error {
 	}
 	b.held, b.marker, b.flight = r.position, next, nil
 	b.keepSettings(r.settings)
+	b.keepUsers(r.users)
 	b.raise(r.position.Index)
 	b.stats.execs.Add(1)
 	b.stats.evicted.Add(uint64(r.evicted))

@@ -33,8 +33,9 @@ type Backend struct {
 	run    run
 	fatal  error
 	lent   lentSettings
-	// settings are what the backend has got from entries up to held.
+	// settings and users are what the backend has got from entries up to held.
 	settings nodeSettings
+	users    *Users
 	// limit is the limit of memory among them, policy what is evicted beyond it, for others to read.
 	limit  atomic.Int64
 	policy atomic.Pointer[string]
@@ -54,6 +55,11 @@ type Backend struct {
 
 	// restoring is set while the data of the backend is replaced, and stays so until that has succeeded.
 	restoring atomic.Bool
+
+	// knownUsers are the newest users that the backend has had.
+	usersMu        sync.Mutex
+	knownUsers     *Users
+	usersFollowers []func(*Users)
 
 	problemMu sync.Mutex
 	problem   error
@@ -98,6 +104,9 @@ func New(cfg Config) (*Backend, error) {
 		cfg:       cfg,
 		log:       cfg.Logger,
 		made:      time.Now(),
+
+		users:      &Users{},
+		knownUsers: &Users{},
 	}
 	b.closing, b.close = context.WithCancel(context.Background())
 	b.reads.b = b

@@ -101,7 +101,7 @@ func parseSettings(cmd []byte, scratch [][]byte) (pairs []string, err error) {
 }
 
 // configure gives the backend the settings that the entries in it have made: a server that was restarted, or whose data
-// was replaced, has others. c is in the metadata database.
+// was replaced, has others. It reads the users that they have made, too. c is in the metadata database.
 func (b *Backend) configure(c *conn) error {
 	values, err := readSettings(c)
 	if err != nil {
@@ -121,7 +121,12 @@ func (b *Backend) configure(c *conn) error {
 		return fmt.Errorf("CONFIG GET %s: %w", eventsSetting, err)
 	}
 	s.events, _ = configValue(raw)
+	users, err := readUsers(c)
+	if err != nil {
+		return fmt.Errorf("read the users that were replicated: %w", err)
+	}
 	b.keepSettings(s)
+	b.keepUsers(users)
 	return nil
 }
 

@@ -24,8 +24,10 @@ const (
 	ItemRESP3
 	// ItemEvict marks what EvictItem made.
 	ItemEvict
+	// ItemUsers marks what UsersItem made. Nodes of former versions stop at it.
+	ItemUsers
 
-	allItemFlags = ItemTime | ItemDeadline | ItemExpire | ItemCondition | ItemRESP3 | ItemEvict
+	allItemFlags = ItemTime | ItemDeadline | ItemExpire | ItemCondition | ItemRESP3 | ItemEvict | ItemUsers
 )
 
 // Item is one Redis command of an op, to be executed in database DB.

@@ -196,6 +196,8 @@ func (r *run) judge(s *slot, raw []byte, held string) *runError {
 		return &runError{text: "the deletion of due keys was answered with " + errorText(raw), diverged: true}
 	case s.flags&ItemEvict != 0:
 		return &runError{text: "an eviction was answered with " + errorText(raw), diverged: true}
+	case s.flags&ItemUsers != 0:
+		return judgeUsers(raw)
 	case r.name(s) == "CONFIG":
 		// Its values were checked by the node that took it.
 		return &runError{text: fmt.Sprintf("CONFIG SET was answered with %s", errorText(raw)), diverged: true}

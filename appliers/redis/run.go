@@ -37,8 +37,9 @@ type run struct {
 	tracked  bool  // a Tracker is there
 	db       int   // database that the commands so far have selected
 	resp3    bool  // the commands so far have selected RESP3
-	// settings are those after the commands so far.
+	// settings and users are those after the commands so far.
 	settings nodeSettings
+	users    *Users
 
 	keep    []byte // replies of wanted commands
 	scratch []byte // one reply that is looked at
@@ -70,6 +71,7 @@ const (
 	slotHello              // HELLO, to change the protocol of the replies
 	slotMeta               // SELECT of the metadata database
 	slotSetting            // a setting of the backend is changed or kept
+	slotUsers              // a user of clients is kept
 	slotNumber             // what tells a Tracker of the transaction
 	slotMarker             // SET of the marker
 )
@@ -94,9 +96,9 @@ func (r *run) reset(metadataDB int) {
 
 // build fills the run with as many of entries as fit the bounds, at least one. What cannot be applied at all is a
 // *raft.FatalError.
-func (r *run) build(cfg *Config, entries []raft.Entry, databases int, settings nodeSettings) error {
+func (r *run) build(cfg *Config, entries []raft.Entry, databases int, settings nodeSettings, users *Users) error {
 	r.reset(cfg.MetadataDB)
-	r.settings = settings
+	r.settings, r.users = settings, users
 	r.out = append(r.out, "*1\r\n$5\r\nMULTI\r\n"...)
 	for i := range entries {
 		e := &entries[i]
@@ -173,7 +175,10 @@ func (r *run) add(cfg *Config, cmd *raft.Command, databases int) error {
 
 // addItem adds one item, and what is asked or set along with it.
 func (r *run) addItem(cfg *Config, it *Item, kind commandKind, item slot, databases int) error {
-	if kind == kindWipe {
+	switch {
+	case it.Flags&ItemUsers != 0:
+		return r.addUsers(cfg, it, item)
+	case kind == kindWipe:
 		return r.flushAll(cfg, item, databases)
 	}
 	r.sel(it.DB, slotSelect)
@@ -391,6 +396,8 @@ func (r *run) name(s *slot) string {
 		return "SET " + markerKey
 	case slotSetting:
 		return "CONFIG SET, or HSET " + settingsKey
+	case slotUsers:
+		return "HSET, or HDEL, " + usersKey
 	default:
 		return "SELECT"
 	}

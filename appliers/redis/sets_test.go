@@ -41,7 +41,7 @@ func TestSetsGoTogether(t *testing.T) {
 	} {
 		cfg := testConfig("")
 		var r run
-		if err := r.build(&cfg, []raft.Entry{entry(1, tc.cmds...)}, 16, nodeSettings{}); err != nil {
+		if err := r.build(&cfg, []raft.Entry{entry(1, tc.cmds...)}, 16, nodeSettings{}, &Users{}); err != nil {
 			t.Fatalf("%s: %v", tc.name, err)
 		}
 		r.cut()

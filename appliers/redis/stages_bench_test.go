@@ -49,7 +49,7 @@ func BenchmarkBuildRun(b *testing.B) {
 		marker := []byte("1 1 1")
 		var r run
 		for b.Loop() {
-			if err := r.build(&cfg, entries, 16, nodeSettings{}); err != nil {
+			if err := r.build(&cfg, entries, 16, nodeSettings{}, &Users{}); err != nil {
 				b.Fatal(err)
 			}
 			r.finish(cfg.MetadataDB, marker)
@@ -64,7 +64,7 @@ func BenchmarkReadReplies(b *testing.B) {
 		entries := []raft.Entry{benchEntry(n)}
 		var r run
 		const held = "1 1 0"
-		if err := r.build(&cfg, entries, 16, nodeSettings{}); err != nil {
+		if err := r.build(&cfg, entries, 16, nodeSettings{}, &Users{}); err != nil {
 			b.Fatal(err)
 		}
 		r.finish(cfg.MetadataDB, []byte("1 1 1"))

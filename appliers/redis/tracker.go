@@ -148,7 +148,7 @@ func parseChange(raw []byte) (Change, error) {
 
 // IsOwnKey reports whether the bookkeeping has a key of that name.
 func IsOwnKey(key []byte) bool {
-	return string(key) == markerKey || string(key) == settingsKey || bytes.HasPrefix(key, []byte(runKeyPrefix)) ||
+	return string(key) == markerKey || string(key) == settingsKey || string(key) == usersKey || bytes.HasPrefix(key, []byte(runKeyPrefix)) ||
 		bytes.HasPrefix(key, []byte(swapKeyPrefix))
 }
 
@@ -157,7 +157,7 @@ func (c *Change) add(key []byte) {
 	case !IsOwnKey(key):
 		c.Keys = append(c.Keys, key)
 		return
-	case string(key) == markerKey, string(key) == settingsKey:
+	case string(key) == markerKey, string(key) == settingsKey, string(key) == usersKey:
 		c.Own = append(c.Own, key)
 		return
 	}

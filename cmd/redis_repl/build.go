@@ -47,6 +47,7 @@ func (o *options) Build(log *slog.Logger) (*node.Node, error) {
 
 	raftCfg := o.RaftConfig(backend, log)
 	raftCfg.Sequencer = proxy.NewSequencer(proxyCfg, backend)
+	raftCfg.CommandVersion = appliers.CommandVersion
 	replicator, err := raft.New(raftCfg)
 	if err != nil {
 		return nil, err

@@ -12,6 +12,9 @@ import (
 func (s *session) cmdACLWhoAmI(dst []byte, _ [][]byte) []byte { return appendBulk(dst, s.user.Name) }
 
 func (s *session) cmdACLUsers(dst []byte, _ [][]byte) []byte {
+	if errText := s.catchUpUsers(); errText != "" {
+		return appendError(dst, errText)
+	}
 	names := s.srv.users.Load().Names()
 	dst = appendArray(dst, len(names))
 	for _, name := range names {
@@ -21,6 +24,9 @@ func (s *session) cmdACLUsers(dst []byte, _ [][]byte) []byte {
 }
 
 func (s *session) cmdACLList(dst []byte, _ [][]byte) []byte {
+	if errText := s.catchUpUsers(); errText != "" {
+		return appendError(dst, errText)
+	}
 	set := s.srv.users.Load()
 	dst = appendArray(dst, len(set.Names()))
 	for _, name := range set.Names() {
@@ -30,6 +36,9 @@ func (s *session) cmdACLList(dst []byte, _ [][]byte) []byte {
 }
 
 func (s *session) cmdACLGetUser(dst []byte, args [][]byte) []byte {
+	if errText := s.catchUpUsers(); errText != "" {
+		return appendError(dst, errText)
+	}
 	u := s.srv.users.Load().User(string(args[2]))
 	if u == nil {
 		return s.appendNull(dst)
@@ -72,6 +81,9 @@ const maxLoadError = 4096
 
 // cmdACLDryRun tells whether a user may run a command, in the words of Redis.
 func (s *session) cmdACLDryRun(dst []byte, args [][]byte) []byte {
+	if errText := s.catchUpUsers(); errText != "" {
+		return appendError(dst, errText)
+	}
 	u := s.srv.users.Load().User(string(args[2]))
 	if u == nil {
 		return appendError(dst, "ERR User '"+printable(args[2])+"' not found")

@@ -1,8 +1,6 @@
 package redis
 
 import (
-	"time"
-
 	backend "github.com/nexus-replication/nexus/appliers/redis"
 	"github.com/nexus-replication/nexus/proxy/redis/acl"
 	"github.com/nexus-replication/nexus/proxy/redis/policy"
@@ -30,26 +28,38 @@ func withoutAuth(spec *policy.Spec) bool {
 	return false
 }
 
-// authenticate makes the client the user, and reports whether the password was right. command is what it has sent.
-func (s *session) authenticate(command, user, password []byte) bool {
+// authenticate makes the client the user, or returns why it is not. command is what it has sent.
+func (s *session) authenticate(command, user, password []byte) (errText string) {
+	if errText := s.knowUser(user); errText != "" {
+		return errText
+	}
 	u := s.srv.users.Load().Authenticate(user, password)
 	if u == nil {
 		s.noteACL(aclEvent{reason: "auth", context: "toplevel", object: string(command), user: string(user)})
-		return false
+		return errTextWrongPass
 	}
 	s.setUser(u)
 	s.setAuthenticated(true)
-	return true
+	return ""
+}
+
+// knowUser makes sure that what the log says of a user is known, up to now: a password that was taken away is taken by no
+// node.
+func (s *session) knowUser(name []byte) (errText string) {
+	if s.srv.givenDefault() && string(name) == acl.Default {
+		return ""
+	}
+	return s.catchUpUsers()
 }
 
 func (s *session) setAuthenticated(yes bool) {
 	s.authenticated = yes
-	s.conn.SetAuthenticated(yes)
-	if yes {
-		s.strangerSince.Store(0)
-	} else {
-		s.strangerSince.CompareAndSwap(0, time.Now().UnixNano())
+	if !yes && s.srv.usersSure.Load() {
+		s.limitStranger()
+		return
 	}
+	s.conn.SetAuthenticated(true)
+	s.strangerSince.Store(0)
 }
 
 func (s *session) cmdAuth(dst []byte, args [][]byte) []byte {
@@ -59,11 +69,16 @@ func (s *session) cmdAuth(dst []byte, args [][]byte) []byte {
 		return appendError(dst, errTextSyntax)
 	case len(args) == 3:
 		user = args[1]
-	case s.srv.users.Load().User(acl.Default).NoPassword():
-		return appendError(dst, errTextNoPassword)
+	default:
+		if errText := s.knowUser(user); errText != "" {
+			return appendError(dst, errText)
+		}
+		if s.srv.users.Load().User(acl.Default).NoPassword() {
+			return appendError(dst, errTextNoPassword)
+		}
 	}
-	if !s.authenticate(args[0], user, password) {
-		return appendError(dst, errTextWrongPass)
+	if errText := s.authenticate(args[0], user, password); errText != "" {
+		return appendError(dst, errText)
 	}
 	return append(dst, replyOK...)
 }
@@ -90,8 +105,8 @@ func (s *session) cmdHello(dst []byte, args [][]byte) []byte {
 		left := len(args) - i - 1
 		switch {
 		case isWord(args[i], "auth") && left >= 2:
-			if !s.authenticate(args[0], args[i+1], args[i+2]) {
-				return appendError(dst, errTextWrongPass)
+			if errText := s.authenticate(args[0], args[i+1], args[i+2]); errText != "" {
+				return appendError(dst, errText)
 			}
 			i += 3
 		case isWord(args[i], "setname") && left >= 1:
@@ -104,7 +119,7 @@ func (s *session) cmdHello(dst []byte, args [][]byte) []byte {
 			return appendError(dst, "ERR Syntax error in HELLO option '"+printable(args[i])+"'")
 		}
 	}
-	if !s.authenticated {
+	if !s.authenticated && s.srv.usersSure.Load() {
 		return appendError(dst, errTextHelloAuth)
 	}
 	version, err := s.srv.backendVersion()

@@ -30,6 +30,11 @@ func (s *session) run(cmd redcon.Command) {
 			return
 		}
 	}
+	if s.srv.users.Load() != s.seen {
+		if s.noticeUsers(); s.ended {
+			return
+		}
+	}
 	d := s.srv.table.Lookup(cmd.Args, s.srv.policyContext)
 	if d.Spec != nil {
 		s.lastCommand.Store(d.Spec)
@@ -37,6 +42,10 @@ func (s *session) run(cmd redcon.Command) {
 	}
 	if s.tracked != nil {
 		s.nextCaching(d.Spec)
+	}
+	if !s.authenticated && d.Spec != nil && !s.awaitUsers(d.Spec.Name) {
+		s.srv.metrics.reject(d.Spec, true)
+		return
 	}
 	if s.multi != nil || !s.authenticated || d.Err != "" || d.Policy == policy.Local || s.sub != nil || s.monitor != nil {
 		s.endPhase()
@@ -203,13 +212,13 @@ func (s *session) rejects(cmd redcon.Command, d policy.Decision) bool {
 	case d.Err != "" && (d.Spec == nil || !fits(d.Spec, cmd.Args)):
 		s.abort()
 		s.out = appendError(s.out, d.Err)
-	case !s.authenticated && !withoutAuth(d.Spec):
+	case !s.authenticated && !withoutAuth(d.Spec) && (s.srv.usersSure.Load() || !beforeUsers[d.Spec.Name]):
 		s.abort()
 		s.out = appendError(s.out, errTextNoAuth)
 	case s.multi != nil && notInMulti(d.Spec):
 		s.abort()
 		s.out = appendError(s.out, "ERR Command not allowed inside a transaction")
-	case s.limited && s.refuseDenied(d.Spec, cmd.Args):
+	case s.authenticated && s.limited && s.refuseDenied(d.Spec, cmd.Args):
 	case s.subscribed() && !allowedSubscribed(d.Spec):
 		s.abort()
 		s.out = appendError(s.out, errTextSubscribed(d.Spec))

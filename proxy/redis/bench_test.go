@@ -46,12 +46,15 @@ func (l *instantLog) Wait(ctx context.Context, _ time.Time, cmd []byte, _, _ fun
 
 func (l *instantLog) Read(ctx context.Context, fn func(context.Context) error) error { return fn(ctx) }
 func (l *instantLog) Snapshot(context.Context) error                                 { return nil }
+func (l *instantLog) MembersWithout(int) []raft.Member                               { return nil }
 func (l *instantLog) Status() raft.Status                                            { return raft.Status{ID: 1, Leader: 1} }
 
 type instantBackend struct {
 	noIndex
 	replies []byte
 }
+
+func (*instantBackend) FollowUsers(fn func(*backend.Users)) { fn(&backend.Users{}) }
 
 func (*instantBackend) Subscriber(context.Context, backend.Protocol) (*backend.Subscriber, error) {
 	return nil, backend.ErrNoSubscriber
@@ -195,7 +198,7 @@ func BenchmarkSession(b *testing.B) {
 		}
 		for who, limited := range map[string]bool{"": false, "Limited": true} {
 			b.Run(bm[0]+map[bool]string{true: "EX"}[len(bm) > 3]+who, func(b *testing.B) {
-				s := &session{srv: srv, conn: &guard.Conn{}, authenticated: true, user: users.User("alice"), limited: limited}
+				s := &session{srv: srv, conn: &guard.Conn{}, authenticated: true, user: users.User("alice"), limited: limited, seen: srv.users.Load()}
 				s.reads.fn = s.readOnce
 				b.ReportAllocs()
 				for range b.N {

@@ -94,6 +94,7 @@ type fakeLog struct {
 	readFails    func() error
 	afterRead    atomic.Pointer[func()] // called once, when a read has been executed and is not answered
 	follower     atomic.Bool
+	without      atomic.Pointer[[]raft.Member]   // members of an older version
 	arrivals     atomic.Pointer[func(time.Time)] // called with what proposals say about their arrival
 	snapshot     atomic.Pointer[func(context.Context) error]
 	snapshotAt   atomic.Int64 // seconds since the epoch
@@ -213,6 +214,13 @@ func (l *fakeLog) Snapshot(ctx context.Context) error {
 	return nil
 }
 
+func (l *fakeLog) MembersWithout(int) []raft.Member {
+	if without := l.without.Load(); without != nil {
+		return *without
+	}
+	return nil
+}
+
 func (l *fakeLog) Status() raft.Status {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -284,6 +292,37 @@ func startProxy(tb testing.TB, change ...func(*Config)) *proxy {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	if err := srv.learnUsers(context.Background()); err != nil {
+		tb.Fatal(err)
+	}
+	log.barriers.Store(0)
+	p := &proxy{log: log, store: store, server: srv, redis: bcfg.Addr, logged: logged}
+	p.serve(tb)
+	return p
+}
+
+// again begins another server in front of the same backend and log, which has not asked yet what the log has.
+func (p *proxy) again(tb testing.TB, change ...func(*Config)) *proxy {
+	tb.Helper()
+	cfg := NewConfig()
+	cfg.Logger = p.server.cfg.Logger
+	for _, f := range change {
+		f(&cfg)
+	}
+	srv, err := New(cfg, p.log, p.store)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	other := *p
+	other.server = srv
+	other.serve(tb)
+	return &other
+}
+
+// serve gives the server clients until the test ends.
+func (p *proxy) serve(tb testing.TB) {
+	tb.Helper()
+	srv := p.server
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		tb.Fatal(err)
@@ -300,7 +339,7 @@ func startProxy(tb testing.TB, change ...func(*Config)) *proxy {
 			tb.Errorf("serve: %v", err)
 		}
 	})
-	return &proxy{addr: ln.Addr().String(), log: log, store: store, server: srv, redis: bcfg.Addr, logged: logged}
+	p.addr = ln.Addr().String()
 }
 
 // client speaks raw RESP2 or RESP3.

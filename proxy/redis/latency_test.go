@@ -122,7 +122,7 @@ func TestTimingDoesNotAllocate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &session{srv: srv, conn: &guard.Conn{}, authenticated: true}
+	s := &session{srv: srv, conn: &guard.Conn{}, authenticated: true, seen: srv.users.Load()}
 	s.reads.fn = s.readOnce
 	raw := appendRequest(nil, "GET", "key")
 	args, err := backend.ParseCommand(raw, nil)

@@ -13,11 +13,14 @@ type localCommand func(s *session, dst []byte, args [][]byte) []byte
 // localCommands are the Local rows of the policy table that a transaction queues. The rest is in session.control.
 func localCommands() map[string]localCommand {
 	return map[string]localCommand{
+		"acl|deluser":         (*session).cmdACLDelUser,
 		"acl|dryrun":          (*session).cmdACLDryRun,
 		"acl|load":            (*session).cmdACLLoad,
 		"acl|getuser":         (*session).cmdACLGetUser,
 		"acl|list":            (*session).cmdACLList,
 		"acl|log":             (*session).cmdACLLog,
+		"acl|save":            (*session).cmdACLSave,
+		"acl|setuser":         (*session).cmdACLSetUser,
 		"acl|users":           (*session).cmdACLUsers,
 		"acl|whoami":          (*session).cmdACLWhoAmI,
 		"auth":                (*session).cmdAuth,

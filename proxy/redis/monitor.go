@@ -237,6 +237,12 @@ func secretArgs(name string, args [][]byte) map[int]bool {
 	switch name {
 	case "auth":
 		return map[int]bool{1: true, 2: true}
+	case "nexus|explain":
+		hidden := make(map[int]bool)
+		for i := secretFrom(args); i < len(args); i++ {
+			hidden[i] = true
+		}
+		return hidden
 	case "hello":
 		for i := 2; i+2 < len(args); i++ {
 			if isWord(args[i], "auth") {

@@ -276,6 +276,7 @@ func (l *stuckLog) Wait(ctx context.Context, _ time.Time, cmd []byte, _, _ func(
 }
 func (l *stuckLog) Read(context.Context, func(context.Context) error) error { return raft.ErrNotDone }
 func (l *stuckLog) Snapshot(context.Context) error                          { return nil }
+func (l *stuckLog) MembersWithout(int) []raft.Member                        { return nil }
 func (l *stuckLog) Status() raft.Status                                     { return raft.Status{} }
 
 func TestTimeout(t *testing.T) {

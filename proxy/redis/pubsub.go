@@ -48,6 +48,9 @@ func (s *session) cmdSubscribe(dst []byte, args [][]byte) []byte {
 		s.srv.metrics.failed(err)
 		return appendError(dst, subscribeErrorText(err))
 	}
+	if s.userChanged() {
+		return appendError(dst, readErrorText(errUsersChanged))
+	}
 	return s.askSubscription(dst, args, len(args)-1)
 }
 

@@ -178,6 +178,7 @@ func (s *session) readRound() error {
 			return err
 		}
 		if !r.due {
+			s.prove()
 			return nil
 		}
 	}
@@ -189,6 +190,9 @@ func (s *session) readOnce(ctx context.Context) error {
 	r := &s.reads
 	s.out = s.out[:r.mark]
 	r.done, r.due, r.large, r.tried = r.from, false, false, false
+	if !s.mayStillRead() {
+		return errUsersChanged
+	}
 	now := failpoint.Now().UnixMilli()
 	if r.patient && s.meetsDue(now) {
 		r.due = true

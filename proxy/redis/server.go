@@ -42,6 +42,8 @@ type Replicator interface {
 	// Snapshot returns when a snapshot of all that was applied here is on the disk of this node.
 	Snapshot(ctx context.Context) error
 	Status() raft.Status
+	// MembersWithout returns the members that are not known to read commands of version.
+	MembersWithout(version int) []raft.Member
 }
 
 // DeadlineIndex knows the keys with deadlines. Deadlines are in milliseconds since the epoch, not shifted. It may name
@@ -84,6 +86,8 @@ type Backend interface {
 	// Tracker makes a connection on which the backend tells of the keys that change, and in which of the transactions that
 	// are announced to applying.
 	Tracker(ctx context.Context, applying func(entries []raft.Entry)) (*backend.Tracker, error)
+	// FollowUsers has fn called with the users of the log, now and when they change.
+	FollowUsers(fn func(*backend.Users))
 }
 
 // Server serves Redis clients. Make it with New.
@@ -104,8 +108,11 @@ type Server struct {
 
 	acl     *acl.Table
 	users   atomic.Pointer[acl.Set]
-	usersMu sync.Mutex // held while they are replaced
-	aclLog  aclLog
+	usersMu sync.Mutex  // held while they are replaced
+	logged  loggedUsers // with usersMu
+	// usersSure is logged.sure, or set where the default user does not depend on the log.
+	usersSure atomic.Bool
+	aclLog    aclLog
 
 	// running are scripts that keep the backend busy; tries says which scripts are tried as reads.
 	running  running
@@ -184,6 +191,9 @@ func New(cfg Config, rep Replicator, b Backend) (*Server, error) {
 		return nil, err
 	}
 	s.users.Store(users)
+	s.logged.told = &backend.Users{}
+	s.usersSure.Store(!s.usersLogged() || s.givenDefault())
+	b.FollowUsers(s.takeUsers)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s, nil
 }

@@ -42,6 +42,13 @@ type session struct {
 	// user is who the client is. Unless limited is set, it may do everything.
 	user    *acl.User
 	limited bool
+	// seen are the users of the node that user was taken from. See noticeUsers.
+	seen *acl.Set
+	// unproven is set while the client is the default user without a password, and it is not sure that this was allowed
+	// when it came.
+	unproven bool
+	// changing is set while the client changes users, dismissed if it must go then. Any goroutine may use them.
+	changing, dismissed atomic.Bool
 
 	db       int
 	name     string

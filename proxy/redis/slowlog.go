@@ -82,9 +82,29 @@ func (l *slowLog) kept() []slowEntry {
 	return l.entries[max(0, int64(len(l.entries))-l.max):]
 }
 
+// secretFrom returns the place of the first argument that may be about a user or a password, or how many arguments there are.
+func secretFrom(args [][]byte) int {
+	switch {
+	case len(args) == 0:
+	case isWord(args[0], "auth"), isWord(args[0], "hello"):
+		return 1
+	case len(args) > 2 && isWord(args[0], "acl") && (isWord(args[1], "setuser") || isWord(args[1], "deluser") || isWord(args[1], "getuser")):
+		return 2
+	case len(args) > 2 && isWord(args[0], "nexus") && isWord(args[1], "explain"):
+		return 2 + secretFrom(args[2:])
+	case len(args) > 2 && isWord(args[0], "config") && isWord(args[1], "set"):
+		for i := 2; i < len(args); i += 2 {
+			if isWord(args[i], "masterauth") {
+				return i + 1
+			}
+		}
+	}
+	return len(args)
+}
+
 // slowArgs shortens arguments as Redis does, and hides passwords.
 func slowArgs(args [][]byte) [][]byte {
-	secret := isWord(args[0], "auth") || isWord(args[0], "hello")
+	secret := secretFrom(args)
 	size := 0
 	for _, a := range args[:min(len(args), slowMaxArgs)] {
 		size += min(len(a), slowMaxArgBytes+slowNote)
@@ -96,7 +116,7 @@ func slowArgs(args [][]byte) [][]byte {
 		switch {
 		case i == slowMaxArgs-1 && len(args) > slowMaxArgs:
 			return append(kept, []byte("... ("+strconv.Itoa(len(args)-slowMaxArgs+1)+" more arguments)"))
-		case secret && i > 0:
+		case i >= secret:
 			memory = append(memory, "(redacted)"...)
 		case len(a) > slowMaxArgBytes:
 			memory = append(memory, a[:slowMaxArgBytes]...)

@@ -132,7 +132,7 @@ func (t *touched) note(data []byte, index uint64) {
 		return
 	}
 	for i := range op {
-		if op[i].Flags&backend.ItemCondition == 0 {
+		if op[i].Flags&(backend.ItemCondition|backend.ItemUsers) == 0 {
 			t.noteItem(&op[i], index)
 		}
 	}

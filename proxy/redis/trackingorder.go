@@ -49,7 +49,7 @@ func (s *Server) order(n *runNames, keys [][]byte) {
 			continue
 		}
 		for i := range items {
-			if items[i].Flags&backend.ItemCondition != 0 {
+			if items[i].Flags&(backend.ItemCondition|backend.ItemUsers) != 0 {
 				continue
 			}
 			args, err := backend.ParseCommand(items[i].Cmd, nil)

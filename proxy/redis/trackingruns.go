@@ -109,7 +109,7 @@ func (s *Server) written(op []byte) writtenKeys {
 	}
 	for i := range items {
 		item := &items[i]
-		if item.Flags&backend.ItemCondition != 0 {
+		if item.Flags&(backend.ItemCondition|backend.ItemUsers) != 0 {
 			continue
 		}
 		args, err := backend.ParseCommand(item.Cmd, nil)

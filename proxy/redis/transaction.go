@@ -192,6 +192,7 @@ type standing struct {
 	name          string
 	protocol      backend.Protocol
 	authenticated bool
+	unproven      bool
 	user          *acl.User
 	tracked       *tracked
 	noEvict       bool
@@ -201,7 +202,7 @@ func (s *session) standing() standing {
 	s.shown.Lock()
 	noEvict := s.shown.noEvict
 	s.shown.Unlock()
-	return standing{db: s.db, name: s.name, protocol: s.protocol, authenticated: s.authenticated, user: s.user,
+	return standing{db: s.db, name: s.name, protocol: s.protocol, authenticated: s.authenticated, unproven: s.unproven, user: s.user,
 		tracked: s.tracked, noEvict: noEvict}
 }
 
@@ -211,6 +212,7 @@ func (s *session) restore(to standing) {
 	s.setProtocol(to.protocol)
 	s.setUser(to.user)
 	s.setAuthenticated(to.authenticated)
+	s.unproven = to.unproven
 	s.setNoEvict(to.noEvict)
 	s.restoreTracking(to.tracked)
 }

@@ -66,7 +66,7 @@ func (t *transaction) subscribes() bool {
 // hasEffect are commands that change something beyond the session, and what shows it: they must not be run for a
 // transaction that is not executed.
 var hasEffect = map[string]bool{
-	"acl|load": true, "acl|log": true, "bgsave": true, "config|get": true, "config|resetstat": true, "slowlog|reset": true, "latency|reset": true,
+	"acl|deluser": true, "acl|load": true, "acl|log": true, "acl|setuser": true, "bgsave": true, "config|get": true, "config|resetstat": true, "slowlog|reset": true, "latency|reset": true,
 	"client|kill": true, "client|pause": true, "client|unpause": true, "client|unblock": true,
 }
 

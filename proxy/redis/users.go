@@ -12,12 +12,16 @@ import (
 // errNoUsersFile is what LoadUsers returns without Config.UsersFile.
 var errNoUsersFile = errors.New("this node has no file of users; start it with -users FILE")
 
-// readUsers returns the users that cfg names.
+// readUsers returns the users that cfg names, without those of the log.
 func readUsers(t *acl.Table, cfg *Config) (*acl.Set, error) {
-	if cfg.UsersFile == "" {
+	switch {
+	case cfg.UsersFile != "":
+		return acl.ReadFile(t, cfg.UsersFile)
+	case cfg.Password != "":
 		return acl.DefaultOnly(t, cfg.Password), nil
 	}
-	return acl.ReadFile(t, cfg.UsersFile)
+	// Until it is known what the log says: see loggedUsers.
+	return acl.SetOf([]*acl.User{acl.NewUser(t, acl.Default)}), nil
 }
 
 // LoadUsers reads the file of users again. If all of it is right, it holds from now on, and the clients of users that have
@@ -62,13 +66,25 @@ func (s *Server) loadUsers(self *session) (closed int, err error) {
 // setUser makes the client another user. A user that was changed meanwhile is not to go on: loadUsers, which closes those
 // that it finds, may have looked at this client before.
 func (s *session) setUser(u *acl.User) {
+	s.showUser(u)
+	s.unproven = false
+	s.seen = s.srv.users.Load()
+	if s.seen.User(u.Name) == u {
+		return
+	}
+	if s.srv.usersLogged() {
+		s.seen = nil // its new rules are found at the next command
+		return
+	}
+	s.ended = true
+}
+
+// showUser gives the client the rules of a user.
+func (s *session) showUser(u *acl.User) {
 	s.user, s.limited = u, !u.Unlimited()
 	s.shown.Lock()
 	s.shown.user = u
 	s.shown.Unlock()
-	if s.srv.users.Load().User(u.Name) != u {
-		s.ended = true
-	}
 }
 
 func (s *session) shownUser() *acl.User {
@@ -82,6 +98,7 @@ func (s *session) beDefault() {
 	u := s.srv.users.Load().User(acl.Default)
 	s.setUser(u)
 	s.setAuthenticated(u.Open())
+	s.unproven = s.authenticated && s.srv.usersLogged()
 }
 
 // caller is what a script gets to know of the client.

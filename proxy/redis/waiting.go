@@ -106,7 +106,7 @@ type bringer struct {
 
 // append is AppendBrings for an item. Databases are filled in.
 func (b *bringer) append(dst []policy.Brought, item *backend.Item, groups bool) (brings []policy.Brought, all bool) {
-	if item.Flags&backend.ItemCondition != 0 {
+	if item.Flags&(backend.ItemCondition|backend.ItemUsers) != 0 {
 		return dst, false
 	}
 	args, err := backend.ParseCommand(item.Cmd, b.args)

@@ -211,6 +211,7 @@ func (s *session) propose(ops [][]byte) (raft.Outcome, string) {
 		s.srv.metrics.failed(err)
 		return raft.Outcome{}, writeErrorText(err)
 	}
+	s.prove()
 	s.noteWrites(ops, outcome.Index)
 	s.srv.tracker.await(outcome.Index)
 	if len(outcome.Replies) != len(ops) {

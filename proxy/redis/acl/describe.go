@@ -22,18 +22,23 @@ func (u *User) Passwords() []string { return u.hashes }
 
 // String describes the user as a line of the file of users.
 func (u *User) String() string {
-	parts := append([]string{"user", u.Name}, u.Flags()...)
+	return strings.Join(append([]string{"user", u.Name}, u.rules()...), " ")
+}
+
+// rules are those that make the user of a new one. Those of the first selector are not taken apart.
+func (u *User) rules() []string {
+	list := u.Flags()
 	for _, hash := range u.hashes {
-		parts = append(parts, "#"+hash)
+		list = append(list, "#"+hash)
 	}
 	for i, s := range u.selectors {
 		text := s.String()
 		if i > 0 {
 			text = "(" + text + ")"
 		}
-		parts = append(parts, text)
+		list = append(list, text)
 	}
-	return strings.Join(parts, " ")
+	return list
 }
 
 func (s *selector) String() string {
@@ -116,6 +121,9 @@ func (s *selector) commandRules() string {
 		if allow := s.allowed[c.index]; allow != got.allowed[c.index] {
 			rules = append(rules, map[bool]string{true: "+", false: "-"}[allow]+c.name)
 			got.set(c, allow)
+		}
+		if s.allowed[c.index] {
+			continue // with any argument
 		}
 		for _, arg := range s.firstArgs[c] {
 			rules = append(rules, "+"+c.name+"|"+arg)

@@ -31,6 +31,16 @@ func newSelector(t *Table) *selector {
 	return &selector{table: t, allowed: make([]bool, len(t.commands)), firstArgs: make(map[*command][]string)}
 }
 
+func (s *selector) clone() *selector {
+	c := *s
+	c.allowed, c.patterns, c.channels = slices.Clone(s.allowed), slices.Clone(s.patterns), slices.Clone(s.channels)
+	c.firstArgs = make(map[*command][]string, len(s.firstArgs))
+	for of, args := range s.firstArgs {
+		c.firstArgs[of] = slices.Clone(args)
+	}
+	return &c
+}
+
 // setAll allows all commands or none.
 func (s *selector) setAll(allow bool) {
 	s.allCommands, s.future = allow, allow
@@ -85,7 +95,7 @@ func (s *selector) setCommand(rule string) error {
 		return errUnknown
 	case c.parent != nil:
 		return errFirstArg
-	case arg == "":
+	case arg == "" || hasSpaces(arg):
 		return errSyntax
 	case len(c.subs) > 0:
 		return errUnknown
@@ -114,6 +124,9 @@ func (s *selector) addPattern(rule string) error {
 				return errSyntax
 			}
 			how |= bit
+		}
+		if how == 0 {
+			return errSyntax
 		}
 	}
 	if hasSpaces(text) {

@@ -50,7 +50,10 @@ type Set struct {
 
 // DefaultOnly is the Set of a node that has no file of users: the default user may do everything, with a password if one
 // is given.
-func DefaultOnly(t *Table, password string) *Set {
+func DefaultOnly(t *Table, password string) *Set { return newSet([]*User{DefaultUser(t, password)}) }
+
+// DefaultUser is the default user where nothing else is said: see DefaultOnly.
+func DefaultUser(t *Table, password string) *User {
 	u := newUser(t, Default)
 	u.on, u.noPass = true, password == ""
 	if password != "" {
@@ -59,7 +62,7 @@ func DefaultOnly(t *Table, password string) *Set {
 	root := u.selectors[0]
 	root.setAll(true)
 	root.allKeys, root.allChannels = true, true
-	return newSet([]*User{u})
+	return u
 }
 
 func newSet(users []*User) *Set {

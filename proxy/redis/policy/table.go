@@ -11,7 +11,6 @@ var (
 // Reasons for a refusal, as the client reads them after the name of the
 // command.
 const (
-	noteACL      = "users are those of the file that -users names: change it, on every node, and use ACL LOAD or SIGHUP"
 	noteBackend  = "it administers a single backend, which Nexus manages itself"
 	noteCluster  = "Redis Cluster is not offered"
 	noteDebugger = "a debugger would stop one backend in the middle of a script"
@@ -52,7 +51,7 @@ var own = []Spec{
 // refuse the forms that cannot be shown to be safe.
 var leaves = []Spec{
 	{Name: "acl|cat", Arity: -2, Policy: Static},
-	{Name: "acl|deluser", Arity: -3, Policy: Refused, Note: noteACL},
+	{Name: "acl|deluser", Arity: -3, Policy: Local},
 	{Name: "acl|dryrun", Arity: -4, Policy: Local},
 	{Name: "acl|genpass", Arity: -2, Policy: Static},
 	{Name: "acl|getuser", Arity: 3, Policy: Local},
@@ -60,8 +59,8 @@ var leaves = []Spec{
 	{Name: "acl|list", Arity: 2, Policy: Local},
 	{Name: "acl|load", Arity: 2, Policy: Local},
 	{Name: "acl|log", Arity: -2, Policy: Local},
-	{Name: "acl|save", Arity: 2, Policy: Refused, Note: noteACL},
-	{Name: "acl|setuser", Arity: -3, Policy: Refused, Note: noteACL},
+	{Name: "acl|save", Arity: 2, Policy: Local},
+	{Name: "acl|setuser", Arity: -3, Policy: Local},
 	{Name: "acl|users", Arity: 2, Policy: Local},
 	{Name: "acl|whoami", Arity: 2, Policy: Local},
 	{Name: "append", Arity: 3, Policy: Write, Keys: oneKey},
