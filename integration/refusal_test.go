@@ -14,7 +14,6 @@ var refused = []string{
 	"DEBUG RELOAD", "DEBUG SLEEP 0 1", "DEBUG OBJECT k", "SHUTDOWN NOSAVE", "REPLICAOF NO ONE", "SLAVEOF 127.0.0.1 1", "FAILOVER",
 	"BGREWRITEAOF", "CONFIG REWRITE", "CONFIG SET maxmemory-clients 1", "MODULE LOAD /x.so",
 	"MIGRATE 127.0.0.1 1 k 0 10", "CLUSTER RESET", "PSYNC ? -1", "SYNC", "REPLCONF listening-port 1",
-	"ACL SETUSER mallory on nopass ~* +@all",
 }
 
 func TestRefusals(t *testing.T) {
