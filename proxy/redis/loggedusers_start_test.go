@@ -48,6 +48,15 @@ func TestUsersAreLearntTogether(t *testing.T) {
 	}
 }
 
+// onlySession returns the one session that there is, when its goroutine does nothing.
+func onlySession(p *proxy) *session {
+	s := p.server.sessionList()[0]
+	for s.state.Load() != stateIdle {
+		time.Sleep(time.Millisecond)
+	}
+	return s
+}
+
 // What a node learns of users between a client's command and the look at it concerns that command already: a client of a
 // cluster without users is never told to log in.
 func TestUsersAreLearntMeanwhile(t *testing.T) {
@@ -59,7 +68,7 @@ func TestUsersAreLearntMeanwhile(t *testing.T) {
 		if err := late.server.learnUsers(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		s := late.server.sessionList()[0]
+		s := onlySession(late)
 		if !s.awaitUsers(name) || !s.authenticated {
 			t.Errorf("%s: a client of a cluster without users has to log in", name)
 		}
@@ -68,7 +77,7 @@ func TestUsersAreLearntMeanwhile(t *testing.T) {
 	late := p.again(t)
 	c := dial(t, late.addr)
 	want(t, c.cmd("PING"), "+PONG\r\n")
-	s := late.server.sessionList()[0]
+	s := onlySession(late)
 	if !s.awaitUsers("ping") {
 		t.Fatal("PING waits for a quorum")
 	}
