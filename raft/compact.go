@@ -178,12 +178,15 @@ func (a *applyLoop) snapshotIfDue() {
 		return
 	}
 	newest := r.snapshotIndex.Load()
-	due := a.position.Index-min(newest, a.position.Index) >= r.cfg.SnapshotCount || a.logBytes >= r.cfg.SnapshotBytes
+	if a.position.Index == 0 || a.position.Index < newest {
+		return // the backend has come back empty or older, and is being filled
+	}
+	due := a.position.Index-newest >= r.cfg.SnapshotCount || a.logBytes >= r.cfg.SnapshotBytes
 	asked, ok := r.snapshotTurn.begin(due)
 	if !ok {
 		return
 	}
-	if a.position.Index <= newest {
+	if a.position.Index == newest {
 		r.snapshotTurn.end(asked, nil) // nothing has happened since
 		return
 	}

@@ -303,6 +303,36 @@ func TestLoseOutcomes(t *testing.T) {
 	}
 }
 
+// Who asks for a snapshot, as a backup does, while the backend is being filled gets one of what it holds then, and not the answer
+// that nothing has happened since the last, which there may not even be.
+func TestSnapshotOfBackendThatIsFilled(t *testing.T) {
+	cfg := NewConfig()
+	cfg.NodeURL, cfg.ClusterURLs, cfg.DataDir, cfg.Store = "http://h:1", []string{"http://h:1"}, t.TempDir(), newMapStore()
+	r, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.commit.Store(100)
+	for _, at := range []struct{ position, newest uint64 }{{0, 0}, {0, 50}, {30, 50}} {
+		r.snapshotIndex.Store(at.newest)
+		a := &applyLoop{r: r, position: Position{Index: at.position}}
+		done := r.snapshotTurn.ask()
+		a.snapshotIfDue()
+		select {
+		case err := <-done:
+			t.Errorf("at %d with a snapshot of %d: told %v", at.position, at.newest, err)
+		default:
+			r.snapshotTurn.giveUp(done)
+		}
+	}
+	r.snapshotIndex.Store(50)
+	done := r.snapshotTurn.ask()
+	(&applyLoop{r: r, position: Position{Index: 50}}).snapshotIfDue()
+	if err := <-done; err != nil {
+		t.Errorf("where nothing has happened since: %v", err)
+	}
+}
+
 // The log is shortened for its size as well as for the number of its entries, and its files go.
 func TestSnapshotForBytes(t *testing.T) {
 	c := newTestCluster(t, 1, func(cfg *Config) { cfg.SnapshotBytes = 8 << 20 })

@@ -125,6 +125,7 @@ func (b *Backend) syncerConfig() (replication.BinlogSyncerConfig, error) {
 		// A connection on which nothing comes any more is noticed.
 		HeartbeatPeriod: time.Second,
 		ReadTimeout:     b.cfg.ReplyTimeout,
+		Dialer:          dialSeldom(b.cfg.ReplyTimeout),
 		Logger:          slog.New(slog.NewTextHandler(io.Discard, nil)), // it logs each event's trouble, which Apply reports once
 	}
 	network, address := b.own()

@@ -45,6 +45,8 @@ type Transaction struct {
 	epoch    uint64
 	sequence uint64
 	secret   string // a part of its name that no client can guess
+	name     string
+	xid      string // the name as XA START takes it
 	session  Session
 	captured chan captured
 
@@ -98,24 +100,27 @@ func (b *Backend) Begin(epoch uint64, session Session) (*Transaction, error) {
 		return nil, ErrFenced
 	}
 	t.next++
-	tx := &Transaction{b: b, epoch: epoch, sequence: t.next, secret: newSecret(), session: session, captured: make(chan captured, 1)}
+	tx := &Transaction{b: b, epoch: epoch, sequence: t.next, session: session, captured: make(chan captured, 1)}
+	tx.rename(newSecret())
 	t.byID[transactionID{tx.epoch, tx.sequence}] = tx
 	return tx, nil
 }
 
 // XID is the transaction's name, as XA START takes it: in digits, which mean the same whatever character set the connection is
 // in. A client that knew it could end the transaction beside Nexus, in a text that a program of its own makes up.
-func (t *Transaction) XID() string {
-	return "0x" + hex.EncodeToString([]byte(t.Name()))
-}
+func (t *Transaction) XID() string { return t.xid }
 
 // Follow gives the transaction, before it is started, the secret of the one before it in the same program, which knows that and
 // has to be told the sequence only: everybody may read what programs are told.
-func (t *Transaction) Follow(before *Transaction) { t.secret = before.secret }
+func (t *Transaction) Follow(before *Transaction) { t.rename(before.secret) }
 
 // Name has at most 64 bytes, as XA takes.
-func (t *Transaction) Name() string {
-	return "nexus-" + strconv.FormatUint(t.epoch, 10) + "-" + strconv.FormatUint(t.sequence, 10) + "-" + t.secret
+func (t *Transaction) Name() string { return t.name }
+
+func (t *Transaction) rename(secret string) {
+	t.secret = secret
+	t.name = "nexus-" + strconv.FormatUint(t.epoch, 10) + "-" + strconv.FormatUint(t.sequence, 10) + "-" + secret
+	t.xid = "0x" + hex.EncodeToString([]byte(t.name))
 }
 
 func newSecret() string {

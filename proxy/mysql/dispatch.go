@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/nexus-replication/nexus/proxy/mysql/statement"
 	"github.com/nexus-replication/nexus/proxy/mysql/wire"
@@ -21,7 +22,7 @@ type call struct {
 
 // query answers COM_QUERY.
 func (s *session) query(text string) error {
-	if !s.multi {
+	if !s.multi || strings.IndexByte(text, ';') < 0 {
 		_, err := s.timed(s.textCall(text, false), len(text))
 		return err
 	}

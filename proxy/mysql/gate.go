@@ -13,23 +13,23 @@ type gate struct {
 	mu      sync.Mutex
 	inside  int
 	waiting int           // schema changes that wait or are inside
-	changed chan struct{} // closed and replaced when inside or waiting falls
+	changed chan struct{} // of those who wait, closed when inside or waiting falls; nil where nobody does
 	closed  bool          // a schema change is inside
 }
 
-func newGate() *gate { return &gate{changed: make(chan struct{})} }
+func newGate() *gate { return &gate{} }
 
 func (g *gate) wake() {
-	close(g.changed)
-	g.changed = make(chan struct{})
+	if g.changed != nil {
+		close(g.changed)
+		g.changed = nil
+	}
 }
 
 // await waits until take, which is called with mu held, returns true.
 func (g *gate) await(ctx context.Context, take func() bool) error {
 	for {
-		g.mu.Lock()
-		taken, changed := take(), g.changed
-		g.mu.Unlock()
+		taken, changed := g.try(take)
 		if taken {
 			return nil
 		}
@@ -39,6 +39,19 @@ func (g *gate) await(ctx context.Context, take func() bool) error {
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// try calls take, and returns what to wait for if it returns false.
+func (g *gate) try(take func() bool) (taken bool, changed chan struct{}) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if take() {
+		return true, nil
+	}
+	if g.changed == nil {
+		g.changed = make(chan struct{})
+	}
+	return false, g.changed
 }
 
 // enter waits until no schema change is waiting or inside. Each enter needs a leave.
