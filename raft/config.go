@@ -32,6 +32,9 @@ type Config struct {
 	// CommandVersion is the newest version of commands that the Store reads, if it tells them apart: see
 	// Replicator.MembersWithout.
 	CommandVersion int
+	// CommandsInUse returns the oldest version of commands that a Store must read to do right by the data, if it tells them apart:
+	// a node that reads older ones only is not added. It may be nil.
+	CommandsInUse func() int
 
 	// LeaseReads lets the leader answer reads for as long as a lease from a quorum holds, instead of asking a quorum
 	// for each round of reads. Safe while clocks run at rates that differ by less than one part in ten.

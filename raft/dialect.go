@@ -119,10 +119,12 @@ func (r *Replicator) learnDialect(ctx context.Context, m Member) {
 	}
 }
 
-// checkDialect refuses a node that would stop at what the members have put into the log, or will.
+// checkDialect refuses a node that would stop at what the members have put into the log, or will, or that would pass over
+// what they have made of the data.
 func (r *Replicator) checkDialect(peer introduction) error {
 	if peer.EntryVersion < newestEntry && len(r.notReading(newestEntry)) == 0 ||
-		peer.CommandVersion < r.cfg.CommandVersion && len(r.MembersWithout(r.cfg.CommandVersion)) == 0 {
+		peer.CommandVersion < r.cfg.CommandVersion && len(r.MembersWithout(r.cfg.CommandVersion)) == 0 ||
+		r.cfg.CommandsInUse != nil && peer.CommandVersion < r.cfg.CommandsInUse() {
 		return fmt.Errorf("%w: the node at %s is of an older version, which does not read what this cluster writes: start the newer one there", ErrRefused, peer.URL)
 	}
 	return nil

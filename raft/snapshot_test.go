@@ -322,7 +322,7 @@ func TestSnapshotOfBackendThatIsFilled(t *testing.T) {
 		case err := <-done:
 			t.Errorf("at %d with a snapshot of %d: told %v", at.position, at.newest, err)
 		default:
-			r.snapshotTurn.giveUp(done)
+			_ = r.snapshotTurn.giveUp(done)
 		}
 	}
 	r.snapshotIndex.Store(50)

@@ -127,6 +127,17 @@ func (b *Backend) FollowUsers(fn func(*Users)) {
 	fn(b.knownUsers)
 }
 
+// CommandsInUse is for raft.Config. A node that does not read changes of users, and gets those that there are in a snapshot, would
+// let everybody in.
+func (b *Backend) CommandsInUse() int {
+	b.usersMu.Lock()
+	defer b.usersMu.Unlock()
+	if b.knownUsers.Version == 0 {
+		return 0
+	}
+	return CommandVersion
+}
+
 // keepUsers takes the users that the backend has got up to its position.
 func (b *Backend) keepUsers(u *Users) {
 	if u == b.users {

@@ -47,7 +47,7 @@ func (o *options) Build(log *slog.Logger) (*node.Node, error) {
 
 	raftCfg := o.RaftConfig(backend, log)
 	raftCfg.Sequencer = proxy.NewSequencer(proxyCfg, backend)
-	raftCfg.CommandVersion = appliers.CommandVersion
+	raftCfg.CommandVersion, raftCfg.CommandsInUse = appliers.CommandVersion, backend.CommandsInUse
 	replicator, err := raft.New(raftCfg)
 	if err != nil {
 		return nil, err

@@ -28,11 +28,8 @@ func withoutAuth(spec *policy.Spec) bool {
 	return false
 }
 
-// authenticate makes the client the user, or returns why it is not. command is what it has sent.
+// authenticate makes the client the user, who is known, or returns why it is not. command is what it has sent.
 func (s *session) authenticate(command, user, password []byte) (errText string) {
-	if errText := s.knowUser(user); errText != "" {
-		return errText
-	}
 	u := s.srv.users.Load().Authenticate(user, password)
 	if u == nil {
 		s.noteACL(aclEvent{reason: "auth", context: "toplevel", object: string(command), user: string(user)})
@@ -54,28 +51,32 @@ func (s *session) knowUser(name []byte) (errText string) {
 
 func (s *session) setAuthenticated(yes bool) {
 	s.authenticated = yes
-	if !yes && s.srv.usersSure.Load() {
-		s.limitStranger()
-		return
+	s.shown.Lock()
+	s.shown.authenticated = yes
+	limited := !yes && s.srv.usersSure.Load()
+	if !limited {
+		s.conn.SetAuthenticated(true)
+		s.strangerSince.Store(0)
 	}
-	s.conn.SetAuthenticated(true)
-	s.strangerSince.Store(0)
+	s.shown.Unlock()
+	if limited {
+		s.limitStranger()
+	}
 }
 
 func (s *session) cmdAuth(dst []byte, args [][]byte) []byte {
 	user, password := []byte(acl.Default), args[len(args)-1]
-	switch {
-	case len(args) > 3:
+	if len(args) > 3 {
 		return appendError(dst, errTextSyntax)
-	case len(args) == 3:
+	}
+	if len(args) == 3 {
 		user = args[1]
-	default:
-		if errText := s.knowUser(user); errText != "" {
-			return appendError(dst, errText)
-		}
-		if s.srv.users.Load().User(acl.Default).NoPassword() {
-			return appendError(dst, errTextNoPassword)
-		}
+	}
+	if errText := s.knowUser(user); errText != "" {
+		return appendError(dst, errText)
+	}
+	if len(args) == 2 && s.srv.users.Load().User(acl.Default).NoPassword() {
+		return appendError(dst, errTextNoPassword)
 	}
 	if errText := s.authenticate(args[0], user, password); errText != "" {
 		return appendError(dst, errText)
@@ -105,7 +106,11 @@ func (s *session) cmdHello(dst []byte, args [][]byte) []byte {
 		left := len(args) - i - 1
 		switch {
 		case isWord(args[i], "auth") && left >= 2:
-			if errText := s.authenticate(args[0], args[i+1], args[i+2]); errText != "" {
+			errText := s.knowUser(args[i+1])
+			if errText == "" {
+				errText = s.authenticate(args[0], args[i+1], args[i+2])
+			}
+			if errText != "" {
 				return appendError(dst, errText)
 			}
 			i += 3
@@ -119,7 +124,7 @@ func (s *session) cmdHello(dst []byte, args [][]byte) []byte {
 			return appendError(dst, "ERR Syntax error in HELLO option '"+printable(args[i])+"'")
 		}
 	}
-	if !s.authenticated && s.srv.usersSure.Load() {
+	if !s.authenticated && s.mustLogIn {
 		return appendError(dst, errTextHelloAuth)
 	}
 	version, err := s.srv.backendVersion()

@@ -212,7 +212,7 @@ func (s *session) rejects(cmd redcon.Command, d policy.Decision) bool {
 	case d.Err != "" && (d.Spec == nil || !fits(d.Spec, cmd.Args)):
 		s.abort()
 		s.out = appendError(s.out, d.Err)
-	case !s.authenticated && !withoutAuth(d.Spec) && (s.srv.usersSure.Load() || !beforeUsers[d.Spec.Name]):
+	case !s.authenticated && !withoutAuth(d.Spec) && (s.mustLogIn || !beforeUsers[d.Spec.Name]):
 		s.abort()
 		s.out = appendError(s.out, errTextNoAuth)
 	case s.multi != nil && notInMulti(d.Spec):

@@ -105,6 +105,8 @@ type clientFacts struct {
 	monitor  *monitor // or nil
 	noEvict  bool
 	tracked  *tracked // or nil
+	// authenticated is that of the session.
+	authenticated bool
 }
 
 func (f *clientFacts) flags() string {

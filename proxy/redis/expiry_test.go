@@ -198,10 +198,10 @@ func TestExpiredKeysAreCounted(t *testing.T) {
 		if n := infoOf(c, "expired_keys"); n != 0 {
 			t.Errorf("expired_keys is %d behind CONFIG RESETSTAT", n)
 		}
-		c.cmd("SET gone v PX 100")
+		c.cmd("SET gone v PX 1500")
 		c.cmd("DEL gone")
 		c.cmd("SET a v PX 100")
-		c.cmd("SET last v PX 300")
+		c.cmd("SET last v PX 2000")
 		for deadline := time.Now().Add(40 * time.Second); c.cmd("EXISTS last") == ":1\r\n"; time.Sleep(20 * time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatal("a key does not expire")

@@ -50,6 +50,9 @@ func (s *Server) learnUsers(ctx context.Context) error {
 	}
 	s.usersMu.Lock()
 	defer s.usersMu.Unlock()
+	if s.logged.sure {
+		return nil // by another client, and clients have logged in since
+	}
 	s.logged.sure = true
 	s.renewUsers(s.logged.told)
 	s.usersSure.Store(true)
@@ -57,9 +60,7 @@ func (s *Server) learnUsers(ctx context.Context) error {
 		return nil
 	}
 	for _, c := range s.sessionList() {
-		if c.shownUser().Name == acl.Default {
-			c.limitStranger()
-		}
+		c.limitStranger()
 	}
 	return nil
 }
@@ -113,14 +114,15 @@ func (s *Server) readUser(name, rule string) *acl.User {
 	return u
 }
 
-// dismiss closes a client that must not stay. One that has made that so itself gets its answer first.
+// dismiss closes a client that must not stay. One that has made that so itself gets its answer first. It does not wait, as
+// entries are applied meanwhile: the end of a TLS connection can take seconds where the client does not read.
 func (s *session) dismiss() {
 	if s.changing.Load() {
 		if s.dismissed.Store(true); s.changing.Load() {
 			return // it has not looked yet
 		}
 	}
-	_ = s.conn.Close()
+	go func() { _ = s.conn.Close() }()
 }
 
 // listens reports whether the client is subscribed. Any goroutine may call it.
@@ -130,8 +132,13 @@ func (s *session) listens() bool {
 	return s.shown.sub != nil
 }
 
-// limitStranger begins to treat the client as one that has to log in. Any goroutine may call it.
+// limitStranger begins to treat the client as one that has to log in, unless it has. Any goroutine may call it.
 func (s *session) limitStranger() {
+	s.shown.Lock()
+	defer s.shown.Unlock()
+	if s.shown.authenticated {
+		return
+	}
 	s.conn.SetAuthenticated(false)
 	s.strangerSince.CompareAndSwap(0, time.Now().UnixNano())
 }
@@ -202,11 +209,18 @@ var beforeUsers = map[string]bool{
 // awaitUsers makes sure, for a client that has not logged in, that it is known whether it has to. It reports false with the
 // answer if that cannot be found out.
 func (s *session) awaitUsers(name string) bool {
-	if s.srv.usersSure.Load() || beforeUsers[name] {
+	if s.mustLogIn = s.srv.usersSure.Load(); s.mustLogIn {
+		if s.srv.users.Load() != s.seen {
+			s.noticeUsers() // that became known just now
+		}
+		return true
+	}
+	if beforeUsers[name] {
 		return true
 	}
 	text := s.catchUpUsers()
 	if text == "" {
+		s.mustLogIn = true
 		s.noticeUsers()
 		return true
 	}

@@ -317,6 +317,8 @@ func TestUserSecretsAreHidden(t *testing.T) {
 	want(t, c.cmd("CONFIG SET slowlog-log-slower-than 0"), replyOK)
 	want(t, m.cmd("MONITOR"), replyOK)
 	want(t, c.cmd("ACL SETUSER bob on >hunter2 ~*"), replyOK)
+	c.cmd("CONFIG SET maxmemory 0 requirepass hunter2")
+	c.cmd("NEXUS EXPLAIN CONFIG SET requirepass hunter2")
 	c.cmd("NEXUS EXPLAIN ACL SETUSER bob >hunter2")
 	c.cmd("NEXUS EXPLAIN AUTH bob hunter2")
 	c.cmd("ACL GETUSER bob")

@@ -91,7 +91,7 @@ func (s *session) cmdSave(dst []byte, _ [][]byte) []byte {
 	case errors.Is(cause, guard.ErrDisconnected), errors.Is(cause, errLeaving):
 		s.ended = true
 	}
-	return appendError(dst, "ERR nexus: no snapshot: "+err.Error())
+	return appendError(dst, "ERR nexus: no snapshot: "+reason(err))
 }
 
 // cmdBGSave returns when the snapshot is begun, or waits for its turn.

@@ -31,7 +31,7 @@ func TestSaveWaitsForSnapshot(t *testing.T) {
 
 	c.send(appendRequest(nil, "SAVE"))
 	<-began
-	end <- errors.New("no space left on device")
+	end <- errors.New("no space left\r\non device")
 	want(t, c.reply(), "-ERR nexus: no snapshot: no space left on device\r\n")
 	awaitLine(t, other, "rdb_last_bgsave_status:err")
 

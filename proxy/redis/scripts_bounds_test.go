@@ -191,6 +191,7 @@ func TestScriptsCountedAreTheSame(t *testing.T) {
 		"local a, b, t = 1, 2, {1, 2} local o = {n = 3} return {a < b, a<b, a>b, a<=b, a >= b, not(a<b), a < -b, -a < b, a+1 < b*2, a < #t, #t > a, a < 5, a < 5 + b, 2^a < b^2, a < o.n, o.n<t[1], a < tonumber('7'), (a) < (b), a < b == true, a ~= b, a == b, 1 < 2 and 3 or 4}",
 		"return {'a' < 'b', 'a'<'a\\0', 'b' .. 'a' < 'b' .. 'b', 'a' < 'b' .. 'c', '10' < '9', 'x' < [[y]], #'ab' < #'abc' .. '' + 0, 1 < '2' + 3, '1' < 1 .. '', 'a' < tostring('b'):rep(2)}",
 		"local m = {__lt = function(a, b) return a.v < b.v end, __le = function(a, b) return a.v <= b.v end, __concat = function() return 'c' end} local a, b = setmetatable({v = 1}, m), setmetatable({v = 2}, m) return {a < b, a > b, a <= b, b >= a, a .. b < 'd', 'b' < a .. b}",
+		"local x = 1 return {x<.5, x>.5, x<=.5, x >=.5, -x<-.5, 'a'<'b', x< .5 + 1}", "local function f(...) return {1<..., 1>=..., ...<2, 1 < ... == true} end return f(2)",
 		"local i, n = 0, 10 while i<n do i = i + 1 if i >5 then break end end return i", "local i = 0 repeat i = i + 1 until i>=5 return i", "for i = 1, 3 do if i>2 then return i end end",
 		"local t = {'b', 'a', 'c'} table.sort(t) return t", "local t = {3, 1, 2} table.sort(t, function(x, y) return x>y end) return t", "return {pcall(table.sort, {1, {}})}", "return {pcall(table.sort, {'a', {}}, nil)}",
 		"return {pcall(string.dump, 1)}", "string.dump()", "\nlocal s = tostring()",

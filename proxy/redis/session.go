@@ -39,6 +39,8 @@ type session struct {
 	clock phaseClock
 
 	authenticated bool
+	// mustLogIn is set for a client that is not authenticated if it was known, when its command came, that it has to be.
+	mustLogIn bool
 	// user is who the client is. Unless limited is set, it may do everything.
 	user    *acl.User
 	limited bool

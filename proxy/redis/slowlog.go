@@ -4,6 +4,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -94,13 +95,16 @@ func secretFrom(args [][]byte) int {
 		return 2 + secretFrom(args[2:])
 	case len(args) > 2 && isWord(args[0], "config") && isWord(args[1], "set"):
 		for i := 2; i < len(args); i += 2 {
-			if isWord(args[i], "masterauth") {
+			if secretSettings[strings.ToLower(string(args[i]))] {
 				return i + 1
 			}
 		}
 	}
 	return len(args)
 }
+
+// secretSettings are those whose values Redis hides. That they are refused here comes too late for who has sent one.
+var secretSettings = map[string]bool{"masterauth": true, "requirepass": true, "tls-key-file-pass": true, "tls-client-key-file-pass": true}
 
 // slowArgs shortens arguments as Redis does, and hides passwords.
 func slowArgs(args [][]byte) [][]byte {

@@ -166,7 +166,8 @@ function operators(code)
         if c == '<' or c == '>' then
           to = sub(code, at + 1, at + 1) == '=' and at + 1 or at
           if not isnumber(code, to + 1) then
-            edits[#edits + 1] = {at = at, gone = to - at + 1, text = sub(code, at, to) .. comparedname .. '..'}
+            -- What follows may begin with a point.
+            edits[#edits + 1] = {at = at, gone = to - at + 1, text = sub(code, at, to) .. comparedname .. '.. '}
           end
         end
       end
