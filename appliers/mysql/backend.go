@@ -29,6 +29,7 @@ type Backend struct {
 	addresses    addresses
 	sequences    sequences
 	steered      steered
+	left         leftProcedures
 	connections  ownConnections
 	stats        counters
 	changing     atomic.Bool // a schema change is being executed
@@ -238,6 +239,9 @@ func (b *Backend) ensure(ctx context.Context) error {
 	}
 	if err := b.endLost(ctx); err != nil {
 		return err
+	}
+	if err := b.dropLeft(ctx); err != nil {
+		b.log.Warn("procedures of this node's own are left", "err", err)
 	}
 	row, err := b.marker(ctx, b.conn)
 	if err != nil {

@@ -77,28 +77,11 @@ func (b *Backend) MakeProcedure(ctx context.Context, e *Event) (string, error) {
 	p := &Procedure{Database: e.Database, Definer: e.Definer, Mode: e.mode, Collation: e.collation}
 	procedure := EventProcedure + newSecret()
 	definer, err := k.makeProcedure(ctx, p, procedure, e.body)
-	if err != nil {
-		return "", err
+	if err == nil { // a definer that is gone must not come back
+		err = k.run(ctx, neverMakeUsers, "GRANT EXECUTE ON PROCEDURE "+procedure+" TO "+definer)
 	}
-	// A definer that is gone must not come back.
-	if err := k.run(ctx, neverMakeUsers, "GRANT EXECUTE ON PROCEDURE "+procedure+" TO "+definer); err != nil {
-		return "", errors.Join(err, k.run(ctx, dropProcedure(e.Database, procedure)...))
+	if err != nil {
+		return "", errors.Join(err, b.takeBack(ctx, e.Database, procedure))
 	}
 	return procedure, nil
-}
-
-// dropProcedure drops a procedure and the right to call it, which the server does by itself only if it is told to.
-func dropProcedure(database, procedure string) []string {
-	return []string{"DROP PROCEDURE IF EXISTS " + name(database) + "." + name(procedure),
-		"DELETE FROM mysql.procs_priv WHERE Db=" + quote(database) + " AND Routine_name=" + quote(procedure)}
-}
-
-// DropProcedure removes a procedure that MakeProcedure or MakeStandIn has made.
-func (b *Backend) DropProcedure(ctx context.Context, database, procedure string) error {
-	k, err := b.connect(ctx)
-	if err != nil {
-		return err
-	}
-	defer k.close()
-	return k.run(ctx, dropProcedure(database, procedure)...)
 }

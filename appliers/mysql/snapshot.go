@@ -153,6 +153,9 @@ func (d *dump) begin(ctx context.Context) error {
 	}
 	for _, p := range privilegeTables {
 		t := table{Database: "mysql", Name: p.name, where: d.b.replicatedAccounts(p.user)}
+		if t.Name == "procs_priv" {
+			t.where += " AND NOT (Routine_name REGEXP " + ownProcedureName + ")"
+		}
 		if err := d.columns(ctx, &t); err != nil {
 			return err
 		}

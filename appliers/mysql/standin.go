@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
+	"sync"
+	"time"
 )
 
 // Procedure is a procedure of this server, as CREATE has left it.
@@ -26,7 +29,14 @@ type Parameter struct {
 
 // ownProcedures are those that a node has made for itself. They are of one server alone, and there for as long as an event or a
 // procedure of a client's is executed.
-const ownProcedures = "routine_type='PROCEDURE' AND routine_name REGEXP '^(" + EventProcedure + "|" + StandInProcedure + ")[0-9a-f]{16}$'"
+const ownProcedures = "routine_type='PROCEDURE' AND routine_name REGEXP " + ownProcedureName
+
+const ownProcedureName = "'^(" + EventProcedure + "|" + StandInProcedure + ")[0-9a-f]{16}$'"
+
+var isOwnProcedure = regexp.MustCompile(strings.Trim(ownProcedureName, "'"))
+
+// IsOwnProcedure reports whether a procedure of that name is one of these.
+func IsOwnProcedure(name string) bool { return isOwnProcedure.MatchString(name) }
 
 // StandInProcedure begins the names of procedures that MakeStandIn has made.
 const StandInProcedure = "nexus_call_"
@@ -42,11 +52,11 @@ func (b *Backend) MakeStandIn(ctx context.Context, p *Procedure, body string) (s
 	}
 	defer k.close()
 	procedure := StandInProcedure + newSecret()
-	if _, err := k.makeProcedure(ctx, p, procedure, body); err != nil {
-		return "", err
+	if _, err = k.makeProcedure(ctx, p, procedure, body); err == nil {
+		err = k.giveRights(ctx, p, procedure)
 	}
-	if err := k.giveRights(ctx, p, procedure); err != nil {
-		return "", errors.Join(err, k.run(ctx, dropProcedure(p.Database, procedure)...))
+	if err != nil {
+		return "", errors.Join(err, b.takeBack(ctx, p.Database, procedure))
 	}
 	return procedure, nil
 }
@@ -77,17 +87,13 @@ func (k *conn) giveRights(ctx context.Context, p *Procedure, procedure string) e
 
 // makeProcedure makes a procedure with all that is said of p but its name and body, and returns the definer as a statement names it.
 func (k *conn) makeProcedure(ctx context.Context, p *Procedure, procedure, body string) (definer string, err error) {
-	if err := k.run(ctx, "SET NAMES utf8mb4", "USE "+name(p.Database),
+	if err := k.run(ctx, patient, "SET NAMES utf8mb4", "USE "+name(p.Database),
 		"SET SESSION collation_connection="+p.Collation+", sql_mode="+quote(p.Mode)); err != nil {
 		return "", err
 	}
-	at := strings.LastIndexByte(p.Definer, '@')
-	if at < 0 {
-		return "", fmt.Errorf("the definer of a procedure is %q", p.Definer)
-	}
-	definer = name(p.Definer[:at])
-	if host := p.Definer[at+1:]; host != "" { // or it is a role
-		definer += "@" + name(host)
+	definer = name(p.Definer) // a role
+	if at := strings.LastIndexByte(p.Definer, '@'); at >= 0 {
+		definer = name(p.Definer[:at]) + "@" + name(p.Definer[at+1:])
 	}
 	parameters := make([]string, 0, len(p.Parameters))
 	for _, parameter := range p.Parameters {
@@ -102,6 +108,76 @@ func (k *conn) makeProcedure(ctx context.Context, p *Procedure, procedure, body 
 	return definer, err
 }
 
+// dropProcedure drops a procedure and the right to call it, which the server does by itself only if it is told to.
+func dropProcedure(database, procedure string) []string {
+	return []string{"DROP PROCEDURE IF EXISTS " + name(database) + "." + name(procedure),
+		"DELETE FROM mysql.procs_priv WHERE Db=" + quote(database) + " AND Routine_name=" + quote(procedure)}
+}
+
+// patient is less than what who makes or drops a procedure waits for, so that the server does nothing more when nobody waits.
+const patient = "SET SESSION lock_wait_timeout=5"
+
+// takeBackTimeout bounds the removal of a procedure of which it is not known whether it was made.
+const takeBackTimeout = 10 * time.Second
+
+func (b *Backend) takeBack(ctx context.Context, database, procedure string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), takeBackTimeout)
+	defer cancel()
+	return b.DropProcedure(ctx, database, procedure)
+}
+
+// DropProcedure removes a procedure that MakeProcedure or MakeStandIn has made. One that it cannot remove goes with another one, or when the
+// server is reached again.
+func (b *Backend) DropProcedure(ctx context.Context, database, procedure string) error {
+	b.left.add(leftProcedure{database, procedure})
+	return b.dropLeft(ctx)
+}
+
+// dropLeft removes what is to be removed, the last one first.
+func (b *Backend) dropLeft(ctx context.Context) error {
+	left := b.left.take()
+	if len(left) == 0 {
+		return nil
+	}
+	k, err := b.connect(ctx)
+	if err != nil {
+		b.left.add(left...)
+		return err
+	}
+	defer k.close()
+	err = k.run(ctx, patient)
+	for err == nil && len(left) > 0 {
+		p := left[len(left)-1]
+		if err = k.run(ctx, dropProcedure(p.database, p.procedure)...); err == nil {
+			left = left[:len(left)-1]
+		}
+	}
+	b.left.add(left...)
+	return err
+}
+
+// leftProcedures are to be dropped.
+type leftProcedures struct {
+	mu   sync.Mutex
+	list []leftProcedure
+}
+
+type leftProcedure struct{ database, procedure string }
+
+func (l *leftProcedures) add(more ...leftProcedure) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.list = append(l.list, more...)
+}
+
+func (l *leftProcedures) take() []leftProcedure {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	list := l.list
+	l.list = nil
+	return list
+}
+
 // dropOwnProcedures removes what an earlier process has left.
 func (b *Backend) dropOwnProcedures(ctx context.Context) error {
 	rows, err := b.conn.rows(ctx, "SELECT routine_schema, routine_name FROM information_schema.routines WHERE "+ownProcedures)
@@ -113,7 +189,8 @@ func (b *Backend) dropOwnProcedures(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	b.left.take()
+	return b.conn.run(ctx, "DELETE FROM mysql.procs_priv WHERE Routine_name REGEXP "+ownProcedureName)
 }
 
 // Row returns what a question of the node's own selects, in utf8mb4; nil where there is no row.

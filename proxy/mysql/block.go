@@ -37,7 +37,7 @@ func (r *programRun) variables(xa *appliers.Transaction) string {
 // body is that of the procedure, with others in the place of its steps.
 func (r *programRun) body(xa *appliers.Transaction) string {
 	return "\nBEGIN " + r.newKey() + fmt.Sprintf("SELECT 1 AS %s, BINARY %s LIMIT 1; END;\n", r.name(tellBegin), r.name("hash")) +
-		r.program.Replaced(func(i int, s *statement.Step) string { return r.replacement(i, s, xa.Epoch()) }) + ";\n"
+		r.program.Replaced(func(i int, s *statement.Step) string { return r.replacement(i, s, xa.Epoch()) }) + "\n;\n" // the body may end with a comment
 }
 
 // parameters declares those of the procedure. All arguments come first, in which the name of a parameter may be one of a column.

@@ -18,6 +18,9 @@ func (s *session) callProcedure(c call) (done, failed bool, err error) {
 	if c.what.Verb != "CALL" || !s.mayWrite() || s.tx != nil && s.tx.xa == nil {
 		return false, false, nil
 	}
+	if e := s.refuseOwnCall(c.what.Verb, c.text, s.dialect); e != nil {
+		return true, true, s.failWith(e)
+	}
 	p, said, err := s.procedure(&c)
 	if err != nil {
 		return true, true, s.failWith(err)

@@ -98,7 +98,7 @@ func inBinary(edit func(row []byte) []byte) func(row []byte) []byte {
 	}
 }
 
-// edits returns what is done to the rows of SHOW VARIABLES, SHOW GRANTS and SHOW DATABASES; nil for other statements.
+// edits returns what is done to the rows of SHOW VARIABLES, SHOW GRANTS, SHOW DATABASES and SHOW PROCEDURE STATUS; nil for other statements.
 func (s *session) edits(c *call) (edit func(row []byte) []byte, err error) {
 	if c.what.Verb != "SHOW" {
 		return nil, nil
@@ -109,6 +109,8 @@ func (s *session) edits(c *call) (edit func(row []byte) []byte, err error) {
 		edit = func(row []byte) []byte { return tellScheduler(s.tellAccess(row)) }
 	case len(words) > 2 && words[2] == "VARIABLES":
 		edit = tellScheduler
+	case len(words) > 2 && words[1] == "PROCEDURE" && strings.TrimRight(words[2], ";") == "STATUS":
+		return hidesOwnProcedure(c.payload[0] == wire.ComStmtExecute), nil
 	case len(words) > 1 && strings.TrimRight(words[1], ";") == "GRANTS":
 		edit = hideOwnGrant
 	case len(words) > 1 && showsDatabases(strings.TrimRight(words[1], ";")):

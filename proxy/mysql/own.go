@@ -23,8 +23,8 @@ var (
 	// eventRuns are not of Nexus alone to read.
 	eventRuns     = regexp.MustCompile("(?i)\\bnexus`? \\. `?event_run\\b")
 	eventRunsHere = regexp.MustCompile(`(?i)\bevent_run\b`)
-	// ownProcedure is a procedure that a node has made for itself on its own server. A letter that is not of ASCII may be one of these to the server.
-	ownProcedure  = regexp.MustCompile("(?:" + mayBe(appliers.EventProcedure) + "|" + mayBe(appliers.StandInProcedure) + `)[0-9A-Fa-f\x{80}-\x{10FFFF}]{16}`)
+	// ownProcedure is a procedure that a node has made for itself on its own server.
+	ownProcedure  = regexp.MustCompile("(?:" + mayBe(appliers.EventProcedure) + "|" + mayBe(appliers.StandInProcedure) + ")(?:[0-9A-Fa-f]|" + otherLetter + "){16}")
 	triggerOnRuns = regexp.MustCompile("(?i)\\bON (`?nexus`? \\. )?`?event_run\\b")
 )
 
@@ -45,7 +45,7 @@ func refuseSchema(verb, plain, current string) *wire.Error {
 	}
 	here := strings.EqualFold(current, "nexus")
 	if ownProcedure.MatchString(plain) {
-		return refused("%s is refused: procedures whose names begin with %s or %s are of a node's own server alone", verb, appliers.EventProcedure, appliers.StandInProcedure)
+		return refusedOwn(verb)
 	}
 	own := ownQualified.MatchString(plain)
 	switch first, _, _ := strings.Cut(verb, " "); {
@@ -61,13 +61,54 @@ func refuseSchema(verb, plain, current string) *wire.Error {
 	return nil
 }
 
+// otherLetter is one that is not of ASCII, and may be one of these to the server, in any character set: up to four characters are read of it here.
+const otherLetter = `[\x{80}-\x{10FFFF}]{1,4}`
+
 // mayBe is an expression for what the server may take for an identifier.
 func mayBe(identifier string) string {
 	var b strings.Builder
 	for _, letter := range identifier {
-		b.WriteString("[" + string(unicode.ToUpper(letter)) + string(letter) + `\x{80}-\x{10FFFF}]`)
+		if !unicode.IsLetter(letter) {
+			b.WriteRune(letter)
+			continue
+		}
+		b.WriteString("(?:[" + string(unicode.ToUpper(letter)) + string(letter) + "]|" + otherLetter + ")")
 	}
 	return b.String()
+}
+
+// refuseOwnCall refuses what may call a procedure that a node has made for itself. Whoever called it in a transaction would do nothing, but keep it
+// from being dropped.
+func (s *session) refuseOwnCall(verb, text string, d statement.Dialect) *wire.Error {
+	if s.local || isASCII(text) && !strings.Contains(strings.ToLower(text), "nexus_") || !ownProcedure.MatchString(statement.Plain(text, d)) {
+		return nil
+	}
+	return refusedOwn(verb)
+}
+
+// hidesOwnProcedure returns what leaves those out of SHOW PROCEDURE STATUS: who makes a dump asks for the text of each, and may come too late.
+func hidesOwnProcedure(binary bool) func(row []byte) []byte {
+	head := 0
+	if binary {
+		head = 3 // a zero and a bit for each of up to 14 columns
+	}
+	return func(row []byte) []byte {
+		if len(row) < head {
+			return row
+		}
+		_, _, rest, ok := wire.Text(row[head:]) // of its database
+		if !ok {
+			return row
+		}
+		if name, _, _, ok := wire.Text(rest); ok && appliers.IsOwnProcedure(string(name)) {
+			return nil
+		}
+		return row
+	}
+}
+
+func refusedOwn(verb string) *wire.Error {
+	return refused("%s is refused: procedures whose names begin with %s or %s are of a node's own server alone", verb, appliers.EventProcedure, appliers.StandInProcedure)
 }
 
 // changesRuns reports whether a statement is about the table of the runs of events, rather than reading it.

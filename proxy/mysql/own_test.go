@@ -62,6 +62,8 @@ func TestRefuseSchema(t *testing.T) {
 		{"GRANT EXECUTE ON PROCEDURE app/**/.nexus_event_0123456789abcdef TO u", "", true},
 		{"CREATE PROCEDURE p() CALL nexus_call_0123456789abcdef()", "app", true},
 		{"CREATE PROCEDURE nexus_call_me() SELECT 1", "app", false},
+		{"ALTER PROCEDURE app.`nexus_c\x8f\xab\xb1ll_0123456789abcdef` COMMENT ''", "app", true}, // in ujis
+		{"CREATE TABLE `" + strings.Repeat("表", 40) + "` (a INT)", "app", false},
 		{"CREATE TABLE sync_table (id INT, position INT, applied INT)", "nexus", false},
 		{"ALTER TABLE sync_table ADD COLUMN address TEXT", "nexus", false},
 	} {

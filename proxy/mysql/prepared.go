@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/nexus-replication/nexus/proxy/mysql/statement"
@@ -155,7 +156,7 @@ func (s *session) dispatchPrepared(p *prepared, c call) (bool, error) {
 	c = call{payload: c.payload, text: p.text, what: p.what, more: c.more, earlier: p.dialect != s.dialect}
 	if c.payload[0] == wire.ComStmtExecute && p.what.Verb == "CALL" {
 		p.bind(c.payload)
-		c.prepared = p
+		c.payload, c.prepared = p.typed(c.payload), p
 	}
 	if c.payload[0] == wire.ComStmtExecute && c.payload[5] == 0 {
 		if text := s.informedPrepared(p); text != p.text {
@@ -175,26 +176,23 @@ func (p *prepared) bind(payload []byte) {
 	}
 }
 
-// asOther is COM_STMT_EXECUTE of another statement with the same parameters, which has not been told their types. ok is false where these are
-// not all in it.
-func (p *prepared) asOther(payload, id []byte) (other []byte, ok bool) {
-	other = append(append([]byte{wire.ComStmtExecute}, id...), payload[5:min(executeHead, len(payload))]...)
-	if p.parameters == 0 {
-		return other, !p.long
-	}
+// typed is COM_STMT_EXECUTE with the types of the parameters, if they were told earlier: another statement may have been executed with those.
+func (p *prepared) typed(payload []byte) []byte {
 	at := executeHead + (p.parameters+7)/8
-	if p.long || len(payload) < at+1 || len(p.types) != 2*p.parameters {
+	if p.parameters == 0 || len(p.types) != 2*p.parameters || len(payload) < at+1 || payload[at] != 0 {
+		return payload
+	}
+	return slices.Concat(payload[:at], []byte{1}, p.types, payload[at+1:])
+}
+
+// asOther is COM_STMT_EXECUTE, with the types, of another statement with the same parameters. ok is false where these are not all in it.
+func (p *prepared) asOther(payload, id []byte) (other []byte, ok bool) {
+	at := executeHead + (p.parameters+7)/8
+	told := p.parameters == 0 || len(payload) > at+2*p.parameters && payload[at] == 1
+	if p.long || !told {
 		return nil, false
 	}
-	values := payload[at+1:]
-	if payload[at] == 1 {
-		if len(values) < len(p.types) {
-			return nil, false
-		}
-		values = values[len(p.types):]
-	}
-	other = append(append(other, payload[executeHead:at]...), 1)
-	return append(append(other, p.types...), values...), true
+	return slices.Concat([]byte{wire.ComStmtExecute}, id, payload[5:]), true
 }
 
 // sendLongData is COM_STMT_SEND_LONG_DATA, to which there is no response.

@@ -18,7 +18,11 @@ func TestExecuteAsOther(t *testing.T) {
 	}
 	for _, payload := range [][]byte{command(head, 0b10, 1, 3, 0, 253, 0, 7, 0, 0, 0), command(head, 0b10, 0, 7, 0, 0, 0)} {
 		p.bind(payload)
-		if got, ok := p.asOther(payload, id); !ok || !bytes.Equal(got, want) {
+		typed := p.typed(payload)
+		if !bytes.Equal(typed[5:], want[5:]) || typed[1] != 9 {
+			t.Errorf("%v: typed %v", payload, typed)
+		}
+		if got, ok := p.asOther(typed, id); !ok || !bytes.Equal(got, want) {
 			t.Errorf("%v: got %v, %v, want %v", payload, got, ok, want)
 		}
 		for n := range executeHead + 2 {
@@ -28,11 +32,14 @@ func TestExecuteAsOther(t *testing.T) {
 			}
 		}
 	}
+	if got := p.typed(head); !bytes.Equal(got, head) {
+		t.Errorf("one that ends early: typed %v", got)
+	}
 	if got, ok := (&prepared{}).asOther(head, id); !ok || !bytes.Equal(got, want[:executeHead]) {
 		t.Errorf("without parameters: got %v, %v", got, ok)
 	}
 	p.long = true
-	if _, ok := p.asOther(command(head, 0b10, 0, 7, 0, 0, 0), id); ok {
+	if _, ok := p.asOther(p.typed(command(head, 0b10, 0, 7, 0, 0, 0)), id); ok {
 		t.Error("a value is left out that was sent before")
 	}
 }

@@ -140,7 +140,7 @@ func (s *session) nameOf(said statement.Call) (n calledName, err error) {
 
 // storedProcedure selects a procedure, and its parameters.
 const storedProcedure = "SELECT routine_schema, routine_name, definer, security_type, sql_mode, collation_connection, routine_definition," +
-	" (SELECT IFNULL(GROUP_CONCAT(HEX(CONCAT_WS(CHAR(9 USING utf8mb4), parameter_mode, parameter_name, data_type, CONCAT(dtd_identifier," +
+	" (SELECT IFNULL(GROUP_CONCAT(CONCAT_WS('-', HEX(parameter_mode), HEX(parameter_name), HEX(CONCAT(dtd_identifier," +
 	" IFNULL(CONCAT(' CHARACTER SET ', character_set_name, ' COLLATE ', collation_name), '')))) ORDER BY ordinal_position), '')" +
 	" FROM information_schema.parameters WHERE routine_type='PROCEDURE' AND ordinal_position>0 AND specific_schema=%[1]s AND specific_name=%[2]s)" +
 	" FROM information_schema.routines WHERE routine_type='PROCEDURE' AND routine_schema=%[1]s AND routine_name=%[2]s"
@@ -190,16 +190,24 @@ func (s *session) inSession(text string) string {
 
 // parametersOf reads what storedProcedure has selected of parameters.
 func parametersOf(list string) (parameters []appliers.Parameter, err error) {
-	for digits := range strings.SplitSeq(list, ",") {
-		if digits == "" {
-			continue
+	if list == "" {
+		return nil, nil
+	}
+	for told := range strings.SplitSeq(list, ",") {
+		var p appliers.Parameter
+		fields := []*string{&p.Mode, &p.Name, &p.Declared}
+		digits := strings.Split(told, "-")
+		if len(digits) != len(fields) {
+			return nil, fmt.Errorf("a parameter of a procedure is told as %q", told)
 		}
-		told, err := hex.DecodeString(digits)
-		fields := strings.Split(string(told), "\t")
-		if err != nil || len(fields) != 4 {
-			return nil, fmt.Errorf("the parameters of a procedure are told as %q", digits)
+		for i, field := range fields {
+			raw, err := hex.DecodeString(digits[i])
+			if err != nil {
+				return nil, fmt.Errorf("a parameter of a procedure is told as %q: %w", told, err)
+			}
+			*field = string(raw)
 		}
-		parameters = append(parameters, appliers.Parameter{Mode: fields[0], Name: fields[1], Declared: fields[3]})
+		parameters = append(parameters, p)
 	}
 	return parameters, nil
 }

@@ -248,6 +248,9 @@ func (r *programRun) change(step *statement.Step, row []string) (failed *wire.Er
 	if err == nil || errors.As(err, &final) || !errors.As(err, &failed) || strings.HasPrefix(failed.Message, OutcomeUnknown) {
 		return nil, err
 	}
+	if failed.Code == codeNoPartition && !r.rights.all { // whether the account may read the table cannot be asked for now
+		failed.Message = withoutPartition
+	}
 	return failed, nil
 }
 

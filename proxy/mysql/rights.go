@@ -35,6 +35,9 @@ func (s *session) rightsOf(p *procedure) (r rights, err error) {
 		r.all = r.all || s.local
 		return r, nil
 	}
+	if !strings.Contains(p.account, "@") { // a role, which has none here
+		return r, nil
+	}
 	user, host := splitAccount(p.account)
 	ctx, cancel := s.context(s.server.cfg.Timeout)
 	defer cancel()

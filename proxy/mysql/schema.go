@@ -71,6 +71,9 @@ func (s *session) schemaChange(c call) error {
 // codeNoPartition is for a row that no partition takes.
 const codeNoPartition = 1526
 
+// withoutPartition is how the server says it to who may not read the row.
+const withoutPartition = "Table has no partition for some existing values"
+
 // withoutValue takes a value of the table out of the error of a schema change, if the client may not read it: the account that has executed it may.
 func (s *session) withoutValue(what *statement.Statement, err error) error {
 	var server, denied *wire.Error
@@ -82,7 +85,7 @@ func (s *session) withoutValue(what *statement.Statement, err error) error {
 		return errors.Join(err, e, s.closeImplicit())
 	}
 	told := *server
-	told.Message = "Table has no partition for some existing values"
+	told.Message = withoutPartition
 	s.facts.warnings = []appliers.Warning{{Level: "Error", Code: told.Code, Message: told.Message}}
 	return &told
 }

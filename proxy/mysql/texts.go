@@ -32,6 +32,9 @@ func (s *session) checkCalls(c *call) error {
 	if !c.what.Calls {
 		return nil
 	}
+	if e := s.refuseOwnCall(c.what.Verb, c.text, s.dialect); e != nil {
+		return e
+	}
 	// What an event does is a procedure of this moment, which no schema change has made.
 	known, err := s.server.readCallables(s.local && strings.Contains(c.text, appliers.EventProcedure))
 	if err != nil {
@@ -187,6 +190,9 @@ func (r *programRun) mayWrite(p *prepared, database string) error {
 	}
 	if !p.what.Calls {
 		return nil
+	}
+	if e := r.s.refuseOwnCall(p.what.Verb, p.text, p.dialect); e != nil {
+		return e
 	}
 	known, err := r.s.server.readCallables(false)
 	if err != nil {
