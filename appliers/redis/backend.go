@@ -189,6 +189,7 @@ func (b *Backend) adopt(c *conn) error {
 
 // take makes c the connection of Apply, on a backend that holds a position.
 func (b *Backend) take(c *conn, held raft.Position, marker string) {
+	c.busy = b.Busy // also one that was made to fill the backend
 	b.conn = c
 	b.process.Store(processOf(c))
 	b.last = lastConn{runID: c.server.runID, id: c.id}

@@ -12,11 +12,11 @@ import (
 
 const endless = "while true do redis.call('exists', 'k') end"
 
-// startEndless begins to apply an entry that ends when the function that it returns is called, which returns the entry.
-func startEndless(t *testing.T, s *server, b *Backend) (kill func() raft.Entry) {
+// startEndless begins, at a position, to apply an entry that ends when the function that it returns is called, which returns the entry.
+func startEndless(t *testing.T, s *server, b *Backend, position uint64) (kill func() raft.Entry) {
 	t.Helper()
-	mustApply(t, b, entry(1, op("SET", "k", "v")))
-	entries := []raft.Entry{entry(2, op("EVAL", endless, "0"))}
+	mustApply(t, b, entry(position+1, op("SET", "k", "v")))
+	entries := []raft.Entry{entry(position+2, op("EVAL", endless, "0"))}
 	applied := make(chan error, 1)
 	go func() { applied <- b.Apply(context.Background(), entries) }()
 	return func() raft.Entry {
@@ -80,13 +80,35 @@ func TestBusyServerIsWaitedFor(t *testing.T) {
 	}
 }
 
+// So is one that was filled just before.
+func TestBusyServerIsWaitedForBehindARestore(t *testing.T) {
+	s := startServer(t, "--busy-reply-threshold", "100")
+	cfg := testConfig(s.addr)
+	b := openBackend(t, cfg)
+	mustApply(t, b, entry(1, op("SET", "k", "v")))
+	snap := takeSnapshot(t, b)
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s.restart()
+	cfg.ReplyTimeout = time.Second
+	filled := newBackend(t, cfg)
+	if err := filled.Restore(t.Context(), testID, snapshotOf(snap, 1)); err != nil {
+		t.Fatal(err)
+	}
+	kill := startEndless(t, s, filled, 1)
+	awaitBusy(t, filled, true)
+	time.Sleep(2 * cfg.ReplyTimeout)
+	kill()
+}
+
 // A server that is stopped in the middle of a command is not busy any more, and is again when it goes on.
 func TestStoppedServerIsNotBusy(t *testing.T) {
 	s := startServer(t, "--busy-reply-threshold", "100")
 	cfg := testConfig(s.addr)
 	cfg.ReplyTimeout = time.Minute
 	b := openBackend(t, cfg)
-	kill := startEndless(t, s, b)
+	kill := startEndless(t, s, b, 0)
 	for range 2 {
 		awaitBusy(t, b, true)
 		s.signal(syscall.SIGSTOP)
@@ -137,7 +159,7 @@ func TestBusyServerElsewhere(t *testing.T) {
 	cfg.ReplyTimeout = time.Minute
 	b := openBackend(t, cfg)
 	b.process.Store(nil)
-	kill := startEndless(t, s, b)
+	kill := startEndless(t, s, b, 0)
 	for range 2 {
 		awaitBusy(t, b, true)
 		b.busyUntil.Store(0) // the time given is over
