@@ -178,7 +178,7 @@ func (a *applyLoop) snapshotIfDue() {
 		return
 	}
 	newest := r.snapshotIndex.Load()
-	if a.position.Index == 0 || a.position.Index < newest {
+	if a.position.Index < max(newest, a.highest, 1) {
 		return // the backend has come back empty or older, and is being filled
 	}
 	due := a.position.Index-newest >= r.cfg.SnapshotCount || a.logBytes >= r.cfg.SnapshotBytes

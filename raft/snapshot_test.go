@@ -303,8 +303,8 @@ func TestLoseOutcomes(t *testing.T) {
 	}
 }
 
-// Who asks for a snapshot, as a backup does, while the backend is being filled gets one of what it holds then, and not the answer
-// that nothing has happened since the last, which there may not even be.
+// Who asks for a snapshot, as a backup does, while the backend is being filled waits until that holds again what it has held, and is not
+// told that nothing has happened since the last, which there may not even be.
 func TestSnapshotOfBackendThatIsFilled(t *testing.T) {
 	cfg := NewConfig()
 	cfg.NodeURL, cfg.ClusterURLs, cfg.DataDir, cfg.Store = "http://h:1", []string{"http://h:1"}, t.TempDir(), newMapStore()
@@ -313,9 +313,9 @@ func TestSnapshotOfBackendThatIsFilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.commit.Store(100)
-	for _, at := range []struct{ position, newest uint64 }{{0, 0}, {0, 50}, {30, 50}} {
+	for _, at := range []struct{ position, newest, highest uint64 }{{0, 0, 0}, {0, 50, 50}, {30, 50, 0}, {30, 20, 40}, {20, 20, 40}} {
 		r.snapshotIndex.Store(at.newest)
-		a := &applyLoop{r: r, position: Position{Index: at.position}}
+		a := &applyLoop{r: r, position: Position{Index: at.position}, highest: at.highest}
 		done := r.snapshotTurn.ask()
 		a.snapshotIfDue()
 		select {
