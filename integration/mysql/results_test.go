@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -36,6 +37,35 @@ func TestPrivilegesInWideResults(t *testing.T) {
 	}
 	if got := mustQuery(t, db, "SELECT @@global.long_query_time"); got != "10" {
 		t.Errorf("long_query_time is %s", got)
+	}
+}
+
+// What a procedure tells its node comes among its results, which are not understood in all character sets.
+func TestProceduresInWideResults(t *testing.T) {
+	t.Parallel()
+	_, leader := startCluster(t)
+	db := open(t, leader)
+	execute(t, db, "CREATE DATABASE app", "CREATE TABLE app.t (id INT PRIMARY KEY AUTO_INCREMENT)",
+		"CREATE PROCEDURE app.commits() BEGIN INSERT INTO app.t VALUES (); COMMIT; END", "CREATE USER small@'%'", "GRANT ALL ON app.* TO small@'%'")
+	ctx := within(t, 120*time.Second)
+	conn := account(t, leader, "small", "app")
+	for _, charset := range append([]string{"latin1", "NULL"}, wideResults...) {
+		want := uint16(0)
+		if strings.HasPrefix(charset, "u") {
+			want = 1235
+		}
+		if _, err := conn.ExecContext(ctx, "SET character_set_results="+charset); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.ExecContext(ctx, "CALL commits()"); err != nil && code(err) != want || err == nil && want != 0 {
+			t.Errorf("%s: %v, want %d", charset, err, want)
+		}
+		if got := mustQuery(t, conn, "SHOW DATABASES"); strings.Contains(strings.ReplaceAll(got, "\x00", ""), "nexus") {
+			t.Errorf("%s: SHOW DATABASES tells %q", charset, got)
+		}
+	}
+	if got := mustQuery(t, db, "SELECT COUNT(*) FROM app.t"); got != "3" {
+		t.Errorf("%s calls were executed, want 3", got)
 	}
 }
 

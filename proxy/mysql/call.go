@@ -242,6 +242,9 @@ func (s *session) beginRun(p *procedure, e *entry) (r *programRun, err error) {
 		return nil, err
 	}
 	r = &programRun{s: s, program: &p.program, database: p.Database, mode: p.Mode, dialect: p.dialect, user: p.account, foreign: p.foreign, rehearsed: e.rehearsed, tag: newTag(), explicit: s.tx != nil}
+	if err := s.understandsResults(); err != nil {
+		return nil, err
+	}
 	if r.patience, err = s.barrierPatience(); err != nil {
 		return nil, err
 	}
@@ -268,6 +271,19 @@ func (s *session) beginRun(p *procedure, e *entry) (r *programRun, err error) {
 		return nil, errors.Join(unavailable(err), errHangUp)
 	}
 	return r, nil
+}
+
+// understandsResults returns an error where the node does not understand what the procedure tells it among its results.
+func (s *session) understandsResults() error {
+	results, err := s.chosenResults("")
+	if err != nil {
+		return err
+	}
+	switch results {
+	case "ucs2", "utf16", "utf16le", "utf32":
+		return refused("CALL of a procedure that commits, changes the schema or executes texts is refused while character_set_results is " + results + ": choose another, such as utf8mb4, by SET NAMES")
+	}
+	return nil
 }
 
 // takeBack ends a run of which nothing was executed.

@@ -12,8 +12,9 @@ const hasOwnDatabase = "SELECT CURRENT_ROLE() IS NOT NULL" +
 	" OR EXISTS (SELECT 1 FROM information_schema.table_privileges WHERE table_schema='nexus' AND " + ownGrantee + ")" +
 	" OR EXISTS (SELECT 1 FROM information_schema.column_privileges WHERE table_schema='nexus' AND " + ownGrantee + ")"
 
-// ownDatabaseRow is the row of the database nexus in SHOW DATABASES.
-var ownDatabaseRow = []byte("\x05nexus")
+// ownDatabase is the name of the database nexus as SHOW DATABASES tells it, without the zeros that are between its letters where results are in a
+// character set of more than a byte for each.
+var ownDatabase = []byte("nexus")
 
 // hidesOwnDatabase returns what leaves the database nexus out of SHOW DATABASES; nil for who has something to do there.
 func (s *session) hidesOwnDatabase() (func(row []byte) []byte, error) {
@@ -22,7 +23,7 @@ func (s *session) hidesOwnDatabase() (func(row []byte) []byte, error) {
 		return nil, err
 	}
 	return func(row []byte) []byte {
-		if bytes.Equal(row, ownDatabaseRow) {
+		if len(row) > 0 && bytes.Equal(bytes.ReplaceAll(row[1:], []byte{0}, nil), ownDatabase) {
 			return nil
 		}
 		return row
