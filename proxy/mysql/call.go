@@ -281,7 +281,7 @@ func (s *session) understandsResults() error {
 	}
 	switch results {
 	case "ucs2", "utf16", "utf16le", "utf32":
-		return refused("CALL of a procedure that commits, changes the schema or executes texts is refused while character_set_results is " + results + ": choose another, such as utf8mb4, by SET NAMES")
+		return refused("CALL of a procedure that commits, changes the schema or executes texts is refused while character_set_results is %s: choose another, such as utf8mb4, by SET NAMES", results)
 	}
 	return nil
 }
