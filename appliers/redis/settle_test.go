@@ -288,6 +288,7 @@ func TestTwoProcesses(t *testing.T) {
 }
 
 func TestOpenRefuses(t *testing.T) {
+	_, bus := freePort(t) // the default is one that a client may have
 	tests := []struct {
 		name, want string
 		args       []string
@@ -319,7 +320,7 @@ func TestOpenRefuses(t *testing.T) {
 			change: func(c *Config) { c.Require = []CommandArity{{"get", 2}, {"getex", -2}} }},
 		{name: "arity", want: "with arity 2, where 3 is known", change: func(c *Config) { c.Require = []CommandArity{{"get", 3}} }},
 		{name: "renamed HELLO", want: "does not know the command HELLO", args: []string{"--rename-command", "HELLO", "x"}},
-		{name: "cluster mode", want: "cluster", args: []string{"--cluster-enabled", "yes"}},
+		{name: "cluster mode", want: "cluster", args: []string{"--cluster-enabled", "yes", "--cluster-port", bus}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
