@@ -90,8 +90,9 @@ func TestGuaranteesInTime(t *testing.T) {
 	t.Parallel()
 	testGuarantees(t, shortPatience, []guarantee{
 		{"minority side, follower", minorityFollower, says(saysND), says(saysFailed), afterT, "no leader: a majority of the members is not reachable"},
-		{"minority side, old leader", minorityLeader, says(saysUK), says(saysFailed), afterT, ""},
-		{"minority side, handed to a leader before", handedBefore, says(saysUK), says(saysFailed), afterT, ""},
+		// On a busy machine the node may know already that there is no leader when it is asked.
+		{"minority side, old leader", minorityLeader, says(saysUK, saysND), says(saysFailed), afterT, ""},
+		{"minority side, handed to a leader before", handedBefore, says(saysUK, saysND), says(saysFailed), afterT, ""},
 		{"node paused, client on it", clientPaused, says(saysAnswer, saysND, saysUK), says(saysAnswer, saysFailed), afterPause, ""},
 		{"backend hung, not noticed yet", backendHung, says(saysUK), says(saysFailed), afterT, ""},
 		{"leader's backend down, write was on its way", leaderBackendLost, says(saysUK), says(saysFailed), afterT, ""},

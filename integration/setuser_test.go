@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -8,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/nexus-replication/nexus/integration/cluster"
 )
@@ -113,8 +116,15 @@ func TestSetUser(t *testing.T) {
 	letsIn(t, restored.Nodes, "bob", "two19", true)
 	setUser(t, second, "SETUSER", "default", "off")
 	for _, n := range restored.Nodes {
-		if err := client(t, n, 0).Get(ctx, "x").Err(); err == nil || !strings.HasPrefix(err.Error(), "NOAUTH") {
-			t.Errorf("%s: %v", n.Name, err)
-		}
+		eventually(t, 40*time.Second, func() error {
+			err := client(t, n, 0).Get(ctx, "x").Err()
+			if err == nil || errors.Is(err, redis.Nil) {
+				t.Fatalf("%s answers who has not logged in", n.Name)
+			}
+			if !strings.HasPrefix(err.Error(), "NOAUTH") { // TRYAGAIN, while the node has not applied the change
+				return err
+			}
+			return nil
+		})
 	}
 }
