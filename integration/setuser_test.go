@@ -105,7 +105,9 @@ func TestSetUser(t *testing.T) {
 	check(t, n.Backend.StartReady(within(t, 10*time.Second)))
 	n.Args = append(n.Args[:len(n.Args):len(n.Args)], "-restore", file)
 	check(t, n.StartReady(within(t, 40*time.Second)))
-	letsIn(t, restored.Nodes, "bob", "two19", true)
+	eventually(t, 40*time.Second, func() error { // it has still to find that its backend is empty
+		return userClient(t, n, "bob", "two19").Ping(within(t, 10*time.Second)).Err()
+	})
 	second := must(restored.AddNode())(t)
 	check(t, second.Backend.StartReady(within(t, 10*time.Second)))
 	check(t, second.Start())
