@@ -289,7 +289,7 @@ func TestSnapshotMemory(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	allocated := after.TotalAlloc - before.TotalAlloc
 	t.Logf("%d bytes allocated for %d bytes", allocated, size)
-	if size < 192<<20 || allocated > 3<<20 {
+	if size < 192<<20 || allocated > 8<<20 { // what it costs does not grow with the data
 		t.Errorf("%d bytes allocated for %d bytes", allocated, size)
 	}
 }
