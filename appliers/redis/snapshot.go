@@ -54,6 +54,9 @@ func (b *Backend) snapshot(ctx context.Context) (*rdbStream, error) {
 	} else {
 		err = b.fork(ctx, control, c)
 	}
+	if err == nil {
+		err = b.stillHolds(control) // somebody else may have emptied it just before the child was there
+	}
 	if err != nil {
 		_ = c.Close()
 		return nil, err
@@ -93,15 +96,20 @@ func (b *Backend) dialHeld(ctx context.Context) (*conn, error) {
 		return nil, err
 	}
 	defer release()
-	value, _, err := b.getMarker(c, false)
-	if err == nil && (c.server.runID != b.conn.server.runID || value != string(b.marker)) {
-		err = errPositionChanged
-	}
-	if err != nil {
+	if err := b.stillHolds(c); err != nil {
 		_ = c.Close()
 		return nil, err
 	}
 	return c, nil
+}
+
+// stillHolds makes sure that c is to the process that Apply is connected to, and that this holds what was applied.
+func (b *Backend) stillHolds(c *conn) error {
+	value, _, err := b.getMarker(c, false)
+	if err == nil && (c.server.runID != b.conn.server.runID || value != string(b.marker)) {
+		err = errPositionChanged
+	}
+	return err
 }
 
 // fork makes c the connection on which an RDB arrives. When it returns nil, the state that it will have is fixed.
