@@ -94,7 +94,7 @@ func (r *Replicator) putIntoLog(stamp int64, groups []group) error {
 	size := r.entrySize(groups)
 	var unversed []Member
 	if size > r.wholeBytes {
-		if unversed = r.notReading(pieceVersion); len(unversed) == 0 {
+		if unversed = r.notReading(dialect{entries: pieceVersion}); len(unversed) == 0 {
 			return r.proposePieces(newCutting(stamp, groups, r.pieceBytes))
 		}
 	}

@@ -22,39 +22,29 @@ const (
 // What was learned is held for as long as this process runs, by the id, which no other node ever has. A member that goes
 // back to an older program after that stops, and says why.
 type dialects struct {
-	mu     sync.Mutex
-	newest map[uint64]int
-	// commands are the versions of commands that they read.
-	commands map[uint64]int
-	added    chan struct{} // members were
+	mu    sync.Mutex
+	reads map[uint64]dialect
+	added chan struct{} // members were
 }
+
+// dialect is the newest versions that a member reads: of log entries, and of the commands in them (Config.CommandVersion).
+type dialect struct{ entries, commands int }
 
 func newDialects() *dialects {
-	return &dialects{newest: make(map[uint64]int), commands: make(map[uint64]int), added: make(chan struct{}, 1)}
+	return &dialects{reads: make(map[uint64]dialect), added: make(chan struct{}, 1)}
 }
 
-func (d *dialects) learn(id uint64, newest int) {
+func (d *dialects) learn(id uint64, reads dialect) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.newest[id] = newest
+	d.reads[id] = reads
 }
 
-func (d *dialects) learnCommands(id uint64, newest int) {
+// of returns what a member is known to read.
+func (d *dialects) of(id uint64) dialect {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.commands[id] = newest
-}
-
-func (d *dialects) readsCommands(id uint64, version int) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.commands[id] >= version
-}
-
-func (d *dialects) reads(id uint64, version int) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.newest[id] >= version
+	return d.reads[id]
 }
 
 // noteAdded has those that are new asked at once.
@@ -65,10 +55,11 @@ func (d *dialects) noteAdded() {
 	}
 }
 
-// notReading returns the members that are not known to read entries of version.
-func (r *Replicator) notReading(version int) []Member {
+// notReading returns the members that are not known to read all of that.
+func (r *Replicator) notReading(what dialect) []Member {
 	return slices.DeleteFunc(r.Members(), func(m Member) bool {
-		return m.ID == r.identity.ID || r.dialects.reads(m.ID, version)
+		reads := r.dialects.of(m.ID)
+		return m.ID == r.identity.ID || reads.entries >= what.entries && reads.commands >= what.commands
 	})
 }
 
@@ -76,16 +67,7 @@ func (r *Replicator) notReading(version int) []Member {
 // A command that older Stores stop at must not be proposed before there is none of them: one that is down may come back as it
 // was. Followers know it too.
 func (r *Replicator) MembersWithout(version int) []Member {
-	return slices.DeleteFunc(r.Members(), func(m Member) bool {
-		return m.ID == r.identity.ID || r.dialects.readsCommands(m.ID, version)
-	})
-}
-
-// untold returns the members that are not known to read all that this one does.
-func (r *Replicator) untold() []Member {
-	return slices.DeleteFunc(r.Members(), func(m Member) bool {
-		return m.ID == r.identity.ID || r.dialects.reads(m.ID, newestEntry) && r.dialects.readsCommands(m.ID, r.cfg.CommandVersion)
-	})
+	return r.notReading(dialect{commands: version})
 }
 
 // learnDialects asks the members what they read, and goes on with those that do not answer or are of an older version.
@@ -95,7 +77,7 @@ func (r *Replicator) learnDialects(ctx context.Context) {
 	defer ticker.Stop()
 	for {
 		var asking sync.WaitGroup
-		for _, m := range r.untold() {
+		for _, m := range r.notReading(dialect{newestEntry, r.cfg.CommandVersion}) {
 			asking.Go(func() { r.learnDialect(ctx, m) })
 		}
 		asking.Wait()
@@ -114,15 +96,14 @@ func (r *Replicator) learnDialect(ctx context.Context, m Member) {
 	case err != nil:
 		r.log.Debug("not known what log entries a member reads", "member", m.URL, "err", err)
 	case peer.ID == m.ID:
-		r.dialects.learn(m.ID, peer.EntryVersion)
-		r.dialects.learnCommands(m.ID, peer.CommandVersion)
+		r.dialects.learn(m.ID, dialect{peer.EntryVersion, peer.CommandVersion})
 	}
 }
 
 // checkDialect refuses a node that would stop at what the members have put into the log, or will, or that would pass over
 // what they have made of the data.
 func (r *Replicator) checkDialect(peer introduction) error {
-	if peer.EntryVersion < newestEntry && len(r.notReading(newestEntry)) == 0 ||
+	if peer.EntryVersion < newestEntry && len(r.notReading(dialect{entries: newestEntry})) == 0 ||
 		peer.CommandVersion < r.cfg.CommandVersion && len(r.MembersWithout(r.cfg.CommandVersion)) == 0 ||
 		r.cfg.CommandsInUse != nil && peer.CommandVersion < r.cfg.CommandsInUse() {
 		return fmt.Errorf("%w: the node at %s is of an older version, which does not read what this cluster writes: start the newer one there", ErrRefused, peer.URL)

@@ -93,7 +93,7 @@ func TestPiecesOnlyForThoseWhoReadThem(t *testing.T) {
 		t.Error("pieces, though nobody has said that it reads them")
 	}
 	reading := func(i int) func() bool {
-		return func() bool { return c.nodes[leader].dialects.reads(c.nodes[i].identity.ID, pieceVersion) }
+		return func() bool { return c.nodes[leader].dialects.of(c.nodes[i].identity.ID).entries >= pieceVersion }
 	}
 	e.become(c.urls[old], true, false)
 	e.become(c.urls[other], false, false)
@@ -125,7 +125,7 @@ func TestPiecesOnlyForThoseWhoReadThem(t *testing.T) {
 		t.Errorf("a member is replaced by a node of an older version: %v", err)
 	}
 	// Nothing is known of one whose id is new.
-	c.nodes[leader].dialects.learn(c.nodes[old].identity.ID, entryVersion)
+	c.nodes[leader].dialects.learn(c.nodes[old].identity.ID, dialect{entries: entryVersion})
 	if c.proposeLarge(leader) {
 		t.Error("pieces, though a member is not known")
 	}
@@ -150,7 +150,7 @@ func TestMembersWithout(t *testing.T) {
 		t.Errorf("a node of an older version is added: %v", err)
 	}
 	// A leader that has just started, and does not hear from all, does not add one either where that would matter.
-	c.nodes[leader].dialects.learnCommands(c.nodes[(leader+1)%3].identity.ID, 1)
+	c.nodes[leader].dialects.learn(c.nodes[(leader+1)%3].identity.ID, dialect{newestEntry, 1})
 	inUse.Store(2)
 	if err := c.nodes[leader].checkDialect(elder); !errors.Is(err, ErrRefused) {
 		t.Errorf("a node that does not read what was made of the data: %v", err)

@@ -152,7 +152,7 @@ func (n *simNode) boot() {
 	if n.w.seed%2 == 1 {
 		r.wholeBytes, r.pieceBytes = 80, 10
 		for _, peer := range n.w.nodes {
-			r.dialects.learn(peer.id, newestEntry)
+			r.dialects.learn(peer.id, dialect{entries: newestEntry})
 		}
 	}
 	r.wallClock, r.leaseClock, r.lease.clock = n.wallClock, n.clock, n.clock
