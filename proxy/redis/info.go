@@ -132,11 +132,7 @@ func (s *Server) appendInfoLine(out, line []byte) []byte {
 	if !ok {
 		return append(out, line...)
 	}
-	key := string(name)
-	if out, ok := s.appendInfoSaving(out, key); ok {
-		return out
-	}
-	switch key {
+	switch key := string(name); key {
 	case "executable", "config_file":
 		return append(append(out, key...), ":\r\n"...)
 	case "tcp_port":
@@ -155,6 +151,8 @@ func (s *Server) appendInfoLine(out, line []byte) []byte {
 		if n, ok := parseInt(value); ok {
 			return fmt.Appendf(out, "rdb_changes_since_last_save:%d\r\n", s.changes.ofClients(n, int64(s.backend.MarkerWrites())))
 		}
+	case "rdb_bgsave_in_progress", "rdb_last_save_time", "rdb_last_bgsave_status":
+		return fmt.Appendf(out, "%s:%s\r\n", key, s.infoSaving(key))
 	case "tracking_clients":
 		return fmt.Appendf(out, "tracking_clients:%d\r\n", s.tracker.counts().clients)
 	case "tracking_total_keys":

@@ -3,7 +3,7 @@ package redis
 import (
 	"context"
 	"errors"
-	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -39,13 +39,6 @@ func (s *saving) begin() bool {
 	return true
 }
 
-// inProgress reports whether a BGSAVE runs.
-func (s *saving) inProgress() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.running
-}
-
 // done notes how one ended.
 func (s *saving) done(background bool, err error) {
 	s.mu.Lock()
@@ -68,7 +61,7 @@ func (s *saving) status() (running, failed bool, last time.Time) {
 
 // cmdSave returns when the snapshot is on the disk of this node.
 func (s *session) cmdSave(dst []byte, _ [][]byte) []byte {
-	if s.srv.saving.inProgress() {
+	if running, _, _ := s.srv.saving.status(); running {
 		return appendError(dst, errTextSaving)
 	}
 	s.out = dst
@@ -135,24 +128,18 @@ func (s *Server) lastSave() time.Time {
 	return last
 }
 
-// appendInfoSaving appends a line of INFO about what SAVE and BGSAVE do. It reports whether key is one of these.
-func (s *Server) appendInfoSaving(out []byte, key string) ([]byte, bool) {
+// infoSaving is the value of a line of INFO about what SAVE and BGSAVE do.
+func (s *Server) infoSaving(key string) string {
 	running, failed, _ := s.saving.status()
-	switch key {
-	case "rdb_bgsave_in_progress":
-		value := 0
-		if running {
-			value = 1
-		}
-		return fmt.Appendf(out, "%s:%d\r\n", key, value), true
-	case "rdb_last_save_time":
-		return fmt.Appendf(out, "%s:%d\r\n", key, s.lastSave().Unix()), true
-	case "rdb_last_bgsave_status":
-		value := "ok"
-		if failed {
-			value = "err"
-		}
-		return fmt.Appendf(out, "%s:%s\r\n", key, value), true
+	switch {
+	case key == "rdb_last_save_time":
+		return strconv.FormatInt(s.lastSave().Unix(), 10)
+	case key == "rdb_bgsave_in_progress" && running:
+		return "1"
+	case key == "rdb_bgsave_in_progress":
+		return "0"
+	case failed:
+		return "err"
 	}
-	return out, false
+	return "ok"
 }

@@ -105,10 +105,5 @@ func TestLastSave(t *testing.T) {
 // awaitLine waits until INFO has a line.
 func awaitLine(t *testing.T, c *client, line string) {
 	t.Helper()
-	for deadline := time.Now().Add(40 * time.Second); !strings.Contains(c.cmd("INFO persistence"), "\r\n"+line+"\r\n"); {
-		if time.Now().After(deadline) {
-			t.Fatalf("INFO has no %s within 40 s", line)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+	eventually(t, "INFO has no "+line, func() bool { return strings.Contains(c.cmd("INFO persistence"), "\r\n"+line+"\r\n") })
 }
