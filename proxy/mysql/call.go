@@ -279,8 +279,7 @@ func (s *session) understandsResults() error {
 	if err != nil {
 		return err
 	}
-	switch results {
-	case "ucs2", "utf16", "utf16le", "utf32":
+	if isWide(results) {
 		return refused("CALL of a procedure that commits, changes the schema or executes texts is refused while character_set_results is %s: choose another, such as utf8mb4, by SET NAMES", results)
 	}
 	return nil

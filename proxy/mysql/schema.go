@@ -271,11 +271,19 @@ var plainTime = regexp.MustCompile(`^[0-9]+(\.[0-9]+)?$`)
 
 // resultCharset is what the server's words come in: the client's own character set, if this program can read them in it too.
 func resultCharset(name string) string {
-	switch name {
-	case "ucs2", "utf16", "utf16le", "utf32", "filename":
+	if isWide(name) || name == "filename" {
 		return "utf8mb4"
 	}
 	return name
+}
+
+// isWide reports whether letters of ASCII have more than a byte in a character set.
+func isWide(name string) bool {
+	switch name {
+	case "ucs2", "utf16", "utf16le", "utf32":
+		return true
+	}
+	return false
 }
 
 // unreadable is for a session with such a character_set_results that this program cannot read its settings.
