@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/nexus-replication/nexus/integration/cluster"
 )
 
 // A procedure that ends transactions, changes the schema or executes texts does with the rights of its definer, for who may do nothing
@@ -21,16 +23,8 @@ func TestProceduresOfDefiners(t *testing.T) {
 			"CREATE USER u@'%'", "GRANT EXECUTE ON app.* TO u@'%'", "CREATE USER v@'%'", "CREATE ROLE clerk", "GRANT clerk TO v@'%'", "SET DEFAULT ROLE clerk FOR v@'%'", "CREATE USER w@'%'", "CREATE USER x@'%'",
 			"GRANT CREATE ROUTINE ON app.* TO x@'%'")
 	}
-	native := fmt.Sprintf("@tcp(127.0.0.1:%s)/", mustQuery(t, alone, "SELECT @@port"))
-	got, want := sessions{}, sessions{}
-	for _, user := range []string{"dba", "owner", "u", "v", "w", "x"} {
-		got[user] = account(t, leader, user, "")
-		there, err := sql.Open("mysql", user+native)
-		check(t, err)
-		t.Cleanup(func() { there.Close() })
-		want[user] = oneConn(t, there)
-	}
-	for _, line := range []string{
+	got, want := sessionsOf(t, leader, alone, "dba", "owner", "u", "v", "w", "x")
+	sayAlike(t, got, want,
 		"dba USE app", "owner USE app", "u USE app", "x USE app",
 		"dba CREATE PROCEDURE who(x TEXT) BEGIN EXECUTE IMMEDIATE CONCAT('INSERT INTO t (v) VALUES (''', x, ''')'); EXECUTE IMMEDIATE 'SELECT CURRENT_USER(), DATABASE()'; COMMIT; END",
 		"u CALL who('of u')", "u CALL app.who(CONCAT('a', '''', '''', 'b'))", "u SELECT * FROM t", "v CALL app.who('v')", "x CALL app.who('x')",
@@ -50,12 +44,7 @@ func TestProceduresOfDefiners(t *testing.T) {
 		"dba CREATE PROCEDURE invoked(x TEXT) SQL SECURITY INVOKER BEGIN EXECUTE IMMEDIATE x; COMMIT; END", "u CALL invoked('SELECT CURRENT_USER(), 5 AS five')", "u CALL invoked('SELECT v FROM t')", "u CALL invoked('INSERT INTO t (v) VALUES (1)')",
 		"u SELECT @@sql_mode, DATABASE(), @@character_set_client, @@collation_connection, @@in_transaction",
 		"dba SET sql_mode='ANSI_QUOTES,NO_BACKSLASH_ESCAPES'", `dba CREATE PROCEDURE quotes() BEGIN EXECUTE IMMEDIATE 'SELECT ''\'' AS "b"'; COMMIT; END`, "u CALL quotes()", "u SELECT \"text\"",
-	} {
-		user, text, _ := strings.Cut(line, " ")
-		if wanted, is := show(t.Context(), want[user], text), show(t.Context(), got[user], text); wanted != is {
-			t.Errorf("%s: %s\nwant %s\n got %s", user, text, wanted, is)
-		}
-	}
+	)
 	awaitEqual(t, c)
 	checkAlike(t, c)
 	for _, n := range c.Nodes {
@@ -73,6 +62,32 @@ func TestProceduresOfDefiners(t *testing.T) {
 
 // sessions are those of users, by name.
 type sessions map[string]*sql.Conn
+
+// sessionsOf logs users in at a node, and at a plain server.
+func sessionsOf(t *testing.T, n *cluster.Node, alone *sql.DB, users ...string) (here, there sessions) {
+	t.Helper()
+	native := fmt.Sprintf("@tcp(127.0.0.1:%s)/", mustQuery(t, alone, "SELECT @@port"))
+	here, there = sessions{}, sessions{}
+	for _, user := range users {
+		here[user] = account(t, n, user, "")
+		db, err := sql.Open("mysql", user+native)
+		check(t, err)
+		t.Cleanup(func() { db.Close() })
+		there[user] = oneConn(t, db)
+	}
+	return here, there
+}
+
+// sayAlike has users say lines, each of a user and a text, and compares what they are answered.
+func sayAlike(t *testing.T, got, want sessions, lines ...string) {
+	t.Helper()
+	for _, line := range lines {
+		user, text, _ := strings.Cut(line, " ")
+		if wanted, is := show(t.Context(), want[user], text), show(t.Context(), got[user], text); wanted != is {
+			t.Errorf("%s: %s\nwant %s\n got %s", user, text, wanted, is)
+		}
+	}
+}
 
 // A prepared CALL, of whichever account, does what it does on a plain server: with the types of its parameters, results, and OUT parameters.
 func TestPreparedProcedures(t *testing.T) {
