@@ -335,10 +335,20 @@ func (c *testCluster) read(i int, key string) string {
 	return value
 }
 
-// converged waits until all stores hold the same at the same position.
+// converged waits until all stores hold the same at the same position and no node is still filling its own: a store that
+// was filled is equal a moment before its node knows it.
 func (c *testCluster) converged() {
 	c.t.Helper()
 	eventually(c.t, "equal stores", func() bool {
+		for _, r := range c.nodes {
+			if r == nil {
+				continue
+			}
+			var filling errRestoring
+			if problem := r.backendProblem.Load(); problem != nil && errors.As(*problem, &filling) {
+				return false
+			}
+		}
 		position, data := c.stores[0].snapshot()
 		for _, s := range c.stores[1:] {
 			p, d := s.snapshot()
