@@ -30,9 +30,27 @@ var unsuited = regexp.MustCompile(`(?im)restart_mysqld|shutdown_mysqld|start_mys
 	`master-slave|have_log_bin|have_binlog|galera|performance_schema|mysqlbinlog|MYSQLD_BOOTSTRAP|mysql_upgrade|MYSQL_UPGRADE|RESET\s+MASTER|` +
 	`SHOW\s+BINLOG|binlog_format|wsrep|have_rocksdb|install\s+soname|install\s+plugin|MYSQLD_LAST_CMD|safe_process|datadir`)
 
+// fileOf returns the path of a test without its ending. Tests of another suite than "main" are named "suite/test".
+func fileOf(name string) string {
+	suite, test, found := cutLast(name, "/")
+	if !found {
+		return filepath.Join(suiteDir, "main", name)
+	}
+	return filepath.Join(suiteDir, "suite", suite, "t", test)
+}
+
+// cutLast is strings.Cut at the last separator: suites have slashes too ("compat/oracle").
+func cutLast(s, sep string) (before, after string, found bool) {
+	at := strings.LastIndex(s, sep)
+	if at < 0 {
+		return s, "", false
+	}
+	return s[:at], s[at+len(sep):], true
+}
+
 // suits says why a test cannot be run, or "".
 func suits(name string) string {
-	base := filepath.Join(suiteDir, "main", name)
+	base := fileOf(name)
 	for _, ending := range []string{".opt", "-master.opt", ".cnf", ".combinations", "-master.sh"} {
 		if _, err := os.Stat(base + ending); err == nil {
 			return "wants options of the server"
@@ -69,10 +87,10 @@ func (to target) run(ctx context.Context, dir, name string) (printed, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	result := filepath.Join(dir, name+".result")
+	result := filepath.Join(dir, filepath.Base(name)+".result")
 	cmd := exec.CommandContext(ctx, "mariadb-test", "--no-defaults", "--silent", "--protocol=tcp", "--host=127.0.0.1", "--port="+strconv.Itoa(to.port), "--user=root",
 		"--database=test", "--tmpdir="+filepath.Join(dir, "tmp"), "--character-sets-dir=/usr/share/mysql/charsets", "--logdir="+filepath.Join(dir, "log"),
-		"--record", "--test-file="+filepath.Join(suiteDir, "main", name+".test"), "--result-file="+result)
+		"--record", "--test-file="+fileOf(name)+".test", "--result-file="+result)
 	cmd.Dir = suiteDir
 	cmd.Env = append(os.Environ(), to.environment(dir)...)
 	var out bytes.Buffer
