@@ -282,3 +282,26 @@ func TestSnapshotOfWrongState(t *testing.T) {
 	mustApply(t, b, entry(1, op("SET", "a", "1")))
 	takeSnapshot(t, b)
 }
+
+// Somebody else empties the server after it was looked at, and before it forks.
+func TestSnapshotOfWhatWasEmptiedMeanwhile(t *testing.T) {
+	s := startServer(t)
+	g := newGate(t, s.addr)
+	emptied := false
+	g.onUp = func(p []byte) bool {
+		if !emptied && bytes.Contains(p, []byte("PSYNC")) {
+			emptied = true
+			s.do(0, "FLUSHALL")
+		}
+		return true
+	}
+	b := openBackend(t, testConfig(g.addr()))
+	mustApply(t, b, entry(1, op("SET", "a", "1")))
+	if r, err := b.Snapshot(context.Background()); err == nil {
+		r.Close()
+		t.Error("a snapshot without its position")
+	}
+	if !emptied {
+		t.Error("no RDB was asked for")
+	}
+}
