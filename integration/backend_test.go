@@ -199,3 +199,36 @@ func TestBackendSlow(t *testing.T) {
 	l.finish()
 	l.verify(t, must(c.AwaitEqual(within(t, 40*time.Second)))(t))
 }
+
+// A node that is started again while its redis-server is down counts for the majority, where another node is gone.
+func TestVotesWithoutItsBackend(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t)
+	leader := must(c.Leader(within(t, 40*time.Second)))(t)
+	var others []*cluster.Node
+	for _, n := range c.Nodes {
+		if n != leader {
+			others = append(others, n)
+		}
+	}
+	gone, late := others[0], others[1]
+	for _, n := range others {
+		check(t, n.Kill())
+	}
+	check(t, late.Backend.Kill())
+	check(t, late.Start())
+	db := client(t, leader, 0)
+	eventually(t, 40*time.Second, func() error { return db.Set(within(t, 5*time.Second), "k", "v", 0).Err() })
+	if late.Ready(within(t, 5*time.Second)) == nil {
+		t.Error("a node without a backend says that it serves")
+	}
+	check(t, late.Backend.StartReady(within(t, 40*time.Second)))
+	check(t, late.AwaitReady(within(t, 40*time.Second)))
+	if got := must(client(t, late, 0).Get(within(t, 40*time.Second), "k").Result())(t); got != "v" {
+		t.Errorf("read %q", got)
+	}
+	check(t, gone.StartReady(within(t, 40*time.Second)))
+	if _, err := c.AwaitEqual(within(t, 40*time.Second)); err != nil {
+		t.Error(err)
+	}
+}

@@ -77,7 +77,7 @@ func TestGuarantees(t *testing.T) {
 		{"backend down, noticed", backendDown, says(saysND), says(saysFailed), atOnce, "backend of this node: "},
 		{"backend emptied by hand", backendEmptied, says(saysAnswer), says(saysAnswer, saysFailed), afterT, ""},
 		{"no leader, missed for long", minorityForLong, says(saysND), says(saysFailed), atOnce, "no leader: a majority of the members is not reachable"},
-		{"node starting", nodeStarting, says(saysND), says(saysFailed), atOnce, "node is starting: "},
+		{"node started again without its backend", nodeStarting, says(saysND), says(saysFailed), atOnce, "backend of this node: it has not been opened since the node was started: "},
 		{"position key deleted", positionDeleted, says(saysClosed), says(saysClosed), atOnce, ""},
 		{"leader's backend down, write was on its way, back in time", leaderBackendBack, says(saysAnswer), says(saysAnswer, saysFailed), atOnce, ""},
 		{"waiting to join", waitingToJoin, says(saysND), says(saysFailed), atOnce, "not yet a member"},

@@ -40,9 +40,17 @@ type applyLoop struct {
 	scratch   scratch
 	// open is the place of the last piece of an entry whose other pieces are still to come; 0 if there are none.
 	open uint64
+	// unopened is set while the Store is still to be opened: nothing else is known then.
+	unopened bool
 }
 
 func (a *applyLoop) run(ctx context.Context) {
+	if a.unopened {
+		if err := a.openLate(ctx); err != nil {
+			a.r.fail(err)
+			return
+		}
+	}
 	for {
 		target := a.r.committed.wait(ctx, max(a.position.Index, a.open), idleCheck)
 		if ctx.Err() != nil {
@@ -327,7 +335,8 @@ func (a *applyLoop) failing(err error) {
 	if a.failingAt.IsZero() {
 		a.failingAt = now
 		var restoring errRestoring
-		if !errors.As(err, &restoring) { // that is logged where it begins
+		var unopened *unopenedError
+		if !errors.As(err, &restoring) && !errors.As(err, &unopened) { // these are logged where they begin
 			a.r.log.Error("backend failing, not serving until it works again", "err", err)
 		}
 	}

@@ -47,6 +47,9 @@ func newMapStore() *mapStore { return &mapStore{data: make(map[string]string)} }
 func (s *mapStore) Open(_ context.Context, id Identity) (Position, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.failWith != nil {
+		return Position{}, s.failWith
+	}
 	if s.id != (Identity{}) && s.id != id {
 		return Position{}, &FatalError{fmt.Errorf("backend belongs to %+v", s.id)}
 	}

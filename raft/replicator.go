@@ -50,6 +50,7 @@ type Replicator struct {
 	failOnce sync.Once
 	failed   chan struct{}
 	running  chan struct{} // closed when raft runs
+	opened   chan struct{} // closed when the Store is open
 	tasks    sync.WaitGroup
 	stopOnce sync.Once
 
@@ -161,6 +162,7 @@ func New(cfg Config) (*Replicator, error) {
 		mail:       newMailbox(),
 		failed:     make(chan struct{}),
 		running:    make(chan struct{}),
+		opened:     make(chan struct{}),
 		membership: newMemberSet(),
 		dialects:   newDialects(),
 		changeTurn: make(chan struct{}, 1),

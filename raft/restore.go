@@ -214,28 +214,6 @@ func (r *Replicator) forgetRestoring() error {
 	return nil
 }
 
-// finishRestoring restores once more, before the Store is opened, what an earlier run of this node left unfinished.
-func (r *Replicator) finishRestoring(ctx context.Context) error {
-	data, err := os.ReadFile(filepath.Join(r.cfg.DataDir, restoringFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	var note restoringNote
-	if err == nil {
-		err = json.Unmarshal(data, &note)
-	}
-	if err != nil {
-		return fmt.Errorf("read %s: %w", restoringFile, err)
-	}
-	r.restoring.Store(note.Index)
-	meta, err := r.disk.snapshots.at(note.Index)
-	if err != nil {
-		return fmt.Errorf("find the snapshot that was being restored: %w", err)
-	}
-	r.log.Warn("filling the backend from a snapshot again, this was cut off", "snapshot", note.Index)
-	return r.persevere(ctx, "restore the backend", func() error { return r.restoreStore(ctx, meta, true) })
-}
-
 // installSnapshot begins the log anew at a snapshot that was received, and whose body the transport has put on disk.
 // The apply loop notices by itself that what comes after its position is gone. Loop only.
 func (r *Replicator) installSnapshot(meta raftpb.Snapshot, state raftpb.HardState) error {

@@ -4,14 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	etcdraft "go.etcd.io/etcd/raft/v3"
 )
 
 // Start opens the data directory and the node URL, finds the cluster, opens the Store (waiting for the backend to be
-// reachable) and runs raft. It returns as soon as raft runs, which is before there is a leader. After an error the
-// Replicator is stopped.
+// reachable) and runs raft. It returns as soon as raft runs and the Store is open, which is before there is a leader. A node
+// that has a log votes already while it waits for its backend. After an error the Replicator is stopped.
 func (r *Replicator) Start(ctx context.Context) error {
 	if err := r.start(ctx); err != nil {
 		r.cancel(fmt.Errorf("%w: %w", ErrStopped, err))
@@ -59,10 +58,11 @@ func (r *Replicator) start(ctx context.Context) error {
 	r.spawn(r.learnDialects)
 	r.spawn(r.verifyPeriodically)
 	r.autoRepair()
-	return nil
+	return r.awaitOpened(ctx)
 }
 
-// open opens the log and the Store, and returns what the Store holds.
+// open opens the log and the Store, and returns what the Store holds. Where that is left to the apply loop, there is a
+// backendProblem afterwards.
 func (r *Replicator) open(ctx context.Context) (position Position, err error) {
 	if r.disk, err = openLog(r.cfg.DataDir, r.identity, newZap(r.log)); err != nil {
 		return position, err
@@ -70,13 +70,7 @@ func (r *Replicator) open(ctx context.Context) (position Position, err error) {
 	if err := r.loadQuarantine(); err != nil {
 		return position, err
 	}
-	if err := r.finishRestoring(ctx); err != nil {
-		return position, err
-	}
-	if position, err = r.openStore(ctx); err != nil {
-		return position, err
-	}
-	return position, r.checkHeld(position)
+	return r.openFirst(ctx)
 }
 
 // begin makes the node ready to run. The loops are still to be started.
@@ -91,6 +85,10 @@ func (r *Replicator) begin(position Position) (*applyLoop, error) {
 	r.applied.Store(position.Index)
 	r.appliedTerm.Store(position.Term)
 	r.started = r.leaseClock()
+	unopened := r.backendProblem.Load() != nil
+	if !unopened {
+		close(r.opened)
+	}
 	close(r.running)
 	noted, err := removedID(r.cfg.DataDir)
 	if err != nil {
@@ -99,7 +97,7 @@ func (r *Replicator) begin(position Position) (*applyLoop, error) {
 	if noted != 0 || r.membership.isRemoved(r.identity.ID) {
 		r.fail(ErrRemoved)
 	}
-	return &applyLoop{r: r, position: position, highest: position.Index, logBytes: r.disk.bytes}, nil
+	return &applyLoop{r: r, position: position, highest: position.Index, logBytes: r.disk.bytes, unopened: unopened}, nil
 }
 
 // beginMembership takes the members from the newest snapshot; the log tells of changes since. A node that has neither
@@ -150,36 +148,4 @@ func (r *Replicator) startNode() error {
 		return fmt.Errorf("bootstrap raft: %w", err)
 	}
 	return nil
-}
-
-func (r *Replicator) openStore(ctx context.Context) (position Position, err error) {
-	id := Identity{Cluster: r.identity.Cluster, Node: r.identity.ID}
-	err = r.persevere(ctx, "open the backend", func() (err error) {
-		position, err = r.cfg.Store.Open(ctx, id)
-		return err
-	})
-	return position, err
-}
-
-// persevere does something with the backend until it succeeds, fails for good or ctx ends.
-func (r *Replicator) persevere(ctx context.Context, what string, do func() error) error {
-	for said := false; ; said = true {
-		err := do()
-		if err == nil {
-			return nil
-		}
-		var fatal *FatalError
-		if errors.As(err, &fatal) {
-			return fmt.Errorf("%s: %w", what, err)
-		}
-		r.setProblem("backend: " + err.Error())
-		if !said {
-			r.log.Warn("waiting for the backend", "err", err)
-		}
-		select {
-		case <-time.After(backendOpenPause):
-		case <-ctx.Done():
-			return fmt.Errorf("%s: %w", what, err)
-		}
-	}
 }
