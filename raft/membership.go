@@ -246,27 +246,49 @@ func (r *Replicator) removeAsLeader(ctx context.Context, url string, force bool)
 	return nil
 }
 
-// checkQuorumWithout refuses a removal after which the reachable voters would not be a quorum.
+// checkQuorumWithout refuses a removal after which the voters that answer would not be a quorum. Those count that are heard
+// from here on, as a live one is with the next heartbeat: a connection may be there that nobody answers on any more, or not be known yet.
 func (r *Replicator) checkQuorumWithout(ctx context.Context, id uint64) error {
-	return r.onLoop(ctx, func() error {
-		voters, reachable := 0, 0
-		for peer, p := range r.node.Status().Progress {
+	asked := r.leaseClock()
+	for {
+		voters, heard, err := r.votersHeard(ctx, id, asked)
+		switch {
+		case err != nil:
+			return err
+		case voters == 0:
+			return fmt.Errorf("%w: it is the last voter", ErrRefused)
+		case heard >= voters/2+1:
+			return nil
+		case r.leaseClock()-asked > r.cfg.ElectionTimeout():
+			return fmt.Errorf("%w: only %d of the %d remaining voters are reachable, the cluster would lose its quorum (force it if that is what you want)", ErrRefused, heard, voters)
+		}
+		select {
+		case <-time.After(membershipPause):
+		case <-ctx.Done():
+			return fmt.Errorf("look for the voters that answer: %w", context.Cause(ctx))
+		}
+	}
+}
+
+// votersHeard counts the voters besides id, and those of them that were heard after since. This node hears itself.
+func (r *Replicator) votersHeard(ctx context.Context, id uint64, since time.Duration) (voters, heard int, err error) {
+	err = r.onLoop(ctx, func() error {
+		status := r.node.Status()
+		if status.RaftState != etcdraft.StateLeader {
+			return errNotLeader
+		}
+		for peer, p := range status.Progress {
 			if p.IsLearner || peer == id {
 				continue
 			}
 			voters++
-			if peer == r.identity.ID || r.transport.active(peer) {
-				reachable++
+			if at, ok := r.heard[peer]; peer == r.identity.ID || ok && at > since {
+				heard++
 			}
-		}
-		if voters == 0 {
-			return fmt.Errorf("%w: it is the last voter", ErrRefused)
-		}
-		if reachable < voters/2+1 {
-			return fmt.Errorf("%w: only %d of the %d remaining voters are reachable, the cluster would lose its quorum (force it if that is what you want)", ErrRefused, reachable, voters)
 		}
 		return nil
 	})
+	return voters, heard, err
 }
 
 // proposeChange has a membership change committed and returns when it took effect on this node.

@@ -39,8 +39,6 @@ func (c *testCluster) removeOne(away bool) (gone int, id uint64) {
 	if away {
 		c.stop(gone)
 	}
-	stays := c.nodes[(leader+2)%3].identity.ID
-	eventually(c.t, "connection to who stays", func() bool { return c.nodes[leader].transport.active(stays) })
 	if err := c.nodes[leader].RemoveMember(c.t.Context(), c.urls[gone], false); err != nil {
 		c.t.Fatal(err)
 	}
