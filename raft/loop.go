@@ -85,6 +85,7 @@ func (r *Replicator) tick() {
 	}
 	r.missLeader()
 	r.watchOwnBackend()
+	r.tickHandOver()
 	r.waits.tick()
 	r.reopenLink()
 	if !r.leading {
@@ -154,7 +155,9 @@ func (r *Replicator) observe() {
 	r.leading = leading
 	r.role.Store(uint32(status.RaftState))
 	r.term.Store(status.Term)
-	r.leader.Store(status.Lead)
+	if before := r.leader.Swap(status.Lead); before != 0 && before != status.Lead {
+		r.formerLeader = before
+	}
 	r.commit.Store(status.Commit)
 }
 

@@ -110,6 +110,8 @@ type Replicator struct {
 	leading       bool
 	campaign      campaign
 	leaderless    leaderless
+	formerLeader  uint64
+	handOvers     handOvers
 	appliedBefore uint64        // as of the last tick
 	appliedAt     time.Duration // on leaseClock, when applied last grew
 	callBefore    uint64        // as of the last tick

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	etcdraft "go.etcd.io/etcd/raft/v3"
-	"go.etcd.io/etcd/raft/v3/tracker"
 )
 
 // TransferLeadership makes the member called id the leader, or, with id 0, the best suited of the others.
@@ -73,29 +72,4 @@ func (r *Replicator) startTransfer(to uint64) {
 	r.lease.drop()
 	r.transferTerm = r.node.BasicStatus().Term
 	r.node.TransferLeader(to)
-}
-
-// bestSuccessor returns the reachable voter with the longest log, or 0. Loop only.
-func (r *Replicator) bestSuccessor() uint64 {
-	var best, match uint64
-	r.node.WithProgress(func(id uint64, typ etcdraft.ProgressType, p tracker.Progress) {
-		if id == r.identity.ID || typ == etcdraft.ProgressTypeLearner || !r.transport.active(id) {
-			return
-		}
-		if best == 0 || p.Match > match {
-			best, match = id, p.Match
-		}
-	})
-	return best
-}
-
-// handOver makes another member the leader, because this one cannot serve. Loop only.
-func (r *Replicator) handOver() {
-	if !r.leading {
-		return
-	}
-	if to := r.bestSuccessor(); to != 0 {
-		r.log.Warn("handing over leadership", "to", formatID(to))
-		r.startTransfer(to)
-	}
 }
