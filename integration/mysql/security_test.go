@@ -64,7 +64,7 @@ func TestSecurity(t *testing.T) {
 		"somebody who may look acts":    {"read-token", "transferLeader", "repl: the token is good for looking only"},
 		"a wrong token":                 {"wrong", "status", "repl: the token is not one of this node's"},
 		"no token":                      {"", "status", "repl: this node asks for a token"},
-		"an operator executes":          {"admin-token", "mysql save INSERT INTO app.t VALUES (100, 'saved')", "1 rows affected"},
+		"an operator executes":          {"admin-token", "mysql save INSERT INTO app.t VALUES (100, 'saved'); SELECT 5 AS five", "'1 row affected\n\nfive\n5'"},
 		"somebody who may look changes": {"read-token", "mysql save DELETE FROM app.t", "repl: the token is good for looking only"},
 	} {
 		args := strings.SplitN(tc.verb, " ", 3)

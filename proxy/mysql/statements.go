@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -25,13 +26,13 @@ func NewStatements(server *Server, user, password, database string) *Statements 
 	return &Statements{server: server, user: user, password: password, database: database}
 }
 
-// Save executes one or more statements, and says what the last one did.
+// Save executes one or more statements, and says what each one did, with an empty line between.
 func (s *Statements) Save(ctx context.Context, data []byte, args map[string]string) ([]byte, error) {
 	return s.execute(ctx, "", data, args)
 }
 
-// Load executes statements that only read, and returns the rows of the last one: the names of the columns, then a line for
-// each row, with tabs between the values.
+// Load executes statements that only read, and returns the rows of each one, with an empty line between: the names of the columns,
+// then a line for each row, with tabs between the values.
 func (s *Statements) Load(ctx context.Context, data []byte, args map[string]string) ([]byte, error) {
 	return s.execute(ctx, "SET SESSION TRANSACTION READ ONLY", data, args)
 }
@@ -64,19 +65,21 @@ func (s *Statements) execute(ctx context.Context, before string, data []byte, ar
 			return nil, judge(err)
 		}
 	}
-	var last []byte
+	var results [][]byte
 	var failed error
 	_, err = c.ExecuteMultiple(string(data), func(r *gomysql.Result, err error) {
 		if err != nil {
 			failed = err
 			return
 		}
-		last = describe(r)
+		if told := describe(r); told != nil {
+			results = append(results, told)
+		}
 	})
 	if err = errors.Join(err, failed); err != nil {
 		return nil, judge(err)
 	}
-	return last, nil
+	return bytes.Join(results, []byte("\n\n")), nil
 }
 
 func describe(r *gomysql.Result) []byte {
@@ -85,6 +88,9 @@ func describe(r *gomysql.Result) []byte {
 			return nil
 		}
 		text := fmt.Sprintf("%d rows affected", r.AffectedRows)
+		if r.AffectedRows == 1 {
+			text = "1 row affected"
+		}
 		if r.InsertId != 0 {
 			text += fmt.Sprintf(", last insert id %d", r.InsertId)
 		}
