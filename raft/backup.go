@@ -38,9 +38,13 @@ type BackupInfo struct {
 	Size        int64     `json:"size"` // bytes of the stream
 }
 
-// Backup takes a snapshot of this node's backend and writes it to w in a form that RestoreBackup takes. A backup whose
-// writing ended with an error is of no use.
+// Backup takes a snapshot of this node's backend and writes it to w in a form that RestoreBackup takes. Every write that was
+// acknowledged before, by any node, is in it; where there is no leader, which could tell, it is what this node has applied. A backup
+// whose writing ended with an error is of no use.
 func (r *Replicator) Backup(ctx context.Context, w io.Writer) (BackupInfo, error) {
+	if err := r.catchUp(ctx); err != nil {
+		return BackupInfo{}, fmt.Errorf("backup: %w", err)
+	}
 	if err := r.Snapshot(ctx); err != nil {
 		return BackupInfo{}, err
 	}
@@ -66,6 +70,18 @@ func (r *Replicator) Backup(ctx context.Context, w io.Writer) (BackupInfo, error
 		Index: meta.Metadata.Index, Stamp: data.Stamp, Created: time.Now().UTC().Truncate(time.Second), Size: b.size,
 	}
 	return info, writeBackup(w, info, contextReader{ctx, b.data()})
+}
+
+// catchUp waits until the backend holds every write that was acknowledged by now, if there is a leader.
+func (r *Replicator) catchUp(ctx context.Context) error {
+	if r.leader.Load() == 0 {
+		return nil
+	}
+	err := r.Read(ctx, func(context.Context) error { return nil })
+	if r.leader.Load() == 0 && ctx.Err() == nil && r.absence() == nil {
+		return nil // it was lost meanwhile
+	}
+	return err
 }
 
 func writeBackup(w io.Writer, info BackupInfo, stream io.Reader) error {

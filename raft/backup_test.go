@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func (c *testCluster) backup(i int) []byte {
@@ -65,6 +66,42 @@ func TestBackupRoundTrip(t *testing.T) {
 	c.converged()
 	if _, err := RestoreBackup(c.config(0), bytes.NewReader(file)); err == nil {
 		t.Error("restored over a node that runs")
+	}
+}
+
+// Whichever member is asked, what was acknowledged before is in it. Without a leader it is what the member has.
+func TestBackupHoldsWhatWasAcknowledged(t *testing.T) {
+	c := newTestCluster(t, 3, nil)
+	leader := c.leader()
+	follower := (leader + 1) % 3
+	release := c.stores[follower].hang()
+	c.propose(leader, "n+")
+	eventually(t, "a backend that hangs", func() bool { return c.nodes[follower].call.Load() > 0 })
+	out, err := c.nodes[leader].Propose(context.Background(), [][]byte{[]byte("n+")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := make(chan []byte, 1)
+	go func() {
+		var file bytes.Buffer
+		_, err := c.nodes[follower].Backup(context.Background(), &file)
+		for errors.Is(err, ErrNotDone) { // it hung for too long
+			file.Reset()
+			_, err = c.nodes[follower].Backup(context.Background(), &file)
+		}
+		made <- file.Bytes()
+	}()
+	time.Sleep(100 * time.Millisecond) // without which a wrong one would pass for a right one now and then
+	release()
+	info, err := CheckBackup(bytes.NewReader(<-made))
+	if err != nil || info.Index < out.Index {
+		t.Errorf("as of index %d, %d was acknowledged: %v", info.Index, out.Index, err)
+	}
+	c.stop(leader)
+	c.stop((leader + 2) % 3)
+	eventually(t, "no leader", func() bool { return c.nodes[follower].Status().Leader == 0 })
+	if info, err = CheckBackup(bytes.NewReader(c.backup(follower))); err != nil || info.Index < out.Index {
+		t.Errorf("as of index %d without a leader: %v", info.Index, err)
 	}
 }
 

@@ -36,6 +36,7 @@ func (s *session) backup(args []string) error {
 	}
 	alone := s.lacksLeader()
 	info, err := s.receiveBackup(unfinished, path)
+	alone = alone || s.lacksLeader() // it may have been lost meanwhile
 	if cerr := unfinished.Close(); err == nil {
 		err = cerr
 	}
