@@ -167,6 +167,9 @@ func (w *simWorld) collectCalls() {
 	for _, c := range came {
 		switch {
 		case c.client == nil:
+			if errors.Is(c.err, errSimCrash) {
+				c.err = errSimCrash // where it was in its way then, select decides by chance
+			}
 			w.note("%s on n%d: %v", c.what, c.node.i, c.err)
 			if errors.Is(c.err, errSimViolation) {
 				w.violate("%s on n%d: %v", c.what, c.node.i, c.err)
