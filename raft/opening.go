@@ -143,12 +143,14 @@ func (a *applyLoop) opened(position Position) {
 	close(r.opened)
 }
 
-// awaitOpened returns when the backend is open.
+// awaitOpened returns when the backend is open. A member that was removed needs none: it is there to say so.
 func (r *Replicator) awaitOpened(ctx context.Context) error {
 	select {
 	case <-r.opened:
-		return nil
 	case <-ctx.Done():
+	}
+	if r.isOpen() || errors.Is(r.Err(), ErrRemoved) {
+		return nil
 	}
 	if r.ctx.Err() != nil {
 		return r.stopCause()
@@ -157,4 +159,13 @@ func (r *Replicator) awaitOpened(ctx context.Context) error {
 		return fmt.Errorf("backend of this node: %w", *p)
 	}
 	return context.Cause(ctx)
+}
+
+func (r *Replicator) isOpen() bool {
+	select {
+	case <-r.opened:
+		return true
+	default:
+		return false
+	}
 }

@@ -150,3 +150,14 @@ func TestVotesWhileItsBackendIsFilledAgain(t *testing.T) {
 		t.Errorf("read %q", got)
 	}
 }
+
+// A removed member says so also where its backend does not answer.
+func TestRemovedMemberNeedsNoBackend(t *testing.T) {
+	c := newTestCluster(t, 3, nil)
+	gone, _ := c.removeOne(true)
+	c.stores[gone].fail(errBackendDown)
+	c.start(gone)
+	if err := c.nodes[gone].Err(); !errors.Is(err, ErrRemoved) {
+		t.Errorf("a removed member runs: %v", err)
+	}
+}
