@@ -43,22 +43,24 @@ const StandInProcedure = "nexus_call_"
 
 const neverMakeUsers = "SET SESSION sql_mode='NO_AUTO_CREATE_USER'"
 
-// MakeStandIn makes a procedure on this server that may be called by who may call p, acts with the same rights, and has another body. It
-// returns its name. DropProcedure removes it.
-func (b *Backend) MakeStandIn(ctx context.Context, p *Procedure, body string) (string, error) {
+// NewStandInName returns a name for what MakeStandIn makes.
+func NewStandInName() string { return StandInProcedure + newSecret() }
+
+// MakeStandIn makes a procedure on this server that may be called by who may call p, acts with the same rights, and has another name and body.
+// DropProcedure removes it.
+func (b *Backend) MakeStandIn(ctx context.Context, p *Procedure, procedure, body string) error {
 	k, err := b.connect(ctx)
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer k.close()
-	procedure := StandInProcedure + newSecret()
 	if _, err = k.makeProcedure(ctx, p, procedure, body); err == nil {
 		err = k.giveRights(ctx, p, procedure)
 	}
 	if err != nil {
-		return "", errors.Join(err, b.takeBack(ctx, p.Database, procedure))
+		return errors.Join(err, b.takeBack(ctx, p.Database, procedure))
 	}
-	return procedure, nil
+	return nil
 }
 
 // giveRights lets those call a procedure who may call p by a right that is of p alone.
