@@ -82,14 +82,13 @@ func (r *programRun) ending(rolledBack bool, epoch uint64) string {
 	b.WriteString(r.learnSequence())
 	if rolledBack {
 		// XA END fails where the server has rolled back already.
-		b.WriteString("BEGIN DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END; " + xa("END") + " END;" + xa("ROLLBACK"))
-		b.WriteString(r.tell(tellCommitted, 1))
+		b.WriteString("BEGIN DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END; " + xa("END") + " END;" + xa("ROLLBACK") + r.tellOver())
 	} else {
 		fmt.Fprintf(&b, "INSERT INTO nexus.applied VALUES (%d,%s);", epoch, v("sequence"))
 		b.WriteString(xa("END") + xa("PREPARE"))
 		// After an error that a handler has passed over, nothing of it is prepared.
 		b.WriteString("IF @@in_transaction THEN " + r.tell(tellPrepared, 1) + " ELSE " + r.tell(tellFailed, 1) + " END IF;")
-		b.WriteString(r.wait(xa("COMMIT") + r.tell(tellCommitted, 1)))
+		b.WriteString(r.wait(xa("COMMIT") + r.tellOver()))
 	}
 	// The table has a name that no variable of the procedure's has: they would come before columns.
 	answer := fmt.Sprintf("SELECT %[6]s.step, %[6]s.code, %[6]s.state, %[6]s.message, %[6]s.sequence INTO %[1]s, %[2]s, %[3]s, %[4]s, %[5]s"+
@@ -102,13 +101,20 @@ func (r *programRun) ending(rolledBack bool, epoch uint64) string {
 	return b.String()
 }
 
+// tellOver tells that the transaction is over. It is not where the program has a handler for the error that it has another name, or that the server
+// could not commit it; nobody would end it.
+func (r *programRun) tellOver() string {
+	return "IF @@in_transaction THEN " + giveUp + " ELSE " + r.tell(tellCommitted, 1) + " END IF;"
+}
+
 // nameTransaction makes the name of a transaction out of that of another one, and its number.
 func (r *programRun) nameTransaction() string {
 	return fmt.Sprintf("SET %[1]s=CONCAT(SUBSTRING_INDEX(%[1]s, '-', 2), '-', %[2]s, '-', SUBSTRING_INDEX(%[1]s, '-', -1)); ", r.name("xid"), r.name("sequence"))
 }
 
 // giveUp ends a program whose node has gone, or does not want it to go on. An error it could have a handler for, and do behind that what nobody looks at.
-const giveUp = "KILL CONNECTION_ID();"
+// The server does not let a definer without a name end the connection: it waits until the node, or the next one, ends it.
+const giveUp = "BEGIN DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END; KILL CONNECTION_ID(); LOOP DO SLEEP(86400); END LOOP; END;"
 
 // wait waits for the lock of the next step, and executes then if the one behind it is held by who has given it.
 func (r *programRun) wait(then string) string {
