@@ -183,6 +183,16 @@ func (s *Steering) Executing(ctx context.Context) (string, error) {
 	return row[0], nil
 }
 
+// Row is that of the Backend, on the connection that leads the program.
+func (s *Steering) Row(ctx context.Context, question string) ([]string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.k == nil {
+		return nil, errNotLed
+	}
+	return s.k.row(ctx, question)
+}
+
 var errNotLed = errors.New("nobody leads the program any more")
 
 func (s *Steering) decide(ctx context.Context, key string, v Ruling) error {

@@ -11,8 +11,8 @@ import (
 // text is the block.
 func (r *programRun) text(p *procedure, arguments []string, xa *appliers.Transaction) string {
 	var b strings.Builder
-	b.WriteString("BEGIN NOT ATOMIC " + r.variables(xa, literal(r.steering.Prefix())) + r.parameters(p, arguments))
-	b.WriteString(r.begin(xa) + r.body(p, xa.Epoch()))
+	b.WriteString("BEGIN NOT ATOMIC " + r.variables(xa, literal(r.locks)) + r.parameters(p, arguments))
+	b.WriteString(r.begin(xa) + "\n" + r.body(p, xa.Epoch())) // which the server counts from its second line on
 	for i, parameter := range p.Parameters {
 		if out(&parameter) {
 			fmt.Fprintf(&b, "SET %s=%s;", arguments[i], quoteName(parameter.Name))
@@ -24,12 +24,12 @@ func (r *programRun) text(p *procedure, arguments []string, xa *appliers.Transac
 
 // standIn is the body of a procedure that does the same. Whoever else may call it does nothing by that.
 func (r *programRun) standIn(p *procedure, xa *appliers.Transaction) string {
-	return "BEGIN " + r.variables(xa, literal(r.steering.Prefix())) + r.notOthers() + r.begin(xa) + r.body(p, xa.Epoch()) + "END"
+	return "BEGIN " + r.variables(xa, literal(r.locks)) + r.notOthers() + r.begin(xa) + r.body(p, xa.Epoch()) + "END"
 }
 
 // notOthers ends it for whoever is not the client.
 func (r *programRun) notOthers() string {
-	return fmt.Sprintf("\nIF CONNECTION_ID()<>%d THEN SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO=1235, MESSAGE_TEXT='Nexus: this procedure is of a call of somebody else'; END IF;", r.s.id)
+	return fmt.Sprintf(" IF CONNECTION_ID()<>%d THEN SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO=1235, MESSAGE_TEXT='Nexus: this procedure is of a call of somebody else'; END IF;", r.s.id)
 }
 
 // variables declares those of the program's own. All names of transactions of a program have the same secret, so one is enough to make the others of.
@@ -42,12 +42,15 @@ func (r *programRun) variables(xa *appliers.Transaction, locks string) string {
 
 // begin tells the node the hash of the first key.
 func (r *programRun) begin(xa *appliers.Transaction) string {
-	return fmt.Sprintf("\n%sBEGIN %sSELECT 1 AS %s, BINARY %s LIMIT 1; END;\n", r.tellSequence(), r.newKey(), r.name(tellBegin), r.name("hash"))
+	return fmt.Sprintf(" %sBEGIN %sSELECT 1 AS %s, BINARY %s LIMIT 1; END; ", r.tellSequence(), r.newKey(), r.name(tellBegin), r.name("hash"))
 }
 
-// body is that of the procedure, with others in the place of its steps.
+// body is that of the procedure, with others in the place of its steps. The server tells by the number of its line where an error was raised.
 func (r *programRun) body(p *procedure, epoch uint64) string {
-	return p.program.Replaced(func(i int, s *statement.Step) string { return r.replacement(p, i, s, epoch) }) + "\n;\n" // the body may end with a comment
+	return p.program.Replaced(func(i int, s *statement.Step) string {
+		text := r.replacement(p, i, s, epoch)
+		return text + strings.Repeat("\n", max(0, strings.Count(s.Text, "\n")-strings.Count(text, "\n")))
+	}) + "\n;\n" // the body may end with a comment
 }
 
 // parameters declares those of the procedure. All arguments come first, in which the name of a parameter may be one of a column.

@@ -227,10 +227,14 @@ func (s *session) tryProcedure(c call, p *procedure, e *entry) (r *programRun, f
 		return nil, true, err
 	}
 	s.rowCountAfter(out)
-	if out.err == nil { // what follows clears them on the server
-		if s.facts.warnings, err = s.noted(); err != nil {
-			return nil, true, err
-		}
+	// What follows clears them on the server.
+	var server *wire.Error
+	if s.facts.warnings, err = s.noted(); err != nil && (out.err == nil || !errors.As(err, &server)) {
+		return nil, true, err
+	}
+	err = nil
+	for i := range s.facts.warnings {
+		r.tellAsOf(p, &s.facts.warnings[i])
 	}
 	if out.err != nil && endsTransaction(out.err.Code) {
 		r.explicit = false // there is none any more
@@ -244,9 +248,9 @@ func (s *session) beginRun(p *procedure, e *entry) (r *programRun, err error) {
 		return nil, err
 	}
 	first := &level{p: p, user: p.account, foreign: p.foreign, rehearsed: e.rehearsed}
-	r = &programRun{level: first, s: s, caller: p.caller, tag: newTag(), explicit: s.tx != nil, asOf: p.asOf, schema: p.asOf, standIns: make(map[*procedure]*standIn), known: make(map[string]rights)}
+	r = &programRun{level: first, s: s, caller: p.caller, tag: newTag(), explicit: s.tx != nil, schema: p.asOf, standIns: make(map[*procedure]*standIn), known: make(map[string]rights)}
 	for _, callee := range p.reached {
-		r.standIns[callee] = &standIn{name: appliers.NewStandInName()}
+		r.standIns[callee] = &standIn{name: appliers.NewStandInName(), asOf: p.asOf}
 	}
 	if err := s.understandsResults(); err != nil {
 		return nil, err
@@ -281,6 +285,7 @@ func (s *session) beginRun(p *procedure, e *entry) (r *programRun, err error) {
 	if r.steering, err = s.server.backend.Steer(ctx, s.id); err != nil {
 		return nil, errors.Join(unavailable(err), errHangUp)
 	}
+	r.leader, r.locks = r.steering.ID(), r.steering.Prefix()
 	return r, nil
 }
 

@@ -2,7 +2,6 @@ package mysql
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -10,6 +9,7 @@ import (
 
 	appliers "github.com/nexus-replication/nexus/appliers/mysql"
 	"github.com/nexus-replication/nexus/proxy/mysql/statement"
+	"github.com/nexus-replication/nexus/proxy/mysql/wire"
 )
 
 // A program tells its node before it calls a procedure with steps, and another one stands in for that. This one begins with keys and locks of its own,
@@ -18,8 +18,10 @@ import (
 
 // standIn is a procedure that is called in the place of another one.
 type standIn struct {
-	name string
-	made bool
+	name    string
+	made    bool
+	asOf    uint64 // schema changes, when the procedure was seen last
+	changed bool   // since the program has begun
 }
 
 // calling stands in the place of a CALL.
@@ -49,8 +51,8 @@ func (r *programRun) calledStandIn(callee *procedure, xa *appliers.Transaction) 
 	p = callee.Procedure
 	p.Parameters = append([]appliers.Parameter{{Mode: "IN", Name: r.name("with"), Declared: "VARCHAR(64) CHARACTER SET utf8mb4"}}, p.Parameters...)
 	locks := fmt.Sprintf("CONCAT('%s', %s, '-')", appliers.LockPrefix, r.name("with"))
-	begin := fmt.Sprintf("\nBEGIN %sSELECT 1 AS %s, BINARY %s LIMIT 1; END;\n", r.newKey(), r.name(tellBegin), r.name("hash"))
-	return p, "BEGIN " + r.variables(xa, locks) + r.notOthers() + begin + r.wait("BEGIN END;") + "\n" + r.body(callee, xa.Epoch()) + "END"
+	begin := fmt.Sprintf(" BEGIN %sSELECT 1 AS %s, BINARY %s LIMIT 1; END; ", r.newKey(), r.name(tellBegin), r.name("hash"))
+	return p, "BEGIN " + r.variables(xa, locks) + r.notOthers() + begin + r.wait("BEGIN END;") + " " + r.body(callee, xa.Epoch()) + "END"
 }
 
 // The number of the transaction that is open has to be known to whoever goes on in it, also behind a call that has failed. It is no secret, and who told a
@@ -90,11 +92,14 @@ func (r *programRun) call(callee *procedure, values []string) error {
 	called.foreign = called.user != r.caller
 	if r.depthOf(callee) > deepest {
 		ruling = appliers.TooDeep
-	} else if err := r.prepareCallee(called); err != nil {
-		if !errors.As(err, &r.refusal) {
+	} else {
+		refusal, err := r.prepareCallee(ctx, called)
+		if err != nil {
 			return err
 		}
-		ruling = appliers.Refuse
+		if refusal != nil {
+			ruling, r.refusal = appliers.Refuse, refusal
+		}
 	}
 	if ruling != appliers.Execute {
 		err = r.steering.Decide(ctx, r.key, ruling)
@@ -118,29 +123,33 @@ func (r *programRun) depthOf(p *procedure) (n int) {
 }
 
 // prepareCallee makes what stands in for a procedure, if it was not called before.
-func (r *programRun) prepareCallee(called *level) (err error) {
+func (r *programRun) prepareCallee(ctx context.Context, called *level) (refusal *wire.Error, err error) {
 	p, s := called.p, r.s
-	if s.server.backend.SchemaChanges() != r.asOf {
-		row, err := s.server.storedRow(p.Database, p.Name)
+	if changes := s.server.backend.SchemaChanges(); changes != r.standIns[p].asOf {
+		row, err := r.steering.Row(ctx, storedQuestion(p.Database, p.Name))
 		if err != nil {
-			return err
+			return nil, fmt.Errorf("see what a program calls: %w", err)
 		}
+		r.standIns[p].asOf = changes
 		if strings.Join(row, "\x00") != p.stored {
-			return refused("CALL of %s.%s is refused: it was changed, dropped, or allowed to others, while the procedure that calls it was being executed; call that again", p.Database, p.Name)
+			r.standIns[p].changed = true
 		}
+	}
+	if r.standIns[p].changed {
+		return refused("CALL of %s.%s is refused: it was changed, dropped, or allowed to others, while the procedure that calls it was being executed; call that again", p.Database, p.Name), nil
 	}
 	if called.rights, err = r.rightsOf(called.user, called.foreign); err != nil {
-		return err
+		return nil, fmt.Errorf("see the rights of a program: %s", err.Error())
 	}
 	if r.standIns[p].made {
-		return nil
+		return nil, nil
 	}
 	stored, body := r.calledStandIn(p, s.tx.xa)
 	if e := r.makeStandIn(&stored, r.standIns[p].name, body); e != nil {
-		return e
+		return e, nil
 	}
 	r.standIns[p].made = true
-	return nil
+	return nil, nil
 }
 
 func (r *programRun) rightsOf(account string, foreign bool) (rights, error) {
@@ -198,22 +207,23 @@ func (r *programRun) inCall() error {
 
 // returned finds out which procedure has told a row. Those that it has called have ended, or have not begun.
 func (r *programRun) returned(row []string) error {
-	if len(r.below) == 0 || r.level.tells(row) {
+	if len(r.below) == 0 || r.tells(row) {
 		return nil
 	}
-	for n := len(r.below) - 1; n >= 0; n-- {
-		if !r.below[n].tells(row) {
-			continue
-		}
-		r.level, r.below = r.below[n], r.below[:n]
-		ctx, cancel := context.WithTimeout(r.s.server.ctx, proceedTimeout)
-		defer cancel()
-		if err := r.steering.Return(ctx, n); err != nil {
-			return fmt.Errorf("lead a procedure on behind another one: %w", err)
-		}
-		return nil
+	n := len(r.below) - 1
+	for n >= 0 && !r.below[n].tells(row) {
+		n--
 	}
-	return errProgram
+	if n < 0 {
+		return errProgram
+	}
+	r.level, r.below = r.below[n], r.below[:n]
+	ctx, cancel := context.WithTimeout(r.s.server.ctx, proceedTimeout)
+	defer cancel()
+	if err := r.steering.Return(ctx, n); err != nil {
+		return fmt.Errorf("lead a procedure on behind another one: %w", err)
+	}
+	return nil
 }
 
 // stillSeen returns an error where schema changes between two transactions have let the program call, by itself, what the server must not execute
@@ -224,7 +234,7 @@ func (r *programRun) stillSeen() error {
 	if changes == r.schema {
 		return nil
 	}
-	first := r.level.p
+	first := r.p
 	if len(r.below) > 0 {
 		first = r.below[0].p
 	}

@@ -205,11 +205,15 @@ const storedColumns = 9
 func (s *Server) storedRow(database, name string) ([]string, error) {
 	ctx, cancel := context.WithTimeout(s.ctx, callablesTimeout)
 	defer cancel()
-	row, err := s.backend.Row(ctx, fmt.Sprintf(storedProcedure, literal(database), literal(name)))
+	row, err := s.backend.Row(ctx, storedQuestion(database, name))
 	if err != nil {
 		return nil, unavailable(err)
 	}
 	return row, nil
+}
+
+func storedQuestion(database, name string) string {
+	return fmt.Sprintf(storedProcedure, literal(database), literal(name))
 }
 
 // inSession is a text in utf8mb4 as the session's server reads it, whatever the session's character set is.

@@ -27,17 +27,18 @@ type programRun struct {
 	below     []*level // those that wait for it, in the order of their calls
 	s         *session
 	steering  *appliers.Steering
+	leader    uint64        // the connection of steering
+	locks     string        // begins the names of those of the procedure that was called first
 	caller    string        // the client's account
 	tag       string        // that no name of the client's contains
 	patience  time.Duration // with those who keep a schema change waiting
 	explicit  bool          // the client, or the program, has begun the transaction by itself
 	commitBy  time.Time     // when the program must have said XA COMMIT; the applier's
-	refusal   *wire.Error   // of the text that was refused last
+	refusal   *wire.Error   // of the text, or call, that was refused last
 	temporary bool          // the session may have temporary tables
 	renamed   []string      // pairs of a name of the node's own, and the client's
 	binary    bool          // rows come as those of a prepared statement
 	own       uint64        // rows that the answer counts, and that are none of the client's
-	asOf      uint64        // schema changes, when the procedures were read
 	schema    uint64        // how many schema changes there were when it was seen last what the program may call
 	standIns  map[*procedure]*standIn
 	known     map[string]rights // of accounts
@@ -120,7 +121,7 @@ const giveUp = "BEGIN DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END; KILL 
 func (r *programRun) wait(then string) string {
 	v := r.name
 	return fmt.Sprintf("SET %[1]s=GET_LOCK(CONCAT(%[2]s, %[3]s), 86400); DO RELEASE_LOCK(CONCAT(%[2]s, %[3]s)); SET %[3]s=%[3]s+1;"+
-		" IF %[1]s=1 AND IS_USED_LOCK(CONCAT(%[2]s, %[3]s))=%[4]d THEN %[5]s ELSE %[6]s END IF;", v("ok"), v("locks"), v("n"), r.steering.ID(), then, giveUp)
+		" IF %[1]s=1 AND IS_USED_LOCK(CONCAT(%[2]s, %[3]s))=%[4]d THEN %[5]s ELSE %[6]s END IF;", v("ok"), v("locks"), v("n"), r.leader, then, giveUp)
 }
 
 // told takes a row of the program's own that is not waited for.
@@ -340,6 +341,17 @@ func (r *programRun) withoutOwnRows(p []byte) []byte {
 		return p
 	}
 	return append(wire.AppendLenenc([]byte{wire.HeaderOK}, rows-r.own), rest...)
+}
+
+// codeAtLine is the server's word for where in a program an error was raised.
+const codeAtLine = 4094
+
+// tellAsOf has a note of the server's be one of the client's procedures.
+func (r *programRun) tellAsOf(p *procedure, w *appliers.Warning) {
+	if w.Code == codeAtLine {
+		w.Message = strings.Replace(w.Message, " in anonymous block", " in "+p.Database+"."+p.Name, 1)
+	}
+	w.Message = strings.NewReplacer(r.renamed...).Replace(w.Message)
 }
 
 // ownColumn reports whether a column is of a row of the program's own, and its name. A character set of results that the procedure has

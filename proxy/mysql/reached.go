@@ -136,20 +136,24 @@ func reachedFrom(p *procedure) (reached []*procedure) {
 	return reached
 }
 
-// names are those of what p may call, but for the calls of stand-ins.
+// names are those of what p may call, but for the calls of stand-ins; nil where it says no other call.
 func (p *procedure) names() statement.Names {
-	return statement.ReadNames(p.program.Replaced(func(i int, step *statement.Step) string {
+	text := p.program.Replaced(func(i int, step *statement.Step) string {
 		if p.calls[i] == nil {
 			return step.Text
 		}
 		return "DO (" + strings.Join(step.Call.Arguments, ", ") + ")"
-	}), p.dialect)
+	})
+	if !statement.MentionsWord(text, p.dialect, "CALL") {
+		return nil
+	}
+	return statement.ReadNames(text, p.dialect)
 }
 
 // unseenIn returns a procedure that the server must not execute by itself, and that p, or one that it reaches, may call so.
 func (s *Server) unseenIn(p *procedure) (*callable, error) {
 	for _, q := range append([]*procedure{p}, p.reached...) {
-		if !q.program.Calls {
+		if !q.program.Calls || q.names() == nil {
 			continue
 		}
 		known, err := s.readCallables(false)

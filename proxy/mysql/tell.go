@@ -86,7 +86,7 @@ const keyColumns = 3
 
 // proven takes the keys out of a row that the procedure which is being executed has told, and returns the values behind them.
 func (r *programRun) proven(row []string) ([]string, error) {
-	if !r.level.tells(row) {
+	if !r.tells(row) {
 		return nil, errProgram
 	}
 	r.key, r.hash = row[1], row[2]
@@ -129,11 +129,11 @@ func (r *programRun) lookedAt(i int, step *statement.Step, epoch uint64) string 
 
 // ruled reports whether a ruling was made of what the program has told with the key that is in the variable mine.
 func (r *programRun) ruled(ruling appliers.Ruling) string {
-	return fmt.Sprintf("IS_USED_LOCK(CONCAT(%s, %s, '%s'))=%d", r.name("locks"), r.name("mine"), ruling, r.steering.ID())
+	return fmt.Sprintf("IS_USED_LOCK(CONCAT(%s, %s, '%s'))=%d", r.name("locks"), r.name("mine"), ruling, r.leader)
 }
 
-// refusedText is what a program is told of a text that it must not execute. The client is told why.
-const refusedText = "Nexus: a text that the procedure executes is refused"
+// refusedText is what a program is told of a text that it must not execute, or of a procedure that it must not call. The client is told why.
+const refusedText = "Nexus: a text that the procedure executes, or a call in it, is refused"
 
 const refuseText = "SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO=1235, MESSAGE_TEXT='" + refusedText + "';"
 
