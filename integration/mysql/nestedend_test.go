@@ -86,7 +86,7 @@ func TestProgramOfNobodyEndsWithItsNode(t *testing.T) {
 		}
 		return nil
 	})
-	check(t, leader.Start())
+	check(t, leader.StartReady(within(t, 60*time.Second)))
 	awaitEqual(t, c)
 	checkNothingLeft(t, c)
 }
@@ -110,6 +110,35 @@ func TestStandInsOfOtherLetters(t *testing.T) {
 	if got := mustQuery(t, db, "SELECT COUNT(*), SUM(v='ä') FROM `größe`.t"); got != "6,6" {
 		t.Errorf("rows: %s", got)
 	}
+	awaitEqual(t, c)
+	checkNothingLeft(t, c)
+}
+
+// Between two transactions of a program nothing that it has a handler for leads it to a statement that is in neither.
+func TestProgramIsInATransaction(t *testing.T) {
+	t.Parallel()
+	c, leader := startCluster(t)
+	db := open(t, leader)
+	execute(t, db, "CREATE DATABASE app", "CREATE TABLE app.t (id INT AUTO_INCREMENT PRIMARY KEY, v VARCHAR(80))", "CREATE USER u@'%'", "GRANT ALL ON app.* TO u@'%'", "CREATE USER mighty@'%'", "GRANT ALL ON *.* TO mighty@'%' WITH GRANT OPTION")
+	const escape = " BEGIN SET SESSION TRANSACTION READ WRITE; INSERT INTO t (v) VALUES ('beside'); END; "
+	for _, attack := range []struct{ user, body string }{
+		{"u", "DECLARE EXIT HANDLER FOR SQLWARNING" + escape + "CREATE TEMPORARY TABLE plain (a INT) ENGINE=MyISAM; INSERT INTO t (v) VALUES ('lost'); INSERT INTO plain VALUES (1); ROLLBACK; INSERT INTO t (v) VALUES ('kept');"},
+		{"u", "DECLARE CONTINUE HANDLER FOR SQLWARNING" + escape + "CREATE TEMPORARY TABLE plain (a INT) ENGINE=Aria; INSERT INTO t (v) VALUES ('lost'); INSERT INTO plain VALUES (1); ROLLBACK; INSERT INTO t (v) VALUES ('kept');"},
+		{"mighty", "DECLARE EXIT HANDLER FOR NOT FOUND" + escape + "INSERT INTO t (v) VALUES ('lost'); SET pseudo_thread_id=99999999; ROLLBACK; INSERT INTO t (v) VALUES ('kept');"},
+		{"mighty", "DECLARE CONTINUE HANDLER FOR SQLEXCEPTION, NOT FOUND" + escape + "INSERT INTO t (v) VALUES ('lost'); SET pseudo_thread_id=99999999; ROLLBACK; INSERT INTO t (v) VALUES ('kept');"},
+	} {
+		u := openAs(t, leader, attack.user, "", "app", nil)
+		execute(t, u, "CREATE OR REPLACE PROCEDURE p() BEGIN "+attack.body+" END")
+		conn := oneConn(t, u)
+		if _, err := conn.ExecContext(within(t, 40*time.Second), "CALL p()"); err != nil {
+			t.Logf("%s: %v", attack.body, err) // the end of the session would do as well
+		}
+		conn.Close()
+	}
+	if got := mustQuery(t, db, "SELECT COUNT(*) FROM app.t WHERE v<>'kept'"); got != "0" {
+		t.Errorf("%s rows beside the log", got)
+	}
+	checkNothingPrepared(t, leader)
 	awaitEqual(t, c)
 	checkNothingLeft(t, c)
 }

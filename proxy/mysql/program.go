@@ -73,7 +73,8 @@ func (r *programRun) replacement(p *procedure, i int, step *statement.Step, epoc
 	return "BEGIN " + r.tell(tellStep, i, preludeColumns, temporaryTables) + r.ending(step.What.Kind == statement.Rollback, epoch) + " END"
 }
 
-// ending ends the transaction, waits until the node has done what is to be done then, and begins the next one.
+// ending ends the transaction, waits until the node has done what is to be done then, and begins the next one. What the program has handlers for
+// must not lead it away from here in between: nothing keeps a statement outside of any transaction from the server alone.
 func (r *programRun) ending(rolledBack bool, epoch uint64) string {
 	v := r.name
 	xa := func(verb string) string {
@@ -81,31 +82,29 @@ func (r *programRun) ending(rolledBack bool, epoch uint64) string {
 	}
 	var b strings.Builder
 	b.WriteString(r.learnSequence())
-	if rolledBack {
-		// XA END fails where the server has rolled back already.
-		b.WriteString("BEGIN DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END; " + xa("END") + " END;" + xa("ROLLBACK") + r.tellOver())
-	} else {
+	if !rolledBack {
 		fmt.Fprintf(&b, "INSERT INTO nexus.applied VALUES (%d,%s);", epoch, v("sequence"))
 		b.WriteString(xa("END") + xa("PREPARE"))
+	}
+	b.WriteString("BEGIN DECLARE CONTINUE HANDLER FOR SQLWARNING BEGIN END; DECLARE EXIT HANDLER FOR SQLEXCEPTION, NOT FOUND " + r.giveUp() + " ")
+	if rolledBack {
+		// XA END fails where the server has rolled back already.
+		b.WriteString("BEGIN DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END; " + xa("END") + " END;" + xa("ROLLBACK"))
+		b.WriteString(r.tell(tellCommitted, 1))
+	} else {
 		// After an error that a handler has passed over, nothing of it is prepared.
 		b.WriteString("IF @@in_transaction THEN " + r.tell(tellPrepared, 1) + " ELSE " + r.tell(tellFailed, 1) + " END IF;")
-		b.WriteString(r.wait(xa("COMMIT") + r.tellOver()))
+		b.WriteString(r.wait(xa("COMMIT") + r.tell(tellCommitted, 1)))
 	}
 	// The table has a name that no variable of the procedure's has: they would come before columns.
 	answer := fmt.Sprintf("SELECT %[6]s.step, %[6]s.code, %[6]s.state, %[6]s.message, %[6]s.sequence INTO %[1]s, %[2]s, %[3]s, %[4]s, %[5]s"+
-		" FROM nexus.program_answer AS %[6]s WHERE %[6]s.connection=CONNECTION_ID() LIMIT 1; %[7]s%[8]s",
-		v("step"), v("code"), v("state"), v("message"), v("sequence"), v("answer"), r.nameTransaction(), r.tellSequence())
+		" FROM nexus.program_answer AS %[6]s WHERE %[6]s.connection=%[9]d LIMIT 1; %[7]s%[8]s",
+		v("step"), v("code"), v("state"), v("message"), v("sequence"), v("answer"), r.nameTransaction(), r.tellSequence(), r.s.id)
 	next := "COMMIT; " + openTransaction + ";" + xa("START") // where autocommit is off, the row was read in a transaction
-	failed := fmt.Sprintf("IF %s<>0 THEN EXECUTE IMMEDIATE CONCAT('SIGNAL SQLSTATE ''', %s, ''' SET MYSQL_ERRNO=', %s, ', MESSAGE_TEXT=''', REPLACE(%s, '''', ''''''), ''''); END IF;",
+	b.WriteString(r.wait(answer + fmt.Sprintf("IF %s=%s-1 THEN %s ELSE %s END IF;", v("step"), v("n"), next, r.giveUp())))
+	fmt.Fprintf(&b, " END; IF %s<>0 THEN EXECUTE IMMEDIATE CONCAT('SIGNAL SQLSTATE ''', %s, ''' SET MYSQL_ERRNO=', %s, ', MESSAGE_TEXT=''', REPLACE(%s, '''', ''''''), ''''); END IF;",
 		v("code"), v("state"), v("code"), v("message"))
-	b.WriteString(r.wait(answer + fmt.Sprintf("IF %s=%s-1 THEN %s ELSE %s END IF;", v("step"), v("n"), next+failed, giveUp)))
 	return b.String()
-}
-
-// tellOver tells that the transaction is over. It is not where the program has a handler for the error that it has another name, or that the server
-// could not commit it; nobody would end it.
-func (r *programRun) tellOver() string {
-	return "IF @@in_transaction THEN " + giveUp + " ELSE " + r.tell(tellCommitted, 1) + " END IF;"
 }
 
 // nameTransaction makes the name of a transaction out of that of another one, and its number.
@@ -114,14 +113,16 @@ func (r *programRun) nameTransaction() string {
 }
 
 // giveUp ends a program whose node has gone, or does not want it to go on. An error it could have a handler for, and do behind that what nobody looks at.
-// The server does not let a definer without a name end the connection: it waits until the node, or the next one, ends it.
-const giveUp = "BEGIN DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END; KILL CONNECTION_ID(); LOOP DO SLEEP(86400); END LOOP; END;"
+// The server does not let a definer without a name end the connection: it waits there until the node, or the next one, ends it.
+func (r *programRun) giveUp() string {
+	return fmt.Sprintf("BEGIN DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END; KILL %d; LOOP DO SLEEP(86400); END LOOP; END;", r.s.id)
+}
 
 // wait waits for the lock of the next step, and executes then if the one behind it is held by who has given it.
 func (r *programRun) wait(then string) string {
 	v := r.name
 	return fmt.Sprintf("SET %[1]s=GET_LOCK(CONCAT(%[2]s, %[3]s), 86400); DO RELEASE_LOCK(CONCAT(%[2]s, %[3]s)); SET %[3]s=%[3]s+1;"+
-		" IF %[1]s=1 AND IS_USED_LOCK(CONCAT(%[2]s, %[3]s))=%[4]d THEN %[5]s ELSE %[6]s END IF;", v("ok"), v("locks"), v("n"), r.leader, then, giveUp)
+		" IF %[1]s=1 AND IS_USED_LOCK(CONCAT(%[2]s, %[3]s))=%[4]d THEN %[5]s ELSE %[6]s END IF;", v("ok"), v("locks"), v("n"), r.leader, then, r.giveUp())
 }
 
 // told takes a row of the program's own that is not waited for.
