@@ -261,3 +261,92 @@ func TestNestedProceduresAtOnce(t *testing.T) {
 	})
 	checkNothingLeft(t, c)
 }
+
+// The number of the transaction may be overwritten by whatever a program executes: then nothing is committed, and nothing is left prepared.
+func TestWrongNumberOfTransaction(t *testing.T) {
+	t.Parallel()
+	c, leader := startCluster(t)
+	db := open(t, leader)
+	execute(t, db, "CREATE DATABASE app", "CREATE TABLE app.t (id INT AUTO_INCREMENT PRIMARY KEY, v VARCHAR(80))", "CREATE USER u@'%'", "GRANT ALL ON app.* TO u@'%'",
+		"CREATE PROCEDURE app.counts(n VARCHAR(20)) BEGIN COMMIT; SET @nexus_sequence=n; END", "CREATE PROCEDURE app.wrong(n VARCHAR(20)) BEGIN CALL counts(n); INSERT INTO t (v) VALUES (n); COMMIT; INSERT INTO t (v) VALUES ('behind'); END",
+		"CREATE PROCEDURE app.handled(n VARCHAR(20)) BEGIN DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END; CALL counts(n); INSERT INTO t (v) VALUES (n); COMMIT; INSERT INTO t (v) VALUES ('behind'); COMMIT; END",
+		"CREATE PROCEDURE app.undone(n VARCHAR(20)) BEGIN DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END; CALL counts(n); INSERT INTO t (v) VALUES (n); ROLLBACK; INSERT INTO t (v) VALUES ('behind'); COMMIT; END")
+	for _, procedure := range []string{"wrong", "handled", "undone"} {
+		for _, n := range []string{"1", "999999", "NULL", "'x'"} {
+			conn := account(t, leader, "u", "app")
+			if _, err := conn.ExecContext(within(t, 40*time.Second), "CALL "+procedure+"("+n+")"); err == nil {
+				t.Errorf("%s(%s) was answered", procedure, n)
+			}
+			conn.Close()
+		}
+	}
+	execute(t, db, "CREATE TABLE app.behind (a INT)") // with which the node ends what it has given up
+	if got := mustQuery(t, db, "SELECT GROUP_CONCAT(v) FROM app.t"); got != "" {
+		t.Errorf("committed is %s", got)
+	}
+	awaitEqual(t, c)
+	checkAlike(t, c)
+	checkNothingLeft(t, c)
+}
+
+// A call that is killed, or of which the client leaves, while a procedure that it has called is executed leaves nothing behind.
+func TestNestedCallThatIsKilled(t *testing.T) {
+	t.Parallel()
+	c, leader := startCluster(t)
+	db := open(t, leader)
+	execute(t, db, "CREATE DATABASE app", "CREATE TABLE app.t (id INT PRIMARY KEY)", "CREATE USER u@'%'", "GRANT EXECUTE ON app.* TO u@'%'",
+		"CREATE PROCEDURE app.waits(n INT) BEGIN INSERT INTO t VALUES (n); COMMIT; INSERT INTO t VALUES (n+1); UPDATE held SET a=a+1; COMMIT; END", "CREATE TABLE app.held (a INT)", "INSERT INTO app.held VALUES (0)",
+		"CREATE PROCEDURE app.outermost(n INT) BEGIN DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END; CALL waits(n); INSERT INTO t VALUES (n+2); COMMIT; END")
+	holder := oneConn(t, db)
+	for _, text := range []string{"SET innodb_lock_wait_timeout=300", "BEGIN", "UPDATE app.held SET a=1"} {
+		_, err := holder.ExecContext(within(t, 40*time.Second), text)
+		check(t, err)
+	}
+	for i, kill := range []string{"KILL QUERY ", "KILL ", ""} {
+		caller := account(t, leader, "u", "app")
+		id := mustQuery(t, caller, "SELECT CONNECTION_ID()")
+		ctx, leave := context.WithCancel(within(t, 120*time.Second))
+		called := make(chan error, 1)
+		go func() { _, err := caller.ExecContext(ctx, fmt.Sprintf("CALL outermost(%d)", 10*i)); called <- err }()
+		eventually(t, 40*time.Second, func() error {
+			if got := mustQuery(t, db, fmt.Sprintf("SELECT COUNT(*) FROM information_schema.processlist WHERE id=%s AND info LIKE 'UPDATE held%%'", id)); got != "1" {
+				return fmt.Errorf("it does not wait")
+			}
+			return nil
+		})
+		if kill == "" {
+			leave()
+		} else {
+			execute(t, db, kill+id)
+		}
+		if err := <-called; (err == nil) != (kill == "KILL QUERY ") { // which a handler may take, as on a plain server
+			t.Errorf("%s: %v", kill, err)
+		}
+		leave()
+		caller.Close()
+		eventually(t, 40*time.Second, func() error {
+			if got := mustQuery(t, db, "SELECT COUNT(*) FROM information_schema.processlist WHERE id="+id+" AND info IS NOT NULL"); got != "0" {
+				return fmt.Errorf("it is still being executed")
+			}
+			return nil
+		})
+	}
+	_, err := holder.ExecContext(within(t, 40*time.Second), "ROLLBACK")
+	check(t, err)
+	execute(t, db, "CREATE TABLE app.behind (a INT)")
+	if got := mustQuery(t, db, "SELECT GROUP_CONCAT(id ORDER BY id) FROM app.t WHERE id<20"); got != "0,1,2,10" {
+		t.Errorf("committed is %s", got)
+	}
+	awaitEqual(t, c)
+	checkAlike(t, c)
+	eventually(t, 40*time.Second, func() error {
+		server, err := leader.MariaDB.Client()
+		check(t, err)
+		defer server.Close()
+		if got := mustQuery(t, server, "SELECT GROUP_CONCAT(routine_name) FROM information_schema.routines WHERE routine_name LIKE 'nexus%'"); got != "" {
+			return fmt.Errorf("left is %s", got)
+		}
+		return nil
+	})
+	checkNothingLeft(t, c)
+}

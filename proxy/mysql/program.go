@@ -70,7 +70,21 @@ func (r *programRun) replacement(p *procedure, i int, step *statement.Step, epoc
 	if step.What.Kind == statement.Prepare || step.What.Kind == statement.Execute {
 		return r.lookedAt(i, step, epoch)
 	}
-	return "BEGIN " + r.tell(tellStep, i, preludeColumns, temporaryTables) + r.ending(step.What.Kind == statement.Rollback, epoch) + " END"
+	return "BEGIN " + r.tellEnd(tellStep, i) + r.ending(step.What.Kind == statement.Rollback, epoch) + " END"
+}
+
+// tellEnd tells that the transaction is about to end, and which one it is to the program.
+func (r *programRun) tellEnd(what string, i int) string {
+	return r.learnSequence() + r.tell(what, i, preludeColumns, temporaryTables, r.name("sequence"))
+}
+
+// ends takes what tellEnd has told.
+func (r *programRun) ends(step *statement.Step, values []string) error {
+	if len(values) != preludeLength+2 || values[preludeLength+1] != strconv.FormatUint(r.s.tx.xa.Sequence(), 10) {
+		return errProgram
+	}
+	r.temporary = values[preludeLength] != "0"
+	return r.reached(step, values[:preludeLength])
 }
 
 // ending ends the transaction, waits until the node has done what is to be done then, and begins the next one. What the program has handlers for
@@ -81,7 +95,6 @@ func (r *programRun) ending(rolledBack bool, epoch uint64) string {
 		return "EXECUTE IMMEDIATE CONCAT('XA " + verb + " 0x', HEX(" + v("xid") + "));"
 	}
 	var b strings.Builder
-	b.WriteString(r.learnSequence())
 	if !rolledBack {
 		fmt.Fprintf(&b, "INSERT INTO nexus.applied VALUES (%d,%s);", epoch, v("sequence"))
 		b.WriteString(xa("END") + xa("PREPARE"))
@@ -145,17 +158,13 @@ func (r *programRun) told(column string, row []string) error {
 	switch {
 	case column == r.name(tellCall):
 		return r.call(r.p.calls[number], values)
-	case step.Call != nil:
-	case column == r.name(tellText):
+	case column == r.name(tellText) && step.Call == nil:
 		return r.look(step, values)
-	case len(values) != preludeLength+1:
-	case column == r.name(tellStep):
-		r.temporary = values[preludeLength] != "0"
-		return r.reached(step, values[:preludeLength])
+	case column == r.name(tellStep) && step.Call == nil:
+		return r.ends(step, values)
 	case column == r.name(tellEnding) && r.decided != nil:
-		step := r.decided
-		r.decided, r.temporary = nil, values[preludeLength] != "0"
-		return r.reached(step, values[:preludeLength])
+		step, r.decided = r.decided, nil
+		return r.ends(step, values)
 	}
 	return fmt.Errorf("a program tells %s out of its turn", column)
 }

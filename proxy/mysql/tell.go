@@ -119,7 +119,7 @@ func (r *programRun) lookedAt(i int, step *statement.Step, epoch uint64) string 
 	is := r.ruled
 	body := "IF " + is(appliers.Execute) + " THEN " + execute + ";"
 	if step.What.Kind == statement.Execute {
-		ending := " THEN " + r.tell(tellEnding, i, preludeColumns, temporaryTables)
+		ending := " THEN " + r.tellEnd(tellEnding, i)
 		body += " ELSEIF " + is(appliers.Commit) + ending + r.ending(false, epoch) + " ELSEIF " + is(appliers.RollBack) + ending + r.ending(true, epoch)
 	}
 	b.WriteString(r.wait(body + " ELSE " + refuseText + " END IF;"))
