@@ -147,7 +147,7 @@ func (b *Backend) dropLeft(ctx context.Context) error {
 		return err
 	}
 	defer k.close()
-	err = k.run(ctx, patient)
+	err = k.run(ctx, patient, "SET NAMES utf8mb4")
 	for err == nil && len(left) > 0 {
 		p := left[len(left)-1]
 		if err = k.run(ctx, dropProcedure(p.database, p.procedure)...); err == nil {
@@ -182,17 +182,25 @@ func (l *leftProcedures) take() []leftProcedure {
 
 // dropOwnProcedures removes what an earlier process has left.
 func (b *Backend) dropOwnProcedures(ctx context.Context) error {
-	rows, err := b.conn.rows(ctx, "SELECT routine_schema, routine_name FROM information_schema.routines WHERE "+ownProcedures)
+	k, err := b.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer k.close()
+	if err := k.run(ctx, "SET NAMES utf8mb4"); err != nil {
+		return err
+	}
+	rows, err := k.rows(ctx, "SELECT routine_schema, routine_name FROM information_schema.routines WHERE "+ownProcedures)
 	if err != nil {
 		return err
 	}
 	for _, row := range rows {
-		if err := b.conn.run(ctx, dropProcedure(row[0], row[1])...); err != nil {
+		if err := k.run(ctx, dropProcedure(row[0], row[1])...); err != nil {
 			return err
 		}
 	}
 	b.left.take()
-	return b.conn.run(ctx, "DELETE FROM mysql.procs_priv WHERE Routine_name REGEXP "+ownProcedureName)
+	return k.run(ctx, "DELETE FROM mysql.procs_priv WHERE Routine_name REGEXP "+ownProcedureName)
 }
 
 // Row returns what a question of the node's own selects, in utf8mb4; nil where there is no row.
