@@ -187,7 +187,7 @@ func (b *Backend) dropOwnProcedures(ctx context.Context) error {
 		return err
 	}
 	defer k.close()
-	if err := k.run(ctx, "SET NAMES utf8mb4"); err != nil { // names of databases
+	if err := k.run(ctx, "SET NAMES utf8mb4"); err != nil {
 		return err
 	}
 	rows, err := k.rows(ctx, "SELECT routine_schema, routine_name FROM information_schema.routines WHERE "+ownProcedures)

@@ -10,7 +10,7 @@ import (
 // What a node has made for one call is in no snapshot, with no right to it, and goes when the server is there again that it was made on.
 func TestStandIn(t *testing.T) {
 	m := openMember(t, 1)
-	m.apply(t, entry(2, 1), entry(2, 2, schema(2, "CREATE DATABASE bank"), schema(2, "CREATE USER app@'%'"), schema(2, "CREATE ROLE `the clerk`"),
+	m.apply(t, entry(2, 1), entry(2, 2, schema(2, "CREATE DATABASE bank"), schema(2, "CREATE DATABASE `дом`"), schema(2, "CREATE USER app@'%'"), schema(2, "CREATE ROLE `the clerk`"),
 		schema(2, "CREATE PROCEDURE bank.p() SELECT 1"), schema(2, "GRANT EXECUTE ON PROCEDURE bank.p TO app@'%'"), schema(2, "GRANT EXECUTE ON PROCEDURE bank.p TO `the clerk`")))
 	p := &Procedure{Database: "bank", Name: "p", Definer: "app@%", Collation: "utf8mb4_general_ci"}
 	ctx := within(t, 120*time.Second)
@@ -41,12 +41,25 @@ func TestStandIn(t *testing.T) {
 		t.Errorf("left is %s", got)
 	}
 
-	// Nor does one outlive the process.
+	// Nor does one outlive the process, whatever letters its database has.
+	elsewhere := *p
+	elsewhere.Database = "дом"
+	check(t, m.MakeStandIn(ctx, &elsewhere, name, "SELECT 2"))
+	check(t, m.DropProcedure(ctx, elsewhere.Database, name))
+	const all = "SELECT COUNT(*) FROM information_schema.routines WHERE routine_name LIKE 'nexus%'"
+	if got := m.query(t, all); got != "0" {
+		t.Errorf("%s are left", got)
+	}
+	check(t, m.MakeStandIn(ctx, &elsewhere, name, "SELECT 2"))
 	check(t, m.MakeStandIn(ctx, p, NewStandInName(), "SELECT 2"))
 	_, err = m.Open(ctx, m.id)
 	check(t, err)
 	if got := m.query(t, "SELECT routine_name FROM information_schema.routines WHERE routine_schema='bank'") + " " + m.query(t, rights); got != "p " {
 		t.Errorf("left is %s", got)
+	}
+
+	if got := m.query(t, all); got != "0" {
+		t.Errorf("%s are left", got)
 	}
 
 	// One that cannot be made leaves nothing.
