@@ -248,7 +248,17 @@ func (s *Steering) Close(ctx context.Context) error {
 	s.k = nil
 	defer k.close()
 	s.b.steered.remove(s.connection)
-	_, err := k.exec(ctx, fmt.Sprintf("DELETE FROM nexus.program_answer WHERE connection=%d", s.connection))
+	forget := fmt.Sprintf("DELETE FROM nexus.program_answer WHERE connection=%d", s.connection)
+	_, err := k.exec(ctx, forget)
+	if err == nil {
+		return nil
+	}
+	other, err := s.b.connect(ctx) // the one that led the program is lost
+	if err != nil {
+		return err
+	}
+	defer other.close()
+	_, err = other.exec(ctx, forget)
 	return err
 }
 

@@ -72,3 +72,46 @@ func TestProgramIsInATransaction(t *testing.T) {
 	checkAlike(t, c)
 	checkNothingLeft(t, c)
 }
+
+// A program whose node has lost the connection that leads it ends, with what it has told to commit, and leaves nothing.
+func TestProgramThatIsNotLed(t *testing.T) {
+	t.Parallel()
+	c, leader := startCluster(t)
+	db := open(t, leader)
+	execute(t, db, "CREATE DATABASE app", "CREATE TABLE app.t (id INT AUTO_INCREMENT PRIMARY KEY, v VARCHAR(80))", "CREATE USER u@'%'", "GRANT EXECUTE ON app.* TO u@'%'",
+		"CREATE PROCEDURE app.inside() BEGIN INSERT INTO t (v) VALUES ('1'); COMMIT; INSERT INTO t (v) VALUES ('2'); DO SLEEP(5); ROLLBACK; SET SESSION TRANSACTION READ WRITE; INSERT INTO t (v) VALUES ('3'); END",
+		"CREATE PROCEDURE app.outermost() BEGIN DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END; CALL inside(); INSERT INTO t (v) VALUES ('4'); COMMIT; END")
+	server, err := leader.MariaDB.Client()
+	check(t, err)
+	defer server.Close()
+	caller := account(t, leader, "u", "app")
+	called := make(chan error, 1)
+	go func() {
+		_, err := caller.ExecContext(within(t, 60*time.Second), "CALL outermost()")
+		called <- err
+	}()
+	var leads string
+	eventually(t, 40*time.Second, func() error {
+		if got := mustQuery(t, server, "SELECT COUNT(*) FROM information_schema.processlist WHERE state='User sleep' AND info LIKE '%SLEEP(%'"); got != "1" {
+			return fmt.Errorf("%s programs sleep", got)
+		}
+		leads = mustQuery(t, server, "SELECT MAX(SUBSTRING_INDEX(REGEXP_SUBSTR(routine_definition, 'IS_USED_LOCK[^=]*=[0-9]+'), '=', -1)) FROM information_schema.routines WHERE routine_name LIKE 'nexus_call%'")
+		return nil
+	})
+	execute(t, server, "KILL "+leads)
+	if err := <-called; err == nil {
+		t.Error("the program was answered")
+	}
+	if got := mustQuery(t, db, "SELECT GROUP_CONCAT(v) FROM app.t"); got != "1" {
+		t.Errorf("rows %s", got)
+	}
+	awaitEqual(t, c)
+	checkAlike(t, c)
+	eventually(t, 40*time.Second, func() error {
+		if got := mustQuery(t, server, "SELECT COUNT(*) FROM nexus.program_answer"); got != "0" {
+			return fmt.Errorf("%s answers are left", got)
+		}
+		return nil
+	})
+	checkNothingLeft(t, c)
+}
