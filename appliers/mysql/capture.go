@@ -55,6 +55,7 @@ type capture struct {
 	events      []byte
 	bytes       int // of the events, also those that were not kept because they are too many
 	table       string
+	outside     string                   // the table of rows that no prepared transaction has, until the end of their group
 	sequences   map[uint64]sequenceState // of the group, by table
 	markers     uint64                   // id of the table of markers
 	marks       int
@@ -88,9 +89,12 @@ func (c *capture) HandleEvent(e *replication.BinlogEvent) error {
 		c.checkRows(raw)
 		c.add(raw)
 		if c.group&(preparedGroup|completedGroup) == 0 && !c.advance(raw[eventHeader:]) {
-			c.beside()
+			c.outside = c.table
 		}
 	case kind == eventQuery:
+		if rollsBack(raw) {
+			c.outside = ""
+		}
 		switch {
 		case c.group&completedGroup != 0:
 			c.checkCompleted(raw)
@@ -98,25 +102,39 @@ func (c *capture) HandleEvent(e *replication.BinlogEvent) error {
 			c.b.sequences.redefined()
 		}
 		if c.group&(completedGroup|standaloneGroup) != 0 || endsTransaction(raw) {
-			c.readUpTo()
+			c.endGroup()
 		}
 	case kind == eventXID:
-		c.readUpTo()
+		c.endGroup()
 	case kind == eventXAPrepare:
 		if xid, ok := preparedXID(raw[eventHeader:]); ok {
 			c.b.transactions.deliver(xid, captured{events: c.events, bytes: c.bytes, trespassed: c.trespassed || c.marks != 1, eventRuns: c.eventRuns})
 		}
 		c.events, c.bytes = nil, 0
-		c.readUpTo()
+		c.endGroup()
 	}
 	return nil
 }
 
 func (c *capture) beginGroup(body []byte) {
+	c.checkOutside() // of a group without an end
 	c.group, c.events, c.bytes, c.marks, c.trespassed, c.eventRuns = 0, nil, 0, 0, false, 0
 	clear(c.sequences)
 	if len(body) > 12 {
 		c.group = body[12]
+	}
+}
+
+func (c *capture) endGroup() {
+	c.checkOutside()
+	c.readUpTo()
+}
+
+// checkOutside notices rows of a group that was not rolled back.
+func (c *capture) checkOutside() {
+	if c.outside != "" {
+		c.table, c.outside = c.outside, ""
+		c.beside()
 	}
 }
 
@@ -162,6 +180,10 @@ func (c *capture) advance(body []byte) bool {
 func endsTransaction(raw []byte) bool {
 	return bytes.HasSuffix(raw, []byte("COMMIT")) || bytes.HasSuffix(raw, []byte("ROLLBACK"))
 }
+
+// rollsBack reports whether a query event says ROLLBACK and nothing else. The rows before it, of tables with transactions only, are not there any
+// more: the server writes them where the transaction made a temporary table, which stays.
+func rollsBack(raw []byte) bool { return bytes.HasSuffix(raw, []byte("\x00ROLLBACK")) }
 
 // markSize is that of the event that inserts one marker.
 const markSize = eventHeader + 8 + 1 + 1 + 1 + 16

@@ -47,6 +47,11 @@ func TestDoubt(t *testing.T) {
 		t.Errorf("after a restart: %v", err)
 	}
 
+	again.session(t).exec("XA START 'y'", "INSERT INTO bank.accounts VALUES (9, 'y', 1)", "CREATE TEMPORARY TABLE bank.y (a INT)", "XA END 'y'", "XA ROLLBACK 'y'")
+	if err := again.doubtAfter(t, 3); err != nil {
+		t.Errorf("after a rollback behind a temporary table: %v", err)
+	}
+
 	for name, texts := range map[string][]string{
 		"one phase":  {"XA START 'x'", "INSERT INTO bank.accounts VALUES (10, 'x', 1)", "XA END 'x'", "XA COMMIT 'x' ONE PHASE"},
 		"two phases": {"XA START 'x'", "INSERT INTO bank.accounts VALUES (11, 'x', 1)", "XA END 'x'", "XA PREPARE 'x'", "XA COMMIT 'x'"},

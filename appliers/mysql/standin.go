@@ -43,22 +43,24 @@ const StandInProcedure = "nexus_call_"
 
 const neverMakeUsers = "SET SESSION sql_mode='NO_AUTO_CREATE_USER'"
 
-// MakeStandIn makes a procedure on this server that may be called by who may call p, acts with the same rights, and has another body. It
-// returns its name. DropProcedure removes it.
-func (b *Backend) MakeStandIn(ctx context.Context, p *Procedure, body string) (string, error) {
+// NewStandInName returns a name for what MakeStandIn makes.
+func NewStandInName() string { return StandInProcedure + newSecret() }
+
+// MakeStandIn makes a procedure on this server that may be called by who may call p, acts with the same rights, and has another name and body.
+// DropProcedure removes it.
+func (b *Backend) MakeStandIn(ctx context.Context, p *Procedure, procedure, body string) error {
 	k, err := b.connect(ctx)
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer k.close()
-	procedure := StandInProcedure + newSecret()
 	if _, err = k.makeProcedure(ctx, p, procedure, body); err == nil {
 		err = k.giveRights(ctx, p, procedure)
 	}
 	if err != nil {
-		return "", errors.Join(err, b.takeBack(ctx, p.Database, procedure))
+		return errors.Join(err, b.takeBack(ctx, p.Database, procedure))
 	}
-	return procedure, nil
+	return nil
 }
 
 // giveRights lets those call a procedure who may call p by a right that is of p alone.
@@ -145,7 +147,7 @@ func (b *Backend) dropLeft(ctx context.Context) error {
 		return err
 	}
 	defer k.close()
-	err = k.run(ctx, patient)
+	err = k.run(ctx, patient, "SET NAMES utf8mb4")
 	for err == nil && len(left) > 0 {
 		p := left[len(left)-1]
 		if err = k.run(ctx, dropProcedure(p.database, p.procedure)...); err == nil {
@@ -180,17 +182,25 @@ func (l *leftProcedures) take() []leftProcedure {
 
 // dropOwnProcedures removes what an earlier process has left.
 func (b *Backend) dropOwnProcedures(ctx context.Context) error {
-	rows, err := b.conn.rows(ctx, "SELECT routine_schema, routine_name FROM information_schema.routines WHERE "+ownProcedures)
+	k, err := b.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer k.close()
+	if err := k.run(ctx, "SET NAMES utf8mb4"); err != nil {
+		return err
+	}
+	rows, err := k.rows(ctx, "SELECT routine_schema, routine_name FROM information_schema.routines WHERE "+ownProcedures)
 	if err != nil {
 		return err
 	}
 	for _, row := range rows {
-		if err := b.conn.run(ctx, dropProcedure(row[0], row[1])...); err != nil {
+		if err := k.run(ctx, dropProcedure(row[0], row[1])...); err != nil {
 			return err
 		}
 	}
 	b.left.take()
-	return b.conn.run(ctx, "DELETE FROM mysql.procs_priv WHERE Routine_name REGEXP "+ownProcedureName)
+	return k.run(ctx, "DELETE FROM mysql.procs_priv WHERE Routine_name REGEXP "+ownProcedureName)
 }
 
 // Row returns what a question of the node's own selects, in utf8mb4; nil where there is no row.

@@ -123,10 +123,14 @@ func TestCrashWithinProcedure(t *testing.T) {
 	check(t, err)
 	execute(t, open(t, leader), "CREATE DATABASE app", "CREATE TABLE app.t (place VARCHAR(40), n INT, PRIMARY KEY (place, n))",
 		"CREATE PROCEDURE app.handled(place VARCHAR(40)) BEGIN DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END; INSERT INTO app.t VALUES (place, 1); COMMIT; INSERT INTO app.t VALUES (place, 2); END",
-		"CREATE PROCEDURE app.p(place VARCHAR(40)) BEGIN INSERT INTO app.t VALUES (place, 1); ALTER TABLE app.t ADD INDEX (n); INSERT INTO app.t VALUES (place, 2); COMMIT; INSERT INTO app.t VALUES (place, 3); END")
+		"CREATE PROCEDURE app.p(place VARCHAR(40)) BEGIN INSERT INTO app.t VALUES (place, 1); ALTER TABLE app.t ADD INDEX (n); INSERT INTO app.t VALUES (place, 2); COMMIT; INSERT INTO app.t VALUES (place, 3); END",
+		"CREATE PROCEDURE app.escapes(place VARCHAR(40)) BEGIN DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END; INSERT INTO app.t VALUES (place, 1); COMMIT; SET SESSION TRANSACTION READ WRITE; INSERT INTO app.t VALUES (place, 2); END",
+		"CREATE PROCEDURE app.nested(place VARCHAR(40)) BEGIN DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END; CALL p(place); INSERT INTO app.t VALUES (place, 4); COMMIT; END")
 	for _, step := range []struct{ procedure, place, want string }{
 		{"p", "mysql.captured", ""}, {"p", "mysql.before-commit", "1"}, {"p", "mysql.before-answer", "1"}, {"p", "mysql.after-schema", "1"},
-		{"handled", "mysql.captured", ""}, // it goes on behind any error, but not to its commit
+		{"nested", "mysql.captured", ""}, {"nested", "mysql.before-commit", "1"}, {"nested", "mysql.after-schema", "1"},
+		{"escapes", "mysql.before-answer", "1"}, // nor to another statement, outside of any transaction
+		{"handled", "mysql.captured", ""},       // it goes on behind any error, but not to its commit
 	} {
 		victim, err := c.Leader(ctx)
 		check(t, err)
@@ -159,6 +163,9 @@ func TestCrashWithinProcedure(t *testing.T) {
 			check(t, err)
 			if got := mustQuery(t, server, "XA RECOVER"); got != "" {
 				t.Errorf("%s: still prepared on %s: %s", step.place, n.Name, got)
+			}
+			if got := mustQuery(t, server, "SELECT COUNT(*) FROM information_schema.routines WHERE routine_name LIKE 'nexus%'"); got != "0" {
+				t.Errorf("%s: %s procedures of its own are left on %s", step.place, got, n.Name)
 			}
 			check(t, server.Close())
 		}

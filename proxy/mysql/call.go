@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	appliers "github.com/nexus-replication/nexus/appliers/mysql"
 	"github.com/nexus-replication/nexus/proxy/mysql/statement"
 	"github.com/nexus-replication/nexus/proxy/mysql/wire"
 )
@@ -126,7 +127,7 @@ func (s *session) mayChange(p *procedure, c call) error {
 	if s.tx == nil {
 		return s.rehearseStep(c)
 	}
-	rights, err := s.rightsOf(p)
+	rights, err := s.rightsOf(p.account, p.foreign)
 	if err != nil {
 		return err
 	}
@@ -202,7 +203,7 @@ func (s *session) tryProcedure(c call, p *procedure, e *entry) (r *programRun, f
 	if r, err = s.beginRun(p, e); err != nil {
 		return nil, true, err
 	}
-	payload, forget, err := r.call(c, p, e)
+	payload, forget, err := r.command(c, p, e)
 	if err != nil {
 		return nil, true, errors.Join(err, r.takeBack())
 	}
@@ -215,6 +216,7 @@ func (s *session) tryProcedure(c call, p *procedure, e *entry) (r *programRun, f
 		}
 		s.steered.Store(nil)
 		run.endSteering()
+		run.forgetStandIns()
 	}()
 	s.client.Hold = true // the answer is the client's only when the rows are safe
 	if err := s.send(payload); err != nil {
@@ -225,10 +227,14 @@ func (s *session) tryProcedure(c call, p *procedure, e *entry) (r *programRun, f
 		return nil, true, err
 	}
 	s.rowCountAfter(out)
-	if out.err == nil { // what follows clears them on the server
-		if s.facts.warnings, err = s.noted(); err != nil {
-			return nil, true, err
-		}
+	// What follows clears them on the server.
+	var server *wire.Error
+	if s.facts.warnings, err = s.noted(); err != nil && (out.err == nil || !errors.As(err, &server)) {
+		return nil, true, err
+	}
+	err = nil
+	for i := range s.facts.warnings {
+		r.tellAsOf(p, &s.facts.warnings[i])
 	}
 	if out.err != nil && endsTransaction(out.err.Code) {
 		r.explicit = false // there is none any more
@@ -241,15 +247,24 @@ func (s *session) beginRun(p *procedure, e *entry) (r *programRun, err error) {
 	if err := s.implicit(); err != nil {
 		return nil, err
 	}
-	r = &programRun{s: s, program: &p.program, database: p.Database, mode: p.Mode, dialect: p.dialect, user: p.account, foreign: p.foreign, rehearsed: e.rehearsed, tag: newTag(), explicit: s.tx != nil}
+	first := &level{p: p, user: p.account, foreign: p.foreign, rehearsed: e.rehearsed}
+	r = &programRun{level: first, s: s, caller: p.caller, tag: newTag(), explicit: s.tx != nil, schema: p.asOf, standIns: make(map[*procedure]*standIn), known: make(map[string]rights)}
+	for _, callee := range p.reached {
+		r.standIns[callee] = &standIn{name: appliers.NewStandInName(), asOf: p.asOf}
+	}
 	if err := s.understandsResults(); err != nil {
 		return nil, err
 	}
 	if r.patience, err = s.barrierPatience(); err != nil {
 		return nil, err
 	}
+	if len(p.reached) > 0 { // some may act with them, and the client's session cannot be asked then
+		if r.known[r.caller], err = s.rightsOf(r.caller, false); err != nil {
+			return nil, err
+		}
+	}
 	if p.program.Texts || !e.rehearsed {
-		if r.rights, err = s.rightsOf(p); err != nil {
+		if r.rights, err = s.rightsOf(p.account, p.foreign); err != nil {
 			return nil, err
 		}
 	}
@@ -270,6 +285,7 @@ func (s *session) beginRun(p *procedure, e *entry) (r *programRun, err error) {
 	if r.steering, err = s.server.backend.Steer(ctx, s.id); err != nil {
 		return nil, errors.Join(unavailable(err), errHangUp)
 	}
+	r.leader, r.locks = r.steering.ID(), r.steering.Prefix()
 	return r, nil
 }
 
@@ -302,28 +318,17 @@ func (r *programRun) endSteering() {
 	}
 }
 
-// call returns the command by which the server executes a procedure: a block, or a CALL of a stand-in, which forget removes.
-func (r *programRun) call(c call, p *procedure, e *entry) (payload []byte, forget func(), err error) {
+// command returns the one by which the server executes a procedure: a block, or a CALL of a stand-in, which forget removes.
+func (r *programRun) command(c call, p *procedure, e *entry) (payload []byte, forget func(), err error) {
 	s := r.s
 	if !e.standsIn() {
 		return queryPayload(r.text(p, e.arguments, s.tx.xa)), func() {}, nil
 	}
-	ctx, cancel := s.context(standInTimeout)
-	defer cancel()
-	name, err := s.server.backend.MakeStandIn(ctx, &p.Procedure, r.standIn(p, s.tx.xa))
-	if err != nil {
-		// The server's words may tell what stands in the body.
-		s.server.cfg.Logger.Warn("a procedure cannot be executed", "procedure", p.Database+"."+p.Name, "err", err)
-		return nil, nil, refused("CALL is refused: the node cannot make a procedure that does what this one does; its log says why")
+	name := appliers.NewStandInName()
+	if e := r.makeStandIn(&p.Procedure, name, r.standIn(p, s.tx.xa)); e != nil {
+		return nil, nil, e
 	}
-	r.renamed = append(r.renamed, name, p.Name)
-	drop := func() {
-		ctx, cancel := context.WithTimeout(s.server.ctx, standInTimeout)
-		defer cancel()
-		if err := s.server.backend.DropProcedure(ctx, p.Database, name); err != nil {
-			s.server.cfg.Logger.Warn("a procedure of this node's own is left", "procedure", p.Database+"."+name, "err", err)
-		}
-	}
+	drop := func() { r.dropStandIn(p.Database, name) }
 	if c.prepared == nil {
 		return queryPayload(e.said.Renamed(c.text, name)), drop, nil
 	}
@@ -332,6 +337,28 @@ func (r *programRun) call(c call, p *procedure, e *entry) (payload []byte, forge
 		said = quoteName(p.Database) + "." + name
 	}
 	return r.prepareCall(c, e.said.Renamed(c.text, said), drop)
+}
+
+// makeStandIn makes a procedure that whoever may call p may call.
+func (r *programRun) makeStandIn(p *appliers.Procedure, name, body string) *wire.Error {
+	s := r.s
+	ctx, cancel := s.context(standInTimeout)
+	defer cancel()
+	if err := s.server.backend.MakeStandIn(ctx, p, name, body); err != nil {
+		// The server's words may tell what stands in the body.
+		s.server.cfg.Logger.Warn("a procedure cannot be executed", "procedure", p.Database+"."+p.Name, "err", err)
+		return refused("CALL is refused: the node cannot make a procedure that does what this one does; its log says why")
+	}
+	r.renamed = append(r.renamed, name, p.Name)
+	return nil
+}
+
+func (r *programRun) dropStandIn(database, name string) {
+	ctx, cancel := context.WithTimeout(r.s.server.ctx, standInTimeout)
+	defer cancel()
+	if err := r.s.server.backend.DropProcedure(ctx, database, name); err != nil {
+		r.s.server.cfg.Logger.Warn("a procedure of this node's own is left", "procedure", database+"."+name, "err", err)
+	}
 }
 
 func queryPayload(text string) []byte { return append([]byte{wire.ComQuery}, text...) }

@@ -24,6 +24,7 @@ type callable struct {
 	database, name string
 	names          statement.Names // of what it may call, and others
 	unseen         string          // why the server must not execute it by itself; "" where it may
+	stepped        bool            // it has steps
 	digest         [sha256.Size]byte
 	at             int // in its set
 }
@@ -100,7 +101,7 @@ func (set *callableSet) renewed(programs []appliers.StoredProgram, d statement.D
 		p := &programs[i]
 		next := &callable{database: statement.FoldName(p.Database), name: p.Name, digest: digestOf(p)}
 		if old := before[[2]string{next.database, next.name}]; old != nil && old.digest == next.digest {
-			next.names, next.unseen = old.names, old.unseen // in a set of its own: others may be reading the old one
+			next.names, next.unseen, next.stepped = old.names, old.unseen, old.stepped // in a set of its own: others may be reading the old one
 		} else {
 			next.look(p.Body, withMode(d, p.Mode), hasWord(p.Mode, "ORACLE"))
 		}
@@ -122,13 +123,23 @@ func (p *callable) look(body string, d statement.Dialect, oracle bool) {
 	if statement.ExecutesTexts(body, d) {
 		p.unseen = textsUnseen
 	}
+	program, _ := statement.ReadProgram(body, d)
+	p.stepped = program.Stepped()
 }
+
+// needsNode reports whether the server must not, or cannot, execute it by itself.
+func (p *callable) needsNode() bool { return p.unseen != "" || p.stepped }
 
 // anyDatabase is for a text that may be read with another default database than that of now.
 const anyDatabase = "*"
 
 // unseen returns a procedure that the server must not execute by itself, and that a text with these names may call in a database.
 func (set *callableSet) unseen(names statement.Names, database string) *callable {
+	return set.find(names, database, func(p *callable) bool { return p.unseen != "" })
+}
+
+// find returns a procedure that is one of those wanted, and that a text with these names may call in a database.
+func (set *callableSet) find(names statement.Names, database string, wanted func(*callable) bool) *callable {
 	seen := make(map[*callable]bool)
 	var search func(names statement.Names, database string) *callable
 	search = func(names statement.Names, database string) *callable {
@@ -137,7 +148,7 @@ func (set *callableSet) unseen(names statement.Names, database string) *callable
 				continue
 			}
 			seen[p] = true
-			if p.unseen != "" {
+			if wanted(p) {
 				return p
 			}
 			if found := search(p.names, p.database); found != nil {

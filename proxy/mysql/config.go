@@ -44,7 +44,7 @@ type Backend interface {
 	MakeProcedure(ctx context.Context, e *appliers.Event) (procedure string, err error)
 	DropProcedure(ctx context.Context, database, procedure string) error
 	// MakeStandIn makes a procedure that whoever may call p may call in its place.
-	MakeStandIn(ctx context.Context, p *appliers.Procedure, body string) (procedure string, err error)
+	MakeStandIn(ctx context.Context, p *appliers.Procedure, procedure, body string) error
 	// Row returns what a question of the node's own selects, whatever clients may see.
 	Row(ctx context.Context, question string) ([]string, error)
 	// Programs returns the procedures of the server, whoever may see them.

@@ -38,8 +38,8 @@ func (serverless) MakeProcedure(context.Context, *appliers.Event) (string, error
 	return "", errors.New("not now")
 }
 func (serverless) DropProcedure(context.Context, string, string) error { return errors.New("not now") }
-func (serverless) MakeStandIn(context.Context, *appliers.Procedure, string) (string, error) {
-	return "", errors.New("not now")
+func (serverless) MakeStandIn(context.Context, *appliers.Procedure, string, string) error {
+	return errors.New("not now")
 }
 func (serverless) Row(context.Context, string) ([]string, error) { return nil, errors.New("not now") }
 func (serverless) Steer(context.Context, uint64) (*appliers.Steering, error) {

@@ -20,9 +20,15 @@ type procedure struct {
 	program statement.Program
 	dialect statement.Dialect
 	account string // whose rights it has, as CURRENT_USER() says
+	caller  string // who calls it, where the client does
 	// foreign is set where these are not those of the caller; hidden, where the caller may not see the body.
 	foreign, hidden bool
 	asOf            uint64 // schema changes
+	stored          string // all that is said of it, and who may call it
+	// calls are those that steps call, by the numbers of these, where others have to stand in for them: see readReached.
+	calls map[int]*procedure
+	// reached are all of these, of this one and of each other, where the client calls it.
+	reached []*procedure
 }
 
 // out reports whether the caller is told the value of a parameter.
@@ -138,39 +144,30 @@ func (s *session) nameOf(said statement.Call) (n calledName, err error) {
 	return n, nil
 }
 
-// storedProcedure selects a procedure, and its parameters.
+// storedProcedure selects a procedure, its parameters, and who may call it by a right that is of it alone.
 const storedProcedure = "SELECT routine_schema, routine_name, definer, security_type, sql_mode, collation_connection, routine_definition," +
 	" (SELECT IFNULL(GROUP_CONCAT(CONCAT_WS('-', HEX(parameter_mode), HEX(parameter_name), HEX(CONCAT(dtd_identifier," +
 	" IFNULL(CONCAT(' CHARACTER SET ', character_set_name, ' COLLATE ', collation_name), '')))) ORDER BY ordinal_position), '')" +
-	" FROM information_schema.parameters WHERE routine_type='PROCEDURE' AND ordinal_position>0 AND specific_schema=%[1]s AND specific_name=%[2]s)" +
+	" FROM information_schema.parameters WHERE routine_type='PROCEDURE' AND ordinal_position>0 AND specific_schema=%[1]s AND specific_name=%[2]s)," +
+	" (SELECT IFNULL(GROUP_CONCAT(CONCAT_WS('-', HEX(host), HEX(user)) ORDER BY host, user), '') FROM mysql.procs_priv WHERE routine_type='PROCEDURE' AND FIND_IN_SET('Execute', proc_priv) AND db=%[1]s AND routine_name=%[2]s)" +
 	" FROM information_schema.routines WHERE routine_type='PROCEDURE' AND routine_schema=%[1]s AND routine_name=%[2]s"
 
-// readProcedure looks at the body of a procedure, which the caller may not be allowed to see. It returns nil where the server may execute
-// it by itself, or has to refuse the call.
+// readProcedure looks at the body of a procedure, which the caller may not be allowed to see, and at those that it calls. It returns nil where the
+// server may execute it by itself, or has to refuse the call.
 func (s *session) readProcedure(called calledName) (*procedure, error) {
-	ctx, cancel := context.WithTimeout(s.server.ctx, callablesTimeout)
-	defer cancel()
-	row, err := s.server.backend.Row(ctx, fmt.Sprintf(storedProcedure, literal(called.database), literal(called.name)))
-	if err != nil {
-		return nil, unavailable(err)
+	p, err := s.server.readStored(called.database, called.name, s.dialect)
+	if p == nil || err != nil {
+		return nil, err
 	}
-	if len(row) != 8 || row[6] == "" {
-		return nil, nil
-	}
-	p := &procedure{Procedure: appliers.Procedure{Database: row[0], Name: row[1], Definer: row[2], Invoker: row[3] == "INVOKER", Mode: row[4], Collation: row[5], Body: row[6]}}
+	p.caller = called.account
 	p.account, p.foreign = called.account, !p.Invoker && p.Definer != called.account
 	if p.foreign {
 		p.account = p.Definer
 	}
-	p.dialect = withMode(s.dialect, p.Mode)
-	var reason string
-	if p.program, reason = statement.ReadProgram(p.Body, p.dialect); len(p.program.Steps) == 0 || reason != "" || hasWord(p.Mode, "ORACLE") {
-		return nil, nil
-	}
-	if seen, err := s.callsSeen(p); !seen || err != nil {
+	if err := s.server.readReached(p, s.dialect); err != nil || !p.program.Stepped() && len(p.calls) == 0 {
 		return nil, err
 	}
-	if p.Parameters, err = parametersOf(row[7]); err != nil || slices.ContainsFunc(p.Parameters, isRow) {
+	if unseen, err := s.server.unseenIn(p); unseen != nil || err != nil {
 		return nil, err
 	}
 	if p.hidden = p.foreign; !p.hidden {
@@ -181,6 +178,42 @@ func (s *session) readProcedure(called calledName) (*procedure, error) {
 		p.hidden = row[0] == "0"
 	}
 	return p, nil
+}
+
+// readStored reads a procedure as the server has it. It returns nil where it cannot be executed with its steps.
+func (s *Server) readStored(database, name string, d statement.Dialect) (*procedure, error) {
+	row, err := s.storedRow(database, name)
+	if err != nil || len(row) != storedColumns || row[6] == "" {
+		return nil, err
+	}
+	p := &procedure{Procedure: appliers.Procedure{Database: row[0], Name: row[1], Definer: row[2], Invoker: row[3] == "INVOKER", Mode: row[4], Collation: row[5], Body: row[6]}, stored: strings.Join(row, "\x00")}
+	p.dialect = withMode(d, p.Mode)
+	var reason string
+	p.program, reason = statement.ReadProgram(p.Body, p.dialect)
+	if reason != "" || len(p.program.Steps) == 0 || hasWord(p.Mode, "ORACLE") || statement.ReachesPast(p.Body, p.dialect) != "" {
+		return nil, nil
+	}
+	if p.Parameters, err = parametersOf(row[7]); err != nil || slices.ContainsFunc(p.Parameters, isRow) {
+		return nil, err
+	}
+	return p, nil
+}
+
+// storedColumns are those of storedProcedure.
+const storedColumns = 9
+
+func (s *Server) storedRow(database, name string) ([]string, error) {
+	ctx, cancel := context.WithTimeout(s.ctx, callablesTimeout)
+	defer cancel()
+	row, err := s.backend.Row(ctx, storedQuestion(database, name))
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	return row, nil
+}
+
+func storedQuestion(database, name string) string {
+	return fmt.Sprintf(storedProcedure, literal(database), literal(name))
 }
 
 // inSession is a text in utf8mb4 as the session's server reads it, whatever the session's character set is.
@@ -214,22 +247,6 @@ func parametersOf(list string) (parameters []appliers.Parameter, err error) {
 
 // isRow reports whether a parameter is of a type that information_schema does not spell out.
 func isRow(p appliers.Parameter) bool { return strings.EqualFold(p.Declared, "ROW") }
-
-// callsSeen reports whether a procedure calls none that the server must not execute by itself, and does not reach past its
-// transaction in other words than those of its steps.
-func (s *session) callsSeen(p *procedure) (bool, error) {
-	if statement.ReachesPast(p.Body, p.dialect) != "" {
-		return false, nil
-	}
-	if !p.program.Calls {
-		return true, nil
-	}
-	known, err := s.server.readCallables(false)
-	if err != nil {
-		return false, err
-	}
-	return known.unseen(statement.ReadNames(p.Body, p.dialect), p.Database) == nil, nil
-}
 
 // literal is a text as the session's server reads it.
 func (s *session) literal(text string) string {

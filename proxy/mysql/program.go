@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,109 +21,150 @@ import (
 // that the block has made up it tells before it executes it, and waits until it was looked at.
 // Variables, cursors, handlers and the order of statements are the server's own business all the while.
 
-// programRun is a procedure that is being executed.
+// programRun is a procedure that is being executed, and those that it calls.
 type programRun struct {
+	*level             // the one that is being executed
+	below     []*level // those that wait for it, in the order of their calls
 	s         *session
 	steering  *appliers.Steering
-	program   *statement.Program
-	database  string // of the procedure
-	mode      string // of SQL, that it was made with
-	dialect   statement.Dialect
+	leader    uint64        // the connection of steering
+	locks     string        // begins the names of those of the procedure that was called first
+	caller    string        // the client's account
+	tag       string        // that no name of the client's contains
+	patience  time.Duration // with those who keep a schema change waiting
+	explicit  bool          // the client, or the program, has begun the transaction by itself
+	commitBy  time.Time     // when the program must have said XA COMMIT; the applier's
+	refusal   *wire.Error   // of the text, or call, that was refused last
+	temporary bool          // the session may have temporary tables
+	renamed   []string      // pairs of a name of the node's own, and the client's
+	binary    bool          // rows come as those of a prepared statement
+	own       uint64        // rows that the answer counts, and that are none of the client's
+	schema    uint64        // how many schema changes there were when it was seen last what the program may call
+	standIns  map[*procedure]*standIn
+	known     map[string]rights // of accounts
+}
+
+// level is one procedure that is being executed, or about to be.
+type level struct {
+	p         *procedure
 	user      string          // whose rights it has
 	foreign   bool            // and that is another account than the client's
 	rehearsed bool            // the client is known to have the privileges that each step wants
-	tag       string          // that no name of the client's contains
-	patience  time.Duration   // with those who keep a schema change waiting
-	explicit  bool            // the client, or the program, has begun the transaction by itself
-	commitBy  time.Time       // when the program must have said XA COMMIT; the applier's
-	refusal   *wire.Error     // of the text that was refused last
 	rights    rights          // of user
 	decided   *statement.Step // what a text is executed as; nil where the program executes it
-	temporary bool            // the session may have temporary tables
-	hash      string          // of the next key
+	hash      string          // of the next key; "" before it has begun
 	key       string          // that was told last
-	renamed   []string        // pairs of a name of the node's own, and the client's
-	binary    bool            // rows come as those of a prepared statement
-	own       uint64          // rows that the answer counts, and that are none of the client's
 }
 
 // names of what is declared besides what the procedure declares.
 func (r *programRun) name(what string) string { return "nexus_" + r.tag + "_" + what }
 
 // replacement stands in the place of a step.
-func (r *programRun) replacement(i int, step *statement.Step, epoch uint64) string {
+func (r *programRun) replacement(p *procedure, i int, step *statement.Step, epoch uint64) string {
+	if step.Call != nil {
+		if callee := p.calls[i]; callee != nil {
+			return r.calling(i, step, callee)
+		}
+		return step.Text
+	}
 	if step.What.Kind == statement.Prepare || step.What.Kind == statement.Execute {
 		return r.lookedAt(i, step, epoch)
 	}
-	return "BEGIN " + r.tell(tellStep, i, preludeColumns, temporaryTables) + r.ending(step.What.Kind == statement.Rollback, epoch) + " END"
+	return "BEGIN " + r.tellEnd(tellStep, i) + r.ending(step.What.Kind == statement.Rollback, epoch) + " END"
 }
 
-// ending ends the transaction, waits until the node has done what is to be done then, and begins the next one.
+// tellEnd tells that the transaction is about to end, and which one it is to the program.
+func (r *programRun) tellEnd(what string, i int) string {
+	return r.learnSequence() + r.tell(what, i, preludeColumns, temporaryTables, r.name("sequence"))
+}
+
+// ends takes what tellEnd has told.
+func (r *programRun) ends(step *statement.Step, values []string) error {
+	if len(values) != preludeLength+2 || values[preludeLength+1] != strconv.FormatUint(r.s.tx.xa.Sequence(), 10) {
+		return errProgram
+	}
+	r.temporary = values[preludeLength] != "0"
+	return r.reached(step, values[:preludeLength])
+}
+
+// ending ends the transaction, waits until the node has done what is to be done then, and begins the next one. What the program has handlers for
+// must not lead it away from here in between: nothing keeps a statement outside of any transaction from the server alone.
 func (r *programRun) ending(rolledBack bool, epoch uint64) string {
 	v := r.name
 	xa := func(verb string) string {
 		return "EXECUTE IMMEDIATE CONCAT('XA " + verb + " 0x', HEX(" + v("xid") + "));"
 	}
 	var b strings.Builder
+	if !rolledBack {
+		fmt.Fprintf(&b, "INSERT INTO nexus.applied VALUES (%d,%s);", epoch, v("sequence"))
+		b.WriteString(xa("END") + xa("PREPARE"))
+	}
+	b.WriteString("BEGIN DECLARE CONTINUE HANDLER FOR SQLWARNING BEGIN END; DECLARE EXIT HANDLER FOR SQLEXCEPTION, NOT FOUND " + r.giveUp() + " ")
 	if rolledBack {
 		// XA END fails where the server has rolled back already.
 		b.WriteString("BEGIN DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END; " + xa("END") + " END;" + xa("ROLLBACK"))
 		b.WriteString(r.tell(tellCommitted, 1))
 	} else {
-		fmt.Fprintf(&b, "INSERT INTO nexus.applied VALUES (%d,%s);", epoch, v("sequence"))
-		b.WriteString(xa("END") + xa("PREPARE"))
 		// After an error that a handler has passed over, nothing of it is prepared.
 		b.WriteString("IF @@in_transaction THEN " + r.tell(tellPrepared, 1) + " ELSE " + r.tell(tellFailed, 1) + " END IF;")
 		b.WriteString(r.wait(xa("COMMIT") + r.tell(tellCommitted, 1)))
 	}
 	// The table has a name that no variable of the procedure's has: they would come before columns.
-	answer := fmt.Sprintf("SELECT %[7]s.step, %[7]s.code, %[7]s.state, %[7]s.message, %[7]s.sequence INTO %[1]s, %[2]s, %[3]s, %[4]s, %[5]s"+
-		" FROM nexus.program_answer AS %[7]s WHERE %[7]s.connection=CONNECTION_ID() LIMIT 1;"+
-		" SET %[6]s=CONCAT(SUBSTRING_INDEX(%[6]s, '-', 2), '-', %[5]s, '-', SUBSTRING_INDEX(%[6]s, '-', -1));",
-		v("step"), v("code"), v("state"), v("message"), v("sequence"), v("xid"), v("answer"))
+	answer := fmt.Sprintf("SELECT %[6]s.step, %[6]s.code, %[6]s.state, %[6]s.message, %[6]s.sequence INTO %[1]s, %[2]s, %[3]s, %[4]s, %[5]s"+
+		" FROM nexus.program_answer AS %[6]s WHERE %[6]s.connection=%[9]d LIMIT 1; %[7]s%[8]s",
+		v("step"), v("code"), v("state"), v("message"), v("sequence"), v("answer"), r.nameTransaction(), r.tellSequence(), r.s.id)
 	next := "COMMIT; " + openTransaction + ";" + xa("START") // where autocommit is off, the row was read in a transaction
-	failed := fmt.Sprintf("IF %s<>0 THEN EXECUTE IMMEDIATE CONCAT('SIGNAL SQLSTATE ''', %s, ''' SET MYSQL_ERRNO=', %s, ', MESSAGE_TEXT=''', REPLACE(%s, '''', ''''''), ''''); END IF;",
+	b.WriteString(r.wait(answer + fmt.Sprintf("IF %s=%s-1 THEN %s ELSE %s END IF;", v("step"), v("n"), next, r.giveUp())))
+	fmt.Fprintf(&b, " END; IF %s<>0 THEN EXECUTE IMMEDIATE CONCAT('SIGNAL SQLSTATE ''', %s, ''' SET MYSQL_ERRNO=', %s, ', MESSAGE_TEXT=''', REPLACE(%s, '''', ''''''), ''''); END IF;",
 		v("code"), v("state"), v("code"), v("message"))
-	b.WriteString(r.wait(answer + fmt.Sprintf("IF %s=%s-1 THEN %s ELSE %s END IF;", v("step"), v("n"), next+failed, giveUp)))
 	return b.String()
 }
 
-// giveUp ends a program whose node has gone. It may have a handler for that, and go on behind it: in its transaction, which it
-// cannot commit.
-const giveUp = "SIGNAL SQLSTATE '70100' SET MYSQL_ERRNO=1927, MESSAGE_TEXT='Nexus: the node that executes the procedure has gone';"
+// nameTransaction makes the name of a transaction out of that of another one, and its number.
+func (r *programRun) nameTransaction() string {
+	return fmt.Sprintf("SET %[1]s=CONCAT(SUBSTRING_INDEX(%[1]s, '-', 2), '-', %[2]s, '-', SUBSTRING_INDEX(%[1]s, '-', -1)); ", r.name("xid"), r.name("sequence"))
+}
+
+// giveUp ends a program whose node has gone, or does not want it to go on. An error it could have a handler for, and do behind that what nobody looks at.
+// The server does not let a definer without a name end the connection: it waits there until the node, or the next one, ends it.
+func (r *programRun) giveUp() string {
+	return fmt.Sprintf("BEGIN DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END; KILL %d; LOOP DO SLEEP(86400); END LOOP; END;", r.s.id)
+}
 
 // wait waits for the lock of the next step, and executes then if the one behind it is held by who has given it.
 func (r *programRun) wait(then string) string {
 	v := r.name
 	return fmt.Sprintf("SET %[1]s=GET_LOCK(CONCAT(%[2]s, %[3]s), 86400); DO RELEASE_LOCK(CONCAT(%[2]s, %[3]s)); SET %[3]s=%[3]s+1;"+
-		" IF %[1]s=1 AND IS_USED_LOCK(CONCAT(%[2]s, %[3]s))=%[4]d THEN %[5]s ELSE %[6]s END IF;", v("ok"), v("locks"), v("n"), r.steering.ID(), then, giveUp)
+		" IF %[1]s=1 AND IS_USED_LOCK(CONCAT(%[2]s, %[3]s))=%[4]d THEN %[5]s ELSE %[6]s END IF;", v("ok"), v("locks"), v("n"), r.leader, then, r.giveUp())
 }
 
 // told takes a row of the program's own that is not waited for.
 func (r *programRun) told(column string, row []string) error {
-	var step int
 	if r.hash == "" && column == r.name(tellBegin) && len(row) == 2 {
-		r.hash = row[1]
-		return nil
+		return r.begun(row[1])
+	}
+	if err := r.returned(row); err != nil {
+		return err
 	}
 	values, err := r.proven(row) // not in a character set of results such as utf16
 	if err != nil {
 		return err
 	}
-	if _, err := fmt.Sscan(row[0], &step); err != nil || step >= len(r.program.Steps) {
+	number, err := strconv.Atoi(row[0])
+	if err != nil || number < 0 || number >= len(r.p.program.Steps) {
 		return fmt.Errorf("a program tells %s out of its turn", column)
 	}
+	step := &r.p.program.Steps[number]
 	switch {
-	case column == r.name(tellText):
-		return r.look(&r.program.Steps[step], values)
-	case len(values) != preludeLength+1:
-	case column == r.name(tellStep):
-		r.temporary = values[preludeLength] != "0"
-		return r.reached(&r.program.Steps[step], values[:preludeLength])
+	case column == r.name(tellCall):
+		return r.call(r.p.calls[number], values)
+	case column == r.name(tellText) && step.Call == nil:
+		return r.look(step, values)
+	case column == r.name(tellStep) && step.Call == nil:
+		return r.ends(step, values)
 	case column == r.name(tellEnding) && r.decided != nil:
-		step := r.decided
-		r.decided, r.temporary = nil, values[preludeLength] != "0"
-		return r.reached(step, values[:preludeLength])
+		step, r.decided = r.decided, nil
+		return r.ends(step, values)
 	}
 	return fmt.Errorf("a program tells %s out of its turn", column)
 }
@@ -185,6 +227,9 @@ func (r *programRun) reached(step *statement.Step, prelude []string) error {
 	}
 	xa.Follow(before)
 	s.tx = &transaction{xa: xa, wrote: true}
+	if err := r.stillSeen(); err != nil {
+		return errors.Join(err, errHangUp)
+	}
 	r.own++ // the answer, which is read into variables
 	answer := &appliers.StepAnswer{Next: xa}
 	if failed != nil {
@@ -258,7 +303,7 @@ func (r *programRun) change(step *statement.Step, row []string) (failed *wire.Er
 // procedure was looked at.
 func (r *programRun) readsAlike(mode, client string) bool {
 	for _, word := range []string{"ANSI_QUOTES", "NO_BACKSLASH_ESCAPES", "IGNORE_SPACE", "ORACLE"} {
-		if hasWord(mode, word) != hasWord(r.mode, word) {
+		if hasWord(mode, word) != hasWord(r.p.Mode, word) {
 			return false
 		}
 	}
@@ -306,6 +351,17 @@ func (r *programRun) withoutOwnRows(p []byte) []byte {
 		return p
 	}
 	return append(wire.AppendLenenc([]byte{wire.HeaderOK}, rows-r.own), rest...)
+}
+
+// codeAtLine is the server's word for where in a program an error was raised.
+const codeAtLine = 4094
+
+// tellAsOf has a note of the server's be one of the client's procedures.
+func (r *programRun) tellAsOf(p *procedure, w *appliers.Warning) {
+	if w.Code == codeAtLine {
+		w.Message = strings.Replace(w.Message, " in anonymous block", " in "+p.Database+"."+p.Name, 1)
+	}
+	w.Message = strings.NewReplacer(r.renamed...).Replace(w.Message)
 }
 
 // ownColumn reports whether a column is of a row of the program's own, and its name. A character set of results that the procedure has

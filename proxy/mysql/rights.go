@@ -24,9 +24,9 @@ const (
 	nRights   = nTableRights + 12
 )
 
-// rightsOf asks for the rights that a procedure has.
-func (s *session) rightsOf(p *procedure) (r rights, err error) {
-	if !p.foreign {
+// rightsOf asks for the rights of an account, which is the client's if it is not a foreign one.
+func (s *session) rightsOf(account string, foreign bool) (r rights, err error) {
+	if !foreign {
 		row, err := s.row(rightsQuery(ownGrantee))
 		if err != nil {
 			return r, err
@@ -35,10 +35,10 @@ func (s *session) rightsOf(p *procedure) (r rights, err error) {
 		r.all = r.all || s.local
 		return r, nil
 	}
-	if !strings.Contains(p.account, "@") { // a role, which has none here
+	if !strings.Contains(account, "@") { // a role, which has none here
 		return r, nil
 	}
-	user, host := splitAccount(p.account)
+	user, host := splitAccount(account)
 	ctx, cancel := s.context(s.server.cfg.Timeout)
 	defer cancel()
 	row, err := s.server.backend.Row(ctx, rightsQuery("grantee="+literal("'"+user+"'@'"+host+"'")))

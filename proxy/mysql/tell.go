@@ -19,6 +19,7 @@ import (
 const (
 	tellBegin     = "begin"
 	tellStep      = "step"
+	tellCall      = "call"
 	tellText      = "text"
 	tellEnding    = "ending"
 	tellPrepared  = "prepared"
@@ -83,13 +84,18 @@ func (r *programRun) readRow(definition []byte, columns uint64) ([]string, error
 // keyColumns are the number and the keys.
 const keyColumns = 3
 
-// proven takes the keys out of a row that the program has told, and returns the values behind them.
+// proven takes the keys out of a row that the procedure which is being executed has told, and returns the values behind them.
 func (r *programRun) proven(row []string) ([]string, error) {
-	if len(row) < keyColumns || fmt.Sprintf("%x", sha256.Sum256([]byte(row[1]))) != r.hash {
+	if !r.tells(row) {
 		return nil, errProgram
 	}
 	r.key, r.hash = row[1], row[2]
 	return row[keyColumns:], nil
+}
+
+// tells reports whether it is this level that has told a row.
+func (l *level) tells(row []string) bool {
+	return len(row) >= keyColumns && fmt.Sprintf("%x", sha256.Sum256([]byte(row[1]))) == l.hash
 }
 
 // temporaryTables is how many of these the session has made.
@@ -110,12 +116,10 @@ func (r *programRun) lookedAt(i int, step *statement.Step, epoch uint64) string 
 	}
 	fmt.Fprintf(&b, " %sSET %s=%s; ", r.newKey(), v("mine"), v("key"))
 	b.WriteString(r.row(tellText, i, "@@sql_mode", "@@character_set_client", "BINARY CONVERT(HEX("+v("text")+") USING utf8mb4)", "LENGTH("+v("text")+")"))
-	is := func(ruling appliers.Ruling) string {
-		return fmt.Sprintf("IS_USED_LOCK(CONCAT(%s, %s, '%s'))=%d", v("locks"), v("mine"), ruling, r.steering.ID())
-	}
+	is := r.ruled
 	body := "IF " + is(appliers.Execute) + " THEN " + execute + ";"
 	if step.What.Kind == statement.Execute {
-		ending := " THEN " + r.tell(tellEnding, i, preludeColumns, temporaryTables)
+		ending := " THEN " + r.tellEnd(tellEnding, i)
 		body += " ELSEIF " + is(appliers.Commit) + ending + r.ending(false, epoch) + " ELSEIF " + is(appliers.RollBack) + ending + r.ending(true, epoch)
 	}
 	b.WriteString(r.wait(body + " ELSE " + refuseText + " END IF;"))
@@ -123,8 +127,13 @@ func (r *programRun) lookedAt(i int, step *statement.Step, epoch uint64) string 
 	return b.String()
 }
 
-// refusedText is what a program is told of a text that it must not execute. The client is told why.
-const refusedText = "Nexus: a text that the procedure executes is refused"
+// ruled reports whether a ruling was made of what the program has told with the key that is in the variable mine.
+func (r *programRun) ruled(ruling appliers.Ruling) string {
+	return fmt.Sprintf("IS_USED_LOCK(CONCAT(%s, %s, '%s'))=%d", r.name("locks"), r.name("mine"), ruling, r.leader)
+}
+
+// refusedText is what a program is told of a text that it must not execute, or of a procedure that it must not call. The client is told why.
+const refusedText = "Nexus: a text that the procedure executes, or a call in it, is refused"
 
 const refuseText = "SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO=1235, MESSAGE_TEXT='" + refusedText + "';"
 

@@ -17,7 +17,7 @@ import (
 // programRun, which tells its node each text before it executes it. A call by which the server would come to such a program in
 // any other way is refused: which calls these are is seen from the names that stand in the text, and in the bodies of what it may call.
 
-const textsUnseen = "it executes texts (PREPARE, EXECUTE), which Nexus looks at only in a procedure that the client calls itself, by CALL as a text or prepared by its driver, " +
+const textsUnseen = "it executes texts (PREPARE, EXECUTE), which Nexus looks at only in a procedure that the client calls by CALL as a text or prepared by its driver, or that such a one calls, " +
 	"not in a block, nor by EXECUTE ... USING, with a cursor, or with parameters sent apart (COM_STMT_SEND_LONG_DATA): call it so"
 
 // withMode is the dialect of a text that is read with a sql_mode.
@@ -116,7 +116,7 @@ func (r *programRun) judge(step *statement.Step, row []string) (*prepared, appli
 	name := statement.FoldName(step.What.Name)
 	d := withMode(r.s.dialect, t.mode)
 	var p *prepared
-	database := r.database
+	database := r.p.Database
 	switch {
 	case step.Source == "":
 		if p = r.s.named[name]; p == nil {
@@ -185,7 +185,7 @@ func (r *programRun) mayExecute(p *prepared, database string) (appliers.Ruling, 
 }
 
 func (r *programRun) mayWrite(p *prepared, database string) error {
-	if p.what.LocalFile || isSystem(r.database) {
+	if p.what.LocalFile || isSystem(r.p.Database) {
 		return refused("%s is refused in a text that a procedure executes", p.what.Verb)
 	}
 	if !p.what.Calls {
@@ -220,7 +220,7 @@ func changesSession(a statement.Assignment) bool {
 // cannot rehearse the change.
 func (r *programRun) mayChange(p *prepared, d statement.Dialect) error {
 	what := &p.what
-	if e := r.s.refuseSchema(call{text: p.text, what: p.what}, r.database, d); e != nil {
+	if e := r.s.refuseSchema(call{text: p.text, what: p.what}, r.p.Database, d); e != nil {
 		return e
 	}
 	switch {
@@ -229,7 +229,7 @@ func (r *programRun) mayChange(p *prepared, d statement.Dialect) error {
 	case !p.told && !isASCII(p.text):
 		return refused("%s is refused in a text that a procedure executes: its character set is that of the session", what.Verb)
 	}
-	if e := r.rights.allow(what.Verb, p.text, r.database); e != nil {
+	if e := r.rights.allow(what.Verb, p.text, r.p.Database); e != nil {
 		return e
 	}
 	return nil
@@ -237,10 +237,10 @@ func (r *programRun) mayChange(p *prepared, d statement.Dialect) error {
 
 // mayStep is mayChange, for a schema change that stands in the procedure, where its own session could not be asked.
 func (r *programRun) mayStep(step *statement.Step) *wire.Error {
-	if e := r.s.refuseSchema(call{text: step.Text, what: step.What}, r.database, r.dialect); e != nil {
+	if e := r.s.refuseSchema(call{text: step.Text, what: step.What}, r.p.Database, r.p.dialect); e != nil {
 		return e
 	}
-	return r.rights.allow(step.What.Verb, step.Text, r.database)
+	return r.rights.allow(step.What.Verb, step.Text, r.p.Database)
 }
 
 func isASCII(text string) bool {

@@ -6,15 +6,17 @@ import (
 )
 
 // Step is a statement of a program that cannot be executed where the program is: it ends the transaction, or changes the schema; or
-// it executes a text that has to be looked at before.
+// it executes a text that has to be looked at before; or it calls a procedure, which may do so.
 type Step struct {
-	// What it is: DDL, Begin, Commit, Rollback, Prepare or Execute.
+	// What it is: DDL, Begin, Commit, Rollback, Prepare or Execute; or Write, of a CALL.
 	What Statement
 	// Text of the statement, without its semicolon.
 	Text string
 	// Source is the expression that Prepare and Execute have the text from, as written; "" for a statement that was prepared. Using
 	// follows it: the word and the parameters.
 	Source, Using string
+	// Call is what a CALL says; nil in other steps.
+	Call *Call
 	// Made is set for one that a program has made up as a text.
 	Made bool
 
@@ -39,6 +41,11 @@ func ReadProgram(body string, d Dialect) (program Program, reason string) {
 	r.body = body
 	r.read()
 	return r.Program, r.reason
+}
+
+// Stepped reports whether a program has steps other than calls.
+func (p *Program) Stepped() bool {
+	return slices.ContainsFunc(p.Steps, func(s Step) bool { return s.Call == nil })
 }
 
 // Replaced returns the body with others in the place of the steps.
@@ -113,6 +120,8 @@ func (r *programReader) step() bool {
 	switch verb := upper(r.tok.text); verb {
 	case "CREATE", "ALTER", "DROP", "RENAME", "GRANT", "REVOKE", "TRUNCATE", "OPTIMIZE", "REPAIR", "ANALYZE", "FLUSH", "COMMIT", "ROLLBACK", "START",
 		"PREPARE", "EXECUTE":
+	case "CALL":
+		return r.callStep()
 	case "SET":
 		if q := r.parser; q.take("SET") && q.setsAutocommit() {
 			r.refuse("it sets autocommit")
@@ -124,13 +133,7 @@ func (r *programReader) step() bool {
 	if q := r.parser; r.tok.kind != tokenWord || r.lexer.inside || q.call() {
 		return false
 	}
-	s := Step{start: r.tok.start, end: r.tok.end}
-	q := r.parser
-	for ; q.tok.kind != tokenEnd && q.tok.kind != tokenBad && !q.tok.punct(';'); q.skip() {
-		s.end = q.tok.end
-	}
-	s.Text = r.body[s.start:s.end]
-	s.What = Classify(s.Text, r.lexer.dialect)
+	s, q := r.statement()
 	switch s.What.Kind {
 	case Commit, Rollback, Begin:
 		if s.What.Chain || s.What.Release || s.What.Snapshot || s.What.Access == ReadOnly {
@@ -161,6 +164,35 @@ func (r *programReader) step() bool {
 	}
 	r.Steps = append(r.Steps, s)
 	r.parser = q
+	return true
+}
+
+// statement returns the one that begins here as a step, and where it ends.
+func (r *programReader) statement() (s Step, behind parser) {
+	s = Step{start: r.tok.start, end: r.tok.end}
+	q := r.parser
+	for ; q.tok.kind != tokenEnd && q.tok.kind != tokenBad && !q.tok.punct(';'); q.skip() {
+		s.end = q.tok.end
+	}
+	s.Text = r.body[s.start:s.end]
+	s.What = Classify(s.Text, r.lexer.dialect)
+	return s, q
+}
+
+// callStep takes a CALL that is understood.
+func (r *programReader) callStep() bool {
+	if r.tok.kind != tokenWord || r.lexer.inside {
+		return false
+	}
+	s, behind := r.statement()
+	said, ok := ReadCall(s.Text, r.lexer.dialect)
+	if !ok || s.What.Kind != Write {
+		return false
+	}
+	s.Call = &said
+	r.Calls = true
+	r.Steps = append(r.Steps, s)
+	r.parser = behind
 	return true
 }
 
