@@ -62,6 +62,10 @@ type capture struct {
 	runs        uint64 // id of the table of the runs of events
 	eventRuns   int
 	checksums   bool // events of this file end with one
+
+	mapped   []mappedTable // of the group
+	changed  []mappedTable // those of them with rows that were changed or removed, which the others have to find
+	findable findable
 }
 
 // HandleEvent takes the next event. It never fails: what it does not understand is in no group that somebody waits for.
@@ -104,7 +108,9 @@ func (c *capture) HandleEvent(e *replication.BinlogEvent) error {
 		c.readUpTo()
 	case kind == eventXAPrepare:
 		if xid, ok := preparedXID(raw[eventHeader:]); ok {
-			c.b.transactions.deliver(xid, captured{events: c.events, bytes: c.bytes, trespassed: c.trespassed || c.marks != 1, eventRuns: c.eventRuns})
+			c.b.transactions.deliver(xid, captured{
+				events: c.events, bytes: c.bytes, trespassed: c.trespassed || c.marks != 1, eventRuns: c.eventRuns, changed: c.changed, findable: &c.findable,
+			})
 		}
 		c.events, c.bytes = nil, 0
 		c.readUpTo()
@@ -114,6 +120,7 @@ func (c *capture) HandleEvent(e *replication.BinlogEvent) error {
 
 func (c *capture) beginGroup(body []byte) {
 	c.group, c.events, c.bytes, c.marks, c.trespassed, c.eventRuns = 0, nil, 0, 0, false, 0
+	c.mapped, c.changed = c.mapped[:0], nil
 	clear(c.sequences)
 	if len(body) > 12 {
 		c.group = body[12]
@@ -136,6 +143,7 @@ func (c *capture) mapTable(body []byte) {
 		c.trespassed = true
 	}
 	c.table = database + "." + table
+	c.mapped = append(c.mapped, mappedTable{tableID(body), database, table})
 	if isSequence(body) {
 		if c.sequences == nil {
 			c.sequences = make(map[uint64]sequenceState)
@@ -171,6 +179,9 @@ func (c *capture) checkRows(raw []byte) {
 	id := tableID(raw[eventHeader:])
 	if id == c.runs && id != 0 {
 		c.eventRuns++
+	}
+	if raw[4] != eventFirstRows {
+		c.noteChanged(id)
 	}
 	if id != c.markers || c.markers == 0 {
 		return
