@@ -28,7 +28,7 @@ func (s *session) createSelect(c call) (rows uint64, err error) {
 		return 0, err
 	}
 	var made changed
-	if err := s.inTransaction(c.text[:c.what.Inner]+"CREATE TEMPORARY TABLE "+t.temporary()+c.text[t.Rest:], &made); err != nil {
+	if err := s.makeTemporary(c, c.text[:c.what.Inner]+"CREATE TEMPORARY TABLE "+t.temporary()+c.text[t.Rest:], &made); err != nil {
 		return 0, err
 	}
 	rows, err = s.fill(t, c.what.Settings)
@@ -61,7 +61,11 @@ func (s *session) tableToFill(c call) (t *filling, exists bool, err error) {
 	if e := s.refuseSchema(c, row[0], s.dialect); e != nil {
 		return nil, false, e
 	}
-	if err := s.rehearse(c, c.text); err != nil {
+	text := c.text
+	if c.hasParameters() {
+		text = statement.WithValue(text, s.dialect, "1")
+	}
+	if err := s.rehearse(c, text); err != nil {
 		return nil, false, err
 	}
 	t = &filling{*c.what.Filling}
@@ -82,6 +86,37 @@ func (s *session) tableToFill(c call) (t *filling, exists bool, err error) {
 	}
 	s.facts.warnings = []appliers.Warning{{Level: "Note", Code: e.Code, Message: e.Message}}
 	return nil, true, nil
+}
+
+// makeTemporary makes the temporary table by text, with the parameters of c, which the server takes as it takes those of c.
+func (s *session) makeTemporary(c call, text string, made *changed) error {
+	switch {
+	case c.using != "":
+		return s.inTransaction("EXECUTE IMMEDIATE "+s.literal(text)+" "+c.using, made)
+	case !c.hasParameters():
+		return s.inTransaction(text, made)
+	}
+	if err := s.ask(openSession); err != nil { // else what writes is not even prepared
+		return err
+	}
+	id, err := s.prepareOnce(text)
+	var server *wire.Error
+	if err != nil && !errors.As(err, &server) {
+		return err // of the connection
+	}
+	if closed := s.ask(closeSession); closed != nil || err != nil {
+		return errors.Join(err, closed)
+	}
+	payload, ok := c.prepared.asOther(c.payload, id)
+	if !ok {
+		err = refused("%s is refused with parameters that are sent apart", c.what.Verb)
+	} else {
+		err = s.commandInTransaction(payload, made)
+	}
+	if sent := s.send(append([]byte{wire.ComStmtClose}, id...)); sent != nil { // there is no response
+		return errors.Join(err, sent)
+	}
+	return err
 }
 
 // fill makes the table as the temporary one is, with the settings that SET STATEMENT has for it, and copies the rows.
@@ -143,15 +178,16 @@ type changed struct {
 // inTransaction executes a statement of this node's own as a transaction that is replicated, and notes what it has done, if that is
 // asked for.
 func (s *session) inTransaction(text string, done *changed) error {
+	return s.commandInTransaction(append([]byte{wire.ComQuery}, text...), done)
+}
+
+func (s *session) commandInTransaction(command []byte, done *changed) error {
 	xa, err := s.startXA()
 	if err != nil {
 		return err
 	}
 	s.tx = &transaction{xa: xa, wrote: true}
-	if err := s.backend.Query(text); err != nil {
-		return err
-	}
-	if err := s.backend.Flush(); err != nil {
+	if err := s.send(command); err != nil {
 		return err
 	}
 	p, err := s.backend.ReadPacket()

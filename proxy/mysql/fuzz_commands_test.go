@@ -25,6 +25,7 @@ type serverless struct{}
 
 func (serverless) IsOwnAccount(string) bool                                   { return false }
 func (serverless) TLS() *tls.Config                                           { return nil }
+func (serverless) HasSequences() bool                                         { return false }
 func (serverless) Sequences(uint64) [][]byte                                  { return nil }
 func (serverless) Interrupt(context.Context, []uint64) error                  { return nil }
 func (serverless) Disconnect(context.Context, []uint64) error                 { return nil }

@@ -166,6 +166,18 @@ func ownRoles(roles []string) []string {
 	return append(texts, "FLUSH PRIVILEGES")
 }
 
+// asRole makes the role that the client has set the one that is meant by CURRENT_ROLE. Where it has set none, the node's account has none either.
+func (s *session) asRole(what *statement.Statement, text string) (string, error) {
+	if !what.ChangesAccounts() || !statement.MentionsWord(text, s.dialect, "CURRENT_ROLE") {
+		return text, nil
+	}
+	row, err := s.row("SELECT IFNULL(CURRENT_ROLE(),'')")
+	if err != nil || row[0] == "" {
+		return text, err
+	}
+	return what.AsRole(text, s.dialect, quoteName(row[0])), nil
+}
+
 // asClient makes the client, not the node's account, who has a new role to give, and who is meant by CURRENT_USER, by a password
 // and by a default role of nobody else.
 func (s *session) asClient(c call, text, user string) string {

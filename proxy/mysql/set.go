@@ -159,6 +159,10 @@ func (s *session) prepareNamed(c call) (bool, error) {
 	if e := s.refusal(p); e != nil {
 		return true, s.failRefused(text, e)
 	}
+	if p.text != text {
+		what := c.what
+		c = s.textCall("PREPARE "+quoteName(what.Name)+" FROM "+s.literal(p.text), c.more)
+	}
 	closed, err := s.sendPrepare(c.payload, true)
 	if err != nil {
 		return true, s.lost(err)

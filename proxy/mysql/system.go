@@ -22,7 +22,7 @@ func (s *session) initDatabase(payload []byte) error {
 	}
 	if len(p) > 0 && p[0] == wire.HeaderOK {
 		s.system = isSystem(name)
-		clear(s.plain)
+		s.forgetNames()
 	}
 	return s.client.WritePacket(p)
 }
@@ -32,7 +32,7 @@ func (s *session) use(c call) (bool, error) {
 	failed, err := s.direct(c)
 	if !failed && err == nil {
 		s.system = isSystem(c.what.Name)
-		clear(s.plain)
+		s.forgetNames()
 	}
 	return failed, err
 }

@@ -43,6 +43,27 @@ func (s *Statement) AsAccount(text string, d Dialect, account string) string {
 	return out.String() + text[done:]
 }
 
+// AsRole returns such a statement with a role, quoted, in the place of CURRENT_ROLE.
+func (s *Statement) AsRole(text string, d Dialect, role string) string {
+	var out strings.Builder
+	done := 0
+	for p := newParser(text, d); !p.end(); {
+		t := p.tok
+		p.skip()
+		if !t.is("CURRENT_ROLE") {
+			continue
+		}
+		end := t.end
+		if p.takePunct('(') {
+			end = p.tok.end
+			p.takePunct(')')
+		}
+		out.WriteString(text[done:t.start] + role)
+		done = end
+	}
+	return out.String() + text[done:]
+}
+
 // ChangesAccounts reports whether the statement is about accounts, roles or privileges; not for RENAME USER.
 func (s *Statement) ChangesAccounts() bool {
 	switch s.Verb {

@@ -28,6 +28,16 @@ func (p *parser) label() bool {
 	return p.takePunct(':')
 }
 
+// oracleLabel takes a label as the mode ORACLE has them: <<name>>.
+func (p *parser) oracleLabel() bool {
+	q := *p
+	if !p.lexer.dialect.Oracle || !q.takePunct('<') || !q.takePunct('<') || q.name() == "" || !q.takePunct('>') || !q.takePunct('>') {
+		return false
+	}
+	*p = q
+	return true
+}
+
 // programRefusal looks through the statements of a block for those that would act beside the transaction that it is executed
 // in, or change how its session's next texts are read. What the server itself refuses inside of XA is left to it: COMMIT, and
 // what changes the schema.
@@ -131,7 +141,11 @@ func (p *parser) startsBlock() bool {
 	if q := *p; q.label() {
 		return q.at("BEGIN", "LOOP", "WHILE", "REPEAT", "FOR")
 	}
-	if q := *p; q.take("BEGIN") {
+	q := *p
+	if q.oracleLabel(); p.lexer.dialect.Oracle && q.at("BEGIN", "DECLARE") {
+		return true
+	}
+	if q.take("BEGIN") {
 		return q.at("NOT")
 	}
 	return p.at("IF", "CASE", "LOOP", "WHILE", "REPEAT", "FOR")

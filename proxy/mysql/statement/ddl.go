@@ -142,11 +142,15 @@ func (p *parser) selects() bool {
 
 // alter classifies ALTER.
 func (p *parser) alter(verb string) Statement {
+	ignore := p.at("IGNORE") || p.has("ONLINE", "IGNORE")
 	what := p.object()
 	verb = join(verb, what)
 	switch what {
 	case "TABLE":
-		return p.alterTable(verb)
+		s := p.alterTable(verb)
+		s.Ignores = ignore && s.Kind == DDL
+		s.Numbers = s.Numbers || s.Ignores
+		return s
 	case "VIEW", "EVENT":
 		if reason := p.besideTransaction(); reason != "" {
 			return refuse(verb, reason)
@@ -180,16 +184,63 @@ func (p *parser) alterTable(verb string) Statement {
 			break
 		}
 	}
-	if name := p.calls(chanceFunctions...); name != "" {
-		return refuse(verb, "rows that are there already would get another "+name+"() on every node; add the column without it, then UPDATE")
+	if name := p.chance(); name != "" {
+		return refuse(verb, "rows that are there already would get another "+name+" on every node; add the column without it, then UPDATE")
 	}
+	numbers := p.numbers()
 	p.take("IF", "EXISTS")
-	return Statement{Kind: DDL, Verb: verb, Tables: []string{p.table()}, Engine: engine, Rewritten: rewritten}
+	return Statement{Kind: DDL, Verb: verb, Tables: []string{p.table()}, Engine: engine, Rewritten: rewritten, Numbers: numbers}
+}
+
+// AlteringTable returns an ALTER TABLE, which begins at inner in text, with another table in it.
+func AlteringTable(text string, d Dialect, inner int, table string) string {
+	p := newParser(text[inner:], d)
+	p.skip()
+	p.object()
+	p.take("IF", "EXISTS")
+	at := inner + p.tok.start
+	return text[:at] + table + text[at+len(p.table()):]
+}
+
+// chance returns what the rest of the statement mentions that answers differently on every server or at every call.
+func (p *parser) chance() string {
+	if name := p.calls(chanceFunctions...); name != "" {
+		return name + "()"
+	}
+	var before token
+	for q := *p; !q.end(); q.skip() {
+		switch {
+		case q.at("CURRENT_USER", "CURRENT_ROLE"):
+			return upper(q.tok.text)
+		case q.at("NEXT") && q.has("NEXT", "VALUE", "FOR"), q.at("NEXTVAL") && before.punct('.') && q.lexer.dialect.Oracle:
+			return "value of the sequence" // what is set aside for a server is its own
+		}
+		before = q.tok
+	}
+	return ""
 }
 
 // chanceFunctions answer differently on every server or at every call.
 var chanceFunctions = []string{
 	"UUID", "UUID_SHORT", "UUID_V4", "UUID_V7", "SYS_GUID", "RAND", "RANDOM_BYTES", "SYSDATE", "CONNECTION_ID", "VERSION", "NEXTVAL",
+	"ENCRYPT", "USER", "SESSION_USER", "SYSTEM_USER", "LOAD_FILE",
+}
+
+// numbers reports whether a column becomes AUTO_INCREMENT, as opposed to the option of the table.
+func (p *parser) numbers() bool {
+	for q := *p; !q.end(); {
+		if q.at("SERIAL") {
+			return true
+		}
+		if !q.take("AUTO_INCREMENT") {
+			q.skip()
+			continue
+		}
+		if !q.tok.punct('=') && q.tok.kind != tokenNumber {
+			return true
+		}
+	}
+	return false
 }
 
 // drop classifies DROP.

@@ -9,7 +9,7 @@ func (p *parser) query(verb string) Statement {
 	for q := *p; !q.end(); q.skip() {
 		switch {
 		case q.take("INTO", "OUTFILE"), q.take("INTO", "DUMPFILE"):
-			return refuse(verb, reasonFile)
+			s.WritesFile = true
 		case q.take("FOR", "UPDATE"), q.take("FOR", "SHARE"), q.take("LOCK", "IN", "SHARE", "MODE"):
 			s.Kind = max(s.Kind, LockingRead)
 		}

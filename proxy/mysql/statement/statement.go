@@ -113,6 +113,8 @@ type Statement struct {
 	Text string
 	// Expression has it as its value otherwise, from Behind on; or the connection of Kill.
 	Expression string
+	// Using follows in Execute: the word and the parameters.
+	Using string
 
 	// Assignments of Set.
 	Assignments []Assignment
@@ -147,15 +149,22 @@ type Statement struct {
 	Definer *Definer
 
 	// Engine is one that a table names and does not get: it becomes one of InnoDB. Rewritten is the statement to be executed
-	// instead, where there is one.
+	// instead, where there is one: without DELAYED of Write.
 	Engine    string
 	Rewritten string
+
+	// Numbers is set where ALTER TABLE numbers the rows that are there already, or keeps one of several, in the order that the
+	// server has them in; Ignores where that is ALTER IGNORE TABLE.
+	Numbers, Ignores bool
 
 	// Locks is set where a lock with a name is taken, looked at or given back: GET_LOCK and its like.
 	Locks bool
 
 	// Calls is set where programs may be called that execute texts: CALL, and blocks.
 	Calls bool
+
+	// WritesFile is set where a file is written by the server: SELECT ... INTO OUTFILE and INTO DUMPFILE.
+	WritesFile bool
 
 	// LocalFile is set where the client is asked for a file: LOAD DATA LOCAL INFILE.
 	LocalFile bool
@@ -212,4 +221,6 @@ type Dialect struct {
 	// NoBackslashEscapes and AnsiQuotes are the modes of that name in the session's sql_mode.
 	NoBackslashEscapes bool
 	AnsiQuotes         bool
+	// Oracle is the mode ORACLE of MariaDB, in which BEGIN and DECLARE begin a block.
+	Oracle bool
 }
