@@ -123,7 +123,7 @@ func TestSchemaChangesOfUnorderedRows(t *testing.T) {
 	for _, text := range []string{
 		"CALL app.numbers()", "ALTER TABLE app.hooked ADD id INT AUTO_INCREMENT PRIMARY KEY", "ALTER TABLE app.bare ADD id INT AUTO_INCREMENT PRIMARY KEY, RENAME TO app.other",
 		"ALTER TABLE app.bare DROP v, ADD id SERIAL", "ALTER TABLE app.bare ADD n INT DEFAULT (NEXT VALUE FOR app.s)",
-		"ALTER TABLE app.bare ADD u VARCHAR(200) DEFAULT CURRENT_USER", "ALTER TABLE app.bare ADD u VARCHAR(200) DEFAULT USER()",
+		"ALTER TABLE app.bare ADD u VARCHAR(200) DEFAULT CURRENT_USER", "ALTER TABLE app.bare ADD u INT DEFAULT @@server_id", "ALTER TABLE app.bare ADD u INT DEFAULT (@u)", "ALTER TABLE app.bare ADD u VARCHAR(200) DEFAULT USER()",
 	} {
 		if _, err := db.Exec(text); code(err) != 1235 {
 			t.Errorf("%s: %v", text, err)

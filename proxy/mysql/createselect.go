@@ -28,10 +28,20 @@ func (s *session) createSelect(c call) (rows uint64, err error) {
 		return 0, err
 	}
 	var made changed
-	if err := s.makeTemporary(c, c.text[:c.what.Inner]+"CREATE TEMPORARY TABLE "+t.temporary()+c.text[t.Rest:], &made); err != nil {
-		return 0, err
+	err = s.makeTemporary(c, c.text[:c.what.Inner]+"CREATE TEMPORARY TABLE "+t.temporary()+c.text[t.Rest:], &made)
+	whole := !neverTemporary(err) || c.what.Rewritten != ""
+	if !whole {
+		s.facts.warnings = nil
+		err = s.makeTemporary(c, c.text[:c.what.Inner]+"CREATE TEMPORARY TABLE "+t.temporary()+" AS "+c.text[t.Query:], &made)
 	}
-	rows, err = s.fill(t, c.what.Settings)
+	switch {
+	case err != nil:
+		return 0, err
+	case whole:
+		rows, err = s.fill(t, c.what.Settings)
+	default:
+		rows, err = s.fillAs(t, c)
+	}
 	if err == nil {
 		s.facts.warnings = append(s.facts.warnings, made.warnings...)
 	}
@@ -142,19 +152,106 @@ func (s *session) fill(t *filling, settings string) (rows uint64, err error) {
 			return err
 		}
 		s.facts.warnings = slices.DeleteFunc(s.facts.warnings, func(w appliers.Warning) bool { return w.Code != codeOtherEngine })
-		s.excluding = true
-		defer func() {
-			s.abandon() // what a lost connection has left open was begun behind the barrier
-			s.excluding = s.locked.excludes()
-		}()
-		failpoint.Hit("mysql.filling")
-		rows, err = s.copyRows(t)
-		if err != nil && !errors.Is(err, errHangUp) {
-			return errors.Join(err, s.proposeSchema(ctx, nil, "DROP TABLE IF EXISTS "+t.quoted()))
-		}
-		return err
+		return s.filled(ctx, t, func() (err error) {
+			rows, err = s.copyRows(t)
+			return err
+		})
 	})
 	return rows, err
+}
+
+// neverTemporary reports whether an error says that a temporary table cannot be as the table is to be: partitioned, with a history, a period, an index
+// FULLTEXT or a foreign key.
+func neverTemporary(err error) bool {
+	var server *wire.Error
+	if !errors.As(err, &server) {
+		return false
+	}
+	switch server.Code {
+	case 1005, 1506, 1796, 4137, 4152:
+		return true
+	}
+	return false
+}
+
+// selected is what a table is called, for the time of a change, that has the columns of the query and no rows.
+const selected = "nexus_selected"
+
+// fillAs makes the table as c says, with the columns that the query has added, and copies the rows into it as the session would write them.
+func (s *session) fillAs(t *filling, c call) (rows uint64, err error) {
+	row, err := s.row("SHOW CREATE TABLE " + t.temporary())
+	if err != nil {
+		return 0, err
+	}
+	at := strings.Index(row[1], " (")
+	if at < 0 {
+		return 0, unavailable(errors.New("the server does not tell the definition of the table"))
+	}
+	verb := "CREATE TABLE "
+	if t.Replace {
+		verb = "CREATE OR REPLACE TABLE "
+	}
+	prelude, _, err := s.preludeWith(c.what.Settings, c.what.Engine != "" || !strings.Contains(row[1], "ENGINE=InnoDB"))
+	if err != nil {
+		return 0, err
+	}
+	columns := quoteName(t.Database) + "." + quoteName(selected)
+	err = s.behindBarrier(func(ctx context.Context) error {
+		if err := s.proposeSchema(ctx, prelude, "CREATE OR REPLACE TABLE "+columns+row[1][at:]); err != nil {
+			return err
+		}
+		names, err := s.server.backend.Row(ctx, "SELECT GROUP_CONCAT(CONCAT('`',REPLACE(column_name,'`','``'),'`') ORDER BY ordinal_position) FROM information_schema.columns"+
+			" WHERE table_schema="+literal(t.Database)+" AND table_name='"+selected+"'")
+		if err != nil || len(names) != 1 {
+			return errors.Join(unavailable(errors.New("the server does not tell the columns of the table")), err)
+		}
+		err = s.proposeSchema(ctx, prelude, verb+t.quoted()+c.text[t.Rest:t.Head]+" SELECT * FROM "+columns)
+		warnings := s.facts.warnings
+		var final *finalError
+		if errors.As(err, &final) {
+			return err
+		}
+		err = errors.Join(err, s.proposeSchema(ctx, nil, "DROP TABLE IF EXISTS "+columns))
+		s.facts.warnings = warnings
+		if err != nil {
+			return err
+		}
+		return s.filled(ctx, t, func() (err error) {
+			rows, err = s.copyAs(t, c, names[0])
+			return err
+		})
+	})
+	return rows, err
+}
+
+// filled calls what copies the rows into the new table, behind the barrier, and drops that if it fails.
+func (s *session) filled(ctx context.Context, t *filling, fill func() error) error {
+	s.excluding = true
+	defer func() {
+		s.abandon() // what a lost connection has left open was begun behind the barrier
+		s.excluding = s.locked.excludes()
+	}()
+	failpoint.Hit("mysql.filling")
+	err := fill()
+	if err != nil && !errors.Is(err, errHangUp) {
+		return errors.Join(err, s.proposeSchema(ctx, nil, "DROP TABLE IF EXISTS "+t.quoted()))
+	}
+	return err
+}
+
+// copyAs copies the rows as CREATE TABLE ... SELECT writes them.
+func (s *session) copyAs(t *filling, c call, columns string) (rows uint64, err error) {
+	verb := "INSERT INTO "
+	switch t.Duplicates {
+	case "IGNORE":
+		verb = "INSERT IGNORE INTO "
+	case "REPLACE":
+		verb = "REPLACE INTO "
+	}
+	var copied changed
+	err = s.inTransaction(c.text[:c.what.Inner]+verb+t.quoted()+" ("+columns+") SELECT "+columns+" FROM "+t.temporary(), &copied)
+	s.facts.warnings = append(s.facts.warnings, copied.warnings...)
+	return copied.rows, err
 }
 
 // copyRows copies the rows as they are, whatever the session's sql_mode would make of them.

@@ -108,6 +108,15 @@ func (s *session) setGlobal(a *statement.Assignment) error {
 	if err != nil {
 		return err
 	}
+	if a.Name == "system_versioning_asof" && strings.HasPrefix(value, "'") { // a time in the time zone of the session that sets it
+		row, err := s.row("SELECT IFNULL(CONVERT_TZ(" + s.literal(strings.Trim(value, "'")) + ", @@time_zone, '+00:00'),'')")
+		if err != nil {
+			return err
+		}
+		if row[0] != "" {
+			value = "'" + row[0] + "'"
+		}
+	}
 	ctx, cancel := s.context(s.server.cfg.Timeout)
 	defer cancel()
 	outcome, err := s.server.node.Propose(ctx, [][]byte{appliers.EncodeVariable(s.epoch, a.Name, value, tried)})

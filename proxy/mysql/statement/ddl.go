@@ -70,8 +70,11 @@ func (p *parser) createTable(verb string, replace bool) Statement {
 		return refuse(verb, reason)
 	}
 	s := Statement{Kind: DDL, Verb: verb}
-	if p.selects() {
+	if found, filling := p.selects(); found {
 		s = p.createSelect(verb, replace)
+		if f := s.Filling; f != nil {
+			f.Head, f.Query, f.Duplicates = filling.Head, filling.Query, filling.Duplicates
+		}
 	} else {
 		s.Name = p.newTable()
 	}
@@ -106,38 +109,45 @@ func (p *parser) createSelect(verb string, replace bool) Statement {
 	return Statement{Kind: CreateSelect, Verb: verb, Filling: f}
 }
 
-// selects reports whether a table is filled by a query: SELECT, WITH, VALUES or TABLE after the columns and options.
-func (p *parser) selects() bool {
+// selects reports whether a table is filled by a query: SELECT, WITH, VALUES or TABLE after the columns and options. Of f it tells where that is.
+func (p *parser) selects() (found bool, f Filling) {
 	q := *p
+	var before token
 	for depth := 0; !q.end(); q.skip() {
+		t := q.tok
 		switch {
 		case q.tok.punct('('):
 			depth++
 			if next := q; depth == 1 {
 				for next.takePunct('(') {
 				}
-				if next.at("SELECT", "WITH", "VALUES", "TABLE") {
-					return true
-				}
+				found = next.at("SELECT", "WITH", "VALUES", "TABLE")
 			}
 		case q.tok.punct(')'):
 			depth--
 		case depth == 0 && q.take("WITH"):
-			if !q.at("SYSTEM", "VALIDATION", "PARSER") { // of a table that is versioned, a partition, an index
-				return true
-			}
+			found = !q.at("SYSTEM", "VALIDATION", "PARSER") // of a table that is versioned, a partition, an index
 		case depth == 0 && q.at("SELECT", "VALUES"):
-			return true
+			found = true
 		case depth == 0 && q.take("AS"):
-			if q.at("SELECT", "WITH", "TABLE", "VALUES") || q.tok.punct('(') {
-				return true
+			found = q.at("SELECT", "WITH", "TABLE", "VALUES") || q.tok.punct('(')
+		}
+		if found {
+			f.Head, f.Query = t.start, t.start
+			if t.is("AS") {
+				f.Query = q.tok.start
 			}
+			if before.is("IGNORE") || before.is("REPLACE") {
+				f.Head, f.Duplicates = before.start, upper(before.text)
+			}
+			return true, f
 		}
 		if q.end() {
 			break
 		}
+		before = t
 	}
-	return false
+	return false, f
 }
 
 // alter classifies ALTER.
@@ -212,6 +222,8 @@ func (p *parser) chance() string {
 		switch {
 		case q.at("CURRENT_USER", "CURRENT_ROLE"):
 			return upper(q.tok.text)
+		case q.tok.kind == tokenSystem, q.tok.kind == tokenUser:
+			return "value of the variable " + q.tok.text
 		case q.at("NEXT") && q.has("NEXT", "VALUE", "FOR"), q.at("NEXTVAL") && before.punct('.') && q.lexer.dialect.Oracle:
 			return "value of the sequence" // what is set aside for a server is its own
 		}

@@ -186,8 +186,10 @@ type Definer struct {
 type Filling struct {
 	Database, Table      string // Database is empty where the default one is meant
 	Replace, IfNotExists bool
-	// Rest is where in the text stands what follows the name.
-	Rest int
+	// Rest is where in the text stands what follows the name, up to Head; the query begins at Query.
+	Rest, Head, Query int
+	// Duplicates is what stands before the query: IGNORE, REPLACE or nothing.
+	Duplicates string
 }
 
 // Assignment is one variable that SET changes.
