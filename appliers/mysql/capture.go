@@ -63,8 +63,8 @@ type capture struct {
 	eventRuns   int
 	checksums   bool // events of this file end with one
 
-	mapped   []mappedTable // of the group
-	changed  []mappedTable // those of them with rows that were changed or removed, which the others have to find
+	mapped   map[uint64]mappedTable // of the group, by id
+	changed  []mappedTable          // those of them with rows that were changed or removed, which the others have to find
 	findable findable
 }
 
@@ -120,7 +120,8 @@ func (c *capture) HandleEvent(e *replication.BinlogEvent) error {
 
 func (c *capture) beginGroup(body []byte) {
 	c.group, c.events, c.bytes, c.marks, c.trespassed, c.eventRuns = 0, nil, 0, 0, false, 0
-	c.mapped, c.changed = c.mapped[:0], nil
+	c.changed = nil
+	clear(c.mapped)
 	clear(c.sequences)
 	if len(body) > 12 {
 		c.group = body[12]
@@ -143,7 +144,10 @@ func (c *capture) mapTable(body []byte) {
 		c.trespassed = true
 	}
 	c.table = database + "." + table
-	c.mapped = append(c.mapped, mappedTable{tableID(body), database, table})
+	if c.mapped == nil {
+		c.mapped = make(map[uint64]mappedTable)
+	}
+	c.mapped[tableID(body)] = mappedTable{tableID(body), database, table}
 	if isSequence(body) {
 		if c.sequences == nil {
 			c.sequences = make(map[uint64]sequenceState)

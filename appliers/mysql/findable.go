@@ -48,12 +48,11 @@ func (f *findable) add(id uint64) {
 
 // noteChanged notes the table of a row that was changed or removed, if it is not known yet that others find it.
 func (c *capture) noteChanged(id uint64) {
-	isIt := func(t mappedTable) bool { return t.id == id }
-	if c.findable.has(id) || slices.ContainsFunc(c.changed, isIt) {
+	if c.findable.has(id) || slices.ContainsFunc(c.changed, func(t mappedTable) bool { return t.id == id }) {
 		return
 	}
-	if at := slices.IndexFunc(c.mapped, isIt); at >= 0 {
-		c.changed = append(c.changed, c.mapped[at])
+	if t, found := c.mapped[id]; found {
+		c.changed = append(c.changed, t)
 	}
 }
 

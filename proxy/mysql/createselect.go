@@ -174,8 +174,8 @@ func neverTemporary(err error) bool {
 	return false
 }
 
-// selected is what a table is called, for the time of a change, that has the columns of the query and no rows.
-const selected = "nexus_selected"
+// selected begins what a table is called, for the time of a change, that has the columns of the query and no rows.
+const selected = "nexus_selected_"
 
 // fillAs makes the table as c says, with the columns that the query has added, and copies the rows into it as the session would write them.
 func (s *session) fillAs(t *filling, c call) (rows uint64, err error) {
@@ -195,15 +195,16 @@ func (s *session) fillAs(t *filling, c call) (rows uint64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	columns := quoteName(t.Database) + "." + quoteName(selected)
+	bare := selected + newTag()
+	columns := quoteName(t.Database) + "." + quoteName(bare)
 	err = s.behindBarrier(func(ctx context.Context) error {
-		if err := s.proposeSchema(ctx, prelude, "CREATE OR REPLACE TABLE "+columns+row[1][at:]); err != nil {
+		if err := s.proposeSchema(ctx, prelude, "CREATE TABLE "+columns+row[1][at:]); err != nil {
 			return err
 		}
 		names, err := s.server.backend.Row(ctx, "SELECT GROUP_CONCAT(CONCAT('`',REPLACE(column_name,'`','``'),'`') ORDER BY ordinal_position) FROM information_schema.columns"+
-			" WHERE table_schema="+literal(t.Database)+" AND table_name='"+selected+"'")
+			" WHERE table_schema="+literal(t.Database)+" AND table_name='"+bare+"'")
 		if err != nil || len(names) != 1 {
-			return errors.Join(unavailable(errors.New("the server does not tell the columns of the table")), err)
+			return errors.Join(unavailable(errors.New("the server does not tell the columns of the table")), err, s.proposeSchema(ctx, nil, "DROP TABLE IF EXISTS "+columns))
 		}
 		err = s.proposeSchema(ctx, prelude, verb+t.quoted()+c.text[t.Rest:t.Head]+" SELECT * FROM "+columns)
 		warnings := s.facts.warnings

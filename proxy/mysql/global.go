@@ -113,7 +113,7 @@ func (s *session) setGlobal(a *statement.Assignment) error {
 		if err != nil {
 			return err
 		}
-		if row[0] != "" {
+		if row[0] != "" && !strings.HasPrefix(value[1:], row[0]) {
 			value = "'" + row[0] + "'"
 		}
 	}

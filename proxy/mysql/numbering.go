@@ -44,18 +44,21 @@ const (
 		" OR unique_constraint_schema=DATABASE_ AND referenced_table_name=TABLE_)"
 	// storedColumns asks for those that hold what was written into them; how many of them are in the table that is to hold the rows is asked with others.
 	storedColumns = "SELECT GROUP_CONCAT(CONCAT('`',REPLACE(column_name,'`','``'),'`') ORDER BY ordinal_position), COUNT(*)," +
-		" SUM(column_name IN (SELECT column_name FROM information_schema.columns WHERE table_schema=DATABASE_ AND table_name='" + altered + "' AND is_generated='NEVER'))" +
+		" SUM(column_name IN (SELECT column_name FROM information_schema.columns WHERE table_schema=DATABASE_ AND table_name=OTHER_ AND is_generated='NEVER'))" +
 		" FROM information_schema.columns WHERE " + ofTable + " AND is_generated='NEVER'"
 )
 
-// altered and replaced are what tables are called for the time of a change.
+// altered and replaced begin what tables are called for the time of a change. The rest is by chance: a client may have tables.
 const (
-	altered  = "nexus_altered"
-	replaced = "nexus_replaced"
+	altered  = "nexus_altered_"
+	replaced = "nexus_replaced_"
 )
 
-func about(table [2]string, question string) string {
-	return strings.NewReplacer("DATABASE_", literal(table[0]), "TABLE_", literal(table[1])).Replace(question)
+func about(table [2]string, question string) string { return aboutTwo(table, "", question) }
+
+// aboutTwo is about for a question that is about another table of the same database too.
+func aboutTwo(table [2]string, other, question string) string {
+	return strings.NewReplacer("DATABASE_", literal(table[0]), "TABLE_", literal(table[1]), "OTHER_", literal(other)).Replace(question)
 }
 
 // refuseNumbering returns an unorderedError for such a change; text is executed behind prelude. No row is written meanwhile.
@@ -106,21 +109,16 @@ func (s *session) renumber(ctx context.Context, c call, prelude []string, text s
 	if len(row) != 1 || row[0] != "1" || statement.MentionsWord(text, s.dialect, "RENAME") {
 		return &unorderedError{table}
 	}
-	database := quoteName(table[0]) + "."
-	name, other := database+quoteName(table[1]), database+quoteName(altered)
-	for _, change := range []string{
-		"DROP TABLE IF EXISTS " + other + ", " + database + quoteName(replaced), // that somebody has left who was cut off
-		"CREATE TABLE " + other + " LIKE " + name,
-	} {
-		if err := s.proposeSchema(ctx, nil, change); err != nil {
-			return err
-		}
+	database, tag := quoteName(table[0])+".", newTag()
+	name, other, old := database+quoteName(table[1]), database+quoteName(altered+tag), database+quoteName(replaced+tag)
+	if err := s.proposeSchema(ctx, nil, "CREATE TABLE "+other+" LIKE "+name); err != nil {
+		return err
 	}
 	err = s.proposeSchema(ctx, prelude, statement.AlteringTable(text, s.dialect, c.what.Inner, other))
 	warnings := s.facts.warnings
 	var rows uint64
 	if err == nil {
-		rows, err = s.fillAltered(ctx, c, table)
+		rows, err = s.fillAltered(ctx, c, table, altered+tag)
 	}
 	var final *finalError
 	if errors.Is(err, errHangUp) || errors.As(err, &final) {
@@ -132,7 +130,7 @@ func (s *session) renumber(ctx context.Context, c call, prelude []string, text s
 		return errors.Join(err, dropped)
 	}
 	failpoint.Hit("mysql.altered")
-	for _, change := range []string{"RENAME TABLE " + name + " TO " + database + quoteName(replaced) + ", " + other + " TO " + name, "DROP TABLE " + database + quoteName(replaced)} {
+	for _, change := range []string{"RENAME TABLE " + name + " TO " + old + ", " + other + " TO " + name, "DROP TABLE " + old} {
 		if err := s.proposeSchema(ctx, nil, change); err != nil {
 			return err
 		}
@@ -143,8 +141,8 @@ func (s *session) renumber(ctx context.Context, c call, prelude []string, text s
 }
 
 // fillAltered copies the rows, which the log gets as such.
-func (s *session) fillAltered(ctx context.Context, c call, table [2]string) (rows uint64, err error) {
-	row, err := s.server.backend.Row(ctx, about(table, storedColumns))
+func (s *session) fillAltered(ctx context.Context, c call, table [2]string, other string) (rows uint64, err error) {
+	row, err := s.server.backend.Row(ctx, aboutTwo(table, other, storedColumns))
 	if err != nil {
 		return 0, unavailable(err)
 	}
@@ -162,6 +160,6 @@ func (s *session) fillAltered(ctx context.Context, c call, table [2]string) (row
 	}()
 	database := quoteName(table[0]) + "."
 	var copied changed
-	err = s.inTransaction(c.text[:c.what.Inner]+verb+"INTO "+database+quoteName(altered)+" ("+row[0]+") SELECT "+row[0]+" FROM "+database+quoteName(table[1]), &copied)
+	err = s.inTransaction(c.text[:c.what.Inner]+verb+"INTO "+database+quoteName(other)+" ("+row[0]+") SELECT "+row[0]+" FROM "+database+quoteName(table[1]), &copied)
 	return copied.rows, err
 }

@@ -168,7 +168,7 @@ func ownRoles(roles []string) []string {
 
 // asRole makes the role that the client has set the one that is meant by CURRENT_ROLE. Where it has set none, the node's account has none either.
 func (s *session) asRole(what *statement.Statement, text string) (string, error) {
-	if !what.ChangesAccounts() || !statement.MentionsWord(text, s.dialect, "CURRENT_ROLE") {
+	if !what.ChangesAccounts() || strings.HasPrefix(what.Verb, "CREATE") || !statement.MentionsWord(text, s.dialect, "CURRENT_ROLE") {
 		return text, nil
 	}
 	row, err := s.row("SELECT IFNULL(CURRENT_ROLE(),'')")

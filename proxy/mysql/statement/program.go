@@ -11,6 +11,7 @@ type program struct {
 	before token    // the last one
 	oracle bool     // the mode ORACLE has declarations before BEGIN, LOOP behind FOR and WHILE, and labels in <<>>
 	label  bool     // in such a label
+	handle bool     // behind HANDLER: the next BEGIN is of that
 }
 
 // opened says what is open: an expression of CASE has words that begin statements elsewhere.
@@ -25,7 +26,7 @@ const (
 // ends reports whether t, before next, is the semicolon that ends the program.
 func (p *program) ends(t, next token) bool {
 	if t.punct(';') {
-		p.starts = true
+		p.starts, p.handle = true, false
 		return len(p.open) == 0
 	}
 	starts := p.starts || p.opensBody()
@@ -43,12 +44,14 @@ func (p *program) ends(t, next token) bool {
 	}
 	switch upper(t.text) {
 	case "BEGIN", "LOOP":
-		if n := len(p.open); n > 0 && p.open[n-1] == declarations {
+		if n := len(p.open); n > 0 && p.open[n-1] == declarations && !p.handle {
 			p.open[n-1] = statements
 		} else {
 			p.push(statements)
 		}
-		p.starts = true
+		p.starts, p.handle = true, false
+	case "HANDLER":
+		p.handle = true
 	case "DECLARE", "AS", "IS":
 		if p.oracle && (t.is("DECLARE") && starts || !t.is("DECLARE") && !p.begun) {
 			p.push(declarations)
