@@ -242,7 +242,7 @@ func (s *session) nativeRefusal(name string) error {
 }
 
 // plainValue is one that means the same in every session.
-var plainValue = regexp.MustCompile(`^(?:[A-Za-z_][A-Za-z0-9_]*|-?[0-9]+(?:\.[0-9]+)?)$`)
+var plainValue = regexp.MustCompile(`^(?:[0-9]*[A-Za-z_][A-Za-z0-9_]*|-?[0-9]+(?:\.[0-9]+)?)$`)
 
 // globalValue is the value of an expression, as a literal.
 func (s *session) globalValue(expression string) (string, error) {

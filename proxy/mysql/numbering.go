@@ -14,19 +14,26 @@ import (
 
 // A table without a primary key has its rows in the order in which each server has got them: the leader as clients have written them, the others
 // as they were committed. Where a schema change numbers the rows that are there, or keeps one of several, each server would do that in another way.
-// So it is made to an empty table instead, which gets the rows as rows, and then the name.
+// Where a column gets its values by chance, each server would get others. So such a change is made to an empty table instead, which gets the rows as
+// rows, and then the name.
 
 const codeNoSuchTable = 1146
 
 // mayNumber finds the statements that have to be looked at.
-var mayNumber = regexp.MustCompile(`(?is)\balter\b.*\b(?:auto_increment|serial|ignore)\b`)
+var mayNumber = regexp.MustCompile(`(?i)\balter\b`)
 
-// unorderedError is for a schema change that would number rows which are in no order.
-type unorderedError struct{ table [2]string }
+// unorderedError is for a schema change that would number rows which are in no order, or give them other values on every server: by chance.
+type unorderedError struct {
+	table  [2]string
+	chance string
+}
 
-func (e *unorderedError) Error() string { return "its rows are in another order on every server" }
+func (e *unorderedError) Error() string { return "its rows would be other ones on every server" }
 
 func (e *unorderedError) Unwrap() error {
+	if e.chance != "" {
+		return refused("ALTER TABLE is refused: rows that are there already would get another %s on every server; add the column without it, then UPDATE", e.chance)
+	}
 	return refused("ALTER TABLE is refused: the table has rows and no primary key, so they are in another order on every server, which would number them, or choose among them, in another way; " +
 		"fill another table by CREATE TABLE ... SELECT, and rename that")
 }
@@ -66,28 +73,33 @@ func (s *session) refuseNumbering(ctx context.Context, prelude []string, text st
 	if !mayNumber.MatchString(text) {
 		return nil
 	}
-	what := statement.Classify(text, s.dialect)
-	if !what.Numbers || len(what.Tables) == 0 {
-		return nil
-	}
-	current := ""
+	current, dialect := "", s.dialect
 	for _, said := range prelude {
 		if name, found := strings.CutPrefix(said, "USE "); found {
 			current = lastName(name)
 		}
+		if mode, found := strings.CutPrefix(said, "SET SESSION sql_mode="); found { // that of a program is another one than the client's
+			dialect = withMode(dialect, strings.Trim(mode, "'"))
+		}
+	}
+	what := statement.Classify(text, dialect)
+	if !what.Numbers && what.Chance == "" || len(what.Tables) == 0 {
+		return nil
 	}
 	table := wholeName(what.Tables[0], current)
 	if table[0] == "" {
 		return nil // as the server will say itself
 	}
-	row, err := s.server.backend.Row(ctx, about(table, isOrdered))
-	if err != nil {
-		return unavailable(err)
+	if what.Chance == "" {
+		row, err := s.server.backend.Row(ctx, about(table, isOrdered))
+		if err != nil {
+			return unavailable(err)
+		}
+		if len(row) == 1 && row[0] == "1" {
+			return nil
+		}
 	}
-	if len(row) == 1 && row[0] == "1" {
-		return nil
-	}
-	row, err = s.server.backend.Row(ctx, "SELECT 1 FROM "+quoteName(table[0])+"."+quoteName(table[1])+" LIMIT 1")
+	row, err := s.server.backend.Row(ctx, "SELECT 1 FROM "+quoteName(table[0])+"."+quoteName(table[1])+" LIMIT 1")
 	var server *appliers.ServerError
 	switch {
 	case errors.As(err, &server) && server.Code == codeNoSuchTable && isASCII(table[0]+table[1]):
@@ -97,17 +109,18 @@ func (s *session) refuseNumbering(ctx context.Context, prelude []string, text st
 	case row == nil:
 		return nil // there is nothing in it
 	}
-	return &unorderedError{table}
+	return &unorderedError{table, what.Chance}
 }
 
-// renumber executes an ALTER TABLE of a table whose rows are in no order. It is called behind the barrier.
-func (s *session) renumber(ctx context.Context, c call, prelude []string, text string, table [2]string) error {
+// renumber executes an ALTER TABLE that was refused so. It is called behind the barrier.
+func (s *session) renumber(ctx context.Context, c call, prelude []string, text string, unordered *unorderedError) error {
+	table := unordered.table
 	row, err := s.server.backend.Row(ctx, about(table, isReplaceable))
 	if err != nil {
 		return unavailable(err)
 	}
 	if len(row) != 1 || row[0] != "1" || statement.MentionsWord(text, s.dialect, "RENAME") {
-		return &unorderedError{table}
+		return unordered
 	}
 	database, tag := quoteName(table[0])+".", newTag()
 	name, other, old := database+quoteName(table[1]), database+quoteName(altered+tag), database+quoteName(replaced+tag)
@@ -118,7 +131,7 @@ func (s *session) renumber(ctx context.Context, c call, prelude []string, text s
 	warnings := s.facts.warnings
 	var rows uint64
 	if err == nil {
-		rows, err = s.fillAltered(ctx, c, table, altered+tag)
+		rows, err = s.fillAltered(ctx, c, unordered, altered+tag)
 	}
 	var final *finalError
 	if errors.Is(err, errHangUp) || errors.As(err, &final) {
@@ -141,13 +154,14 @@ func (s *session) renumber(ctx context.Context, c call, prelude []string, text s
 }
 
 // fillAltered copies the rows, which the log gets as such.
-func (s *session) fillAltered(ctx context.Context, c call, table [2]string, other string) (rows uint64, err error) {
+func (s *session) fillAltered(ctx context.Context, c call, unordered *unorderedError, other string) (rows uint64, err error) {
+	table := unordered.table
 	row, err := s.server.backend.Row(ctx, aboutTwo(table, other, storedColumns))
 	if err != nil {
 		return 0, unavailable(err)
 	}
 	if len(row) != 3 || row[1] != row[2] {
-		return 0, &unorderedError{table}
+		return 0, unordered
 	}
 	verb := "INSERT "
 	if c.what.Ignores {

@@ -57,7 +57,7 @@ func (s *session) schemaChange(c call) error {
 		err := s.proposeSchema(ctx, prelude, text)
 		var unordered *unorderedError
 		if errors.As(err, &unordered) {
-			return s.renumber(ctx, c, prelude, text, unordered.table)
+			return s.renumber(ctx, c, prelude, text, unordered)
 		}
 		return err
 	})

@@ -43,11 +43,15 @@ func (s *Statement) AsAccount(text string, d Dialect, account string) string {
 	return out.String() + text[done:]
 }
 
-// AsRole returns such a statement with a role, quoted, in the place of CURRENT_ROLE.
+// AsRole returns such a statement with a role, quoted, in the place of CURRENT_ROLE, but for whom something is given to: the name might be that of a
+// user there.
 func (s *Statement) AsRole(text string, d Dialect, role string) string {
+	if s.Verb != "SET DEFAULT ROLE" && s.Verb != "DROP ROLE" && len(s.Roles) == 0 {
+		return text
+	}
 	var out strings.Builder
 	done := 0
-	for p := newParser(text, d); !p.end(); {
+	for p := newParser(text, d); !p.end() && !p.at("TO", "FROM", "FOR"); {
 		t := p.tok
 		p.skip()
 		if !t.is("CURRENT_ROLE") {

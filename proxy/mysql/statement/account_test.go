@@ -4,9 +4,11 @@ import "testing"
 
 func TestAsRole(t *testing.T) {
 	for text, want := range map[string]string{
-		"SET DEFAULT ROLE current_role FOR b": "SET DEFAULT ROLE `r` FOR b",
-		"GRANT CURRENT_ROLE() TO b;":          "GRANT `r` TO b;",
-		"DROP ROLE `current_role`, a":         "DROP ROLE `current_role`, a",
+		"SET DEFAULT ROLE current_role FOR b":   "SET DEFAULT ROLE `r` FOR b",
+		"DROP ROLE `current_role`, a":           "DROP ROLE `current_role`, a",
+		"DROP ROLE current_role, a":             "DROP ROLE `r`, a",
+		"GRANT a, current_role TO current_role": "GRANT a, `r` TO current_role",
+		"GRANT SELECT ON t TO current_role":     "GRANT SELECT ON t TO current_role",
 	} {
 		d := Dialect{MariaDB: true, Version: 101119}
 		s := Classify(text, d)

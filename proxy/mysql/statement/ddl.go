@@ -177,7 +177,7 @@ func (p *parser) alter(verb string) Statement {
 	return refuse(verb, "Nexus does not know what it alters")
 }
 
-// alterTable refuses what would give the rows that are there already another value on every node.
+// alterTable classifies ALTER TABLE, of which it notes what would give the rows that are there already another value on every node.
 func (p *parser) alterTable(verb string) Statement {
 	engine, rewritten, reason := p.tableOptions()
 	if reason == "" {
@@ -194,12 +194,10 @@ func (p *parser) alterTable(verb string) Statement {
 			break
 		}
 	}
-	if name := p.chance(); name != "" {
-		return refuse(verb, "rows that are there already would get another "+name+" on every node; add the column without it, then UPDATE")
-	}
-	numbers := p.numbers()
+	s := Statement{Kind: DDL, Verb: verb, Engine: engine, Rewritten: rewritten, Numbers: p.numbers(), Chance: p.chance()}
 	p.take("IF", "EXISTS")
-	return Statement{Kind: DDL, Verb: verb, Tables: []string{p.table()}, Engine: engine, Rewritten: rewritten, Numbers: numbers}
+	s.Tables = []string{p.table()}
+	return s
 }
 
 // AlteringTable returns an ALTER TABLE, which begins at inner in text, with another table in it.

@@ -157,6 +157,9 @@ type Statement struct {
 	// server has them in; Ignores where that is ALTER IGNORE TABLE.
 	Numbers, Ignores bool
 
+	// Chance is what ALTER TABLE mentions that has another value on every server, or at every call.
+	Chance string
+
 	// Locks is set where a lock with a name is taken, looked at or given back: GET_LOCK and its like.
 	Locks bool
 

@@ -61,6 +61,9 @@ func describe(s Statement) string {
 	if s.Engine != "" {
 		fmt.Fprintf(&b, ", not engine %s", s.Engine)
 	}
+	if s.Chance != "" {
+		fmt.Fprintf(&b, ", chance %q", s.Chance)
+	}
 	if s.Rewritten != "" {
 		fmt.Fprintf(&b, ", rewritten %q", s.Rewritten)
 	}
