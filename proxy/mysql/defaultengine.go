@@ -9,7 +9,7 @@ import (
 )
 
 // likeAnother finds CREATE TABLE ... LIKE, also with the rest in parentheses, in a statement as statement.Plain returns it.
-var likeAnother = regexp.MustCompile("(?i)^[^(]*(?:\\( )?\\bLIKE\\b")
+var likeAnother = regexp.MustCompile(`(?i)^[^(]*(?:\( )?\bLIKE\b`)
 
 // noteDefaultEngine notes that a table which CREATE TABLE has made, without an engine, is not of the default engine of the session.
 // The session that has made it does not have that engine.
