@@ -151,7 +151,7 @@ func (to target) neutral(text, dir string) string {
 	return strings.ReplaceAll(text, strconv.Itoa(to.port), "PORT")
 }
 
-var failedQuery = regexp.MustCompile(`(?s)mysqltest: At line \d+: (.*?)(?:\n\n|\nThe result|$)`)
+var failedQuery = regexp.MustCompile(`(?s)(?:mysqltest: |\n)At line \d+: (.*?)(?:\n\n|\nThe result|$)`)
 
 // brokenBy says in a line what mariadb-test stopped at.
 func brokenBy(out string) string {
@@ -217,6 +217,9 @@ func TestCompare(t *testing.T) {
 		if got := compare("x", tc.direct, tc.through); got.result != tc.want {
 			t.Errorf("%v and %v: %v, want %s", tc.direct, tc.through, got, tc.want)
 		}
+	}
+	if got := brokenBy("mysqltest: In included file \"x\": \nincluded from y at line 3:\nAt line 8: query 'A' failed: 1235: no"); got != "query 'A' failed: 1235: no" {
+		t.Error(got)
 	}
 	if got := brokenBy("mysqltest: At line 8: query 'LOCK  TABLES\n t' failed: 1235: no\n\nThe result"); got != "query 'LOCK TABLES t' failed: 1235: no" {
 		t.Error(got)
