@@ -102,6 +102,10 @@ func (s *session) setGlobal(a *statement.Assignment) error {
 		if err := s.nativeRefusal(a.Name); err != nil {
 			return err
 		}
+		s.facts.warnings = nil
+		if is, err := s.isGlobal(a.Name, value); is || err != nil {
+			return err
+		}
 		return refused("SET GLOBAL %s is refused: %s", a.Name, reason)
 	}
 	tried, err := s.tryValue(a.Name, value)
@@ -223,6 +227,19 @@ func isOn(value string) bool {
 func isOff(value string) bool {
 	on, ok := (&statement.Assignment{Value: value}).Bool()
 	return ok && !on
+}
+
+// isGlobal reports whether a global variable has a value already.
+func (s *session) isGlobal(name, value string) (bool, error) {
+	row, err := s.row("SELECT @@global." + quoteName(name))
+	var server *wire.Error
+	if errors.As(err, &server) {
+		return false, nil // it cannot be told
+	}
+	if err != nil {
+		return false, err
+	}
+	return strings.EqualFold(row[0], strings.Trim(value, "'")) || row[0] == "1" && isOn(value) || row[0] == "0" && isOff(value), nil
 }
 
 // nativeRefusal is what the server itself would answer who wants to set the variable; nil if it would take it.

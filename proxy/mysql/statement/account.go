@@ -5,7 +5,7 @@ import "strings"
 // AsAccount returns a statement about accounts as another session than the client's can execute it: with account in the place of
 // CURRENT_USER, and where the client's own account is meant because none is said.
 func (s *Statement) AsAccount(text string, d Dialect, account string) string {
-	if !s.ChangesAccounts() && s.Verb != "RENAME" {
+	if !s.ChangesAccounts() && s.Verb != "RENAME" || s.Verb == "CREATE USER" { // which makes no account that is there
 		return text
 	}
 	var out strings.Builder
