@@ -34,8 +34,8 @@ type sequences struct {
 	any     atomic.Bool
 }
 
-// namesSequence finds schema changes that may make a sequence.
-var namesSequence = regexp.MustCompile(`(?i)\bsequence\b`)
+// namesSequence finds schema changes that may make a sequence, also by a comment with a version before the word.
+var namesSequence = regexp.MustCompile(`(?i)sequence`)
 
 // HasSequences reports whether the server may have sequences.
 func (b *Backend) HasSequences() bool { return b.sequences.any.Load() }

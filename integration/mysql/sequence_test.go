@@ -71,14 +71,28 @@ func TestSequencesAreWritten(t *testing.T) {
 	t.Parallel()
 	c, leader := startCluster(t)
 	db := open(t, leader)
-	execute(t, db, "CREATE DATABASE app", "CREATE SEQUENCE app.s", "CREATE SEQUENCE app.other", "CREATE TABLE app.t (a INT PRIMARY KEY)",
+	execute(t, db, "CREATE DATABASE app", "CREATE /*!100300SEQUENCE*/ app.made")
+	if _, err := db.Exec("INSERT INTO app.made VALUES (50, 1, 1000, 1, 7, 10, 0, 0)"); code(err) != 1235 {
+		t.Errorf("the first sequence: %v", err)
+	}
+	execute(t, db, "CREATE SEQUENCE app.s", "CREATE SEQUENCE app.other", "CREATE TABLE app.counted (n INT)", "CREATE TABLE app.t (a INT PRIMARY KEY)",
 		"CREATE PROCEDURE app.p(n INT) INSERT INTO app.s VALUES (n, 1, 9223372036854775806, 1, 1, 1000, 0, 0)", "SELECT NEXTVAL(app.s)")
 	conn := oneConn(t, open(t, leader))
 	exec(t, conn, "USE app")
-	for _, text := range []string{"INSERT INTO app.s VALUES (NEXT VALUE FOR app.s, 1, 9223372036854775806, 1, 1, 1000, 0, 0)", "REPLACE s SELECT * FROM other", "SET STATEMENT sql_mode='' FOR INSERT IGNORE `s` VALUES ()"} {
+	for _, text := range []string{"INSERT INTO app.s VALUES (NEXT VALUE FOR app.s, 1, 9223372036854775806, 1, 1, 1000, 0, 0)", "REPLACE s SELECT * FROM other", "SET STATEMENT sql_mode='' FOR INSERT IGNORE `s` VALUES ()",
+		"INSERT INTO app./*.*/s VALUES (60, 1, 1000, 1, 8, 10, 0, 0)", "INSERT INTO .s VALUES (60, 1, 1000, 1, 8, 10, 0, 0)", "ANALYZE FORMAT=JSON INSERT INTO s VALUES (70, 1, 1000, 1, 9, 10, 0, 0)",
+		"LOAD DATA LOCAL INFILE 'nosuch' INTO TABLE s", "INSERT INTO made VALUES (50, 1, 1000, 1, 7, 10, 0, 0)"} {
 		if _, err := conn.ExecContext(t.Context(), text); code(err) != 1235 {
 			t.Errorf("%s: %v", text, err)
 		}
+	}
+	exec(t, conn, "SET sql_mode=ANSI_QUOTES")
+	if _, err := conn.ExecContext(t.Context(), `INSERT INTO "s" VALUES (60, 1, 1000, 1, 11, 10, 0, 0)`); code(err) != 1235 {
+		t.Errorf("a name in double quotes: %v", err)
+	}
+	exec(t, conn, "SET sql_mode=DEFAULT", "BEGIN", "INSERT INTO t VALUES (-1),(-2),(-3)", "INSERT INTO counted VALUES (ROW_COUNT())", "COMMIT")
+	if got := mustQuery(t, db, "SELECT * FROM app.counted"); got != "3" {
+		t.Errorf("rows of the statement before: %s", got)
 	}
 	execute(t, db, "CALL app.p(5000)")
 	if got := mustQuery(t, db, "SELECT NEXTVAL(app.s)"); got != "5000" {

@@ -22,7 +22,11 @@ func (p *parser) create(verb string) Statement {
 			return refuse(verb, reason)
 		}
 		return Statement{Kind: DDL, Verb: verb, Engine: engine}
-	case "PROCEDURE", "TRIGGER", "EVENT", "PACKAGE":
+	case "EVENT":
+		if reason := p.scheduleRefusal(); reason != "" {
+			return refuse(verb, reason)
+		}
+	case "PROCEDURE", "TRIGGER", "PACKAGE":
 	case "ROLE":
 		return p.createRole(verb)
 	case "VIEW":
@@ -39,7 +43,19 @@ func (p *parser) create(verb string) Statement {
 	if reason := p.besideTransaction(); reason != "" {
 		return refuse(verb, reason)
 	}
-	return Statement{Kind: DDL, Verb: verb, Definer: p.defines}
+	return Statement{Kind: DDL, Verb: verb, Definer: p.defines, WritesFile: p.writesFile()}
+}
+
+// scheduleRefusal says why an event would not have the same schedule on all servers.
+func (p *parser) scheduleRefusal() string {
+	schedule, body := *p, *p
+	if body.find("DO") {
+		schedule.lexer.text = schedule.lexer.text[:body.tok.start]
+	}
+	if name := schedule.chance(); name != "" {
+		return "its schedule would be by another " + name + " on every node; write the times into the text"
+	}
+	return ""
 }
 
 // versionRefusal says why a table with a history cannot be the same on all servers.
@@ -162,10 +178,14 @@ func (p *parser) alter(verb string) Statement {
 		s.Numbers = s.Numbers || s.Ignores
 		return s
 	case "VIEW", "EVENT":
-		if reason := p.besideTransaction(); reason != "" {
+		reason := p.besideTransaction()
+		if reason == "" && what == "EVENT" {
+			reason = p.scheduleRefusal()
+		}
+		if reason != "" {
 			return refuse(verb, reason)
 		}
-		return Statement{Kind: DDL, Verb: verb, Definer: p.defines}
+		return Statement{Kind: DDL, Verb: verb, Definer: p.defines, WritesFile: p.writesFile()}
 	case "SEQUENCE":
 		p.take("IF", "EXISTS")
 		return Statement{Kind: DDL, Verb: verb, Tables: []string{p.table()}}
@@ -336,6 +356,21 @@ func (p *parser) table() string {
 		p.name()
 	}
 	return p.lexer.text[start:end]
+}
+
+// Named returns the names of a table, and of its database if that is said, as they are meant by what table returns.
+func Named(table string, d Dialect) (database, name string) {
+	p := newParser(table, d)
+	return p.named()
+}
+
+// named takes the name of a table as table does, and returns what it means.
+func (p *parser) named() (database, name string) {
+	name = p.name()
+	if p.takePunct('.') {
+		database, name = name, p.name()
+	}
+	return database, name
 }
 
 // object takes what stands between CREATE, ALTER or DROP and the kind of the object, and the kind.

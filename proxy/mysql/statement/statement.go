@@ -116,6 +116,9 @@ type Statement struct {
 	// Using follows in Execute: the word and the parameters.
 	Using string
 
+	// Into is the table that INSERT, REPLACE and LOAD write, behind its database, which is empty where the default one is meant.
+	Into [2]string
+
 	// Assignments of Set.
 	Assignments []Assignment
 

@@ -13,6 +13,9 @@ func (p *parser) dml(verb string) Statement {
 	if p.at("DELAYED") && (verb == "INSERT" || verb == "REPLACE") { // for engines without transactions, which tables here do not have
 		s.Rewritten = p.lexer.text[:p.tok.start] + p.lexer.text[p.tok.end:]
 	}
+	if verb == "INSERT" || verb == "REPLACE" {
+		s.Into = p.into()
+	}
 	return s
 }
 
@@ -56,13 +59,12 @@ func (p *parser) insertsIntoSystem() bool {
 	return isSystem(named) && p.tok.punct('.')
 }
 
-// InsertsInto returns the table of INSERT and REPLACE, which begin at inner in text, as it is written.
-func InsertsInto(text string, d Dialect, inner int) string {
-	p := newParser(text[inner:], d)
-	p.skip()
-	for p.take("LOW_PRIORITY") || p.take("HIGH_PRIORITY") || p.take("IGNORE") || p.take("INTO") {
+// into returns the table of INSERT and REPLACE, with its database if that is said.
+func (p *parser) into() (table [2]string) {
+	for p.take("LOW_PRIORITY") || p.take("HIGH_PRIORITY") || p.take("DELAYED") || p.take("IGNORE") || p.take("INTO") {
 	}
-	return p.table()
+	table[0], table[1] = p.named()
+	return table
 }
 
 // startsQuery reports whether a query begins here, behind a parenthesis.
@@ -99,12 +101,13 @@ func (p *parser) load(verb string) Statement {
 		p.take("CONCURRENT")
 	}
 	local := p.at("LOCAL")
+	s := Statement{Kind: Write, Verb: verb, LocalFile: local}
 	if q := *p; q.find("TABLE") {
 		q.skip()
 		named := q.tok
-		if q.name(); q.tok.punct('.') && isSystem(named) {
+		if s.Into[0], s.Into[1] = q.named(); s.Into[0] != "" && isSystem(named) {
 			return refuse(verb, reasonSystem)
 		}
 	}
-	return Statement{Kind: Write, Verb: verb, LocalFile: local}
+	return s
 }
