@@ -207,17 +207,17 @@ func (p *parser) systemVariable() (a Assignment, reason string) {
 // value takes the text up to the comma, FOR of SET STATEMENT, or the end.
 func (p *parser) value() string {
 	start, end := p.tok.start, p.tok.start
-	var before token
+	var earlier, before token
 	for depth := 0; !p.end(); p.skip() {
 		switch {
 		case p.tok.punct('('):
 			depth++
 		case p.tok.punct(')'):
 			depth--
-		case depth == 0 && (p.tok.punct(',') || p.at("FOR") && !before.is("VALUE")): // but for NEXT VALUE FOR a sequence
+		case depth == 0 && (p.tok.punct(',') || p.at("FOR") && !(before.is("VALUE") && (earlier.is("NEXT") || earlier.is("PREVIOUS")))): // NEXT VALUE FOR a sequence
 			return p.lexer.text[start:end]
 		}
-		before, end = p.tok, p.tok.end
+		earlier, before, end = before, p.tok, p.tok.end
 	}
 	return p.lexer.text[start:end]
 }
