@@ -32,6 +32,9 @@ func (s *session) schemaChange(c call) error {
 	if e := s.refuseSchema(c, current[0], s.dialect); e != nil {
 		return e
 	}
+	if c, err = s.withRole(c); err != nil {
+		return err
+	}
 	text := c.text
 	if c.what.Rewritten != "" {
 		text = c.what.Rewritten
@@ -45,9 +48,7 @@ func (s *session) schemaChange(c call) error {
 	}
 	prelude = append(ownRoles(c.what.Roles), prelude...)
 	if c.what.Rewritten == "" {
-		if text, err = s.asRole(&c.what, s.asClient(c, withDefiner(text, c.what.Definer, user), user)); err != nil {
-			return err
-		}
+		text = s.asClient(c, withDefiner(text, c.what.Definer, user), user)
 	}
 	left, err := s.leavesDatabase(&c.what, current[0])
 	if err != nil {
