@@ -201,7 +201,7 @@ func (s *session) fillAs(t *filling, c call) (rows uint64, err error) {
 		if err := s.proposeSchema(ctx, prelude, "CREATE TABLE "+columns+row[1][at:]); err != nil {
 			return err
 		}
-		names, err := s.server.backend.Row(ctx, "SELECT GROUP_CONCAT(CONCAT('`',REPLACE(column_name,'`','``'),'`') ORDER BY ordinal_position) FROM information_schema.columns"+
+		names, err := s.server.backend.Row(ctx, "SET STATEMENT group_concat_max_len=1048576 FOR SELECT GROUP_CONCAT(CONCAT('`',REPLACE(column_name,'`','``'),'`') ORDER BY ordinal_position) FROM information_schema.columns"+
 			" WHERE table_schema="+literal(t.Database)+" AND table_name='"+bare+"'")
 		if err != nil || len(names) != 1 {
 			return errors.Join(unavailable(errors.New("the server does not tell the columns of the table")), err, s.proposeSchema(ctx, nil, "DROP TABLE IF EXISTS "+columns))
