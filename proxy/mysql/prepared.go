@@ -158,6 +158,10 @@ func (s *session) dispatchPrepared(p *prepared, c call) (bool, error) {
 	if e := s.refusal(p); e != nil {
 		return true, s.failRefused(p.text, e)
 	}
+	if (p.what.Kind == statement.DDL || p.what.Kind == statement.CreateSelect) && p.dialect != s.dialect { // its text is read anew
+		s.fail(refused("%s is refused: it was prepared with another sql_mode, which its text would be read otherwise with; prepare it again", p.what.Verb))
+		return true, nil
+	}
 	c = call{payload: c.payload, text: p.text, what: p.what, more: c.more, earlier: p.dialect != s.dialect, using: c.what.Using}
 	if c.payload[0] == wire.ComStmtExecute && (p.what.Verb == "CALL" || p.what.Kind == statement.DDL || p.what.Kind == statement.CreateSelect) {
 		p.bind(c.payload)

@@ -213,7 +213,13 @@ func (s *session) executeNamed(c call) (bool, error) {
 		if err != nil {
 			return true, s.failWith(err)
 		}
-		return s.dispatchPrepared(s.settled(s.newPrepared(text), c), c)
+		p := s.newPrepared(text)
+		if p.text != text {
+			what := c.what
+			c = s.textCall(c.text[:what.Inner]+"EXECUTE IMMEDIATE "+s.literal(p.text)+" "+what.Using, c.more)
+			c.what = what
+		}
+		return s.dispatchPrepared(s.settled(p, c), c)
 	}
 	p := s.named[statement.FoldName(c.what.Name)]
 	if p == nil { // should the server know one nevertheless, nobody has looked at it

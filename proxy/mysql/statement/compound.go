@@ -5,7 +5,7 @@ package statement
 
 // compound classifies a block.
 func (p *parser) compound(verb string) Statement {
-	s := Statement{Kind: Write, Verb: verb, Calls: true}
+	s := Statement{Kind: Write, Verb: verb, Calls: true, WritesFile: p.writesFile()}
 	if reason := p.programRefusal(); reason != "" {
 		return refuse(verb, reason)
 	}
