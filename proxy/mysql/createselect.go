@@ -36,7 +36,7 @@ func (s *session) createSelect(c call) (rows uint64, err error) {
 	}
 	switch {
 	case err != nil:
-		return 0, err
+		return 0, calledAs(err, filled, t.Table)
 	case whole:
 		rows, err = s.fill(t, c.what.Settings)
 	default:
@@ -58,7 +58,21 @@ type filling struct {
 func (t *filling) quoted() string { return quoteName(t.Database) + "." + quoteName(t.Table) }
 
 // temporary is the table that the query is executed into.
-func (t *filling) temporary() string { return quoteName(t.Database) + ".`nexus_select`" }
+func (t *filling) temporary() string { return quoteName(t.Database) + "." + quoteName(filled) }
+
+// filled is what it is called.
+const filled = "nexus_select"
+
+// calledAs is an error of the server about a table, with another name of that.
+func calledAs(err error, name, other string) error {
+	var server *wire.Error
+	if !errors.As(err, &server) || errors.Is(err, errHangUp) || !strings.Contains(server.Message, name) {
+		return err
+	}
+	told := *server
+	told.Message = strings.ReplaceAll(told.Message, name, other)
+	return &told
+}
 
 func quoteName(s string) string { return "`" + strings.ReplaceAll(s, "`", "``") + "`" }
 
@@ -152,7 +166,7 @@ func (s *session) fill(t *filling, settings string) (rows uint64, err error) {
 			return err
 		}
 		s.facts.warnings = slices.DeleteFunc(s.facts.warnings, func(w appliers.Warning) bool { return w.Code != codeOtherEngine })
-		return s.filled(ctx, t, func() (err error) {
+		return s.fillOrDrop(ctx, t, func() (err error) {
 			rows, err = s.copyRows(t)
 			return err
 		})
@@ -217,7 +231,7 @@ func (s *session) fillAs(t *filling, c call) (rows uint64, err error) {
 		if err != nil {
 			return err
 		}
-		return s.filled(ctx, t, func() (err error) {
+		return s.fillOrDrop(ctx, t, func() (err error) {
 			rows, err = s.copyAs(t, c, names[0])
 			return err
 		})
@@ -225,8 +239,8 @@ func (s *session) fillAs(t *filling, c call) (rows uint64, err error) {
 	return rows, err
 }
 
-// filled calls what copies the rows into the new table, behind the barrier, and drops that if it fails.
-func (s *session) filled(ctx context.Context, t *filling, fill func() error) error {
+// fillOrDrop calls what copies the rows into the new table, behind the barrier, and drops that if it fails.
+func (s *session) fillOrDrop(ctx context.Context, t *filling, fill func() error) error {
 	s.excluding = true
 	defer func() {
 		s.abandon() // what a lost connection has left open was begun behind the barrier

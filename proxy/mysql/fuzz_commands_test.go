@@ -85,7 +85,7 @@ func answersTo(p []byte) [][]byte {
 			text = question
 		}
 		if bytes.HasPrefix(text, []byte("SELECT")) || bytes.HasPrefix(text, []byte("SHOW")) {
-			return [][]byte{{4}, column, column, column, column, eofPacket, []byte("\x010\x010\x010\x010"), eofPacket}
+			return [][]byte{{5}, column, column, column, column, column, eofPacket, []byte("\x010\x010\x010\x010\x010"), eofPacket}
 		}
 	case wire.ComStmtPrepare:
 		parameters := bytes.Count(p, []byte("?"))

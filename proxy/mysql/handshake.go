@@ -193,6 +193,9 @@ func (s *session) readDialect() error {
 	if err != nil {
 		return err
 	}
+	if len(row) != 5 {
+		return unavailable(errors.New("the server does not tell the settings of the session"))
+	}
 	if row[4] != "0" {
 		return refused("clients cannot speak the character set of this session to Nexus: use utf8mb4")
 	}

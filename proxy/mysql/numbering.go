@@ -169,7 +169,7 @@ func (s *session) renumber(ctx context.Context, c call, prelude []string, text s
 	if err != nil {
 		dropped := s.proposeSchema(ctx, nil, "DROP TABLE IF EXISTS "+other)
 		s.facts.warnings = warnings
-		return errors.Join(err, dropped)
+		return errors.Join(calledAs(err, altered+tag, table[1]), dropped)
 	}
 	failpoint.Hit("mysql.altered")
 	for _, change := range []string{"RENAME TABLE " + name + " TO " + old + ", " + other + " TO " + name, "DROP TABLE " + old} {
