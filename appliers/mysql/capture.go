@@ -63,6 +63,10 @@ type capture struct {
 	runs        uint64 // id of the table of the runs of events
 	eventRuns   int
 	checksums   bool // events of this file end with one
+
+	mapped   map[uint64]mappedTable // of the group, by id
+	changed  []mappedTable          // those of them with rows that were changed or removed, which the others have to find
+	findable findable
 }
 
 // HandleEvent takes the next event. It never fails: what it does not understand is in no group that somebody waits for.
@@ -108,7 +112,9 @@ func (c *capture) HandleEvent(e *replication.BinlogEvent) error {
 		c.endGroup()
 	case kind == eventXAPrepare:
 		if xid, ok := preparedXID(raw[eventHeader:]); ok {
-			c.b.transactions.deliver(xid, captured{events: c.events, bytes: c.bytes, trespassed: c.trespassed || c.marks != 1, eventRuns: c.eventRuns})
+			c.b.transactions.deliver(xid, captured{
+				events: c.events, bytes: c.bytes, trespassed: c.trespassed || c.marks != 1, eventRuns: c.eventRuns, changed: c.changed, findable: &c.findable,
+			})
 		}
 		c.events, c.bytes = nil, 0
 		c.endGroup()
@@ -119,6 +125,8 @@ func (c *capture) HandleEvent(e *replication.BinlogEvent) error {
 func (c *capture) beginGroup(body []byte) {
 	c.checkOutside() // of a group without an end
 	c.group, c.events, c.bytes, c.marks, c.trespassed, c.eventRuns = 0, nil, 0, 0, false, 0
+	c.changed = nil
+	clear(c.mapped)
 	clear(c.sequences)
 	if len(body) > 12 {
 		c.group = body[12]
@@ -154,6 +162,10 @@ func (c *capture) mapTable(body []byte) {
 		c.trespassed = true
 	}
 	c.table = database + "." + table
+	if c.mapped == nil {
+		c.mapped = make(map[uint64]mappedTable)
+	}
+	c.mapped[tableID(body)] = mappedTable{tableID(body), database, table}
 	if isSequence(body) {
 		if c.sequences == nil {
 			c.sequences = make(map[uint64]sequenceState)
@@ -193,6 +205,9 @@ func (c *capture) checkRows(raw []byte) {
 	id := tableID(raw[eventHeader:])
 	if id == c.runs && id != 0 {
 		c.eventRuns++
+	}
+	if raw[4] != eventFirstRows {
+		c.noteChanged(id)
 	}
 	if id != c.markers || c.markers == 0 {
 		return

@@ -212,12 +212,7 @@ type Answer struct {
 func done(a Answer) []byte {
 	dst := []byte{byte(Done)}
 	dst = binary.AppendUvarint(dst, a.Affected)
-	dst = binary.AppendUvarint(dst, uint64(len(a.Warnings)))
-	for _, w := range a.Warnings {
-		dst = appendText(dst, w.Level)
-		dst = binary.AppendUvarint(dst, uint64(w.Code))
-		dst = appendText(dst, w.Message)
-	}
+	dst = appendWarnings(dst, a.Warnings)
 	for _, row := range a.Checks {
 		for _, text := range row {
 			dst = appendText(dst, text)
@@ -237,9 +232,7 @@ func DecodeAnswer(reply []byte) (Answer, error) {
 	}
 	d := decoder{rest: reply[1:]}
 	a.Affected = d.number()
-	for n := d.number(); n > 0 && d.err == nil; n-- {
-		a.Warnings = append(a.Warnings, Warning{Level: d.text(), Code: uint16(d.number()), Message: d.text()})
-	}
+	a.Warnings = d.warnings()
 	for len(d.rest) > 0 && d.err == nil {
 		text := d.text()
 		if len(d.rest) == 0 {
@@ -249,6 +242,43 @@ func DecodeAnswer(reply []byte) (Answer, error) {
 		a.Checks = append(a.Checks, [4]string{text, d.text(), d.text(), d.text()})
 	}
 	return a, d.err
+}
+
+func appendWarnings(dst []byte, list []Warning) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(list)))
+	for _, w := range list {
+		dst = appendText(dst, w.Level)
+		dst = binary.AppendUvarint(dst, uint64(w.Code))
+		dst = appendText(dst, w.Message)
+	}
+	return dst
+}
+
+func (d *decoder) warnings() (list []Warning) {
+	for n := d.number(); n > 0 && d.err == nil; n-- {
+		list = append(list, Warning{Level: d.text(), Code: uint16(d.number()), Message: d.text()})
+	}
+	return list
+}
+
+// WarningsOf returns what the server has noted about a statement with the error that a reply of Failed carries, the error among it; nothing
+// where the reply does not say.
+func WarningsOf(reply []byte) []Warning {
+	if len(reply) == 0 || Verdict(reply[0]) != Failed {
+		return nil
+	}
+	d := decoder{rest: reply[1:]}
+	d.number()
+	d.text()
+	d.text()
+	if d.err != nil || len(d.rest) == 0 {
+		return nil
+	}
+	list := d.warnings()
+	if d.err != nil {
+		return nil
+	}
+	return list
 }
 
 // failure is the reply for an error that is a *ServerError.

@@ -137,14 +137,17 @@ func (b *Backend) trySchema(ctx context.Context, o *operation) ([]byte, error) {
 			// The leader's server has these settings, so this one is installed differently: its time zones, say.
 			return nil, fmt.Errorf("the server does not take what the session of a schema change has set, as others do: %w", err)
 		default:
-			return failure(err), nil
+			return appendWarnings(failure(err), b.warnings(ctx, k)), nil
 		}
 	}
 	b.stats.schema.Add(1)
+	if namesSequence.MatchString(o.text) {
+		b.sequences.any.Store(true)
+	}
 	if err := b.grantAgain(ctx, o.text); err != nil {
 		return nil, err
 	}
-	return done(Answer{Warnings: b.warnings(ctx, k, result.warnings), Affected: result.affected, Checks: result.rows, Info: result.info}), nil
+	return done(Answer{Warnings: b.noted(ctx, k, result.warnings), Affected: result.affected, Checks: result.rows, Info: result.info}), nil
 }
 
 // grantAgain gives back what every account needs, where a statement may have taken it, as REVOKE ... FROM PUBLIC.
@@ -158,12 +161,17 @@ func (b *Backend) grantAgain(ctx context.Context, text string) error {
 // maxWarnings are kept of a statement; a server keeps 64 too.
 const maxWarnings = 64
 
-// warnings returns what the server has noted about the last statement. It is told to the client only, so an error is a
-// matter of the log.
-func (b *Backend) warnings(ctx context.Context, k *conn, count int) []Warning {
+// noted is warnings of a statement that the server has counted.
+func (b *Backend) noted(ctx context.Context, k *conn, count int) []Warning {
 	if count == 0 {
 		return nil
 	}
+	return b.warnings(ctx, k)
+}
+
+// warnings returns what the server has noted about the last statement. It is told to the client only, so an error is a
+// matter of the log.
+func (b *Backend) warnings(ctx context.Context, k *conn) []Warning {
 	rows, err := k.rows(ctx, "SHOW WARNINGS")
 	if err != nil {
 		b.log.Warn("warnings of a schema change could not be read", "err", err)

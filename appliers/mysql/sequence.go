@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"regexp"
 	"strconv"
 	"sync"
+	"sync/atomic"
 
 	"github.com/nexus-replication/nexus/raft/failpoint"
 )
@@ -28,7 +30,15 @@ func (s *sequenceState) quoted() string { return name(s.database) + "." + name(s
 type sequences struct {
 	mu      sync.Mutex
 	pending []sequenceState
+	told    uint64 // the epoch in which this process has told of them last
+	any     atomic.Bool
 }
+
+// namesSequence finds schema changes that may make a sequence, also by a comment with a version before the word.
+var namesSequence = regexp.MustCompile(`(?i)sequence`)
+
+// HasSequences reports whether the server may have sequences.
+func (b *Backend) HasSequences() bool { return b.sequences.any.Load() }
 
 // advanced notes a row of the binary log, where those of two sessions may stand the other way round.
 func (s *sequences) advanced(state sequenceState) {
@@ -71,6 +81,9 @@ func (b *Backend) loadSequences(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if len(names) > 0 {
+		b.sequences.any.Store(true)
+	}
 	for _, n := range names {
 		state := sequenceState{database: n[0], name: n[1]}
 		row, err := b.conn.row(ctx, "SELECT next_not_cached_value, increment, cycle_count FROM "+state.quoted())
@@ -92,6 +105,7 @@ func (b *Backend) loadSequences(ctx context.Context) error {
 func (b *Backend) Sequences(epoch uint64) [][]byte {
 	b.sequences.mu.Lock()
 	defer b.sequences.mu.Unlock()
+	b.sequences.told = epoch
 	var commands [][]byte
 	for i := range b.sequences.pending {
 		commands = append(commands, encodeSequence(epoch, &b.sequences.pending[i]))
@@ -111,7 +125,7 @@ func encodeSequence(epoch uint64, s *sequenceState) []byte {
 // applySequence moves a sequence on where this server is behind.
 func (b *Backend) applySequence(ctx context.Context, o *operation) error {
 	s := &o.sequenceState
-	row, err := b.conn.row(ctx, "SELECT next_not_cached_value, increment, cycle_count FROM "+s.quoted())
+	row, err := b.sequenceRow(ctx, s, o.epoch)
 	if err != nil && serverCode(err) != codeNoTable {
 		return err
 	}
@@ -128,6 +142,23 @@ func (b *Backend) applySequence(ctx context.Context, o *operation) error {
 	b.sequences.logged(*s)
 	o.reply([]byte{byte(Done)})
 	return nil
+}
+
+// sequenceRow asks where a sequence stands; nil where this server, which has told that it has advanced, cannot be behind. A session that executes an INSERT
+// into a sequence keeps all others from it up to the end of its transaction, which may wait for this.
+func (b *Backend) sequenceRow(ctx context.Context, s *sequenceState, epoch uint64) ([]string, error) {
+	const question = "SELECT next_not_cached_value, increment, cycle_count FROM "
+	row, err := b.conn.row(ctx, "SET STATEMENT lock_wait_timeout=0 FOR "+question+s.quoted())
+	if serverCode(err) != codeLockTimeout {
+		return row, err
+	}
+	b.sequences.mu.Lock()
+	own := b.sequences.told == epoch
+	b.sequences.mu.Unlock()
+	if own {
+		return nil, nil
+	}
+	return b.conn.row(ctx, question+s.quoted())
 }
 
 // codeNoTable is for a sequence that was dropped, on all servers alike.

@@ -61,6 +61,9 @@ type captured struct {
 	bytes      int  // more than events has if they are too many to be kept
 	trespassed bool // it wrote rows that are Nexus's own
 	eventRuns  int  // how often it wrote that events were executed
+
+	changed  []mappedTable // of which it is not known whether others find their rows
+	findable *findable     // those that are known
 }
 
 // ErrTrespassed means that a transaction wrote rows that are Nexus's own, and must be rolled back.
@@ -178,6 +181,9 @@ func (t *Transaction) Captured(ctx context.Context) ([]byte, error) {
 		}
 		if c.trespassed || c.eventRuns > runs {
 			return nil, ErrTrespassed
+		}
+		if err := t.b.checkFindable(ctx, c.changed, c.findable); err != nil {
+			return nil, err
 		}
 		if limit := t.b.cfg.MaxTransactionBytes; c.bytes > limit {
 			return nil, fmt.Errorf("%w: its rows have %d bytes, at most %d are allowed", raft.ErrTooLarge, c.bytes, limit)

@@ -39,7 +39,7 @@ func (b *Backend) applyVariable(ctx context.Context, o *operation) error {
 	}
 	var answer []byte
 	if err == nil {
-		answer = done(Answer{Warnings: b.warnings(ctx, b.conn, int(result.Warnings))})
+		answer = done(Answer{Warnings: b.noted(ctx, b.conn, int(result.Warnings))})
 	} else {
 		answer = failure(err)
 	}

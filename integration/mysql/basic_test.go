@@ -279,6 +279,12 @@ func testSession(t *testing.T, db *sql.DB) {
 	if got := mustQuery(t, db, "SELECT * FROM app.loaded"); got != "1,one;2,two" {
 		t.Errorf("loaded %s", got)
 	}
+	if _, err := conn.ExecContext(ctx, "LOAD DATA LOCAL INFILE 'Reader::rows' INTO TABLE app.loaded"); err != nil {
+		t.Errorf("rows that are there: %v", err)
+	}
+	if got := mustQuery(t, conn, "SHOW WARNINGS"); !strings.HasPrefix(got, "Warning,1062,") {
+		t.Errorf("warnings of what was loaded: %s", got)
+	}
 	big := strings.Repeat("b", 17<<20)
 	execute(t, db, "CREATE TABLE app.big (a LONGTEXT)")
 	if _, err := conn.ExecContext(ctx, "INSERT INTO big VALUES ('"+big+"')"); err != nil {

@@ -103,3 +103,52 @@ func TestSchemaChangesHeedTheSession(t *testing.T) {
 		"CREATE TABLE app.u (a VARCHAR(3)) CHARSET utf8", "INSERT INTO app.t (a) VALUES (4)")
 	awaitEqual(t, c)
 }
+
+// Rows of a table without a key are on the other servers in the order of their commits. They are numbered, and one of several is kept, on the
+// leader alone, where nothing but rows hangs on the table. So are values made by chance, by a sequence and by what is the client's.
+func TestSchemaChangesOfUnorderedRows(t *testing.T) {
+	t.Parallel()
+	c, leader := startCluster(t)
+	db := open(t, leader)
+	execute(t, db, "CREATE DATABASE app", "CREATE TABLE app.bare (a INT, v VARCHAR(9) DEFAULT 'x')", "CREATE TABLE app.twice (a VARCHAR(9))", "CREATE TABLE app.hooked (a INT)", "CREATE TABLE app.called (a INT)",
+		"CREATE TABLE app.ordered (a INT NOT NULL, UNIQUE (a))", "CREATE TABLE app.empty (a INT)",
+		"CREATE SEQUENCE app.s", "SELECT NEXTVAL(app.s)", "CREATE PROCEDURE app.numbers() BEGIN ALTER TABLE app.called ADD id INT AUTO_INCREMENT PRIMARY KEY; END")
+	first, second := oneConn(t, open(t, leader)), oneConn(t, open(t, leader))
+	for _, table := range []string{"bare (a)", "twice", "hooked", "called", "ordered"} {
+		exec(t, first, "BEGIN", "INSERT INTO app."+table+" VALUES (1)")
+		exec(t, second, "BEGIN", "INSERT INTO app."+table+" VALUES (2)", "COMMIT")
+		exec(t, first, "COMMIT")
+	}
+	execute(t, db, "INSERT INTO app.twice VALUES ('b'),('B')", "CREATE TRIGGER app.hook BEFORE INSERT ON app.hooked FOR EACH ROW SET NEW.a=NEW.a+1")
+	for _, text := range []string{
+		"CALL app.numbers()", "ALTER TABLE app.hooked ADD id INT AUTO_INCREMENT PRIMARY KEY", "ALTER TABLE app.bare ADD id INT AUTO_INCREMENT PRIMARY KEY, RENAME TO app.other",
+		"ALTER TABLE app.bare DROP v, ADD id SERIAL", "ALTER TABLE app.hooked ADD u CHAR(36) DEFAULT UUID()",
+	} {
+		if _, err := db.Exec(text); code(err) != 1235 {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	if _, err := db.Exec("ALTER TABLE app.bare ADD id INT AUTO_INCREMENT PRIMARY KEY, ADD v INT"); code(err) != 1060 {
+		t.Errorf("a column that is there: %v", err)
+	}
+	if _, err := db.Exec("ALTER TABLE app.nosuch ADD id INT AUTO_INCREMENT PRIMARY KEY"); code(err) != 1146 {
+		t.Errorf("a table that is not there: %v", err)
+	}
+	execute(t, db, "ALTER TABLE app.called AUTO_INCREMENT=5", "SET STATEMENT sql_mode='' FOR ALTER TABLE app.bare ADD id INT AUTO_INCREMENT PRIMARY KEY FIRST", "ALTER IGNORE TABLE app.twice ADD UNIQUE (a)",
+		"ALTER TABLE app.ordered ADD id INT AUTO_INCREMENT PRIMARY KEY", "ALTER TABLE app.empty ADD id INT AUTO_INCREMENT PRIMARY KEY", "INSERT INTO app.bare (a) VALUES (3)")
+	exec(t, first, "SET @u=5", "ALTER TABLE app.ordered ADD n INT DEFAULT (NEXT VALUE FOR app.s), ADD w VARCHAR(200) DEFAULT CURRENT_USER, ADD server INT DEFAULT @@server_id, ADD u INT DEFAULT (@u),"+
+		" ADD x CHAR(36) DEFAULT UUID(), ADD r DOUBLE DEFAULT RAND()", "ALTER TABLE app.empty ADD u CHAR(36) DEFAULT UUID()")
+	awaitEqual(t, c)
+	if got := mustQuery(t, db, "SELECT COUNT(DISTINCT n), MIN(w), COUNT(server), MIN(u), COUNT(DISTINCT x), COUNT(DISTINCT r) FROM app.ordered"); got != "2,"+mustQuery(t, first, "SELECT CURRENT_USER()")+",2,5,2,2" {
+		t.Errorf("by chance: %s", got)
+	}
+	if got := mustQuery(t, db, "SELECT id, v FROM app.bare ORDER BY id"); !strings.HasPrefix(got, "1,x;2,x;") {
+		t.Errorf("numbered: %s", got)
+	}
+	if got := mustQuery(t, db, "SELECT COUNT(*) FROM app.twice"); got != "3" {
+		t.Errorf("of rows that were there twice there are %s", got)
+	}
+	if got := mustQuery(t, db, "SHOW TABLES FROM app LIKE 'nexus%'"); got != "" {
+		t.Errorf("left behind: %s", got)
+	}
+}

@@ -2,9 +2,13 @@ package mysql
 
 import (
 	"database/sql"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/nexus-replication/nexus/integration/cluster"
 )
 
 // What would act on a single server is refused, and the message says why or what to do instead.
@@ -14,12 +18,16 @@ func TestPolicy(t *testing.T) {
 	db := open(t, leader)
 	execute(t, db, "CREATE DATABASE app", "CREATE TABLE app.t (id INT PRIMARY KEY)", "INSERT INTO app.t VALUES (1)")
 	for _, tc := range []struct{ text, says string }{
-		{"SELECT * FROM app.t INTO OUTFILE '/tmp/nexus-out'", "a file of a single backend"},
-		{"SELECT id FROM app.t INTO DUMPFILE '/tmp/nexus-out'", "a file of a single backend"},
-		{"SELECT id INTO OUTFILE '/tmp/nexus-out' FROM app.t", "a file of a single backend"},
-		{"LOAD DATA INFILE '/tmp/in' INTO TABLE app.t", "LOAD DATA LOCAL"},
-		{"LOAD XML INFILE '/tmp/in' INTO TABLE app.t", "LOAD DATA LOCAL"},
-		{"SELECT LOAD_FILE('/etc/passwd')", "LOAD_FILE"},
+		{"SELECT * FROM app.t INTO OUTFILE '/tmp/nexus-out'", "secure_file_priv"},
+		{"SELECT id FROM app.t INTO DUMPFILE '/tmp/nexus-out'", "secure_file_priv"},
+		{"SELECT id INTO OUTFILE '/tmp/nexus-out' FROM app.t", "secure_file_priv"},
+		{"PREPARE p FROM \"SELECT 1 INTO OUTFILE '/tmp/nexus-out'\"; EXECUTE p", "secure_file_priv"},
+		{"PREPARE p FROM 'CREATE TABLE app.f (a INT DEFAULT ?)'; EXECUTE p USING 5", "write the values into the text"},
+		{"WITH c AS (SELECT 1) (SELECT * FROM c) INTO OUTFILE '/tmp/nexus-out'", "secure_file_priv"},
+		{"BEGIN NOT ATOMIC SELECT 1 INTO OUTFILE '/tmp/nexus-out'; END", "secure_file_priv"},
+		{"CREATE PROCEDURE app.writes() SELECT 1 INTO DUMPFILE '/tmp/nexus-out'", "secure_file_priv"},
+		{"CREATE EVENT app.e2 ON SCHEDULE EVERY (1+RAND()*100) HOUR DO DO RAND()", "on every node"},
+		{"CREATE EVENT app.e2 ON SCHEDULE EVERY @@server_id HOUR DO DO RAND()", "on every node"},
 		{"SET GLOBAL max_connections=10", "-maxConnections"},
 		{"SET @@global.innodb_buffer_pool_size=10000000", "the configuration of all of them"},
 		{"SET a.b=1", "does not know the variable"},
@@ -35,25 +43,74 @@ func TestPolicy(t *testing.T) {
 		{"CREATE TRIGGER app.tr BEFORE INSERT ON app.t FOR EACH ROW SET @@global.wait_timeout=5", "alone"},
 		{"CREATE PROCEDURE app.p() DELETE FROM mysql.db", "each server's own"}, {"IF 1 THEN DELETE FROM mysql.db; END IF", "each server's own"},
 		{"CREATE PROCEDURE mysql.p() DELETE FROM db", "--ignore-database=mysql"}, {"CREATE VIEW mysql.v AS SELECT 1", "--ignore-database=mysql"},
-		{"SELECT `LOAD_FILE`('/etc/passwd')", "LOAD_FILE"},
 		{"XA RECOVER", "XA"},
 		{"DROP TABLE IF EXISTS mysql.user", "--ignore-database=mysql"}, {"CREATE TABLE `mysql`.`x` (a INT)", "--ignore-database=mysql"},
 		{"ALTER TABLE mysql.proc ENGINE=InnoDB", "--ignore-database=mysql"}, {"DROP DATABASE mysql", "--ignore-database=mysql"},
+		{"CREATE OR REPLACE DATABASE mysql", "every server has for itself"}, {"CREATE OR REPLACE SCHEMA nexus CHARACTER SET utf8mb4", "every server has for itself"},
 		{"DELETE FROM mysql.global_priv WHERE User='x'", "each server's own"}, {"TRUNCATE mysql.time_zone", "each server's own"},
 		{"CREATE TABLE app.m (a INT) ENGINE=MERGE UNION=(app.t)", "does not hold its rows itself"},
 		{"SET enforce_storage_engine=MyISAM", "only InnoDB"},
-		{"ALTER TABLE app.t ADD u CHAR(36) DEFAULT UUID()", "then UPDATE"},
+		{"ALTER TABLE app.t ADD u CHAR(36) DEFAULT UUID(), RENAME TO app.t2", "then UPDATE"},
 		{"RESET MASTER", "single backend"}, {"SHUTDOWN", "single backend"}, {"INSTALL SONAME 'x'", "single backend"},
 		{"CHANGE MASTER TO master_host='x'", "no replication of its own"}, {"START SLAVE", "no replication of its own"},
 		{"CREATE EVENT mysql.e ON SCHEDULE EVERY 1 SECOND DO DELETE FROM app.t", "--ignore-database=mysql"},
 		{"ALTER EVENT app.e DO DELETE FROM mysql.db", "each server's own"},
 	} {
-		_, err := db.Exec(tc.text)
+		err := executeParts(t, db, tc.text)
 		if code(err) != 1235 || !strings.Contains(err.Error(), tc.says) {
 			t.Errorf("%s: %v, want 1235 and %q", tc.text, err, tc.says)
 		}
 	}
 	if got := mustQuery(t, db, "SELECT * FROM app.t"); got != "1" {
+		t.Errorf("got %s", got)
+	}
+	awaitEqual(t, c)
+}
+
+// executeParts executes what stands between semicolons and blanks on one connection, up to an error.
+func executeParts(t *testing.T, db *sql.DB, text string) error {
+	t.Helper()
+	conn := oneConn(t, db)
+	defer conn.Close()
+	parts := []string{text}
+	if strings.HasPrefix(text, "PREPARE") {
+		parts = strings.Split(text, "; ")
+	}
+	for _, part := range parts {
+		if _, err := conn.ExecContext(t.Context(), part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Files that a statement names are the leader's server's: what they hold is in the log as rows, and they are written where its own are not.
+func TestFilesOfTheServer(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	c := newCluster(t, cluster.Options{})
+	for _, n := range c.Nodes {
+		n.MariaDB.Args = append(n.MariaDB.Args, "--secure-file-priv="+dir)
+	}
+	check(t, c.StartReady(within(t, 60*time.Second)))
+	leader, err := c.Leader(within(t, 40*time.Second))
+	check(t, err)
+	db := open(t, leader)
+	rows, written := filepath.Join(dir, "rows"), filepath.Join(dir, "written")
+	check(t, os.WriteFile(rows, []byte("1\tone\n2\ttwo\n"), 0o644))
+	execute(t, db, "CREATE DATABASE app", "CREATE TABLE app.t (id INT PRIMARY KEY, v VARCHAR(30))", "LOAD DATA INFILE '"+rows+"' INTO TABLE app.t", "INSERT INTO app.t VALUES (3, LOAD_FILE('"+rows+"'))",
+		"SELECT * FROM app.t WHERE id<3 INTO OUTFILE '"+written+"'")
+	if got, err := os.ReadFile(written); string(got) != "1\tone\n2\ttwo\n" {
+		t.Errorf("written: %q, %v", got, err)
+	}
+	execute(t, db, "CREATE TABLE app.u LIKE app.t", "LOAD DATA INFILE '"+written+"' INTO TABLE app.u")
+	if _, err := db.Exec("LOAD DATA INFILE '" + filepath.Join(dir, "nosuch") + "' INTO TABLE app.t"); code(err) != 13 {
+		t.Errorf("a file that is not there: %v", err)
+	}
+	if _, err := db.Exec("LOAD DATA INFILE '/etc/hostname' INTO TABLE app.t"); code(err) != 1290 {
+		t.Errorf("a file that is elsewhere: %v", err)
+	}
+	if got := mustQuery(t, db, "SELECT id FROM app.t UNION ALL SELECT id FROM app.u"); got != "1;2;3;1;2" {
 		t.Errorf("got %s", got)
 	}
 	awaitEqual(t, c)
@@ -71,7 +128,7 @@ func TestSystemDatabase(t *testing.T) {
 	}
 	for _, text := range []string{
 		"INSERT INTO time_zone VALUES (NULL, 'N')", "UPDATE user SET Password=''", "DELETE FROM global_priv", "DROP TABLE IF EXISTS user", "TRUNCATE proc", "CREATE TABLE x (a INT)",
-		"BEGIN NOT ATOMIC DELETE FROM db; END", "CREATE PROCEDURE p() DELETE FROM db",
+		"BEGIN NOT ATOMIC DELETE FROM db; END", "l: LOOP DELETE FROM db; LEAVE l; END LOOP l", "CREATE PROCEDURE p() DELETE FROM db",
 	} {
 		if _, err := conn.ExecContext(ctx, text); code(err) != 1235 {
 			t.Errorf("%s: %v", text, err)

@@ -17,6 +17,7 @@ func TestPreparedStatements(t *testing.T) {
 	for _, text := range []string{
 		"CREATE TABLE app.t (id INT PRIMARY KEY AUTO_INCREMENT, v INT)", "INSERT INTO app.t (v) VALUES (1)", "ALTER TABLE app.t ADD w INT DEFAULT 7",
 		"UPDATE app.t SET v=v+1", "CREATE TEMPORARY TABLE app.mine (a INT)", "SELECT * FROM app.t FOR UPDATE", "SELECT app.grow()",
+		"INSERT DELAYED INTO app.grown VALUES (2)",
 	} {
 		statement, err := db.PrepareContext(ctx, text)
 		if err != nil {
@@ -31,8 +32,9 @@ func TestPreparedStatements(t *testing.T) {
 	if got := mustQuery(t, db, "SELECT * FROM app.t"); got != "1,2,7" {
 		t.Errorf("got %s", got)
 	}
-	if got := mustQuery(t, db, "SELECT * FROM app.grown"); got != "1" {
-		t.Errorf("the function wrote %q", got)
+	execute(t, db, "INSERT DELAYED INTO app.grown VALUES (4)", "EXECUTE IMMEDIATE 'INSERT DELAYED INTO app.grown VALUES (5)'")
+	if got := mustQuery(t, db, "SELECT * FROM app.grown"); got != "1;2;4;5" {
+		t.Errorf("the function and what is DELAYED wrote %q", got)
 	}
 	// A statement outlives the transaction that it was prepared in.
 	tx, err := db.BeginTx(ctx, nil)

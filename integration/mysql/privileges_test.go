@@ -147,3 +147,33 @@ func TestChangesOfAnotherAccount(t *testing.T) {
 	})
 	awaitEqual(t, c)
 }
+
+// Who has a role, and not the right to give it, does not give it as CURRENT_ROLE either; the role is the client's, not one of the node's account.
+func TestNobodyGivesCurrentRole(t *testing.T) {
+	t.Parallel()
+	_, leader := startCluster(t)
+	db := open(t, leader)
+	execute(t, db, "CREATE DATABASE app", "CREATE ROLE boss", "GRANT ALL ON app.* TO boss", "CREATE USER has@'%'", "CREATE USER wants@'%'", "GRANT boss TO has@'%'",
+		"CREATE ROLE other", "SET DEFAULT ROLE other") // of the account of the node
+	has, wants := account(t, leader, "has", ""), account(t, leader, "wants", "")
+	exec(t, has, "SET ROLE boss")
+	for _, tc := range []struct {
+		user int
+		text string
+	}{
+		{0, "GRANT CURRENT_ROLE() TO wants@'%'"}, {0, "GRANT CURRENT_ROLE TO wants@'%'"}, {0, "GRANT other, CURRENT_ROLE() TO wants@'%'"}, {0, "GRANT CURRENT_ROLE() TO has@'%' WITH ADMIN OPTION"},
+		{0, "REVOKE CURRENT_ROLE() FROM has@'%'"}, {0, "GRANT SELECT ON app.* TO CURRENT_ROLE()"}, {0, "CREATE ROLE x WITH ADMIN CURRENT_ROLE()"},
+		{1, "GRANT CURRENT_ROLE() TO wants@'%'"}, {1, "GRANT CURRENT_ROLE TO wants@'%'"}, {1, "SET DEFAULT ROLE CURRENT_ROLE"},
+	} {
+		if _, err := []*sql.Conn{has, wants}[tc.user].ExecContext(within(t, 40*time.Second), tc.text); err == nil {
+			t.Errorf("%d may say %s", tc.user, tc.text)
+		}
+	}
+	exec(t, has, "SET DEFAULT ROLE CURRENT_ROLE")
+	if got := mustQuery(t, db, "SELECT user, role, admin_option FROM mysql.roles_mapping WHERE user<>'root' ORDER BY 1,2"); got != "has,boss,N" {
+		t.Errorf("roles: %s", got)
+	}
+	if got := mustQuery(t, db, "SELECT default_role FROM mysql.user WHERE user='has'"); got != "boss" {
+		t.Errorf("default role: %s", got)
+	}
+}

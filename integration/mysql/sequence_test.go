@@ -3,6 +3,7 @@ package mysql
 import (
 	"database/sql"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -61,6 +62,50 @@ func TestSequences(t *testing.T) {
 			t.Errorf("%s counts %s writes beside the log", n.Name, got)
 		}
 		db.Close()
+	}
+}
+
+// INSERT into a sequence, which all servers would not have then, is refused. A program that does it all the same, which keeps all others from the sequence,
+// keeps no server from applying anything.
+func TestSequencesAreWritten(t *testing.T) {
+	t.Parallel()
+	c, leader := startCluster(t)
+	db := open(t, leader)
+	execute(t, db, "CREATE DATABASE app", "CREATE /*!100300SEQUENCE*/ app.made")
+	if _, err := db.Exec("INSERT INTO app.made VALUES (50, 1, 1000, 1, 7, 10, 0, 0)"); code(err) != 1235 {
+		t.Errorf("the first sequence: %v", err)
+	}
+	execute(t, db, "CREATE SEQUENCE app.s", "CREATE SEQUENCE app.other", "CREATE TABLE app.counted (n INT)", "CREATE TABLE app.t (a INT PRIMARY KEY)",
+		"CREATE PROCEDURE app.p(n INT) INSERT INTO app.s VALUES (n, 1, 9223372036854775806, 1, 1, 1000, 0, 0)", "SELECT NEXTVAL(app.s)")
+	conn := oneConn(t, open(t, leader))
+	exec(t, conn, "USE app")
+	for _, text := range []string{"INSERT INTO app.s VALUES (NEXT VALUE FOR app.s, 1, 9223372036854775806, 1, 1, 1000, 0, 0)", "REPLACE s SELECT * FROM other", "SET STATEMENT sql_mode='' FOR INSERT IGNORE `s` VALUES ()",
+		"INSERT INTO app./*.*/s VALUES (60, 1, 1000, 1, 8, 10, 0, 0)", "INSERT INTO .s VALUES (60, 1, 1000, 1, 8, 10, 0, 0)", "ANALYZE FORMAT=JSON INSERT INTO s VALUES (70, 1, 1000, 1, 9, 10, 0, 0)",
+		"LOAD DATA LOCAL INFILE 'nosuch' INTO TABLE s", "INSERT INTO made VALUES (50, 1, 1000, 1, 7, 10, 0, 0)"} {
+		if _, err := conn.ExecContext(t.Context(), text); code(err) != 1235 {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	exec(t, conn, "SET sql_mode=ANSI_QUOTES")
+	if _, err := conn.ExecContext(t.Context(), `INSERT INTO "s" VALUES (60, 1, 1000, 1, 11, 10, 0, 0)`); code(err) != 1235 {
+		t.Errorf("a name in double quotes: %v", err)
+	}
+	exec(t, conn, "SET sql_mode=DEFAULT", "BEGIN", "INSERT INTO t VALUES (-1),(-2),(-3)", "INSERT INTO counted VALUES (ROW_COUNT())", "COMMIT")
+	if got := mustQuery(t, db, "SELECT * FROM app.counted"); got != "3" {
+		t.Errorf("rows of the statement before: %s", got)
+	}
+	execute(t, db, "CALL app.p(5000)")
+	if got := mustQuery(t, db, "SELECT NEXTVAL(app.s)"); got != "5000" {
+		t.Errorf("after it was written: %s", got)
+	}
+	exec(t, conn, "BEGIN", "SELECT NEXTVAL(app.s)", "SELECT NEXTVAL(app.other)", "CALL app.p(7000)")
+	for i := range 5 { // others commit meanwhile
+		execute(t, db, "INSERT INTO app.t VALUES ("+strconv.Itoa(i)+")")
+	}
+	exec(t, conn, "COMMIT")
+	awaitSame(t, c, "SELECT * FROM app.s")
+	if now, err := c.Leader(within(t, 40*time.Second)); err != nil || now != leader {
+		t.Errorf("the leader is another one: %v", err)
 	}
 }
 
@@ -126,6 +171,12 @@ func drawSome(t *testing.T, db *sql.DB, note func(string)) error {
 // awaitSequences waits until the sequences of all servers stand at the same place.
 func awaitSequences(t *testing.T, c *cluster.Cluster) {
 	t.Helper()
+	awaitSame(t, c, "SELECT 's', a.* FROM app.s a UNION SELECT 'down', b.* FROM app.down b UNION SELECT 'ring', c.* FROM app.ring c")
+}
+
+// awaitSame waits until all servers answer a question in the same way.
+func awaitSame(t *testing.T, c *cluster.Cluster, text string) {
+	t.Helper()
 	eventually(t, 40*time.Second, func() error {
 		var first string
 		for _, n := range c.Nodes {
@@ -133,7 +184,7 @@ func awaitSequences(t *testing.T, c *cluster.Cluster) {
 			if err != nil {
 				return err
 			}
-			held, err := query(within(t, 40*time.Second), db, "SELECT 's', a.* FROM app.s a UNION SELECT 'down', b.* FROM app.down b UNION SELECT 'ring', c.* FROM app.ring c")
+			held, err := query(within(t, 40*time.Second), db, text)
 			db.Close()
 			if err != nil {
 				return err

@@ -33,6 +33,7 @@ EXECUTE IMMEDIATE CONCAT('X','A COMMIT ''nexus-',e,'-',i,''''); END FOR; END FOR
 		{"a procedure that does", []string{`CREATE PROCEDURE p() BEGIN DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END; INSERT INTO t VALUES (80);
 FOR e IN 1..8 DO FOR i IN 1..100 DO EXECUTE IMMEDIATE CONCAT('X','A END ''nexus-',e,'-',i,''''); EXECUTE IMMEDIATE CONCAT('X','A PREPARE ''nexus-',e,'-',i,'''');
 EXECUTE IMMEDIATE CONCAT('X','A COMMIT ''nexus-',e,'-',i,''''); END FOR; END FOR; END`, "CALL p()"}},
+		{"a value that reads like a part of another one", []string{"SET STATEMENT default_master_connection=VALUE FOR BEGIN NOT ATOMIC DECLARE c CURSOR FOR SELECT 1; SET SESSION TRANSACTION READ WRITE; INSERT INTO t VALUES (90); END"}},
 		{"an expression that is more", []string{"EXECUTE IMMEDIATE 1 INTO OUTFILE '/tmp/nexus-smuggled' FROM t ORDER BY 1"}},
 	} {
 		u, err := sql.Open("mysql", "u@tcp("+leader.Addr()+")/app")

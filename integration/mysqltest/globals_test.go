@@ -13,7 +13,7 @@ import (
 // globals returns the global variables that can be set.
 func globals(ctx context.Context, db *sql.DB) (map[string]string, error) {
 	rows, err := db.QueryContext(ctx, "SELECT LOWER(variable_name), global_value FROM information_schema.system_variables WHERE read_only='NO' AND variable_scope<>'SESSION ONLY'"+
-		" AND global_value IS NOT NULL AND variable_name NOT LIKE 'GTID%'")
+		" AND global_value IS NOT NULL AND variable_name NOT LIKE 'GTID%' AND variable_name NOT LIKE 'INNODB_MONITOR%'")
 	if err != nil {
 		return nil, err
 	}

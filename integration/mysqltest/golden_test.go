@@ -8,7 +8,15 @@ import (
 	"testing"
 )
 
-const goldenFile = "testdata/main.golden"
+// goldenFiles are for the suite "main" and for the others, of which the tests are named "suite/test".
+var goldenFiles = []string{"testdata/main.golden", "testdata/suites.golden"}
+
+func goldenFile(name string) string {
+	if strings.Contains(name, "/") {
+		return goldenFiles[1]
+	}
+	return goldenFiles[0]
+}
 
 // Outcomes of a test.
 const (
@@ -28,15 +36,17 @@ func (o outcome) String() string {
 
 func readGolden(t *testing.T) []outcome {
 	t.Helper()
-	data, err := os.ReadFile(goldenFile)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var list []outcome
-	for line := range strings.Lines(string(data)) {
-		fields := append(strings.Split(strings.TrimSpace(line), "\t"), "", "")
-		if fields[0] != "" {
-			list = append(list, outcome{fields[0], fields[1], fields[2]})
+	for _, file := range goldenFiles {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(data)) {
+			fields := append(strings.Split(strings.TrimSpace(line), "\t"), "", "")
+			if fields[0] != "" {
+				list = append(list, outcome{fields[0], fields[1], fields[2]})
+			}
 		}
 	}
 	return list
@@ -55,12 +65,14 @@ func writeGolden(t *testing.T, expected, got []outcome) {
 		merged[at] = o
 	}
 	slices.SortFunc(merged, func(a, b outcome) int { return strings.Compare(a.name, b.name) })
-	var out strings.Builder
+	texts := make(map[string]string)
 	for _, o := range merged {
-		fmt.Fprintln(&out, o)
+		texts[goldenFile(o.name)] += o.String() + "\n"
 	}
-	if err := os.WriteFile(goldenFile, []byte(out.String()), 0o644); err != nil {
-		t.Fatal(err)
+	for _, file := range goldenFiles {
+		if err := os.WriteFile(file, []byte(texts[file]), 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

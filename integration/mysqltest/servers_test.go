@@ -19,7 +19,10 @@ import (
 )
 
 // serverFlags of all servers: tables are InnoDB whatever a test says, with a note, as they are behind a node.
-var serverFlags = []string{"--sql-mode=STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_AUTO_CREATE_USER", "--character-set-server=latin1", "--local-infile", "--skip-name-resolve=0"}
+// Files are read and written in a directory of the test's own.
+func serverFlags(files string) []string {
+	return []string{"--sql-mode=STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_AUTO_CREATE_USER", "--character-set-server=latin1", "--local-infile", "--skip-name-resolve=0", "--secure-file-priv=" + files}
+}
 
 // lab is a server alone and a cluster.
 type lab struct {
@@ -39,10 +42,12 @@ func newLab(t *testing.T, dir string) *lab {
 	check(t, err)
 	alone, err := cluster.NewMariaDB("alone", filepath.Join(t.TempDir(), "alone"), port)
 	check(t, err)
-	alone.Args = append(alone.Args, append(serverFlags, "--enforce-storage-engine=InnoDB", "--log-bin-trust-function-creators=1")...)
+	check(t, os.RemoveAll(filepath.Join(dir, stdData)))
+	check(t, os.CopyFS(filepath.Join(dir, stdData), os.DirFS(filepath.Join(suiteDir, stdData))))
+	alone.Args = append(alone.Args, append(serverFlags(dir), "--enforce-storage-engine=InnoDB", "--log-bin-trust-function-creators=1")...)
 	l := &lab{alone: alone, dir: dir, cluster: clustertest.New(t, cluster.Options{MySQL: true, Binary: nodeBinary})}
 	for _, n := range l.cluster.Nodes {
-		n.MariaDB.Args = append(n.MariaDB.Args, serverFlags...)
+		n.MariaDB.Args = append(n.MariaDB.Args, serverFlags(dir)...)
 	}
 	check(t, alone.StartReady(within(t, 40*time.Second)))
 	t.Cleanup(func() { _ = l.alone.Kill() })
@@ -89,7 +94,7 @@ func (l *lab) test(t *testing.T, name string) outcome {
 	var err error
 	l.leader, err = l.cluster.Leader(within(t, 40*time.Second))
 	check(t, err)
-	direct, err := target{"direct", l.alone.Port}.run(ctx, filepath.Join(l.dir, name), name)
+	direct, err := target{"direct", l.alone.Port, l.dir}.run(ctx, filepath.Join(l.dir, name), name)
 	check(t, err)
 	if err := errors.Join(rollBackPrepared(ctx, l.direct(t)), setBack(ctx, l.direct(t), l.directly), prepare(ctx, l.direct(t))); err != nil {
 		l.renew(t, err)
@@ -97,7 +102,7 @@ func (l *lab) test(t *testing.T, name string) outcome {
 	if direct.skipped || direct.err != "" {
 		return compare(name, direct, printed{})
 	}
-	through, err := target{"through", l.leader.Ports.Client}.run(ctx, filepath.Join(l.dir, name), name)
+	through, err := target{"through", l.leader.Ports.Client, l.dir}.run(ctx, filepath.Join(l.dir, name), name)
 	check(t, err)
 	o := compare(name, direct, through)
 	if err := l.equal(ctx); err != nil {

@@ -36,7 +36,15 @@ func fileOf(name string) string {
 	if !found {
 		return filepath.Join(suiteDir, "main", name)
 	}
-	return filepath.Join(suiteDir, "suite", suite, "t", test)
+	if dir := filepath.Join(suiteDir, "suite", suite, "t"); isDir(dir) {
+		return filepath.Join(dir, test)
+	}
+	return filepath.Join(suiteDir, "suite", suite, test) // where tests and their results are together
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 // cutLast is strings.Cut at the last separator: suites have slashes too ("compat/oracle").
@@ -77,12 +85,18 @@ type printed struct {
 type target struct {
 	name string
 	port int
+	root string // where its servers may read and write files
 }
+
+// stdData is the directory of the files that tests read.
+const stdData = "std_data"
 
 // run runs a test on a target.
 func (to target) run(ctx context.Context, dir, name string) (printed, error) {
 	dir = filepath.Join(dir, to.name)
-	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(filepath.Join(dir, "log"), 0o755), os.MkdirAll(filepath.Join(dir, "tmp"), 0o755)); err != nil {
+	err := errors.Join(os.RemoveAll(dir), os.MkdirAll(filepath.Join(dir, "log"), 0o755), os.MkdirAll(filepath.Join(dir, "tmp"), 0o755),
+		os.Symlink(filepath.Join(to.root, stdData), filepath.Join(dir, stdData)))
+	if err != nil {
 		return printed{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
@@ -95,7 +109,7 @@ func (to target) run(ctx context.Context, dir, name string) (printed, error) {
 	cmd.Env = append(os.Environ(), to.environment(dir)...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
-	err := cmd.Run()
+	err = cmd.Run()
 	var exit *exec.ExitError
 	switch {
 	case ctx.Err() != nil:
@@ -137,7 +151,7 @@ func (to target) neutral(text, dir string) string {
 	return strings.ReplaceAll(text, strconv.Itoa(to.port), "PORT")
 }
 
-var failedQuery = regexp.MustCompile(`(?s)mysqltest: At line \d+: (.*?)(?:\n\n|\nThe result|$)`)
+var failedQuery = regexp.MustCompile(`(?s)(?:mysqltest: |\n)At line \d+: (.*?)(?:\n\n|\nThe result|$)`)
 
 // brokenBy says in a line what mariadb-test stopped at.
 func brokenBy(out string) string {
@@ -203,6 +217,9 @@ func TestCompare(t *testing.T) {
 		if got := compare("x", tc.direct, tc.through); got.result != tc.want {
 			t.Errorf("%v and %v: %v, want %s", tc.direct, tc.through, got, tc.want)
 		}
+	}
+	if got := brokenBy("mysqltest: In included file \"x\": \nincluded from y at line 3:\nAt line 8: query 'A' failed: 1235: no"); got != "query 'A' failed: 1235: no" {
+		t.Error(got)
 	}
 	if got := brokenBy("mysqltest: At line 8: query 'LOCK  TABLES\n t' failed: 1235: no\n\nThe result"); got != "query 'LOCK TABLES t' failed: 1235: no" {
 		t.Error(got)

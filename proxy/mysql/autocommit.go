@@ -83,7 +83,8 @@ func (s *session) autocommitFile(c call) (bool, error) {
 	if err != nil {
 		return true, s.failWith(err)
 	}
-	if err := s.ask(openTransaction, "XA START "+xa.XID()); err != nil {
+	// The marker comes first: what comes behind the statement would take its warnings away.
+	if err := s.ask(openTransaction, "XA START "+xa.XID(), xa.Mark()); err != nil {
 		return true, s.lost(err)
 	}
 	s.client.Hold = true
@@ -105,7 +106,7 @@ func (s *session) autocommitFile(c call) (bool, error) {
 		}
 		return true, nil
 	}
-	return s.answerHeld(s.client.LastPacket(), s.commit())
+	return s.answerHeld(s.client.LastPacket(), s.commitEnding(xa, endXA(xa)...))
 }
 
 func (s *session) beginAutocommit() (*appliers.Transaction, error) {

@@ -31,6 +31,8 @@ type Backend interface {
 	Begin(epoch uint64, session appliers.Session) (*appliers.Transaction, error)
 	// Sequences go before the command of a transaction or schema change of the same epoch.
 	Sequences(epoch uint64) [][]byte
+	// HasSequences reports whether the server may have any.
+	HasSequences() bool
 	// Interrupt ends the statements that are being executed on connections to the server.
 	Interrupt(ctx context.Context, connections []uint64) error
 	// Disconnect ends connections to the server, and what is being executed on them.

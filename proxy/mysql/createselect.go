@@ -28,10 +28,20 @@ func (s *session) createSelect(c call) (rows uint64, err error) {
 		return 0, err
 	}
 	var made changed
-	if err := s.inTransaction(c.text[:c.what.Inner]+"CREATE TEMPORARY TABLE "+t.temporary()+c.text[t.Rest:], &made); err != nil {
-		return 0, err
+	err = s.makeTemporary(c, c.text[:c.what.Inner]+"CREATE TEMPORARY TABLE "+t.temporary()+c.text[t.Rest:], &made)
+	whole := !neverTemporary(err) || c.what.Rewritten != ""
+	if !whole {
+		s.facts.warnings = nil
+		err = s.makeTemporary(c, c.text[:c.what.Inner]+"CREATE TEMPORARY TABLE "+t.temporary()+" AS "+c.text[t.Query:], &made)
 	}
-	rows, err = s.fill(t, c.what.Settings)
+	switch {
+	case err != nil:
+		return 0, calledAs(err, filled, t.Table)
+	case whole:
+		rows, err = s.fill(t, c.what.Settings)
+	default:
+		rows, err = s.fillAs(t, c)
+	}
 	if err == nil {
 		s.facts.warnings = append(s.facts.warnings, made.warnings...)
 	}
@@ -48,7 +58,21 @@ type filling struct {
 func (t *filling) quoted() string { return quoteName(t.Database) + "." + quoteName(t.Table) }
 
 // temporary is the table that the query is executed into.
-func (t *filling) temporary() string { return quoteName(t.Database) + ".`nexus_select`" }
+func (t *filling) temporary() string { return quoteName(t.Database) + "." + quoteName(filled) }
+
+// filled is what it is called.
+const filled = "nexus_select"
+
+// calledAs is an error of the server about a table, with another name of that.
+func calledAs(err error, name, other string) error {
+	var server *wire.Error
+	if !errors.As(err, &server) || errors.Is(err, errHangUp) || !strings.Contains(server.Message, name) {
+		return err
+	}
+	told := *server
+	told.Message = strings.ReplaceAll(told.Message, name, other)
+	return &told
+}
 
 func quoteName(s string) string { return "`" + strings.ReplaceAll(s, "`", "``") + "`" }
 
@@ -61,7 +85,11 @@ func (s *session) tableToFill(c call) (t *filling, exists bool, err error) {
 	if e := s.refuseSchema(c, row[0], s.dialect); e != nil {
 		return nil, false, e
 	}
-	if err := s.rehearse(c, c.text); err != nil {
+	text := c.text
+	if c.hasParameters() {
+		text = statement.WithValue(text, s.dialect, "1")
+	}
+	if err := s.rehearse(c, text); err != nil {
 		return nil, false, err
 	}
 	t = &filling{*c.what.Filling}
@@ -82,6 +110,37 @@ func (s *session) tableToFill(c call) (t *filling, exists bool, err error) {
 	}
 	s.facts.warnings = []appliers.Warning{{Level: "Note", Code: e.Code, Message: e.Message}}
 	return nil, true, nil
+}
+
+// makeTemporary makes the temporary table by text, with the parameters of c, which the server takes as it takes those of c.
+func (s *session) makeTemporary(c call, text string, made *changed) error {
+	switch {
+	case c.using != "":
+		return s.inTransaction("EXECUTE IMMEDIATE "+s.literal(text)+" "+c.using, made)
+	case !c.hasParameters():
+		return s.inTransaction(text, made)
+	}
+	if err := s.ask(openSession); err != nil { // else what writes is not even prepared
+		return err
+	}
+	id, err := s.prepareOnce(text)
+	var server *wire.Error
+	if err != nil && !errors.As(err, &server) {
+		return err // of the connection
+	}
+	if closed := s.ask(closeSession); closed != nil || err != nil {
+		return errors.Join(err, closed)
+	}
+	payload, ok := c.prepared.asOther(c.payload, id)
+	if !ok {
+		err = refused("%s is refused with parameters that are sent apart", c.what.Verb)
+	} else {
+		err = s.commandInTransaction(payload, made)
+	}
+	if sent := s.send(append([]byte{wire.ComStmtClose}, id...)); sent != nil { // there is no response
+		return errors.Join(err, sent)
+	}
+	return err
 }
 
 // fill makes the table as the temporary one is, with the settings that SET STATEMENT has for it, and copies the rows.
@@ -107,19 +166,107 @@ func (s *session) fill(t *filling, settings string) (rows uint64, err error) {
 			return err
 		}
 		s.facts.warnings = slices.DeleteFunc(s.facts.warnings, func(w appliers.Warning) bool { return w.Code != codeOtherEngine })
-		s.excluding = true
-		defer func() {
-			s.abandon() // what a lost connection has left open was begun behind the barrier
-			s.excluding = s.locked.excludes()
-		}()
-		failpoint.Hit("mysql.filling")
-		rows, err = s.copyRows(t)
-		if err != nil && !errors.Is(err, errHangUp) {
-			return errors.Join(err, s.proposeSchema(ctx, nil, "DROP TABLE IF EXISTS "+t.quoted()))
-		}
-		return err
+		return s.fillOrDrop(ctx, t, func() (err error) {
+			rows, err = s.copyRows(t)
+			return err
+		})
 	})
 	return rows, err
+}
+
+// neverTemporary reports whether an error says that a temporary table cannot be as the table is to be: partitioned, with a history, a period, an index
+// FULLTEXT or a foreign key.
+func neverTemporary(err error) bool {
+	var server *wire.Error
+	if !errors.As(err, &server) {
+		return false
+	}
+	switch server.Code {
+	case 1005, 1506, 1796, 4137, 4152:
+		return true
+	}
+	return false
+}
+
+// selected begins what a table is called, for the time of a change, that has the columns of the query and no rows.
+const selected = "nexus_selected_"
+
+// fillAs makes the table as c says, with the columns that the query has added, and copies the rows into it as the session would write them.
+func (s *session) fillAs(t *filling, c call) (rows uint64, err error) {
+	row, err := s.row("SHOW CREATE TABLE " + t.temporary())
+	if err != nil {
+		return 0, err
+	}
+	at := strings.Index(row[1], " (")
+	if at < 0 {
+		return 0, unavailable(errors.New("the server does not tell the definition of the table"))
+	}
+	verb := "CREATE TABLE "
+	if t.Replace {
+		verb = "CREATE OR REPLACE TABLE "
+	}
+	prelude, _, err := s.preludeWith(c.what.Settings, c.what.Engine != "" || !strings.Contains(row[1], "ENGINE=InnoDB"))
+	if err != nil {
+		return 0, err
+	}
+	bare := selected + newTag()
+	columns := quoteName(t.Database) + "." + quoteName(bare)
+	err = s.behindBarrier(func(ctx context.Context) error {
+		if err := s.proposeSchema(ctx, prelude, "CREATE TABLE "+columns+row[1][at:]); err != nil {
+			return err
+		}
+		names, err := s.server.backend.Row(ctx, "SET STATEMENT group_concat_max_len=1048576 FOR SELECT GROUP_CONCAT(CONCAT('`',REPLACE(column_name,'`','``'),'`') ORDER BY ordinal_position) FROM information_schema.columns"+
+			" WHERE table_schema="+literal(t.Database)+" AND table_name='"+bare+"'")
+		if err != nil || len(names) != 1 {
+			return errors.Join(unavailable(errors.New("the server does not tell the columns of the table")), err, s.proposeSchema(ctx, nil, "DROP TABLE IF EXISTS "+columns))
+		}
+		err = s.proposeSchema(ctx, prelude, verb+t.quoted()+c.text[t.Rest:t.Head]+" SELECT * FROM "+columns)
+		warnings := s.facts.warnings
+		var final *finalError
+		if errors.As(err, &final) {
+			return err
+		}
+		err = errors.Join(err, s.proposeSchema(ctx, nil, "DROP TABLE IF EXISTS "+columns))
+		s.facts.warnings = warnings
+		if err != nil {
+			return err
+		}
+		return s.fillOrDrop(ctx, t, func() (err error) {
+			rows, err = s.copyAs(t, c, names[0])
+			return err
+		})
+	})
+	return rows, err
+}
+
+// fillOrDrop calls what copies the rows into the new table, behind the barrier, and drops that if it fails.
+func (s *session) fillOrDrop(ctx context.Context, t *filling, fill func() error) error {
+	s.excluding = true
+	defer func() {
+		s.abandon() // what a lost connection has left open was begun behind the barrier
+		s.excluding = s.locked.excludes()
+	}()
+	failpoint.Hit("mysql.filling")
+	err := fill()
+	if err != nil && !errors.Is(err, errHangUp) {
+		return errors.Join(err, s.proposeSchema(ctx, nil, "DROP TABLE IF EXISTS "+t.quoted()))
+	}
+	return err
+}
+
+// copyAs copies the rows as CREATE TABLE ... SELECT writes them.
+func (s *session) copyAs(t *filling, c call, columns string) (rows uint64, err error) {
+	verb := "INSERT INTO "
+	switch t.Duplicates {
+	case "IGNORE":
+		verb = "INSERT IGNORE INTO "
+	case "REPLACE":
+		verb = "REPLACE INTO "
+	}
+	var copied changed
+	err = s.inTransaction(c.text[:c.what.Inner]+verb+t.quoted()+" ("+columns+") SELECT "+columns+" FROM "+t.temporary(), &copied)
+	s.facts.warnings = append(s.facts.warnings, copied.warnings...)
+	return copied.rows, err
 }
 
 // copyRows copies the rows as they are, whatever the session's sql_mode would make of them.
@@ -143,15 +290,16 @@ type changed struct {
 // inTransaction executes a statement of this node's own as a transaction that is replicated, and notes what it has done, if that is
 // asked for.
 func (s *session) inTransaction(text string, done *changed) error {
+	return s.commandInTransaction(append([]byte{wire.ComQuery}, text...), done)
+}
+
+func (s *session) commandInTransaction(command []byte, done *changed) error {
 	xa, err := s.startXA()
 	if err != nil {
 		return err
 	}
 	s.tx = &transaction{xa: xa, wrote: true}
-	if err := s.backend.Query(text); err != nil {
-		return err
-	}
-	if err := s.backend.Flush(); err != nil {
+	if err := s.send(command); err != nil {
 		return err
 	}
 	p, err := s.backend.ReadPacket()

@@ -1,22 +1,24 @@
 package mysql
 
 import (
+	"regexp"
 	"strings"
 
 	appliers "github.com/nexus-replication/nexus/appliers/mysql"
 	"github.com/nexus-replication/nexus/proxy/mysql/statement"
 )
 
+// likeAnother finds CREATE TABLE ... LIKE, also with the rest in parentheses, in a statement as statement.Plain returns it.
+var likeAnother = regexp.MustCompile(`(?i)^[^(]*(?:\( )?\bLIKE\b`)
+
 // noteDefaultEngine notes that a table which CREATE TABLE has made, without an engine, is not of the default engine of the session.
-// The session that has made it does not have that engine: the server replaces it by InnoDB, but not for partitions.
+// The session that has made it does not have that engine.
 func (s *session) noteDefaultEngine(c call) error {
 	if c.what.Verb != "CREATE TABLE" || c.what.Engine != "" || c.what.Name == "" {
 		return nil
 	}
-	for _, word := range []string{"PARTITION", "LIKE", "ENGINE"} {
-		if statement.MentionsWord(c.text, s.dialect, word) {
-			return nil
-		}
+	if statement.MentionsWord(c.text, s.dialect, "ENGINE") || likeAnother.MatchString(statement.Plain(c.text, s.dialect)) {
+		return nil
 	}
 	for _, w := range s.facts.warnings {
 		if w.Code == codeTableExists {

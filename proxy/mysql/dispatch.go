@@ -17,7 +17,13 @@ type call struct {
 	told    bool // it asks what the statement before has left, and has been told
 	earlier bool // it was prepared when texts were read with other settings than now
 
-	prepared *prepared // a CALL that COM_STMT_EXECUTE executes; else nil
+	prepared *prepared // a CALL, or what changes the schema, that COM_STMT_EXECUTE executes; else nil
+	using    string    // the parameters with which EXECUTE executes it, behind the word
+}
+
+// hasParameters reports whether parts of the text are sent beside it.
+func (c *call) hasParameters() bool {
+	return c.using != "" || c.prepared != nil && c.prepared.parameters > 0
 }
 
 // query answers COM_QUERY.
@@ -45,9 +51,20 @@ func (s *session) query(text string) error {
 }
 
 func (s *session) textCall(text string, more bool) call {
+	what := statement.Classify(text, s.dialect)
+	text = atOnce(text, &what)
 	payload := make([]byte, 0, len(text)+1)
 	payload = append(payload, wire.ComQuery)
-	return call{payload: append(payload, text...), text: text, what: statement.Classify(text, s.dialect), more: more}
+	return call{payload: append(payload, text...), text: text, what: what, more: more}
+}
+
+// atOnce is a statement without the word DELAYED, which is for other engines than tables have.
+func atOnce(text string, what *statement.Statement) string {
+	if what.Kind != statement.Write || what.Rewritten == "" {
+		return text
+	}
+	text, what.Rewritten = what.Rewritten, ""
+	return text
 }
 
 // dispatch executes one statement and answers it. failed says that the answer was an error; err ends the session.
@@ -62,6 +79,9 @@ func (s *session) dispatch(c call) (failed bool, err error) {
 	if e := s.writesUnderLock(&c.what); e != nil {
 		s.fail(e)
 		return true, nil
+	}
+	if err := s.mayWriteFile(&c.what); err != nil {
+		return true, s.failWith(err)
 	}
 	if c.what.Kind == statement.Diagnostics {
 		if ok, err := s.showWarnings(c); ok {
@@ -88,8 +108,15 @@ func (s *session) dispatch(c call) (failed bool, err error) {
 	case statement.Flush:
 		return s.flush(c)
 	case statement.Temporary:
+		if strings.HasSuffix(c.what.Verb, " SEQUENCE") { // which the server makes and drops in no transaction
+			return s.alterTemporary(c)
+		}
 		return s.direct(c)
 	case statement.DDL:
+		if c.hasParameters() {
+			s.fail(refused("%s with parameters is refused: write the values into the text", c.what.Verb))
+			return true, nil
+		}
 		if done, failed, err := s.changeTemporary(c); done {
 			return failed, err
 		}
@@ -147,6 +174,7 @@ func (s *session) answer1(c call, err error) (bool, error) {
 	s.rowCountAfter(result{rows: err != nil, affected: s.affected})
 	if err != nil {
 		s.affected, s.info = 0, ""
+		s.noteError(err)
 		return true, s.failWith(err)
 	}
 	if checks := s.checks; checks != nil && c.payload[0] == wire.ComQuery {
@@ -286,6 +314,9 @@ func (s *session) proveOffice() error {
 
 // write executes a statement that writes rows.
 func (s *session) write(c call) (bool, error) {
+	if err := s.refuseSequence(&c); err != nil {
+		return true, s.failWith(err)
+	}
 	if err := s.implicit(); err != nil {
 		return true, s.failWith(err)
 	}

@@ -58,7 +58,7 @@ func (s *session) goBack(id []byte) (dropped bool, err error) {
 	if row[0] != "1" {
 		return false, nil
 	}
-	clear(s.plain)
+	s.forgetNames()
 	if s.facts.warnings == nil { // the server has noted that there is nothing to go back to
 		s.facts.warnings = []appliers.Warning{}
 	}

@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"bytes"
+	"errors"
 	"strconv"
 	"strings"
 
@@ -25,6 +26,14 @@ func (s *session) rowCountAfter(r result) {
 		n = -1
 	}
 	s.facts.rowCount = &n
+}
+
+// noteError keeps an error of this node's own for who asks what it was: the server has not met it.
+func (s *session) noteError(err error) {
+	var e *wire.Error
+	if s.facts.warnings == nil && errors.As(err, &e) && strings.HasPrefix(e.Message, "Nexus: ") {
+		s.facts.warnings = []appliers.Warning{{Level: "Error", Code: e.Code, Message: e.Message}}
+	}
 }
 
 // informedText is the text of a statement with the facts in the place of what asks for them.

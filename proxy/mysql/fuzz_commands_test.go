@@ -25,6 +25,7 @@ type serverless struct{}
 
 func (serverless) IsOwnAccount(string) bool                                   { return false }
 func (serverless) TLS() *tls.Config                                           { return nil }
+func (serverless) HasSequences() bool                                         { return false }
 func (serverless) Sequences(uint64) [][]byte                                  { return nil }
 func (serverless) Interrupt(context.Context, []uint64) error                  { return nil }
 func (serverless) Disconnect(context.Context, []uint64) error                 { return nil }
@@ -84,7 +85,7 @@ func answersTo(p []byte) [][]byte {
 			text = question
 		}
 		if bytes.HasPrefix(text, []byte("SELECT")) || bytes.HasPrefix(text, []byte("SHOW")) {
-			return [][]byte{{4}, column, column, column, column, eofPacket, []byte("\x010\x010\x010\x010"), eofPacket}
+			return [][]byte{{5}, column, column, column, column, column, eofPacket, []byte("\x010\x010\x010\x010\x010"), eofPacket}
 		}
 	case wire.ComStmtPrepare:
 		parameters := bytes.Count(p, []byte("?"))

@@ -102,11 +102,24 @@ func (s *session) setGlobal(a *statement.Assignment) error {
 		if err := s.nativeRefusal(a.Name); err != nil {
 			return err
 		}
+		s.facts.warnings = nil
+		if is, err := s.isGlobal(a.Name, value); is || err != nil {
+			return err
+		}
 		return refused("SET GLOBAL %s is refused: %s", a.Name, reason)
 	}
 	tried, err := s.tryValue(a.Name, value)
 	if err != nil {
 		return err
+	}
+	if a.Name == "system_versioning_asof" && strings.HasPrefix(value, "'") { // a time in the time zone of the session that sets it
+		row, err := s.row("SELECT IFNULL(CONVERT_TZ(" + s.literal(strings.Trim(value, "'")) + ", @@time_zone, '+00:00'),'')")
+		if err != nil {
+			return err
+		}
+		if row[0] != "" && !strings.HasPrefix(value[1:], row[0]) {
+			value = "'" + row[0] + "'"
+		}
 	}
 	ctx, cancel := s.context(s.server.cfg.Timeout)
 	defer cancel()
@@ -216,6 +229,19 @@ func isOff(value string) bool {
 	return ok && !on
 }
 
+// isGlobal reports whether a global variable has a value already.
+func (s *session) isGlobal(name, value string) (bool, error) {
+	row, err := s.row("SELECT @@global." + quoteName(name))
+	var server *wire.Error
+	if errors.As(err, &server) {
+		return false, nil // it cannot be told
+	}
+	if err != nil {
+		return false, err
+	}
+	return strings.EqualFold(row[0], strings.Trim(value, "'")) || row[0] == "1" && isOn(value) || row[0] == "0" && isOff(value), nil
+}
+
 // nativeRefusal is what the server itself would answer who wants to set the variable; nil if it would take it.
 func (s *session) nativeRefusal(name string) error {
 	row, err := s.row("SELECT MAX(read_only='YES'), MAX(variable_scope='SESSION ONLY'), COUNT(*) FROM information_schema.system_variables WHERE variable_name=" + literal(name))
@@ -233,7 +259,7 @@ func (s *session) nativeRefusal(name string) error {
 }
 
 // plainValue is one that means the same in every session.
-var plainValue = regexp.MustCompile(`^(?:[A-Za-z_][A-Za-z0-9_]*|-?[0-9]+(?:\.[0-9]+)?)$`)
+var plainValue = regexp.MustCompile(`^(?:[0-9]*[A-Za-z_][A-Za-z0-9_]*|-?[0-9]+(?:\.[0-9]+)?)$`)
 
 // globalValue is the value of an expression, as a literal.
 func (s *session) globalValue(expression string) (string, error) {

@@ -37,8 +37,8 @@ func TestReadThatIsGivenUpAmidItsRows(t *testing.T) {
 		}
 		answer := answersTo([]byte("\x03SELECT"))
 		row := append([]byte{0xfc, 0, 0x10}, bytes.Repeat([]byte("x"), 4096)...)
-		row = append(row, "\x010\x010\x010"...)
-		answer = answer[:6]
+		row = append(row, "\x010\x010\x010\x010"...)
+		answer = answer[:7]
 		for range 100 {
 			answer = append(answer, row)
 		}

@@ -184,7 +184,7 @@ func (s *session) welcome(ok []byte) error {
 }
 
 // dialectColumns are what the meaning of the client's texts depends on.
-var dialectColumns = "FIND_IN_SET('NO_BACKSLASH_ESCAPES',@@sql_mode)<>0, FIND_IN_SET('ANSI_QUOTES',@@sql_mode)<>0, IFNULL(DATABASE()='mysql',0)," +
+var dialectColumns = "FIND_IN_SET('NO_BACKSLASH_ESCAPES',@@sql_mode)<>0, FIND_IN_SET('ANSI_QUOTES',@@sql_mode)<>0, FIND_IN_SET('ORACLE',@@sql_mode)<>0, IFNULL(DATABASE()='mysql',0)," +
 	" @@character_set_client IN ('" + strings.Join(statement.UnreadableCharsets, "','") + "')"
 
 // readDialect asks how the client's texts are read.
@@ -193,10 +193,13 @@ func (s *session) readDialect() error {
 	if err != nil {
 		return err
 	}
-	if row[3] != "0" {
+	if len(row) != 5 {
+		return unavailable(errors.New("the server does not tell the settings of the session"))
+	}
+	if row[4] != "0" {
 		return refused("clients cannot speak the character set of this session to Nexus: use utf8mb4")
 	}
-	s.dialect.NoBackslashEscapes, s.dialect.AnsiQuotes, s.system = row[0] == "1", row[1] == "1", row[2] == "1"
+	s.dialect.NoBackslashEscapes, s.dialect.AnsiQuotes, s.dialect.Oracle, s.system = row[0] == "1", row[1] == "1", row[2] == "1", row[3] == "1"
 	return nil
 }
 
@@ -211,7 +214,7 @@ func (s *session) reset(payload []byte) error {
 	}
 	clear(s.statements)
 	clear(s.named)
-	clear(s.plain)
+	s.forgetNames()
 	s.access, s.nextAccess = 0, 0
 	s.backend.Seq = 0
 	err := s.login(payload)

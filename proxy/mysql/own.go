@@ -40,6 +40,9 @@ func refuseSchema(verb, plain, current string) *wire.Error {
 	if dropOwn.MatchString(plain) && strings.HasPrefix(verb, "DROP") {
 		return refused("DROP DATABASE nexus is refused: Nexus keeps the position in the log there; drop the tables of yours")
 	}
+	if found := replaceDatabase.FindStringSubmatch(plain); found != nil {
+		return refused("%s is refused for the database %s, which every server has for itself", verb, found[1])
+	}
 	if e := changesSystem(verb, plain, current); e != nil {
 		return e
 	}

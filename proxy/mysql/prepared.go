@@ -25,7 +25,9 @@ type prepared struct {
 }
 
 func (s *session) newPrepared(text string) *prepared {
-	return &prepared{text: text, what: statement.Classify(text, s.dialect), dialect: s.dialect}
+	p := &prepared{what: statement.Classify(text, s.dialect), dialect: s.dialect}
+	p.text = atOnce(text, &p.what)
+	return p
 }
 
 // refusal is why a statement cannot be prepared, or nil.
@@ -45,6 +47,9 @@ func (s *session) prepare(payload []byte) error {
 	p := s.newPrepared(string(payload[1:]))
 	if e := s.refusal(p); e != nil {
 		return s.failRefused(p.text, e)
+	}
+	if len(p.text) != len(payload)-1 {
+		payload = append([]byte{wire.ComStmtPrepare}, p.text...)
 	}
 	if p.what.Verb == "CALL" {
 		database, err := s.currentDatabase()
@@ -153,8 +158,12 @@ func (s *session) dispatchPrepared(p *prepared, c call) (bool, error) {
 	if e := s.refusal(p); e != nil {
 		return true, s.failRefused(p.text, e)
 	}
-	c = call{payload: c.payload, text: p.text, what: p.what, more: c.more, earlier: p.dialect != s.dialect}
-	if c.payload[0] == wire.ComStmtExecute && p.what.Verb == "CALL" {
+	if (p.what.Kind == statement.DDL || p.what.Kind == statement.CreateSelect) && p.dialect != s.dialect { // its text is read anew
+		s.fail(refused("%s is refused: it was prepared with another sql_mode, which its text would be read otherwise with; prepare it again", p.what.Verb))
+		return true, nil
+	}
+	c = call{payload: c.payload, text: p.text, what: p.what, more: c.more, earlier: p.dialect != s.dialect, using: c.what.Using}
+	if c.payload[0] == wire.ComStmtExecute && (p.what.Verb == "CALL" || p.what.Kind == statement.DDL || p.what.Kind == statement.CreateSelect) {
 		p.bind(c.payload)
 		c.payload, c.prepared = p.typed(c.payload), p
 	}

@@ -183,7 +183,7 @@ func (s *session) readProcedure(called calledName) (*procedure, error) {
 // readStored reads a procedure as the server has it. It returns nil where it cannot be executed with its steps.
 func (s *Server) readStored(database, name string, d statement.Dialect) (*procedure, error) {
 	row, err := s.storedRow(database, name)
-	if err != nil || len(row) != storedColumns || row[6] == "" {
+	if err != nil || len(row) != procedureColumns || row[6] == "" {
 		return nil, err
 	}
 	p := &procedure{Procedure: appliers.Procedure{Database: row[0], Name: row[1], Definer: row[2], Invoker: row[3] == "INVOKER", Mode: row[4], Collation: row[5], Body: row[6]}, stored: strings.Join(row, "\x00")}
@@ -199,8 +199,8 @@ func (s *Server) readStored(database, name string, d statement.Dialect) (*proced
 	return p, nil
 }
 
-// storedColumns are those of storedProcedure.
-const storedColumns = 9
+// procedureColumns are those of storedProcedure.
+const procedureColumns = 9
 
 func (s *Server) storedRow(database, name string) ([]string, error) {
 	ctx, cancel := context.WithTimeout(s.ctx, callablesTimeout)

@@ -280,6 +280,9 @@ func (r *programRun) change(step *statement.Step, row []string) (failed *wire.Er
 	if !r.readsAlike(row[1], row[2]) {
 		return refused("%s is refused: the procedure has changed the sql_mode or character set that its text was checked with", step.What.Verb), nil
 	}
+	if step.What.ChangesAccounts() && statement.MentionsWord(step.Text, s.dialect, "CURRENT_ROLE") {
+		return refused("CURRENT_ROLE is refused in a procedure: name the role"), nil
+	}
 	prelude = append(ownRoles(step.What.Roles), prelude...)
 	text := step.What.Rewritten
 	if text == "" {

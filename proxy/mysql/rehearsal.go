@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -164,6 +165,32 @@ func ownRoles(roles []string) []string {
 			" FROM mysql.global_priv WHERE Host='' AND User="+literal(role))
 	}
 	return append(texts, "FLUSH PRIVILEGES")
+}
+
+// withRole makes the role that the client has set the one that is meant by CURRENT_ROLE: the account that executes the statement has another one, or none.
+func (s *session) withRole(c call) (call, error) {
+	if !c.what.ChangesAccounts() || c.what.Verb == "CREATE USER" || !statement.MentionsWord(c.text, s.dialect, "CURRENT_ROLE") {
+		return c, nil
+	}
+	row, err := s.row("SELECT IFNULL(HEX(CURRENT_ROLE()),''), @@character_set_client")
+	if err != nil {
+		return c, err
+	}
+	role, err := hex.DecodeString(row[0])
+	switch {
+	case err != nil:
+		return c, fmt.Errorf("the role of the session: %w", err)
+	case len(role) == 0:
+		return c, &wire.Error{Code: 1959, State: "OP000", Message: "Invalid role specification `NONE`"}
+	case !isASCII(string(role)) && !strings.HasPrefix(row[1], "utf8"):
+		return c, refused("CURRENT_ROLE is refused in this character set: name the role, or say SET NAMES utf8mb4")
+	}
+	c.text = c.what.AsRole(c.text, s.dialect, quoteName(string(role)))
+	if statement.MentionsWord(c.text, s.dialect, "CURRENT_ROLE") {
+		return c, refused("CURRENT_ROLE is refused here: name the role")
+	}
+	c.what = statement.Classify(c.text, s.dialect)
+	return c, nil
 }
 
 // asClient makes the client, not the node's account, who has a new role to give, and who is meant by CURRENT_USER, by a password

@@ -32,6 +32,9 @@ func (s *session) schemaChange(c call) error {
 	if e := s.refuseSchema(c, current[0], s.dialect); e != nil {
 		return e
 	}
+	if c, err = s.withRole(c); err != nil {
+		return err
+	}
 	text := c.text
 	if c.what.Rewritten != "" {
 		text = c.what.Rewritten
@@ -51,7 +54,14 @@ func (s *session) schemaChange(c call) error {
 	if err != nil {
 		return err
 	}
-	err = s.behindBarrier(func(ctx context.Context) error { return s.proposeSchema(ctx, prelude, text) })
+	err = s.behindBarrier(func(ctx context.Context) error {
+		err := s.proposeSchema(ctx, prelude, text)
+		var unordered *unorderedError
+		if errors.As(err, &unordered) {
+			return s.renumber(ctx, c, prelude, text, unordered)
+		}
+		return err
+	})
 	var final *finalError
 	if errors.Is(err, errHangUp) || errors.As(err, &final) {
 		return err
@@ -137,6 +147,9 @@ func (s *session) barrierPatience() (time.Duration, error) {
 }
 
 func (s *session) proposeSchema(ctx context.Context, prelude []string, text string) error {
+	if err := s.refuseNumbering(ctx, prelude, text); err != nil {
+		return err
+	}
 	commands := append(s.server.backend.Sequences(s.epoch), appliers.EncodeSchema(s.epoch, prelude, text))
 	outcome, err := s.server.node.Propose(ctx, commands)
 	if err != nil {
@@ -157,7 +170,9 @@ func (s *session) schemaReply(reply []byte, undone string) error {
 	var server *appliers.ServerError
 	switch {
 	case errors.As(err, &server):
-		s.facts.warnings = []appliers.Warning{{Level: "Error", Code: server.Code, Message: server.Message}}
+		if s.facts.warnings = appliers.WarningsOf(reply); len(s.facts.warnings) == 0 {
+			s.facts.warnings = []appliers.Warning{{Level: "Error", Code: server.Code, Message: server.Message}}
+		}
 		return &wire.Error{Code: server.Code, State: server.State, Message: server.Message}
 	case err != nil:
 		return &wire.Error{Code: codeUnknown, State: "HY000", Message: OutcomeUnknown + ": the answer was lost"}
@@ -212,11 +227,11 @@ const preludeColumns = "(SELECT HEX(CONVERT(information_schema.schemata.schema_n
 	" @@time_zone, @@check_constraint_checks, @@explicit_defaults_for_timestamp, CURRENT_USER(), @@collation_server, @@innodb_strict_mode, @@default_storage_engine, @@system_versioning_alter_history," +
 	" @@old_mode, @@sql_if_exists, @@sql_notes, @@lc_messages, @@use_stat_tables, @@histogram_size, @@histogram_type, @@auto_increment_increment, @@auto_increment_offset," +
 	" IFNULL(@@character_set_results,'NULL'), @@div_precision_increment, @@default_week_format, @@lc_time_names, @@innodb_compression_default," +
-	" IF(ABS(@@timestamp-UNIX_TIMESTAMP(SYSDATE(6)))>1, @@timestamp, '')"
+	" IF(ABS(@@timestamp-UNIX_TIMESTAMP(SYSDATE(6)))>1, @@timestamp, ''), @@alter_algorithm"
 
 // preludeLength is how many columns these are, and preludeResults the one of character_set_results, which a node's own question does not tell.
 const (
-	preludeLength  = 28
+	preludeLength  = 29
 	preludeResults = 22
 )
 
@@ -231,7 +246,7 @@ func preludeOf(row []string, substitute bool) (texts []string, user string, err 
 	if substitute || !strings.EqualFold(row[11], "InnoDB") { // and does not mind options that InnoDB does not know
 		strict = "0"
 	}
-	for _, plain := range append([]string{row[2], row[3], row[4], row[6], row[7], row[9], strict, row[12]}, row[14:27]...) {
+	for _, plain := range append([]string{row[2], row[3], row[4], row[6], row[7], row[9], strict, row[12], row[28]}, row[14:27]...) {
 		if !plainWord.MatchString(plain) {
 			return nil, "", refused(unreadable, plain)
 		}
@@ -259,7 +274,7 @@ func preludeOf(row []string, substitute bool) (texts []string, user string, err 
 		fmt.Sprintf("SET SESSION character_set_client=%s, collation_connection=%s, foreign_key_checks=%s, time_zone=%s, check_constraint_checks=%s, explicit_defaults_for_timestamp=%s",
 			row[2], row[3], row[4], literal(row[5]), row[6], row[7]),
 		fmt.Sprintf("SET SESSION div_precision_increment=%s, default_week_format=%s, lc_time_names=%s, innodb_compression_default=%s", row[23], row[24], row[25], row[26]),
-		fmt.Sprintf("SET SESSION collation_server=%s, innodb_strict_mode=%s, system_versioning_alter_history=%s", row[9], strict, row[12]),
+		fmt.Sprintf("SET SESSION collation_server=%s, innodb_strict_mode=%s, system_versioning_alter_history=%s, alter_algorithm=%s", row[9], strict, row[12], row[28]),
 		fmt.Sprintf("SET SESSION old_mode=%s, sql_if_exists=%s, sql_notes=%s, lc_messages=%s, use_stat_tables=%s, histogram_size=%s, histogram_type=%s,"+
 			" auto_increment_increment=%s, auto_increment_offset=%s, character_set_results=%s",
 			literal(row[13]), row[14], row[15], row[16], row[17], row[18], row[19], row[20], row[21], resultCharset(row[preludeResults])),

@@ -45,6 +45,7 @@ type session struct {
 	affected     uint64                     // rows, by the statement that is answered with OK
 	info         string                     // what the server has said about them
 	plain        map[[2]string]uint64       // procedures that the server executes by itself, as named; as of how many schema changes
+	tables       map[[2]string]uint64       // that are no sequences, as named; as of how many schema changes
 	steered      atomic.Pointer[programRun] // that the server is executing; the applier asks for it
 	dropped      bool                       // the statement that is answered with OK has dropped the default database
 	excluding    bool                       // schema changes are behind the barrier that this session holds
@@ -76,7 +77,7 @@ func newSession(s *Server, c *connection, epoch uint64) *session {
 	}
 	return &session{
 		rate: rate.New(perSecond), server: s, client: wire.NewConn(c.client, s.cfg.MaxPacket), epoch: epoch, local: c.local, reader: c.reader, dialect: s.dialect(),
-		statements: make(map[uint32]*prepared), named: make(map[string]*prepared), plain: make(map[[2]string]uint64),
+		statements: make(map[uint32]*prepared), named: make(map[string]*prepared), plain: make(map[[2]string]uint64), tables: make(map[[2]string]uint64),
 	}
 }
 

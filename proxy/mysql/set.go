@@ -159,6 +159,10 @@ func (s *session) prepareNamed(c call) (bool, error) {
 	if e := s.refusal(p); e != nil {
 		return true, s.failRefused(text, e)
 	}
+	if p.text != text {
+		what := c.what
+		c = s.textCall("PREPARE "+quoteName(what.Name)+" FROM "+s.literal(p.text), c.more)
+	}
 	closed, err := s.sendPrepare(c.payload, true)
 	if err != nil {
 		return true, s.lost(err)
@@ -209,7 +213,13 @@ func (s *session) executeNamed(c call) (bool, error) {
 		if err != nil {
 			return true, s.failWith(err)
 		}
-		return s.dispatchPrepared(s.settled(s.newPrepared(text), c), c)
+		p := s.newPrepared(text)
+		if p.text != text {
+			what := c.what
+			c = s.textCall(c.text[:what.Inner]+"EXECUTE IMMEDIATE "+s.literal(p.text)+" "+what.Using, c.more)
+			c.what = what
+		}
+		return s.dispatchPrepared(s.settled(p, c), c)
 	}
 	p := s.named[statement.FoldName(c.what.Name)]
 	if p == nil { // should the server know one nevertheless, nobody has looked at it

@@ -74,6 +74,8 @@ func (s *session) failRefused(text string, e *wire.Error) error {
 	if err != nil {
 		return s.lost(err)
 	}
+	s.facts.warnings = nil
+	s.noteError(e)
 	s.fail(e)
 	return nil
 }

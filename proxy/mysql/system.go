@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/nexus-replication/nexus/proxy/mysql/statement"
@@ -22,7 +23,7 @@ func (s *session) initDatabase(payload []byte) error {
 	}
 	if len(p) > 0 && p[0] == wire.HeaderOK {
 		s.system = isSystem(name)
-		clear(s.plain)
+		s.forgetNames()
 	}
 	return s.client.WritePacket(p)
 }
@@ -32,7 +33,7 @@ func (s *session) use(c call) (bool, error) {
 	failed, err := s.direct(c)
 	if !failed && err == nil {
 		s.system = isSystem(c.what.Name)
-		clear(s.plain)
+		s.forgetNames()
 	}
 	return failed, err
 }
@@ -44,6 +45,8 @@ var (
 	systemProgram   = regexp.MustCompile("(?is)\\b(?:PROCEDURE|FUNCTION|TRIGGER|VIEW|SEQUENCE|EVENT|PACKAGE|BODY)\\s+(?:IF\\s+(?:NOT\\s+)?EXISTS\\s+)?`?mysql`?\\s*\\.")
 	systemQualifier = regexp.MustCompile("(?i)(?:^| )`?mysql`? \\. ")
 	anyProgram      = regexp.MustCompile("(?is)\\b(?:PROCEDURE|FUNCTION|TRIGGER|VIEW|SEQUENCE|EVENT|PACKAGE|BODY)\\s+(?:IF\\s+(?:NOT\\s+)?EXISTS\\s+)?(?:`(?:[^`]|``)+`|[\\w$]+)\\s*\\.")
+	replaceDatabase = regexp.MustCompile("(?i)\\bCREATE OR REPLACE (?:DATABASE|SCHEMA) (?:IF NOT EXISTS )?`?(mysql|nexus)(?:`| |$)")
+	nameSystem      = regexp.MustCompile("(?i)\\bCREATE (?:DATABASE|SCHEMA) (?:IF NOT EXISTS )?`?(mysql)(?:`| |$)")
 	dropSystem      = regexp.MustCompile("(?is)\\b(?:DATABASE|SCHEMA)\\s+(?:IF\\s+EXISTS\\s+)?`?mysql`?\\s*;?\\s*$")
 )
 
@@ -69,6 +72,10 @@ func changesSystem(verb, plain, current string) *wire.Error {
 		if !dropSystem.MatchString(plain) {
 			return nil
 		}
+	case "CREATE DATABASE", "CREATE SCHEMA":
+		if found := nameSystem.FindStringSubmatch(plain); found == nil || found[1] == "mysql" { // which is there; with other letters it could not be dropped
+			return nil
+		}
 	default:
 		return nil
 	}
@@ -86,13 +93,17 @@ func writableSystemView(plain, current string) bool {
 // ownQualifier matches a table that is named with its database.
 var ownQualifier = regexp.MustCompile("(?is)\\b(?:TABLES?|ON)\\s+(?:IF\\s+(?:NOT\\s+)?EXISTS\\s+)?(?:`(?:[^`]|``)+`|\\w+)\\s*\\.")
 
+// systemWrites begin statements that may write a table.
+var systemWrites = []string{"INSERT", "REPLACE", "UPDATE", "DELETE", "LOAD", "TRUNCATE", "ANALYZE", "EXPLAIN"}
+
 // writesSystem refuses what may write a table of the database mysql that is not named with it.
 func (s *session) writesSystem(what *statement.Statement) *wire.Error {
 	if !s.system {
 		return nil
 	}
-	switch what.Verb {
-	case "INSERT", "REPLACE", "UPDATE", "DELETE", "LOAD", "TRUNCATE", "BEGIN", "IF", "CASE", "LOOP", "WHILE", "REPEAT", "FOR", "ANALYZE", "EXPLAIN":
+	block := what.Kind == statement.Write && what.Calls && what.Verb != "CALL" // whatever label it begins with
+	switch verb := what.Verb; {
+	case block, slices.Contains(systemWrites, verb):
 		if what.Kind == statement.Begin || what.Kind == statement.Read || what.Kind == statement.LockingRead {
 			return nil
 		}

@@ -22,7 +22,7 @@ const textsUnseen = "it executes texts (PREPARE, EXECUTE), which Nexus looks at 
 
 // withMode is the dialect of a text that is read with a sql_mode.
 func withMode(d statement.Dialect, mode string) statement.Dialect {
-	d.NoBackslashEscapes, d.AnsiQuotes = hasWord(mode, "NO_BACKSLASH_ESCAPES"), hasWord(mode, "ANSI_QUOTES")
+	d.NoBackslashEscapes, d.AnsiQuotes, d.Oracle = hasWord(mode, "NO_BACKSLASH_ESCAPES"), hasWord(mode, "ANSI_QUOTES"), hasWord(mode, "ORACLE")
 	return d
 }
 
@@ -156,7 +156,7 @@ func (r *programRun) mayExecute(p *prepared, database string) (appliers.Ruling, 
 	what := &p.what
 	switch what.Kind {
 	case statement.Read:
-		if what.Verb != flushStatus {
+		if what.Verb != flushStatus && !what.WritesFile {
 			return appliers.Execute, nil
 		}
 	case statement.Empty, statement.LockingRead, statement.Diagnostics, statement.Savepoint, statement.Temporary:
@@ -185,7 +185,7 @@ func (r *programRun) mayExecute(p *prepared, database string) (appliers.Ruling, 
 }
 
 func (r *programRun) mayWrite(p *prepared, database string) error {
-	if p.what.LocalFile || isSystem(r.p.Database) {
+	if p.what.Verb == "LOAD" || isSystem(r.p.Database) {
 		return refused("%s is refused in a text that a procedure executes", p.what.Verb)
 	}
 	if !p.what.Calls {

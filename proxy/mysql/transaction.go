@@ -209,12 +209,17 @@ func (s *session) commitRead(xa *appliers.Transaction) error {
 
 // commitWritten replicates the open transaction and commits it. Its marker comes last: most transactions read first.
 func (s *session) commitWritten(xa *appliers.Transaction) error {
+	return s.commitEnding(xa, append([]string{xa.Mark()}, endXA(xa)...)...)
+}
+
+// commitEnding replicates the open transaction and commits it, after these statements.
+func (s *session) commitEnding(xa *appliers.Transaction, last ...string) error {
 	if err := xa.Prepare(); err != nil {
 		return s.fenced(err)
 	}
 	s.expect()
 	defer s.forgo()
-	if err := s.ask(block(append([]string{xa.Mark()}, endXA(xa)...)...)); err != nil {
+	if err := s.ask(block(last...)); err != nil {
 		return s.notPrepared(xa, err)
 	}
 	return s.commitPrepared(xa)

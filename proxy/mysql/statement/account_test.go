@@ -2,6 +2,22 @@ package statement
 
 import "testing"
 
+func TestAsRole(t *testing.T) {
+	for text, want := range map[string]string{
+		"SET DEFAULT ROLE current_role FOR b":   "SET DEFAULT ROLE `r` FOR b",
+		"DROP ROLE `current_role`, a":           "DROP ROLE `current_role`, a",
+		"DROP ROLE current_role, a":             "DROP ROLE `r`, a",
+		"GRANT a, current_role TO current_role": "GRANT a, `r` TO current_role",
+		"GRANT SELECT ON t TO current_role":     "GRANT SELECT ON t TO current_role",
+	} {
+		d := Dialect{MariaDB: true, Version: 101119}
+		s := Classify(text, d)
+		if got := s.AsRole(text, d, "`r`"); got != want {
+			t.Errorf("%s: %s, want %s", text, got, want)
+		}
+	}
+}
+
 func TestAsAccount(t *testing.T) {
 	for text, want := range map[string]string{
 		"SET PASSWORD = PASSWORD('x')":                  "SET PASSWORD FOR `a`@`%` = PASSWORD('x')",

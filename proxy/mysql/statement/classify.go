@@ -2,6 +2,7 @@ package statement
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -164,18 +165,22 @@ const (
 	reasonReplication = "Nexus replicates; a backend has no replication of its own"
 	reasonPlugin      = "it loads code into a single backend"
 	reasonTablespace  = "it moves files of a single backend"
-	reasonFile        = "it reads or writes a file of a single backend"
+	reasonFile        = "it names a file or directory of a single backend"
 )
 
 func (p *parser) classify() Statement {
 	if p.end() {
 		return Statement{Kind: Empty}
 	}
+	p.oracleLabel()
 	if p.tok.kind != tokenWord {
 		return p.malformed(p.tok.text, "no statement begins so")
 	}
 	verb := upper(p.tok.text)
 	classify := formOf(verb)
+	if verb == "DECLARE" && p.lexer.dialect.Oracle {
+		classify = (*parser).compound
+	}
 	if classify == nil {
 		if q := *p; q.label() {
 			classify = (*parser).compound
@@ -210,10 +215,10 @@ var lockFunctions = []string{"GET_LOCK", "RELEASE_LOCK", "RELEASE_ALL_LOCKS", "I
 // forbiddenFunctions act on one server beside the data.
 var forbiddenFunctions = []string{
 	"MASTER_POS_WAIT", "SOURCE_POS_WAIT",
-	"MASTER_GTID_WAIT", "WAIT_FOR_EXECUTED_GTID_SET", "WAIT_UNTIL_SQL_THREAD_AFTER_GTIDS", "LOAD_FILE",
+	"MASTER_GTID_WAIT", "WAIT_FOR_EXECUTED_GTID_SET", "WAIT_UNTIL_SQL_THREAD_AFTER_GTIDS",
 }
 
-var watchedFunctions = append(append([]string{}, lockFunctions...), forbiddenFunctions...)
+var watchedFunctions = slices.Concat(lockFunctions, forbiddenFunctions)
 
 // malformed refuses what the server would not understand either, from the next token on.
 func (p *parser) malformed(verb, reason string) Statement {

@@ -5,7 +5,7 @@ package statement
 
 // compound classifies a block.
 func (p *parser) compound(verb string) Statement {
-	s := Statement{Kind: Write, Verb: verb, Calls: true}
+	s := Statement{Kind: Write, Verb: verb, Calls: true, WritesFile: p.writesFile()}
 	if reason := p.programRefusal(); reason != "" {
 		return refuse(verb, reason)
 	}
@@ -26,6 +26,16 @@ func (p *parser) label() bool {
 	}
 	p.skip()
 	return p.takePunct(':')
+}
+
+// oracleLabel takes a label as the mode ORACLE has them: <<name>>.
+func (p *parser) oracleLabel() bool {
+	q := *p
+	if !p.lexer.dialect.Oracle || !q.takePunct('<') || !q.takePunct('<') || q.name() == "" || !q.takePunct('>') || !q.takePunct('>') {
+		return false
+	}
+	*p = q
+	return true
 }
 
 // programRefusal looks through the statements of a block for those that would act beside the transaction that it is executed
@@ -131,7 +141,11 @@ func (p *parser) startsBlock() bool {
 	if q := *p; q.label() {
 		return q.at("BEGIN", "LOOP", "WHILE", "REPEAT", "FOR")
 	}
-	if q := *p; q.take("BEGIN") {
+	q := *p
+	if q.oracleLabel(); p.lexer.dialect.Oracle && q.at("BEGIN", "DECLARE") {
+		return true
+	}
+	if q.take("BEGIN") {
 		return q.at("NOT")
 	}
 	return p.at("IF", "CASE", "LOOP", "WHILE", "REPEAT", "FOR")

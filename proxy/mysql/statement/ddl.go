@@ -22,7 +22,11 @@ func (p *parser) create(verb string) Statement {
 			return refuse(verb, reason)
 		}
 		return Statement{Kind: DDL, Verb: verb, Engine: engine}
-	case "PROCEDURE", "TRIGGER", "EVENT", "PACKAGE":
+	case "EVENT":
+		if reason := p.scheduleRefusal(); reason != "" {
+			return refuse(verb, reason)
+		}
+	case "PROCEDURE", "TRIGGER", "PACKAGE":
 	case "ROLE":
 		return p.createRole(verb)
 	case "VIEW":
@@ -39,7 +43,19 @@ func (p *parser) create(verb string) Statement {
 	if reason := p.besideTransaction(); reason != "" {
 		return refuse(verb, reason)
 	}
-	return Statement{Kind: DDL, Verb: verb, Definer: p.defines}
+	return Statement{Kind: DDL, Verb: verb, Definer: p.defines, WritesFile: p.writesFile()}
+}
+
+// scheduleRefusal says why an event would not have the same schedule on all servers.
+func (p *parser) scheduleRefusal() string {
+	schedule, body := *p, *p
+	if body.find("DO") {
+		schedule.lexer.text = schedule.lexer.text[:body.tok.start]
+	}
+	if name := schedule.chance(); name != "" {
+		return "its schedule would be by another " + name + " on every node; write the times into the text"
+	}
+	return ""
 }
 
 // versionRefusal says why a table with a history cannot be the same on all servers.
@@ -70,8 +86,11 @@ func (p *parser) createTable(verb string, replace bool) Statement {
 		return refuse(verb, reason)
 	}
 	s := Statement{Kind: DDL, Verb: verb}
-	if p.selects() {
+	if found, filling := p.selects(); found {
 		s = p.createSelect(verb, replace)
+		if f := s.Filling; f != nil {
+			f.Head, f.Query, f.Duplicates = filling.Head, filling.Query, filling.Duplicates
+		}
 	} else {
 		s.Name = p.newTable()
 	}
@@ -106,52 +125,67 @@ func (p *parser) createSelect(verb string, replace bool) Statement {
 	return Statement{Kind: CreateSelect, Verb: verb, Filling: f}
 }
 
-// selects reports whether a table is filled by a query: SELECT, WITH, VALUES or TABLE after the columns and options.
-func (p *parser) selects() bool {
+// selects reports whether a table is filled by a query: SELECT, WITH, VALUES or TABLE after the columns and options. Of f it tells where that is.
+func (p *parser) selects() (found bool, f Filling) {
 	q := *p
+	var before token
 	for depth := 0; !q.end(); q.skip() {
+		t := q.tok
 		switch {
 		case q.tok.punct('('):
 			depth++
 			if next := q; depth == 1 {
 				for next.takePunct('(') {
 				}
-				if next.at("SELECT", "WITH", "VALUES", "TABLE") {
-					return true
-				}
+				found = next.at("SELECT", "WITH", "VALUES", "TABLE")
 			}
 		case q.tok.punct(')'):
 			depth--
 		case depth == 0 && q.take("WITH"):
-			if !q.at("SYSTEM", "VALIDATION", "PARSER") { // of a table that is versioned, a partition, an index
-				return true
-			}
+			found = !q.at("SYSTEM", "VALIDATION", "PARSER") // of a table that is versioned, a partition, an index
 		case depth == 0 && q.at("SELECT", "VALUES"):
-			return true
+			found = true
 		case depth == 0 && q.take("AS"):
-			if q.at("SELECT", "WITH", "TABLE", "VALUES") || q.tok.punct('(') {
-				return true
+			found = q.at("SELECT", "WITH", "TABLE", "VALUES") || q.tok.punct('(')
+		}
+		if found {
+			f.Head, f.Query = t.start, t.start
+			if t.is("AS") {
+				f.Query = q.tok.start
 			}
+			if before.is("IGNORE") || before.is("REPLACE") {
+				f.Head, f.Duplicates = before.start, upper(before.text)
+			}
+			return true, f
 		}
 		if q.end() {
 			break
 		}
+		before = t
 	}
-	return false
+	return false, f
 }
 
 // alter classifies ALTER.
 func (p *parser) alter(verb string) Statement {
+	ignore := p.at("IGNORE") || p.has("ONLINE", "IGNORE")
 	what := p.object()
 	verb = join(verb, what)
 	switch what {
 	case "TABLE":
-		return p.alterTable(verb)
+		s := p.alterTable(verb)
+		s.Ignores = ignore && s.Kind == DDL
+		s.Numbers = s.Numbers || s.Ignores
+		return s
 	case "VIEW", "EVENT":
-		if reason := p.besideTransaction(); reason != "" {
+		reason := p.besideTransaction()
+		if reason == "" && what == "EVENT" {
+			reason = p.scheduleRefusal()
+		}
+		if reason != "" {
 			return refuse(verb, reason)
 		}
-		return Statement{Kind: DDL, Verb: verb, Definer: p.defines}
+		return Statement{Kind: DDL, Verb: verb, Definer: p.defines, WritesFile: p.writesFile()}
 	case "SEQUENCE":
 		p.take("IF", "EXISTS")
 		return Statement{Kind: DDL, Verb: verb, Tables: []string{p.table()}}
@@ -163,7 +197,7 @@ func (p *parser) alter(verb string) Statement {
 	return refuse(verb, "Nexus does not know what it alters")
 }
 
-// alterTable refuses what would give the rows that are there already another value on every node.
+// alterTable classifies ALTER TABLE, of which it notes what would give the rows that are there already another value on every node.
 func (p *parser) alterTable(verb string) Statement {
 	engine, rewritten, reason := p.tableOptions()
 	if reason == "" {
@@ -180,16 +214,63 @@ func (p *parser) alterTable(verb string) Statement {
 			break
 		}
 	}
-	if name := p.calls(chanceFunctions...); name != "" {
-		return refuse(verb, "rows that are there already would get another "+name+"() on every node; add the column without it, then UPDATE")
-	}
+	s := Statement{Kind: DDL, Verb: verb, Engine: engine, Rewritten: rewritten, Numbers: p.numbers(), Chance: p.chance()}
 	p.take("IF", "EXISTS")
-	return Statement{Kind: DDL, Verb: verb, Tables: []string{p.table()}, Engine: engine, Rewritten: rewritten}
+	s.Tables = []string{p.table()}
+	return s
+}
+
+// AlteringTable returns an ALTER TABLE, which begins at inner in text, with another table in it.
+func AlteringTable(text string, d Dialect, inner int, table string) string {
+	p := newParser(text[inner:], d)
+	p.skip()
+	p.object()
+	p.take("IF", "EXISTS")
+	at := inner + p.tok.start
+	return text[:at] + table + text[at+len(p.table()):]
+}
+
+// chance returns what the rest of the statement mentions that answers differently on every server or at every call.
+func (p *parser) chance() string {
+	if name := p.calls(chanceFunctions...); name != "" {
+		return name + "()"
+	}
+	var before token
+	for q := *p; !q.end(); q.skip() {
+		switch {
+		case q.at("CURRENT_USER", "CURRENT_ROLE"):
+			return upper(q.tok.text)
+		case q.tok.kind == tokenSystem, q.tok.kind == tokenUser:
+			return "value of the variable " + q.tok.text
+		case q.at("NEXT") && q.has("NEXT", "VALUE", "FOR"), q.at("NEXTVAL") && before.punct('.') && q.lexer.dialect.Oracle:
+			return "value of the sequence" // what is set aside for a server is its own
+		}
+		before = q.tok
+	}
+	return ""
 }
 
 // chanceFunctions answer differently on every server or at every call.
 var chanceFunctions = []string{
 	"UUID", "UUID_SHORT", "UUID_V4", "UUID_V7", "SYS_GUID", "RAND", "RANDOM_BYTES", "SYSDATE", "CONNECTION_ID", "VERSION", "NEXTVAL",
+	"ENCRYPT", "USER", "SESSION_USER", "SYSTEM_USER", "LOAD_FILE",
+}
+
+// numbers reports whether a column becomes AUTO_INCREMENT, as opposed to the option of the table.
+func (p *parser) numbers() bool {
+	for q := *p; !q.end(); {
+		if q.at("SERIAL") {
+			return true
+		}
+		if !q.take("AUTO_INCREMENT") {
+			q.skip()
+			continue
+		}
+		if !q.tok.punct('=') && q.tok.kind != tokenNumber {
+			return true
+		}
+	}
+	return false
 }
 
 // drop classifies DROP.
@@ -275,6 +356,21 @@ func (p *parser) table() string {
 		p.name()
 	}
 	return p.lexer.text[start:end]
+}
+
+// Named returns the names of a table, and of its database if that is said, as they are meant by what table returns.
+func Named(table string, d Dialect) (database, name string) {
+	p := newParser(table, d)
+	return p.named()
+}
+
+// named takes the name of a table as table does, and returns what it means.
+func (p *parser) named() (database, name string) {
+	name = p.name()
+	if p.takePunct('.') {
+		database, name = name, p.name()
+	}
+	return database, name
 }
 
 // object takes what stands between CREATE, ALTER or DROP and the kind of the object, and the kind.

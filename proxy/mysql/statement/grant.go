@@ -21,7 +21,7 @@ func (p *parser) grant(verb string) Statement {
 		return s
 	}
 	for q := *p; !q.end() && !q.at("TO", "FROM"); q.skip() {
-		if q.at("ON") || q.tok.punct('(') {
+		if q.at("ON") {
 			return s // of privileges
 		}
 	}

@@ -9,23 +9,32 @@ type program struct {
 	named  bool     // it is a procedure
 	typed  bool     // it is a function of which the type was said, but not yet what it returns
 	before token    // the last one
+	oracle bool     // the mode ORACLE has declarations before BEGIN, LOOP behind FOR and WHILE, and labels in <<>>
+	label  bool     // in such a label
+	handle bool     // behind HANDLER: the next BEGIN is of that
 }
 
 // opened says what is open: an expression of CASE has words that begin statements elsewhere.
-type opened bool
+type opened int
 
 const (
-	statements opened = false
-	expression opened = true
+	statements opened = iota
+	expression
+	declarations // up to BEGIN
 )
 
 // ends reports whether t, before next, is the semicolon that ends the program.
 func (p *program) ends(t, next token) bool {
 	if t.punct(';') {
-		p.starts = true
+		p.starts, p.handle = true, false
 		return len(p.open) == 0
 	}
 	starts := p.starts || p.opensBody()
+	if p.label = p.label || p.oracle && starts && t.punct('<'); p.label {
+		p.label = !t.punct('>') || !p.before.punct('>')
+		p.starts, p.before = true, t
+		return false
+	}
 	p.starts, p.before = false, t
 	if t.punct(':') {
 		p.starts = true // behind a label
@@ -35,19 +44,32 @@ func (p *program) ends(t, next token) bool {
 	}
 	switch upper(t.text) {
 	case "BEGIN", "LOOP":
-		p.push(statements)
-		p.starts = true
+		if n := len(p.open); n > 0 && p.open[n-1] == declarations && !p.handle {
+			p.open[n-1] = statements
+		} else {
+			p.push(statements)
+		}
+		p.starts, p.handle = true, false
+	case "HANDLER":
+		p.handle = true
+	case "DECLARE", "AS", "IS":
+		if p.oracle && (t.is("DECLARE") && starts || !t.is("DECLARE") && !p.begun) {
+			p.push(declarations)
+			p.starts = true
+		}
 	case "NOT", "ATOMIC": // behind BEGIN
 		p.starts = starts
 	case "WHILE":
-		p.push(statements)
+		if !p.oracle {
+			p.push(statements)
+		}
 	case "REPEAT":
 		if starts || !p.begun && !next.punct('(') {
 			p.push(statements)
 			p.starts = true
 		}
 	case "FOR": // not that of SELECT, nor FOR EACH ROW
-		if starts && !next.is("UPDATE") {
+		if starts && !next.is("UPDATE") && !p.oracle {
 			p.push(statements)
 		}
 	case "IF":
@@ -55,7 +77,11 @@ func (p *program) ends(t, next token) bool {
 			p.push(statements)
 		}
 	case "CASE":
-		p.push(opened(p.begun && !starts))
+		what := statements
+		if p.begun && !starts {
+			what = expression
+		}
+		p.push(what)
 	case "PROCEDURE":
 		p.named = true
 	case "RETURNS":
@@ -112,7 +138,7 @@ func closes(t token) bool {
 // programEnd goes on to the semicolon behind the program that l is in, of which t is the first token, and to the token behind it,
 // and returns the semicolon; the end of the text without one.
 func programEnd(l *lexer, t token) token {
-	p := program{starts: true}
+	p := program{starts: true, oracle: l.dialect.Oracle}
 	for t.kind != tokenEnd && t.kind != tokenBad {
 		inside := l.inside // of a comment that is executed, t is
 		next := l.next()

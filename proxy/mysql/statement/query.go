@@ -9,7 +9,7 @@ func (p *parser) query(verb string) Statement {
 	for q := *p; !q.end(); q.skip() {
 		switch {
 		case q.take("INTO", "OUTFILE"), q.take("INTO", "DUMPFILE"):
-			return refuse(verb, reasonFile)
+			s.WritesFile = true
 		case q.take("FOR", "UPDATE"), q.take("FOR", "SHARE"), q.take("LOCK", "IN", "SHARE", "MODE"):
 			s.Kind = max(s.Kind, LockingRead)
 		}
@@ -22,11 +22,22 @@ func (p *parser) query(verb string) Statement {
 
 // with classifies what follows common table expressions.
 func (p *parser) with(verb string) Statement {
+	all := *p
 	if !p.find("SELECT", "VALUES", "TABLE", "UPDATE", "DELETE", "INSERT", "REPLACE") {
 		// WITH a AS (...) (SELECT ...)
-		return Statement{Kind: Read, Verb: verb}
+		return Statement{Kind: Read, Verb: verb, WritesFile: all.writesFile()}
 	}
 	return p.classify()
+}
+
+// writesFile reports whether a statement of the rest, which may be a program, writes a file of the server.
+func (p *parser) writesFile() bool {
+	for q := *p; q.tok.kind != tokenEnd && q.tok.kind != tokenBad; q.skip() {
+		if file := q; file.take("INTO") && file.at("OUTFILE", "DUMPFILE") {
+			return true
+		}
+	}
+	return false
 }
 
 func (p *parser) show(verb string) Statement {

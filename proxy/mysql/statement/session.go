@@ -207,16 +207,17 @@ func (p *parser) systemVariable() (a Assignment, reason string) {
 // value takes the text up to the comma, FOR of SET STATEMENT, or the end.
 func (p *parser) value() string {
 	start, end := p.tok.start, p.tok.start
+	var earlier, before token
 	for depth := 0; !p.end(); p.skip() {
 		switch {
 		case p.tok.punct('('):
 			depth++
 		case p.tok.punct(')'):
 			depth--
-		case depth == 0 && (p.tok.punct(',') || p.at("FOR")):
+		case depth == 0 && (p.tok.punct(',') || p.at("FOR") && !(before.is("VALUE") && (earlier.is("NEXT") || earlier.is("PREVIOUS")))): // NEXT VALUE FOR a sequence
 			return p.lexer.text[start:end]
 		}
-		end = p.tok.end
+		earlier, before, end = before, p.tok, p.tok.end
 	}
 	return p.lexer.text[start:end]
 }
@@ -274,9 +275,12 @@ func (p *parser) upTo(word string) string {
 // execute classifies EXECUTE name, and MariaDB's EXECUTE IMMEDIATE.
 func (p *parser) execute(verb string) Statement {
 	if p.take("IMMEDIATE") {
-		return p.source(Statement{Kind: Execute, Verb: "EXECUTE IMMEDIATE"})
+		s := p.source(Statement{Kind: Execute, Verb: "EXECUTE IMMEDIATE"})
+		s.Using = p.rest()
+		return s
 	}
 	s := Statement{Kind: Execute, Verb: verb, Name: p.name()}
+	s.Using = p.rest()
 	switch {
 	case s.Name == "":
 		return refuse(verb, "it names no prepared statement")

@@ -1,5 +1,7 @@
 package statement
 
+import "strings"
+
 // Split cuts the text of a COM_QUERY with CLIENT_MULTI_STATEMENTS at its semicolons. Statements without words are left
 // out. The definition of a stored program has semicolons of its own; that of a package extends to the end of the text.
 //
@@ -63,6 +65,19 @@ func definesProgram(text string, d Dialect) (program, pack bool) {
 		}
 	}
 	return false, false
+}
+
+// WithValue returns text with a value in the place of each parameter.
+func WithValue(text string, d Dialect, value string) string {
+	var out strings.Builder
+	done := 0
+	for p := newParser(text, d); p.tok.kind != tokenEnd && p.tok.kind != tokenBad; p.skip() {
+		if p.tok.punct('?') {
+			out.WriteString(text[done:p.tok.start] + value)
+			done = p.tok.end
+		}
+	}
+	return out.String() + text[done:]
 }
 
 // MentionsWord reports whether a word, in upper case, stands in a part of a statement.

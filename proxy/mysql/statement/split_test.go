@@ -62,6 +62,28 @@ func TestSplit(t *testing.T) {
 	}
 }
 
+// In the mode ORACLE declarations stand before BEGIN, and blocks are statements.
+func TestSplitOracle(t *testing.T) {
+	oracle := mariadb
+	oracle.Oracle = true
+	for _, parts := range [][]string{
+		{"BEGIN INSERT INTO t VALUES (1); NULL; END", " SELECT 1"},
+		{"DECLARE a INT; CURSOR c IS SELECT 1 AS x FROM DUAL; BEGIN OPEN c; FOR r IN c LOOP NULL; END LOOP; END", " SELECT 1"},
+		{"<<l>> DECLARE a INT := 1; BEGIN IF a > 0 THEN NULL; ELSIF a < 0 THEN NULL; END IF; EXCEPTION WHEN NO_DATA_FOUND THEN NULL; END", " SELECT 1"},
+		{"BEGIN DECLARE a INT; BEGIN NULL; END; <<w>> WHILE a > 0 LOOP EXIT w; END LOOP; END", " SELECT 1"},
+		{"CREATE PROCEDURE p(a INT) AS b INT := 5; BEGIN SELECT CAST(a AS CHAR) INTO b FROM DUAL; END", " SELECT 1"},
+		{"CREATE PROCEDURE p AS d CONDITION FOR SQLSTATE '23000'; v INT; CONTINUE HANDLER FOR d BEGIN v := 1; END; EXIT HANDLER FOR NOT FOUND v := 2; BEGIN v := 3; END", " SELECT 1"},
+		{"CREATE OR REPLACE FUNCTION f RETURN INT IS BEGIN RETURN 1; END f", " SELECT 1"},
+		{"CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW DECLARE a INT; BEGIN :NEW.a := 1; END", " SELECT 1"},
+		{"CREATE TABLE t AS SELECT 1 AS a", " SELECT a AS b FROM t"},
+		{"CREATE VIEW v AS SELECT 1 AS a", " SELECT a AS b FROM v"},
+	} {
+		if got := Split(strings.Join(parts, ";"), oracle); !slices.Equal(got, parts) {
+			t.Errorf("%q is %q", parts, got)
+		}
+	}
+}
+
 // The words of a text depend on the session's sql_mode and on the server.
 func TestDialect(t *testing.T) {
 	for _, c := range []struct {
@@ -73,6 +95,14 @@ func TestDialect(t *testing.T) {
 		{"a backslash escapes", `SELECT 'a\' FOR UPDATE'`, mariadb, Read},
 		{"a string in double quotes", `SELECT "a\" FOR UPDATE"`, mariadb, Read},
 		{"an identifier in double quotes", `SELECT "a\" FOR UPDATE`, Dialect{MariaDB: true, AnsiQuotes: true}, LockingRead},
+		{"a block", "BEGIN SELECT 1; END", Dialect{MariaDB: true, Oracle: true}, Write},
+		{"a block with declarations", "DECLARE a INT; BEGIN SELECT a; END;", Dialect{MariaDB: true, Oracle: true}, Write},
+		{"a block with a label", "<<x>> BEGIN NULL; END", Dialect{MariaDB: true, Oracle: true}, Write},
+		{"no block", "BEGIN", Dialect{MariaDB: true, Oracle: true}, Write},
+		{"a block that changes how texts are read", "BEGIN character_set_client := 'sjis'; END", Dialect{MariaDB: true, Oracle: true}, Refused},
+		{"a block that writes beside the log", "DECLARE a INT; BEGIN sql_log_bin := 0; END", Dialect{MariaDB: true, Oracle: true}, Refused},
+		{"a block that sets a global variable", "BEGIN SET GLOBAL wait_timeout=5; END", Dialect{MariaDB: true, Oracle: true}, Refused},
+		{"a block of the mode ORACLE in another one", "DECLARE a INT; BEGIN SELECT a; END;", mariadb, Refused},
 		{"MySQL does not know /*M!", `SELECT 1 /*M! FOR UPDATE */`, Dialect{Version: 80036}, Read},
 		{"MySQL executes /*!50700", `SELECT 1 /*!50700 FOR UPDATE */`, Dialect{Version: 80036}, LockingRead},
 		{"MySQL does not execute /*!80040", `SELECT 1 /*!80040 FOR UPDATE */`, Dialect{Version: 80036}, Read},
@@ -116,12 +146,12 @@ func isProgram(text string, d Dialect) bool {
 func FuzzClassify(f *testing.F) {
 	for _, g := range []string{
 		"SELECT 1; SELECT 2", "/*!40101 SET a=1*/;", "CREATE DEFINER=a@b PROCEDURE p() BEGIN END", "SET @@session.a=1,b=2",
-		"INSERT INTO t VALUES ('a\\'b')", "SET STATEMENT a=1 FOR SELECT 1", "/*", "'", "`", "@", "@@", "@`", "1e", "..", "-- ",
+		"INSERT INTO t VALUES ('a\\'b')", "SET STATEMENT a=1 FOR SELECT 1", "/*", "'", "`", "@", "@@", "@`", "1e", "..", "-- ", "<<x>> DECLARE a INT; BEGIN NULL; END; SELECT 1",
 	} {
-		f.Add(g, false, false)
+		f.Add(g, false, false, false)
 	}
-	f.Fuzz(func(t *testing.T, text string, noBackslash, ansi bool) {
-		d := Dialect{MariaDB: true, Version: 101119, NoBackslashEscapes: noBackslash, AnsiQuotes: ansi}
+	f.Fuzz(func(t *testing.T, text string, noBackslash, ansi, oracle bool) {
+		d := Dialect{MariaDB: true, Version: 101119, NoBackslashEscapes: noBackslash, AnsiQuotes: ansi, Oracle: oracle}
 		Classify(text, d)
 		length := 0
 		for _, part := range Split(text, d) {

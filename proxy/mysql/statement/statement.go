@@ -113,6 +113,11 @@ type Statement struct {
 	Text string
 	// Expression has it as its value otherwise, from Behind on; or the connection of Kill.
 	Expression string
+	// Using follows in Execute: the word and the parameters.
+	Using string
+
+	// Into is the table that INSERT, REPLACE and LOAD write, behind its database, which is empty where the default one is meant.
+	Into [2]string
 
 	// Assignments of Set.
 	Assignments []Assignment
@@ -147,15 +152,25 @@ type Statement struct {
 	Definer *Definer
 
 	// Engine is one that a table names and does not get: it becomes one of InnoDB. Rewritten is the statement to be executed
-	// instead, where there is one.
+	// instead, where there is one: without DELAYED of Write.
 	Engine    string
 	Rewritten string
+
+	// Numbers is set where ALTER TABLE numbers the rows that are there already, or keeps one of several, in the order that the
+	// server has them in; Ignores where that is ALTER IGNORE TABLE.
+	Numbers, Ignores bool
+
+	// Chance is what ALTER TABLE mentions that has another value on every server, or at every call.
+	Chance string
 
 	// Locks is set where a lock with a name is taken, looked at or given back: GET_LOCK and its like.
 	Locks bool
 
 	// Calls is set where programs may be called that execute texts: CALL, and blocks.
 	Calls bool
+
+	// WritesFile is set where a file is written by the server: SELECT ... INTO OUTFILE and INTO DUMPFILE.
+	WritesFile bool
 
 	// LocalFile is set where the client is asked for a file: LOAD DATA LOCAL INFILE.
 	LocalFile bool
@@ -177,8 +192,10 @@ type Definer struct {
 type Filling struct {
 	Database, Table      string // Database is empty where the default one is meant
 	Replace, IfNotExists bool
-	// Rest is where in the text stands what follows the name.
-	Rest int
+	// Rest is where in the text stands what follows the name, up to Head; the query begins at Query.
+	Rest, Head, Query int
+	// Duplicates is what stands before the query: IGNORE, REPLACE or nothing.
+	Duplicates string
 }
 
 // Assignment is one variable that SET changes.
@@ -212,4 +229,6 @@ type Dialect struct {
 	// NoBackslashEscapes and AnsiQuotes are the modes of that name in the session's sql_mode.
 	NoBackslashEscapes bool
 	AnsiQuotes         bool
+	// Oracle is the mode ORACLE of MariaDB, in which BEGIN and DECLARE begin a block.
+	Oracle bool
 }

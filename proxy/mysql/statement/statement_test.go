@@ -27,7 +27,7 @@ func describe(s Statement) string {
 		set  bool
 	}{
 		{"read only", s.Access == ReadOnly}, {"read write", s.Access == ReadWrite}, {"snapshot", s.Snapshot},
-		{"session", s.Session}, {"chain", s.Chain}, {"release", s.Release}, {"query only", s.QueryOnly}, {"local file", s.LocalFile}, {"locks", s.Locks},
+		{"session", s.Session}, {"chain", s.Chain}, {"release", s.Release}, {"query only", s.QueryOnly}, {"local file", s.LocalFile}, {"numbers", s.Numbers}, {"locks", s.Locks}, {"writes a file", s.WritesFile},
 		{"writes", s.Writes}, {"everything", s.Everything},
 	} {
 		if f.set {
@@ -46,6 +46,9 @@ func describe(s Statement) string {
 	if s.Expression != "" {
 		fmt.Fprintf(&b, ", expression %q", s.Expression)
 	}
+	if s.Using != "" {
+		fmt.Fprintf(&b, ", parameters %q", s.Using)
+	}
 	if s.Syntax {
 		fmt.Fprintf(&b, ", near %q on line %d", s.Near, s.Line)
 	}
@@ -57,6 +60,9 @@ func describe(s Statement) string {
 	}
 	if s.Engine != "" {
 		fmt.Fprintf(&b, ", not engine %s", s.Engine)
+	}
+	if s.Chance != "" {
+		fmt.Fprintf(&b, ", chance %q", s.Chance)
 	}
 	if s.Rewritten != "" {
 		fmt.Fprintf(&b, ", rewritten %q", s.Rewritten)

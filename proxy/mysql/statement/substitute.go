@@ -69,10 +69,11 @@ func (p *parser) fact(f *Facts) (value string, found bool) {
 	}
 	name := strings.ToLower(p.tok.text)
 	p.skip()
-	if (name == "session" || name == "local") && p.takePunct('.') {
+	session := (name == "session" || name == "local") && p.takePunct('.')
+	if session {
 		name = strings.ToLower(p.name())
 	}
-	if f.Events && (name == "event_scheduler" || name == "global" && p.takePunct('.') && p.take("EVENT_SCHEDULER")) {
+	if f.Events && !session && (name == "event_scheduler" || name == "global" && p.takePunct('.') && p.take("EVENT_SCHEDULER")) {
 		return "'ON'", true
 	}
 	switch {

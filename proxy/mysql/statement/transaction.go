@@ -3,7 +3,7 @@ package statement
 import "strconv"
 
 func (p *parser) begin(verb string) Statement {
-	if p.at("NOT") {
+	if p.at("NOT") || p.lexer.dialect.Oracle {
 		return p.compound(verb)
 	}
 	p.take("WORK")

@@ -6,13 +6,17 @@ const reasonSystem = "the tables of the database mysql are each server's own: us
 
 // dml classifies INSERT, REPLACE, UPDATE, DELETE and CALL.
 func (p *parser) dml(verb string) Statement {
-	if p.at("DELAYED") {
-		return refuse(verb, "DELAYED is for engines without transactions")
-	}
 	if verb != "CALL" && p.changesSystem(verb) {
 		return refuse(verb, reasonSystem)
 	}
-	return Statement{Kind: Write, Verb: verb, Calls: verb == "CALL"}
+	s := Statement{Kind: Write, Verb: verb, Calls: verb == "CALL"}
+	if p.at("DELAYED") && (verb == "INSERT" || verb == "REPLACE") { // for engines without transactions, which tables here do not have
+		s.Rewritten = p.lexer.text[:p.tok.start] + p.lexer.text[p.tok.end:]
+	}
+	if verb == "INSERT" || verb == "REPLACE" {
+		s.Into = p.into()
+	}
+	return s
 }
 
 // changesSystem reports whether a table of the database mysql stands among those that INSERT, REPLACE, UPDATE or DELETE, of which the
@@ -55,6 +59,14 @@ func (p *parser) insertsIntoSystem() bool {
 	return isSystem(named) && p.tok.punct('.')
 }
 
+// into returns the table of INSERT and REPLACE, with its database if that is said.
+func (p *parser) into() (table [2]string) {
+	for p.take("LOW_PRIORITY") || p.take("HIGH_PRIORITY") || p.take("DELAYED") || p.take("IGNORE") || p.take("INTO") {
+	}
+	table[0], table[1] = p.named()
+	return table
+}
+
 // startsQuery reports whether a query begins here, behind a parenthesis.
 func (p *parser) startsQuery() bool {
 	q := *p
@@ -79,7 +91,8 @@ func isSystem(name token) bool {
 	return name.is("MYSQL") || name.kind == tokenQuoted && upper(unquote(name.text)) == "MYSQL"
 }
 
-// load classifies LOAD DATA and LOAD XML. Only a file that the client sends is the same for everybody.
+// load classifies LOAD DATA and LOAD XML. A file that the client does not send is one of the leader's server; what is in the log
+// are its rows.
 func (p *parser) load(verb string) Statement {
 	if !p.take("DATA") && !p.take("XML") {
 		return refuse(verb, reasonServer) // LOAD INDEX INTO CACHE
@@ -87,15 +100,14 @@ func (p *parser) load(verb string) Statement {
 	if !p.take("LOW_PRIORITY") {
 		p.take("CONCURRENT")
 	}
-	if !p.at("LOCAL") {
-		return refuse(verb, reasonFile+"; use LOAD DATA LOCAL")
-	}
+	local := p.at("LOCAL")
+	s := Statement{Kind: Write, Verb: verb, LocalFile: local}
 	if q := *p; q.find("TABLE") {
 		q.skip()
 		named := q.tok
-		if q.name(); q.tok.punct('.') && isSystem(named) {
+		if s.Into[0], s.Into[1] = q.named(); s.Into[0] != "" && isSystem(named) {
 			return refuse(verb, reasonSystem)
 		}
 	}
-	return Statement{Kind: Write, Verb: verb, LocalFile: true}
+	return s
 }
