@@ -55,7 +55,6 @@ type capture struct {
 	events      []byte
 	bytes       int // of the events, also those that were not kept because they are too many
 	table       string
-	outside     string                   // the table of rows that no prepared transaction has, until the end of their group
 	sequences   map[uint64]sequenceState // of the group, by table
 	markers     uint64                   // id of the table of markers
 	marks       int
@@ -64,6 +63,7 @@ type capture struct {
 	eventRuns   int
 	checksums   bool // events of this file end with one
 
+	suspects []string               // tables of rows of the group that are in no transaction of Nexus's
 	mapped   map[uint64]mappedTable // of the group, by id
 	changed  []mappedTable          // those of them with rows that were changed or removed, which the others have to find
 	findable findable
@@ -93,11 +93,11 @@ func (c *capture) HandleEvent(e *replication.BinlogEvent) error {
 		c.checkRows(raw)
 		c.add(raw)
 		if c.group&(preparedGroup|completedGroup) == 0 && !c.advance(raw[eventHeader:]) {
-			c.outside = c.table
+			c.suspect()
 		}
 	case kind == eventQuery:
-		if rollsBack(raw) {
-			c.outside = ""
+		if endsTransaction(raw) {
+			c.settle(raw)
 		}
 		switch {
 		case c.group&completedGroup != 0:
@@ -106,10 +106,11 @@ func (c *capture) HandleEvent(e *replication.BinlogEvent) error {
 			c.b.sequences.redefined()
 		}
 		if c.group&(completedGroup|standaloneGroup) != 0 || endsTransaction(raw) {
-			c.endGroup()
+			c.readUpTo()
 		}
 	case kind == eventXID:
-		c.endGroup()
+		c.settle(raw)
+		c.readUpTo()
 	case kind == eventXAPrepare:
 		if xid, ok := preparedXID(raw[eventHeader:]); ok {
 			c.b.transactions.deliver(xid, captured{
@@ -117,32 +118,19 @@ func (c *capture) HandleEvent(e *replication.BinlogEvent) error {
 			})
 		}
 		c.events, c.bytes = nil, 0
-		c.endGroup()
+		c.readUpTo()
 	}
 	return nil
 }
 
 func (c *capture) beginGroup(body []byte) {
-	c.checkOutside() // of a group without an end
+	c.settle(nil)
 	c.group, c.events, c.bytes, c.marks, c.trespassed, c.eventRuns = 0, nil, 0, 0, false, 0
 	c.changed = nil
 	clear(c.mapped)
 	clear(c.sequences)
 	if len(body) > 12 {
 		c.group = body[12]
-	}
-}
-
-func (c *capture) endGroup() {
-	c.checkOutside()
-	c.readUpTo()
-}
-
-// checkOutside notices rows of a group that was not rolled back.
-func (c *capture) checkOutside() {
-	if c.outside != "" {
-		c.table, c.outside = c.outside, ""
-		c.beside()
 	}
 }
 
@@ -192,10 +180,6 @@ func (c *capture) advance(body []byte) bool {
 func endsTransaction(raw []byte) bool {
 	return bytes.HasSuffix(raw, []byte("COMMIT")) || bytes.HasSuffix(raw, []byte("ROLLBACK"))
 }
-
-// rollsBack reports whether a query event says ROLLBACK and nothing else. The rows before it, of tables with transactions only, are not there any
-// more: the server writes them where the transaction made a temporary table, which stays.
-func rollsBack(raw []byte) bool { return bytes.HasSuffix(raw, []byte("\x00ROLLBACK")) }
 
 // markSize is that of the event that inserts one marker.
 const markSize = eventHeader + 8 + 1 + 1 + 1 + 16
@@ -253,6 +237,26 @@ var (
 	commitsXA = []byte("XA COMMIT X'")
 	commonXID = []byte("',X'',1")
 )
+
+// suspect notes a row that was written without the log of raft, if its group is not rolled back.
+func (c *capture) suspect() {
+	if len(c.suspects) == 0 || c.suspects[len(c.suspects)-1] != c.table {
+		c.suspects = append(c.suspects, c.table)
+	}
+}
+
+// settle looks at how a group ends that has such rows. The server writes one down that is rolled back, where the session has made temporary tables in it:
+// nobody has these rows, but in the tables of the database mysql, which have no transactions.
+func (c *capture) settle(end []byte) {
+	rolledBack := bytes.HasSuffix(end, []byte("\x00ROLLBACK")) // behind the default database
+	for _, table := range c.suspects {
+		if !rolledBack || strings.HasPrefix(strings.ToLower(table), "mysql.") {
+			c.table = table
+			c.beside()
+		}
+	}
+	c.suspects = c.suspects[:0]
+}
 
 // beside notices rows that were written without the log of raft: those of engines without transactions, or by somebody
 // who should not be there.
