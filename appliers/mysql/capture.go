@@ -63,6 +63,7 @@ type capture struct {
 	eventRuns   int
 	checksums   bool // events of this file end with one
 
+	suspects []string               // tables of rows of the group that are in no transaction of Nexus's
 	mapped   map[uint64]mappedTable // of the group, by id
 	changed  []mappedTable          // those of them with rows that were changed or removed, which the others have to find
 	findable findable
@@ -92,9 +93,12 @@ func (c *capture) HandleEvent(e *replication.BinlogEvent) error {
 		c.checkRows(raw)
 		c.add(raw)
 		if c.group&(preparedGroup|completedGroup) == 0 && !c.advance(raw[eventHeader:]) {
-			c.beside()
+			c.suspect()
 		}
 	case kind == eventQuery:
+		if endsTransaction(raw) {
+			c.settle(raw)
+		}
 		switch {
 		case c.group&completedGroup != 0:
 			c.checkCompleted(raw)
@@ -105,6 +109,7 @@ func (c *capture) HandleEvent(e *replication.BinlogEvent) error {
 			c.readUpTo()
 		}
 	case kind == eventXID:
+		c.settle(raw)
 		c.readUpTo()
 	case kind == eventXAPrepare:
 		if xid, ok := preparedXID(raw[eventHeader:]); ok {
@@ -119,6 +124,7 @@ func (c *capture) HandleEvent(e *replication.BinlogEvent) error {
 }
 
 func (c *capture) beginGroup(body []byte) {
+	c.settle(nil)
 	c.group, c.events, c.bytes, c.marks, c.trespassed, c.eventRuns = 0, nil, 0, 0, false, 0
 	c.changed = nil
 	clear(c.mapped)
@@ -231,6 +237,26 @@ var (
 	commitsXA = []byte("XA COMMIT X'")
 	commonXID = []byte("',X'',1")
 )
+
+// suspect notes a row that was written without the log of raft, if its group is not rolled back.
+func (c *capture) suspect() {
+	if len(c.suspects) == 0 || c.suspects[len(c.suspects)-1] != c.table {
+		c.suspects = append(c.suspects, c.table)
+	}
+}
+
+// settle looks at how a group ends that has such rows. The server writes one down that is rolled back, where the session has made temporary tables in it:
+// nobody has these rows, but in the tables of the database mysql, which have no transactions.
+func (c *capture) settle(end []byte) {
+	rolledBack := bytes.HasSuffix(end, []byte("\x00ROLLBACK")) // behind the default database
+	for _, table := range c.suspects {
+		if !rolledBack || strings.HasPrefix(strings.ToLower(table), "mysql.") {
+			c.table = table
+			c.beside()
+		}
+	}
+	c.suspects = c.suspects[:0]
+}
 
 // beside notices rows that were written without the log of raft: those of engines without transactions, or by somebody
 // who should not be there.
