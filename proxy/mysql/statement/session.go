@@ -214,7 +214,8 @@ func (p *parser) value() string {
 			depth++
 		case p.tok.punct(')'):
 			depth--
-		case depth == 0 && (p.tok.punct(',') || p.at("FOR") && !(before.is("VALUE") && (earlier.is("NEXT") || earlier.is("PREVIOUS")))): // NEXT VALUE FOR a sequence
+		case depth == 0 && p.at("FOR") && before.is("VALUE") && (earlier.is("NEXT") || earlier.is("PREVIOUS")): // of a sequence
+		case depth == 0 && (p.tok.punct(',') || p.at("FOR")):
 			return p.lexer.text[start:end]
 		}
 		earlier, before, end = before, p.tok, p.tok.end
