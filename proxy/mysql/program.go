@@ -288,6 +288,7 @@ func (r *programRun) change(step *statement.Step, row []string) (failed *wire.Er
 	if text == "" {
 		text = s.asClient(call{what: step.What}, withDefiner(step.Text, step.What.Definer, r.user), r.user)
 	}
+	text = step.What.ByDefaultAlgorithm(text, r.p.dialect)
 	err = s.behindBarrierFor(r.patience, func(ctx context.Context) error {
 		return s.proposeSchema(ctx, prelude, text)
 	})

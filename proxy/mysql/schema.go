@@ -50,6 +50,7 @@ func (s *session) schemaChange(c call) error {
 	if c.what.Rewritten == "" {
 		text = s.asClient(c, withDefiner(text, c.what.Definer, user), user)
 	}
+	text = c.what.ByDefaultAlgorithm(text, s.dialect)
 	left, err := s.leavesDatabase(&c.what, current[0])
 	if err != nil {
 		return err
@@ -227,11 +228,11 @@ const preludeColumns = "(SELECT HEX(CONVERT(information_schema.schemata.schema_n
 	" @@time_zone, @@check_constraint_checks, @@explicit_defaults_for_timestamp, CURRENT_USER(), @@collation_server, @@innodb_strict_mode, @@default_storage_engine, @@system_versioning_alter_history," +
 	" @@old_mode, @@sql_if_exists, @@sql_notes, @@lc_messages, @@use_stat_tables, @@histogram_size, @@histogram_type, @@auto_increment_increment, @@auto_increment_offset," +
 	" IFNULL(@@character_set_results,'NULL'), @@div_precision_increment, @@default_week_format, @@lc_time_names, @@innodb_compression_default," +
-	" IF(ABS(@@timestamp-UNIX_TIMESTAMP(SYSDATE(6)))>1, @@timestamp, ''), @@alter_algorithm"
+	" IF(ABS(@@timestamp-UNIX_TIMESTAMP(SYSDATE(6)))>1, @@timestamp, '')"
 
 // preludeLength is how many columns these are, and preludeResults the one of character_set_results, which a node's own question does not tell.
 const (
-	preludeLength  = 29
+	preludeLength  = 28
 	preludeResults = 22
 )
 
@@ -246,7 +247,7 @@ func preludeOf(row []string, substitute bool) (texts []string, user string, err 
 	if substitute || !strings.EqualFold(row[11], "InnoDB") { // and does not mind options that InnoDB does not know
 		strict = "0"
 	}
-	for _, plain := range append([]string{row[2], row[3], row[4], row[6], row[7], row[9], strict, row[12], row[28]}, row[14:27]...) {
+	for _, plain := range append([]string{row[2], row[3], row[4], row[6], row[7], row[9], strict, row[12]}, row[14:27]...) {
 		if !plainWord.MatchString(plain) {
 			return nil, "", refused(unreadable, plain)
 		}
@@ -274,7 +275,7 @@ func preludeOf(row []string, substitute bool) (texts []string, user string, err 
 		fmt.Sprintf("SET SESSION character_set_client=%s, collation_connection=%s, foreign_key_checks=%s, time_zone=%s, check_constraint_checks=%s, explicit_defaults_for_timestamp=%s",
 			row[2], row[3], row[4], literal(row[5]), row[6], row[7]),
 		fmt.Sprintf("SET SESSION div_precision_increment=%s, default_week_format=%s, lc_time_names=%s, innodb_compression_default=%s", row[23], row[24], row[25], row[26]),
-		fmt.Sprintf("SET SESSION collation_server=%s, innodb_strict_mode=%s, system_versioning_alter_history=%s, alter_algorithm=%s", row[9], strict, row[12], row[28]),
+		fmt.Sprintf("SET SESSION collation_server=%s, innodb_strict_mode=%s, system_versioning_alter_history=%s, alter_algorithm='DEFAULT'", row[9], strict, row[12]),
 		fmt.Sprintf("SET SESSION old_mode=%s, sql_if_exists=%s, sql_notes=%s, lc_messages=%s, use_stat_tables=%s, histogram_size=%s, histogram_type=%s,"+
 			" auto_increment_increment=%s, auto_increment_offset=%s, character_set_results=%s",
 			literal(row[13]), row[14], row[15], row[16], row[17], row[18], row[19], row[20], row[21], resultCharset(row[preludeResults])),

@@ -35,12 +35,12 @@ func TestWithDefiner(t *testing.T) {
 func TestPreludeOf(t *testing.T) {
 	row := []string{"617070", "STRICT_ALL_TABLES", "utf8mb4", "utf8mb4_general_ci", "1", "SYSTEM", "1", "0", "u@%", "latin1_swedish_ci", "1", "InnoDB", "ERROR",
 		"UTF8_IS_UTF8MB3", "0", "1", "en_US", "PREFERABLY_FOR_QUERIES", "254", "JSON_HB", "1", "1", "NULL",
-		"4", "0", "en_US", "0", "1000000000.500000", "DEFAULT"}
+		"4", "0", "en_US", "0", "1000000000.500000"}
 	texts, user, err := preludeOf(row, false)
 	if err != nil || user != "u@%" || len(texts) != 8 {
 		t.Errorf("%q, %s, %v", texts, user, err)
 	}
-	for _, i := range []int{2, 3, 4, 6, 7, 9, 10, 12, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28} {
+	for _, i := range []int{2, 3, 4, 6, 7, 9, 10, 12, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27} {
 		forged := append([]string(nil), row...)
 		forged[i] = "1, sql_log_bin=0"
 		if texts, _, err := preludeOf(forged, false); err == nil {
