@@ -174,7 +174,7 @@ func (b *Backend) open(ctx context.Context) error {
 	if err := b.conn.run(ctx, answerTable, "DELETE FROM nexus.program_answer"); err != nil {
 		return err
 	}
-	if err := b.dropOwnProcedures(ctx); err != nil {
+	if err := b.dropLeftovers(ctx); err != nil {
 		return err
 	}
 	if err := b.grant(ctx, b.conn); err != nil { // a crash may have come between a REVOKE and this

@@ -180,8 +180,8 @@ func (l *leftProcedures) take() []leftProcedure {
 	return list
 }
 
-// dropOwnProcedures removes what an earlier process has left.
-func (b *Backend) dropOwnProcedures(ctx context.Context) error {
+// dropLeftovers removes what an earlier process has left.
+func (b *Backend) dropLeftovers(ctx context.Context) error {
 	k, err := b.connect(ctx)
 	if err != nil {
 		return err
@@ -200,6 +200,9 @@ func (b *Backend) dropOwnProcedures(ctx context.Context) error {
 		}
 	}
 	b.left.take()
+	if err := k.dropTried(ctx); err != nil {
+		return err
+	}
 	return k.run(ctx, "DELETE FROM mysql.procs_priv WHERE Routine_name REGEXP "+ownProcedureName)
 }
 

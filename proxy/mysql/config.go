@@ -47,6 +47,8 @@ type Backend interface {
 	DropProcedure(ctx context.Context, database, procedure string) error
 	// MakeStandIn makes a procedure that whoever may call p may call in its place.
 	MakeStandIn(ctx context.Context, p *appliers.Procedure, procedure, body string) error
+	// TryAltering executes an ALTER TABLE on an empty table like the one that is meant.
+	TryAltering(ctx context.Context, prelude []string, table string, altering func(other string) string) error
 	// Row returns what a question of the node's own selects, whatever clients may see.
 	Row(ctx context.Context, question string) ([]string, error)
 	// Programs returns the procedures of the server, whoever may see them.

@@ -39,6 +39,10 @@ func (serverless) MakeProcedure(context.Context, *appliers.Event) (string, error
 	return "", errors.New("not now")
 }
 func (serverless) DropProcedure(context.Context, string, string) error { return errors.New("not now") }
+func (serverless) TryAltering(context.Context, []string, string, func(string) string) error {
+	return errors.New("no server")
+}
+
 func (serverless) MakeStandIn(context.Context, *appliers.Procedure, string, string) error {
 	return errors.New("not now")
 }

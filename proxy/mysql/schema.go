@@ -50,7 +50,12 @@ func (s *session) schemaChange(c call) error {
 	if c.what.Rewritten == "" {
 		text = s.asClient(c, withDefiner(text, c.what.Definer, user), user)
 	}
-	text = c.what.ByDefaultAlgorithm(text, s.dialect)
+	if plain := c.what.ByDefaultAlgorithm(text, s.dialect); plain != text {
+		if err := s.mayAlterSo(c, prelude, text); err != nil {
+			return err
+		}
+		text = plain
+	}
 	left, err := s.leavesDatabase(&c.what, current[0])
 	if err != nil {
 		return err

@@ -1,0 +1,52 @@
+package mysql
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// triedPrefix begins the names of the tables, in the database nexus, that TryAltering makes.
+const triedPrefix = "tried_"
+
+// dropTriedTimeout bounds the removal of such a table. What is left then goes when the backend is opened.
+const dropTriedTimeout = 10 * time.Second
+
+// TryAltering executes an ALTER TABLE on an empty table like the one that is meant, on this server and not in its log, and returns what the server says of it. The table is
+// named as a client with the settings of prelude would, and altering returns the statement for a table of another name. The statement must be about no other
+// table.
+func (b *Backend) TryAltering(ctx context.Context, prelude []string, table string, altering func(other string) string) (err error) {
+	k, err := b.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer k.close()
+	tried := "nexus." + name(triedPrefix+newSecret())
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dropTriedTimeout)
+		defer cancel()
+		err = errors.Join(err, k.run(ctx, "DROP TABLE IF EXISTS "+tried))
+	}()
+	if err := k.run(ctx, append([]string{patient, "SET NAMES utf8mb4"}, prelude...)...); err != nil {
+		return err
+	}
+	if _, err := k.exec(ctx, "CREATE TABLE "+tried+" LIKE "+table); err != nil {
+		return err
+	}
+	_, err = k.exec(ctx, altering(tried))
+	return err
+}
+
+// dropTried drops what TryAltering has left.
+func (k *conn) dropTried(ctx context.Context) error {
+	rows, err := k.rows(ctx, "SELECT table_name FROM information_schema.tables WHERE table_schema='nexus' AND table_name REGEXP '^"+triedPrefix+"[0-9a-f]{16}$'")
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		if err := k.run(ctx, "DROP TABLE IF EXISTS nexus."+name(row[0])); err != nil {
+			return err
+		}
+	}
+	return nil
+}
