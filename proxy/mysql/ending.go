@@ -1,0 +1,74 @@
+package mysql
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/nexus-replication/nexus/proxy/mysql/statement"
+)
+
+// tellEnd tells that the transaction is about to end, and which one it is to the program.
+func (r *programRun) tellEnd(what string, i int) string {
+	return r.learnSequence() + r.tell(what, i, preludeColumns, temporaryTables, r.name("sequence"))
+}
+
+// ends takes what tellEnd has told.
+func (r *programRun) ends(step *statement.Step, values []string) error {
+	if len(values) != preludeLength+2 || values[preludeLength+1] != strconv.FormatUint(r.s.tx.xa.Sequence(), 10) {
+		return errProgram
+	}
+	r.temporary = values[preludeLength] != "0"
+	return r.reached(step, values[:preludeLength])
+}
+
+// ending ends the transaction, waits until the node has done what is to be done then, and begins the next one. What the program has handlers for
+// must not lead it away from here in between: nothing keeps a statement outside of any transaction from the server alone.
+func (r *programRun) ending(rolledBack bool, epoch uint64) string {
+	v := r.name
+	xa := func(verb string) string {
+		return "EXECUTE IMMEDIATE CONCAT('XA " + verb + " 0x', HEX(" + v("xid") + "));"
+	}
+	var b strings.Builder
+	if !rolledBack {
+		fmt.Fprintf(&b, "INSERT INTO nexus.applied VALUES (%d,%s);", epoch, v("sequence"))
+		b.WriteString(xa("END") + xa("PREPARE"))
+	}
+	b.WriteString("BEGIN DECLARE CONTINUE HANDLER FOR SQLWARNING BEGIN END; DECLARE EXIT HANDLER FOR SQLEXCEPTION, NOT FOUND " + r.giveUp() + " ")
+	if rolledBack {
+		// XA END fails where the server has rolled back already.
+		b.WriteString("BEGIN DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END; " + xa("END") + " END;" + xa("ROLLBACK"))
+		b.WriteString(r.tell(tellCommitted, 1))
+	} else {
+		// After an error that a handler has passed over, nothing of it is prepared.
+		b.WriteString("IF @@in_transaction THEN " + r.tell(tellPrepared, 1) + " ELSE " + r.tell(tellFailed, 1) + " END IF;")
+		b.WriteString(r.wait(xa("COMMIT") + r.tell(tellCommitted, 1)))
+	}
+	// The table has a name that no variable of the procedure's has: they would come before columns.
+	answer := fmt.Sprintf("SELECT %[6]s.step, %[6]s.code, %[6]s.state, %[6]s.message, %[6]s.sequence INTO %[1]s, %[2]s, %[3]s, %[4]s, %[5]s"+
+		" FROM nexus.program_answer AS %[6]s WHERE %[6]s.connection=%[9]d LIMIT 1; %[7]s%[8]s",
+		v("step"), v("code"), v("state"), v("message"), v("sequence"), v("answer"), r.nameTransaction(), r.tellSequence(), r.s.id)
+	next := "COMMIT; " + openTransaction + ";" + xa("START") // where autocommit is off, the row was read in a transaction
+	b.WriteString(r.wait(answer + fmt.Sprintf("IF %s=%s-1 THEN %s ELSE %s END IF;", v("step"), v("n"), next, r.giveUp())))
+	fmt.Fprintf(&b, " END; IF %s<>0 THEN EXECUTE IMMEDIATE CONCAT('SIGNAL SQLSTATE ''', %s, ''' SET MYSQL_ERRNO=', %s, ', MESSAGE_TEXT=''', REPLACE(%s, '''', ''''''), ''''); END IF;",
+		v("code"), v("state"), v("code"), v("message"))
+	return b.String()
+}
+
+// nameTransaction makes the name of a transaction out of that of another one, and its number.
+func (r *programRun) nameTransaction() string {
+	return fmt.Sprintf("SET %[1]s=CONCAT(SUBSTRING_INDEX(%[1]s, '-', 2), '-', %[2]s, '-', SUBSTRING_INDEX(%[1]s, '-', -1)); ", r.name("xid"), r.name("sequence"))
+}
+
+// giveUp ends a program whose node has gone, or does not want it to go on. An error it could have a handler for, and do behind that what nobody looks at.
+// The server does not let a definer without a name end the connection: it waits there until the node, or the next one, ends it.
+func (r *programRun) giveUp() string {
+	return fmt.Sprintf("BEGIN DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END; KILL %d; LOOP DO SLEEP(86400); END LOOP; END;", r.s.id)
+}
+
+// wait waits for the lock of the next step, and executes then if the one behind it is held by who has given it.
+func (r *programRun) wait(then string) string {
+	v := r.name
+	return fmt.Sprintf("SET %[1]s=GET_LOCK(CONCAT(%[2]s, %[3]s), 86400); DO RELEASE_LOCK(CONCAT(%[2]s, %[3]s)); SET %[3]s=%[3]s+1;"+
+		" IF %[1]s=1 AND IS_USED_LOCK(CONCAT(%[2]s, %[3]s))=%[4]d THEN %[5]s ELSE %[6]s END IF;", v("ok"), v("locks"), v("n"), r.leader, then, r.giveUp())
+}
