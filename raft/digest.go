@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 const (
@@ -177,12 +178,24 @@ func (r *Replicator) askPeer(ctx context.Context, at, path string, query url.Val
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("ask %s: %s", at, resp.Status)
+		return fmt.Errorf("ask %s: %s%s", at, resp.Status, reasonOf(resp.Body))
 	}
 	if err := json.NewDecoder(io.LimitReader(resp.Body, maxDigestAnswer)).Decode(answer); err != nil {
 		return fmt.Errorf("ask %s: %w", at, err)
 	}
 	return nil
+}
+
+// maxReason bounds what is passed on of the words in which a member refuses to answer.
+const maxReason = 300
+
+func reasonOf(body io.Reader) string {
+	said, err := io.ReadAll(io.LimitReader(body, maxReason))
+	text := strings.Join(strings.FieldsFunc(string(said), func(r rune) bool { return !unicode.IsPrint(r) }), " ")
+	if err != nil || text == "" {
+		return ""
+	}
+	return ": " + text
 }
 
 // bucketsAnswer and itemsAnswer carry numbers of 8 bytes each, big-endian.

@@ -60,7 +60,7 @@ func (r *Replicator) handler() http.Handler {
 
 func (r *Replicator) serveRaft(w http.ResponseWriter, req *http.Request) {
 	if !r.isRunning() {
-		http.Error(w, "node is starting", http.StatusServiceUnavailable)
+		http.Error(w, r.refusalText(), http.StatusServiceUnavailable)
 		return
 	}
 	r.transport.handler.ServeHTTP(w, req)
@@ -70,7 +70,7 @@ func (r *Replicator) serveRaft(w http.ResponseWriter, req *http.Request) {
 func (r *Replicator) ofCluster(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, req *http.Request) {
 		if !r.isRunning() {
-			http.Error(w, "node is starting", http.StatusServiceUnavailable)
+			http.Error(w, r.refusalText(), http.StatusServiceUnavailable)
 			return
 		}
 		if got, want := req.Header.Get(headerCluster), formatID(r.identity.Cluster); got != want {

@@ -356,3 +356,33 @@ func TestNestedCallThatIsKilled(t *testing.T) {
 	})
 	checkNothingLeft(t, c)
 }
+
+// A procedure that was looked at before the schema has changed is looked at again, and the client hears nothing of it.
+func TestCallsBesideSchemaChanges(t *testing.T) {
+	t.Parallel()
+	_, leader := startCluster(t)
+	db, other := open(t, leader), open(t, leader)
+	execute(t, db, "CREATE DATABASE app", "CREATE TABLE app.n (i INT)", "CREATE PROCEDURE app.p() BEGIN INSERT INTO app.n VALUES (1); COMMIT; INSERT INTO app.n VALUES (2); END")
+	ended := make(chan error, 1)
+	ctx, stop := context.WithCancel(t.Context())
+	go func() {
+		for ctx.Err() == nil {
+			if _, err := other.Exec("CREATE OR REPLACE TABLE app.beside (i INT)"); err != nil {
+				ended <- err
+				return
+			}
+			time.Sleep(100 * time.Millisecond) // one after the other leaves no time to look
+		}
+		ended <- nil
+	}()
+	for i := range 100 {
+		if _, err := db.Exec("CALL app.p()"); err != nil {
+			t.Errorf("call %d: %v", i, err)
+		}
+	}
+	stop()
+	check(t, <-ended)
+	if got := mustQuery(t, db, "SELECT COUNT(*) FROM app.n"); got != "200" {
+		t.Errorf("%s rows", got)
+	}
+}

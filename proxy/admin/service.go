@@ -139,7 +139,11 @@ func (s *service) TransferLeader(ctx context.Context, req *nexuspb.TransferLeade
 	ctx, cancel := s.memberContext(ctx)
 	defer cancel()
 	before := s.cfg.Node.Status().Leader
-	s.cfg.Logger.Info("moving the leadership", "to", fmt.Sprintf("%016x", id))
+	to := "the best successor"
+	if id != 0 {
+		to = fmt.Sprintf("%016x", id)
+	}
+	s.cfg.Logger.Info("moving the leadership", "to", to)
 	if err := s.cfg.Node.TransferLeadership(ctx, id); err != nil {
 		return nil, memberError(err)
 	}

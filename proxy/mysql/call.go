@@ -22,20 +22,31 @@ func (s *session) callProcedure(c call) (done, failed bool, err error) {
 	if e := s.refuseOwnCall(c.what.Verb, c.text, s.dialect); e != nil {
 		return true, true, s.failWith(e)
 	}
-	p, said, err := s.procedure(&c)
-	if err != nil {
-		return true, true, s.failWith(err)
+	alone := s.tx == nil // a transaction that is open was rolled back otherwise
+	for looks := 1; ; looks++ {
+		p, said, err := s.procedure(&c)
+		if err != nil {
+			return true, true, s.failWith(err)
+		}
+		if p == nil {
+			return false, false, nil
+		}
+		e, err := s.enterProcedure(&c, p, &said)
+		if err != nil {
+			return true, true, s.failWith(err)
+		}
+		failed, err = s.runProcedure(c, p, e, alone && looks < maxLooks)
+		if !errors.Is(err, justChanged) {
+			return true, failed, err
+		}
 	}
-	if p == nil {
-		return false, false, nil
-	}
-	e, err := s.enterProcedure(&c, p, &said)
-	if err != nil {
-		return true, true, s.failWith(err)
-	}
-	failed, err = s.runProcedure(c, p, e)
-	return true, failed, err
 }
+
+// maxLooks is how often a procedure is looked at anew, because the schema has changed before its transaction kept others from changing it.
+const maxLooks = 10
+
+// justChanged is for a procedure that was not executed.
+var justChanged = &wire.Error{Code: codeDeadlock, State: "40001", Message: "Nexus: the procedure was not executed, because the schema has just changed; try again"}
 
 // entry is how a procedure is called.
 type entry struct {
@@ -168,9 +179,18 @@ func denies(code uint16) bool {
 }
 
 // runProcedure executes a procedure in the open transaction, or in one of its own.
-func (s *session) runProcedure(c call, p *procedure, e *entry) (failed bool, err error) {
+//
+// With again, it returns justChanged where the procedure is to be looked at anew.
+func (s *session) runProcedure(c call, p *procedure, e *entry, again bool) (failed bool, err error) {
 	mark := s.client.Mark()
 	r, failed, err := s.tryProcedure(c, p, e)
+	if again && errors.Is(err, justChanged) {
+		s.client.Rewind(mark)
+		if restoreErr := e.restore(); restoreErr != nil {
+			return true, s.lost(restoreErr)
+		}
+		return true, justChanged
+	}
 	if err != nil {
 		s.client.Rewind(mark)
 		if err := s.failWith(err); err != nil {
@@ -277,8 +297,10 @@ func (s *session) beginRun(p *procedure, e *entry) (r *programRun, err error) {
 	}
 	s.tx.wrote = true
 	if s.server.backend.SchemaChanges() != p.asOf { // before this transaction kept others out
-		err := &wire.Error{Code: codeDeadlock, State: "40001", Message: "Nexus: the procedure was not executed, because the schema has just changed; try again"}
-		return nil, errors.Join(err, s.rollback())
+		if err := s.rollback(); err != nil {
+			return nil, err
+		}
+		return nil, justChanged
 	}
 	ctx, cancel := s.context(s.server.cfg.Timeout)
 	defer cancel()
