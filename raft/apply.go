@@ -40,12 +40,10 @@ type applyLoop struct {
 	scratch   scratch
 	// open is the place of the last piece of an entry whose other pieces are still to come; 0 if there are none.
 	open uint64
-	// unopened is set while the Store is still to be opened: nothing else is known then.
-	unopened bool
 }
 
 func (a *applyLoop) run(ctx context.Context) {
-	if a.unopened {
+	if !a.r.isOpen() { // nothing else is known then
 		if err := a.openLate(ctx); err != nil {
 			a.r.fail(err)
 			return

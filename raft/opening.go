@@ -2,11 +2,8 @@ package raft
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"time"
 )
@@ -81,15 +78,8 @@ func (r *Replicator) openBackend(ctx context.Context) (position Position, err er
 
 // unfinishedRestore returns the index of the snapshot that an earlier run of this node did not restore to its end, or 0.
 func (r *Replicator) unfinishedRestore() (uint64, error) {
-	data, err := os.ReadFile(filepath.Join(r.cfg.DataDir, restoringFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
-	}
 	var note restoringNote
-	if err == nil {
-		err = json.Unmarshal(data, &note)
-	}
-	if err != nil {
+	if _, err := readNote(filepath.Join(r.cfg.DataDir, restoringFile), &note); err != nil {
 		return 0, fmt.Errorf("read %s: %w", restoringFile, err)
 	}
 	r.restoring.Store(note.Index) // from here on it is not purged
@@ -134,7 +124,7 @@ func (a *applyLoop) openLate(ctx context.Context) error {
 
 func (a *applyLoop) opened(position Position) {
 	r := a.r
-	a.position, a.highest, a.unopened = position, position.Index, false
+	a.position, a.highest = position, position.Index
 	r.applied.Store(position.Index)
 	r.appliedTerm.Store(position.Term)
 	r.applyWaits.advance(position.Index)
@@ -161,11 +151,4 @@ func (r *Replicator) awaitOpened(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-func (r *Replicator) isOpen() bool {
-	select {
-	case <-r.opened:
-		return true
-	default:
-		return false
-	}
-}
+func (r *Replicator) isOpen() bool { return isClosed(r.opened) }

@@ -32,6 +32,30 @@ func (c *testCluster) refusedAs(i int, problem string) {
 	})
 }
 
+// writtenByTwo waits until a write was answered without the third member.
+func (c *testCluster) writtenByTwo() {
+	c.t.Helper()
+	eventually(c.t, "a write by the two", func() bool {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_, err := c.nodes[c.leader()].Propose(ctx, [][]byte{[]byte("k=v")})
+		return err == nil
+	})
+}
+
+// joinedLate waits until a node has started, starts the one that is gone, and looks for what was written meanwhile.
+func (c *testCluster) joinedLate(started <-chan error, late, gone int) {
+	c.t.Helper()
+	if err := <-started; err != nil {
+		c.t.Fatal(err)
+	}
+	c.start(gone)
+	c.converged()
+	if got := c.read(late, "k"); got != "v" {
+		c.t.Errorf("read %q", got)
+	}
+}
+
 // Of three members one is gone, and another one is started while its backend is down: they are a majority.
 func TestVotesBeforeTheBackendAnswers(t *testing.T) {
 	c := newTestCluster(t, 3, nil)
@@ -43,12 +67,7 @@ func TestVotesBeforeTheBackendAnswers(t *testing.T) {
 	c.stores[late].fail(errBackendDown)
 	started, _ := c.startBehind(late)
 	c.refusedAs(late, "it has not been opened since the node was started: open the backend: connection refused")
-	eventually(t, "a write by the two", func() bool {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		_, err := c.nodes[leader].Propose(ctx, [][]byte{[]byte("k=v")})
-		return err == nil
-	})
+	c.writtenByTwo()
 	if _, err := c.nodes[late].Propose(context.Background(), [][]byte{[]byte("n+")}); !errors.Is(err, ErrNotDone) {
 		t.Errorf("proposed at a node without a backend: %v", err)
 	}
@@ -62,14 +81,7 @@ func TestVotesBeforeTheBackendAnswers(t *testing.T) {
 	default:
 	}
 	c.stores[late].fail(nil)
-	if err := <-started; err != nil {
-		t.Fatal(err)
-	}
-	c.start(gone)
-	c.converged()
-	if got := c.read(late, "k"); got != "v" {
-		t.Errorf("read %q", got)
-	}
+	c.joinedLate(started, late, gone)
 	c.count(5)
 }
 
@@ -134,21 +146,9 @@ func TestVotesWhileItsBackendIsFilledAgain(t *testing.T) {
 	c.stop(late)
 	started, _ := c.startBehind(late)
 	c.refusedAs(late, "filled from the snapshot")
-	eventually(t, "a write by the two", func() bool {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		_, err := c.nodes[c.leader()].Propose(ctx, [][]byte{[]byte("k=v")})
-		return err == nil
-	})
+	c.writtenByTwo()
 	failRestore(nil)
-	if err := <-started; err != nil {
-		t.Fatal(err)
-	}
-	c.start(gone)
-	c.converged()
-	if got := c.read(late, "k"); got != "v" {
-		t.Errorf("read %q", got)
-	}
+	c.joinedLate(started, late, gone)
 }
 
 // A removed member says so also where its backend does not answer.

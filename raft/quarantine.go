@@ -120,18 +120,14 @@ func (r *Replicator) enterQuarantine(q quarantine) error {
 
 // loadQuarantine finds out whether an earlier run of this node was taken out of service.
 func (r *Replicator) loadQuarantine() error {
-	data, err := os.ReadFile(filepath.Join(r.cfg.DataDir, quarantineFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
 	var q quarantine
-	if err == nil {
-		err = json.Unmarshal(data, &q)
-	}
+	found, err := readNote(filepath.Join(r.cfg.DataDir, quarantineFile), &q)
 	if err != nil {
 		return fmt.Errorf("read %s: %w", quarantineFile, err)
 	}
-	r.quarantined.Store(&q)
+	if found {
+		r.quarantined.Store(&q)
+	}
 	return nil
 }
 

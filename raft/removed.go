@@ -83,18 +83,23 @@ func dropRemovedNote(cfg *Config) error {
 // removedID returns which member of the data directory was removed, or 0.
 func removedID(dir string) (uint64, error) {
 	path := filepath.Join(dir, removedFile)
-	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
-	}
 	var note removedNote
-	if err == nil {
-		err = json.Unmarshal(data, &note)
-	}
-	if err != nil {
+	if _, err := readNote(path, &note); err != nil {
 		return 0, fmt.Errorf("read %s: %w", path, err)
 	}
 	return note.ID, nil
+}
+
+// readNote reads what a node has noted in a file of its data directory. It reports whether there is such a file.
+func readNote(path string, note any) (found bool, err error) {
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(data, note)
+	}
+	return err == nil, err
 }
 
 // WipeRemoved deletes the identity, the log and the snapshots of cfg.DataDir if they say that their member was removed from

@@ -211,9 +211,11 @@ func New(cfg Config) (*Replicator, error) {
 	return r, nil
 }
 
-func (r *Replicator) isRunning() bool {
+func (r *Replicator) isRunning() bool { return isClosed(r.running) }
+
+func isClosed(c <-chan struct{}) bool {
 	select {
-	case <-r.running:
+	case <-c:
 		return true
 	default:
 		return false

@@ -85,8 +85,7 @@ func (r *Replicator) begin(position Position) (*applyLoop, error) {
 	r.applied.Store(position.Index)
 	r.appliedTerm.Store(position.Term)
 	r.started = r.leaseClock()
-	unopened := r.backendProblem.Load() != nil
-	if !unopened {
+	if r.backendProblem.Load() == nil {
 		close(r.opened)
 	}
 	close(r.running)
@@ -97,7 +96,7 @@ func (r *Replicator) begin(position Position) (*applyLoop, error) {
 	if noted != 0 || r.membership.isRemoved(r.identity.ID) {
 		r.fail(ErrRemoved)
 	}
-	return &applyLoop{r: r, position: position, highest: position.Index, logBytes: r.disk.bytes, unopened: unopened}, nil
+	return &applyLoop{r: r, position: position, highest: position.Index, logBytes: r.disk.bytes}, nil
 }
 
 // beginMembership takes the members from the newest snapshot; the log tells of changes since. A node that has neither

@@ -57,6 +57,14 @@ type filling struct {
 
 func (t *filling) quoted() string { return quoteName(t.Database) + "." + quoteName(t.Table) }
 
+// create begins the statement that makes it.
+func (t *filling) create() string {
+	if t.Replace {
+		return "CREATE OR REPLACE TABLE " + t.quoted()
+	}
+	return "CREATE TABLE " + t.quoted()
+}
+
 // temporary is the table that the query is executed into.
 func (t *filling) temporary() string { return quoteName(t.Database) + "." + quoteName(filled) }
 
@@ -143,26 +151,31 @@ func (s *session) makeTemporary(c call, text string, made *changed) error {
 	return err
 }
 
-// fill makes the table as the temporary one is, with the settings that SET STATEMENT has for it, and copies the rows.
-func (s *session) fill(t *filling, settings string) (rows uint64, err error) {
+// definitionOf is what the server says of the temporary table behind its name.
+func (s *session) definitionOf(t *filling) (string, error) {
 	row, err := s.row("SHOW CREATE TABLE " + t.temporary())
 	if err != nil {
-		return 0, err
+		return "", err
 	}
 	at := strings.Index(row[1], " (")
 	if at < 0 {
-		return 0, unavailable(errors.New("the server does not tell the definition of the table"))
+		return "", unavailable(errors.New("the server does not tell the definition of the table"))
 	}
-	verb := "CREATE TABLE "
-	if t.Replace {
-		verb = "CREATE OR REPLACE TABLE "
+	return row[1][at:], nil
+}
+
+// fill makes the table as the temporary one is, with the settings that SET STATEMENT has for it, and copies the rows.
+func (s *session) fill(t *filling, settings string) (rows uint64, err error) {
+	definition, err := s.definitionOf(t)
+	if err != nil {
+		return 0, err
 	}
-	prelude, _, err := s.preludeWith(settings, !strings.Contains(row[1], "ENGINE=InnoDB"))
+	prelude, _, err := s.preludeWith(settings, !strings.Contains(definition, "ENGINE=InnoDB"))
 	if err != nil {
 		return 0, err
 	}
 	err = s.behindBarrier(func(ctx context.Context) error {
-		if err := s.proposeSchema(ctx, prelude, verb+t.quoted()+row[1][at:]); err != nil {
+		if err := s.proposeSchema(ctx, prelude, t.create()+definition); err != nil {
 			return err
 		}
 		s.facts.warnings = slices.DeleteFunc(s.facts.warnings, func(w appliers.Warning) bool { return w.Code != codeOtherEngine })
@@ -193,26 +206,18 @@ const selected = "nexus_selected_"
 
 // fillAs makes the table as c says, with the columns that the query has added, and copies the rows into it as the session would write them.
 func (s *session) fillAs(t *filling, c call) (rows uint64, err error) {
-	row, err := s.row("SHOW CREATE TABLE " + t.temporary())
+	definition, err := s.definitionOf(t)
 	if err != nil {
 		return 0, err
 	}
-	at := strings.Index(row[1], " (")
-	if at < 0 {
-		return 0, unavailable(errors.New("the server does not tell the definition of the table"))
-	}
-	verb := "CREATE TABLE "
-	if t.Replace {
-		verb = "CREATE OR REPLACE TABLE "
-	}
-	prelude, _, err := s.preludeWith(c.what.Settings, c.what.Engine != "" || !strings.Contains(row[1], "ENGINE=InnoDB"))
+	prelude, _, err := s.preludeWith(c.what.Settings, c.what.Engine != "" || !strings.Contains(definition, "ENGINE=InnoDB"))
 	if err != nil {
 		return 0, err
 	}
 	bare := selected + newTag()
 	columns := quoteName(t.Database) + "." + quoteName(bare)
 	err = s.behindBarrier(func(ctx context.Context) error {
-		if err := s.proposeSchema(ctx, prelude, "CREATE TABLE "+columns+row[1][at:]); err != nil {
+		if err := s.proposeSchema(ctx, prelude, "CREATE TABLE "+columns+definition); err != nil {
 			return err
 		}
 		names, err := s.server.backend.Row(ctx, "SET STATEMENT group_concat_max_len=1048576 FOR SELECT GROUP_CONCAT(CONCAT('`',REPLACE(column_name,'`','``'),'`') ORDER BY ordinal_position) FROM information_schema.columns"+
@@ -220,7 +225,7 @@ func (s *session) fillAs(t *filling, c call) (rows uint64, err error) {
 		if err != nil || len(names) != 1 {
 			return errors.Join(unavailable(errors.New("the server does not tell the columns of the table")), err, s.proposeSchema(ctx, nil, "DROP TABLE IF EXISTS "+columns))
 		}
-		err = s.proposeSchema(ctx, prelude, verb+t.quoted()+c.text[t.Rest:t.Head]+" SELECT * FROM "+columns)
+		err = s.proposeSchema(ctx, prelude, t.create()+c.text[t.Rest:t.Head]+" SELECT * FROM "+columns)
 		warnings := s.facts.warnings
 		var final *finalError
 		if errors.As(err, &final) {
@@ -241,17 +246,22 @@ func (s *session) fillAs(t *filling, c call) (rows uint64, err error) {
 
 // fillOrDrop calls what copies the rows into the new table, behind the barrier, and drops that if it fails.
 func (s *session) fillOrDrop(ctx context.Context, t *filling, fill func() error) error {
-	s.excluding = true
-	defer func() {
-		s.abandon() // what a lost connection has left open was begun behind the barrier
-		s.excluding = s.locked.excludes()
-	}()
+	defer s.writesAlone()()
 	failpoint.Hit("mysql.filling")
 	err := fill()
 	if err != nil && !errors.Is(err, errHangUp) {
 		return errors.Join(err, s.proposeSchema(ctx, nil, "DROP TABLE IF EXISTS "+t.quoted()))
 	}
 	return err
+}
+
+// writesAlone lets the session write behind the barrier that it keeps others out by, until the returned function is called.
+func (s *session) writesAlone() (end func()) {
+	s.excluding = true
+	return func() {
+		s.abandon() // what a lost connection has left open was begun behind the barrier
+		s.excluding = s.locked.excludes()
+	}
 }
 
 // copyAs copies the rows as CREATE TABLE ... SELECT writes them.

@@ -199,11 +199,7 @@ func (s *session) fillAltered(ctx context.Context, c call, unordered *unorderedE
 	if c.what.Ignores {
 		verb += "IGNORE "
 	}
-	s.excluding = true
-	defer func() {
-		s.abandon() // what a lost connection has left open was begun behind the barrier
-		s.excluding = s.locked.excludes()
-	}()
+	defer s.writesAlone()()
 	database := quoteName(table[0]) + "."
 	var copied changed
 	err = s.inTransaction(c.text[:c.what.Inner]+verb+"INTO "+database+quoteName(other)+" ("+row[0]+") SELECT "+row[0]+" FROM "+database+quoteName(table[1])+" USE INDEX ()", &copied)
