@@ -205,12 +205,7 @@ func TestVotesWithoutItsBackend(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t)
 	leader := must(c.Leader(within(t, 40*time.Second)))(t)
-	var others []*cluster.Node
-	for _, n := range c.Nodes {
-		if n != leader {
-			others = append(others, n)
-		}
-	}
+	others := c.Others(leader)
 	gone, late := others[0], others[1]
 	for _, n := range others {
 		check(t, n.Kill())

@@ -226,6 +226,11 @@ func (c *Cluster) Follower(ctx context.Context) (*Node, error) {
 	return nil, errors.New("no follower runs")
 }
 
+// Others returns all nodes but one.
+func (c *Cluster) Others(than *Node) []*Node {
+	return slices.DeleteFunc(slices.Clone(c.Nodes), func(n *Node) bool { return n == than })
+}
+
 // Logs returns the last lines that each node wrote, for the report of a failed test.
 func (c *Cluster) Logs() string {
 	var b strings.Builder

@@ -81,9 +81,21 @@ func sessionsOf(t *testing.T, n *cluster.Node, alone *sql.DB, users ...string) (
 // sayAlike has users say lines, each of a user and a text, and compares what they are answered.
 func sayAlike(t *testing.T, got, want sessions, lines ...string) {
 	t.Helper()
+	shownAlike(t, show, got, want, lines)
+}
+
+// sayAllAlike is sayAlike, with all results of each line.
+func sayAllAlike(t *testing.T, got, want sessions, lines ...string) {
+	t.Helper()
+	all := func(ctx context.Context, conn *sql.Conn, text string) string { return showAll(ctx, conn, text, nil) }
+	shownAlike(t, all, got, want, lines)
+}
+
+func shownAlike(t *testing.T, shown func(ctx context.Context, conn *sql.Conn, text string) string, got, want sessions, lines []string) {
+	t.Helper()
 	for _, line := range lines {
 		user, text, _ := strings.Cut(line, " ")
-		if wanted, is := show(t.Context(), want[user], text), show(t.Context(), got[user], text); wanted != is {
+		if wanted, is := shown(t.Context(), want[user], text), shown(t.Context(), got[user], text); wanted != is {
 			t.Errorf("%s: %s\nwant %s\n got %s", user, text, wanted, is)
 		}
 	}

@@ -3,8 +3,6 @@ package mysql
 import (
 	"testing"
 	"time"
-
-	"github.com/nexus-replication/nexus/integration/cluster"
 )
 
 // A node that is started again while its server is down counts for the majority, where another node is gone.
@@ -13,12 +11,7 @@ func TestVotesWithoutItsServer(t *testing.T) {
 	c, leader := startCluster(t)
 	db := open(t, leader)
 	execute(t, db, "CREATE DATABASE d", "CREATE TABLE d.t (id INT PRIMARY KEY)")
-	var others []*cluster.Node
-	for _, n := range c.Nodes {
-		if n != leader {
-			others = append(others, n)
-		}
-	}
+	others := c.Others(leader)
 	gone, late := others[0], others[1]
 	for _, n := range others {
 		check(t, n.Kill())

@@ -11,17 +11,6 @@ import (
 	"github.com/nexus-replication/nexus/integration/cluster"
 )
 
-// sayAllAlike is sayAlike, with all results of each line.
-func sayAllAlike(t *testing.T, got, want sessions, lines ...string) {
-	t.Helper()
-	for _, line := range lines {
-		user, text, _ := strings.Cut(line, " ")
-		if wanted, is := showAll(t.Context(), want[user], text, nil), showAll(t.Context(), got[user], text, nil); wanted != is {
-			t.Errorf("%s: %s\nwant %s\n got %s", user, text, wanted, is)
-		}
-	}
-}
-
 // Procedures that end transactions, change the schema and execute texts do so where others call them, as on a plain server: with their own rights,
 // parameters, conditions and results, however deep.
 func TestNestedProcedures(t *testing.T) {

@@ -18,10 +18,8 @@ import (
 func TestTurnedAway(t *testing.T) {
 	t.Parallel()
 	c, leader := startCluster(t)
-	for _, n := range c.Nodes {
-		if n != leader {
-			check(t, n.Kill())
-		}
+	for _, n := range c.Others(leader) {
+		check(t, n.Kill())
 	}
 	const reason = "Nexus: no leader is known: a majority of the nodes must run and reach each other; try again"
 	eventually(t, 60*time.Second, func() error {
