@@ -106,9 +106,9 @@ func (a *applyLoop) takeCheckpoint(id uint64) {
 		c.finish(nil, nil, errors.New("the backend of this node cannot be compared"))
 		return
 	}
-	asked, ok := r.snapshotTurn.begin(true)
+	asked, ok := r.snapshotTurn.beginCheckpoint()
 	if !ok {
-		c.finish(nil, nil, ErrBusy)
+		c.finish(nil, nil, fmt.Errorf("%w: another snapshot is being taken, or has just failed", ErrBusy))
 		return
 	}
 	a.beginSnapshot(asked, func(ctx context.Context, err error) {

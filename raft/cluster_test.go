@@ -325,6 +325,22 @@ func (c *testCluster) propose(i int, cmd string) string {
 	return string(out.Replies[0].Data)
 }
 
+// load proposes on all nodes, one after the other on each, until stop is called or the test ends, before its nodes do.
+func (c *testCluster) load(cmd func(i, n int) string) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var proposers sync.WaitGroup
+	for i, r := range c.nodes {
+		proposers.Go(func() {
+			for n := 0; ctx.Err() == nil; n++ {
+				_, _ = r.Propose(context.Background(), [][]byte{[]byte(cmd(i, n))})
+			}
+		})
+	}
+	stop = func() { cancel(); proposers.Wait() }
+	c.t.Cleanup(stop)
+	return stop
+}
+
 func (c *testCluster) read(i int, key string) string {
 	c.t.Helper()
 	var value string

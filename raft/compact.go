@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"go.etcd.io/etcd/client/pkg/v3/fileutil"
@@ -26,124 +25,9 @@ const (
 	// Config.SnapshotCount.
 	keptEntries = 5000
 	keptBytes   = 32 << 20
-	// The pause after a snapshot that failed doubles from one to the other.
-	minSnapshotPause = time.Second
-	maxSnapshotPause = time.Minute
-	// busyPause is how soon one is tried again that the backend was too busy for.
-	busyPause = 200 * time.Millisecond
 	// snapshotReport is how often the log tells how far a snapshot is.
 	snapshotReport = 5 * time.Second
 )
-
-// snapshotTurn lets one snapshot be taken at a time, and holds who asked for the next.
-type snapshotTurn struct {
-	mu      sync.Mutex
-	running bool
-	asked   []chan error  // who wants a snapshot that has not begun yet
-	failed  time.Time     // when the last one failed; zero if it did not
-	pause   time.Duration // from then on
-	busy    error         // why the backend could not begin it, since
-	busyAt  time.Time
-	hurry   func() // ends the rests of the one that runs, if it takes any
-}
-
-// begin takes the turn, if it is free and a snapshot is due or asked for. It returns who is to be told of the outcome.
-func (t *snapshotTurn) begin(due bool) (asked []chan error, ok bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if due {
-		t.hurryUp()
-	}
-	if !t.failed.IsZero() {
-		due = time.Since(t.failed) >= t.pause
-	}
-	if t.running || !due && len(t.asked) == 0 || t.busy != nil && time.Since(t.busyAt) < busyPause {
-		return nil, false
-	}
-	asked, t.asked, t.running = t.asked, nil, true
-	return asked, true
-}
-
-// rests returns a context that ends when the one that runs must not rest any more: when the next is due, as the log grows
-// meanwhile, in memory too, and when somebody waits, for this one or the next.
-func (t *snapshotTurn) rests(ctx context.Context, asked []chan error) context.Context {
-	ctx, cancel := context.WithCancel(ctx)
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.hurry = cancel
-	if len(asked)+len(t.asked) > 0 {
-		t.hurryUp()
-	}
-	return ctx
-}
-
-// hurryUp is called with mu held.
-func (t *snapshotTurn) hurryUp() {
-	if t.hurry != nil {
-		t.hurry()
-	}
-}
-
-// postpone gives the turn back: who asked goes on waiting. It reports whether this is the first time.
-func (t *snapshotTurn) postpone(asked []chan error, why error) (first bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	first = t.busy == nil
-	t.running, t.busy, t.busyAt = false, why, time.Now()
-	t.asked = append(asked, t.asked...)
-	return first
-}
-
-func (t *snapshotTurn) end(asked []chan error, err error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.hurryUp()
-	t.running, t.failed, t.busy, t.hurry = false, time.Time{}, nil, nil
-	if err != nil {
-		t.failed = time.Now()
-		t.pause = min(max(2*t.pause, minSnapshotPause), maxSnapshotPause)
-	} else {
-		t.pause = 0
-	}
-	for _, done := range asked {
-		done <- err
-	}
-}
-
-func (t *snapshotTurn) ask() <-chan error {
-	done := make(chan error, 1)
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.asked = append(t.asked, done)
-	t.hurryUp()
-	return done
-}
-
-// giveUp takes back a question. It returns why there is no answer yet, or nil.
-func (t *snapshotTurn) giveUp(done <-chan error) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.asked = slices.DeleteFunc(t.asked, func(c chan error) bool { return c == done })
-	return t.busy
-}
-
-// awaitEnd reports whether one is being taken or written, to who waits until there is none.
-func (t *snapshotTurn) awaitEnd() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.hurryUp()
-	return t.running
-}
-
-// want asks for a snapshot without waiting for it.
-func (t *snapshotTurn) want() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if len(t.asked) == 0 {
-		t.asked = append(t.asked, make(chan error, 1))
-		t.hurryUp()
-	}
-}
 
 // Snapshot takes a snapshot of this node's backend, and shortens its log. It returns when that is done. While the backend
 // is busy, it waits for as long as ctx allows.

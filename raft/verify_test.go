@@ -8,7 +8,6 @@ import (
 	"hash/fnv"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 )
@@ -76,28 +75,14 @@ func (c *testCluster) follower() int { return (c.leader() + 1) % len(c.nodes) }
 
 func TestVerifyEqual(t *testing.T) {
 	c := newTestCluster(t, 3, often)
-	stop := make(chan struct{})
-	var load sync.WaitGroup
-	for i := range 3 {
-		load.Go(func() {
-			for n := 0; ; n++ {
-				select {
-				case <-stop:
-					return
-				default:
-					_, _ = c.nodes[i].Propose(context.Background(), [][]byte{fmt.Appendf(nil, "p%d/%d=%d", i, n%50, n)})
-				}
-			}
-		})
-	}
+	stopLoad := c.load(func(i, n int) string { return fmt.Sprintf("p%d/%d=%d", i, n%50, n) })
 	for i := range 3 { // asked of any member
 		report := c.verify(i)
 		if !report.Equal() || len(report.Members) != 3 || report.Members[0].Items != report.Members[1].Items || report.Index == 0 {
 			t.Errorf("report is %+v", report)
 		}
 	}
-	close(stop)
-	load.Wait()
+	stopLoad()
 	leader := c.nodes[c.leader()].Status()
 	if leader.Verified == nil || !leader.Verified.Equal() {
 		t.Errorf("the leader's status tells of %+v", leader.Verified)
