@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"time"
 
 	gomysql "github.com/go-mysql-org/go-mysql/mysql"
 )
@@ -21,8 +20,7 @@ type changed struct {
 // change executes a statement as exec does, and keeps what the server says in words, which the library throws away. Errors call
 // the statement by a name.
 func (k *conn) change(ctx context.Context, text, name string) (*changed, error) {
-	stop := context.AfterFunc(ctx, func() { _ = k.c.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
+	defer k.until(ctx)()
 	done, err := k.tryChange(text)
 	if err == nil {
 		return done, nil

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"strings"
-	"time"
 
 	"github.com/go-mysql-org/go-mysql/client"
 	gomysql "github.com/go-mysql-org/go-mysql/mysql"
@@ -14,9 +13,9 @@ import (
 
 // conn is a connection of this node's own account.
 type conn struct {
-	c       *client.Conn
-	b       *Backend
-	timeout time.Duration
+	c   *client.Conn
+	b   *Backend
+	net *patientConn
 }
 
 // own is where this node itself talks to the server.
@@ -29,13 +28,16 @@ func (b *Backend) own() (network, address string) {
 
 func (b *Backend) connect(ctx context.Context) (*conn, error) {
 	stop := func() bool { return true }
+	var held *patientConn
 	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
 		d := net.Dialer{Timeout: b.cfg.DialTimeout}
 		c, err := d.DialContext(ctx, network, address)
-		if err == nil {
-			stop = context.AfterFunc(ctx, func() { _ = c.Close() }) // the library logs in without looking at ctx
+		if err != nil {
+			return nil, err
 		}
-		return c, err
+		held = newPatientConn(c, b.cfg.ReplyTimeout, b.answers)
+		stop = context.AfterFunc(ctx, func() { _ = held.Close() }) // the library logs in without looking at ctx
+		return held, nil
 	}
 	network, address := b.own()
 	c, err := client.ConnectWithDialer(ctx, network, address, b.cfg.User, b.cfg.Password, "", dial, func(c *client.Conn) error {
@@ -50,7 +52,7 @@ func (b *Backend) connect(ctx context.Context) (*conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s as %s: %w", address, b.cfg.User, wrapServerError(err))
 	}
-	k := &conn{c: c, b: b, timeout: b.cfg.ReplyTimeout}
+	k := &conn{c: c, b: b, net: held}
 	b.connections.add(uint64(c.GetConnectionID()))
 	// What this account does never comes from a client, so it has nothing to do in the log that clients' rows are read
 	// from.
@@ -75,8 +77,7 @@ func (k *conn) exec(ctx context.Context, text string) (*gomysql.Result, error) {
 
 // execNamed is exec, for a statement that errors call by a name.
 func (k *conn) execNamed(ctx context.Context, text, name string) (*gomysql.Result, error) {
-	stop := context.AfterFunc(ctx, func() { _ = k.c.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
+	defer k.until(ctx)()
 	if writesOwn(text) {
 		defer k.b.watched()()
 	}

@@ -113,7 +113,7 @@ func (b *Backend) trySchema(ctx context.Context, o *operation) ([]byte, error) {
 		return nil, err
 	}
 	defer k.close()
-	k.c.ReadTimeout = 0 // a table may be large
+	defer k.patiently()()
 	prelude := []string{
 		fmt.Sprintf("SET SESSION lock_wait_timeout=%d", max(1, int(b.cfg.DDLPatience.Seconds()))),
 		fmt.Sprintf("SET SESSION timestamp=%d.%03d", o.entry.Stamp/1000, o.entry.Stamp%1000),

@@ -56,6 +56,7 @@ func (b *Backend) restore(ctx context.Context, snap *raft.Snapshot) error {
 		return err
 	}
 	defer k.close()
+	defer k.patiently()()
 	r := &restorer{b: b, k: k}
 	if err := r.run(ctx, snap.Data); err != nil {
 		return err
@@ -102,6 +103,7 @@ func (b *Backend) mayOverwrite(ctx context.Context, again bool) error {
 
 // clear drops all that is replicated, but the claim.
 func (b *Backend) clear(ctx context.Context) error {
+	defer b.conn.patiently()()
 	if err := b.conn.run(ctx, "SET SESSION foreign_key_checks=0", "UPDATE nexus.position SET term=0, idx=0"); err != nil {
 		return err
 	}

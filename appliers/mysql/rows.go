@@ -78,7 +78,9 @@ func (b *Backend) tryRows(ctx context.Context, ops []operation, to *raft.Positio
 	if err := b.gather(ctx, len(ops)); err != nil {
 		return err
 	}
+	impatiently := k.patiently()
 	err = b.executeRows(ctx, k, ops, to)
+	impatiently()
 	b.gathered = time.Now()
 	if err != nil {
 		b.applier = nil

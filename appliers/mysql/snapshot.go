@@ -95,6 +95,7 @@ func (b *Backend) Snapshot(ctx context.Context) (io.ReadCloser, error) {
 	go func() {
 		defer close(s.done)
 		defer k.close()
+		defer k.patiently()()
 		d.w = bufio.NewWriterSize(in, 64<<10)
 		err := d.write(reading)
 		if err == nil {

@@ -8,14 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 )
 
 // stream calls row for each row that text selects, with its values as the protocol has them. A large table is not held
 // in memory, and its rows are not taken apart.
 func (k *conn) stream(ctx context.Context, text string, columns int, row func([]byte) error) error {
-	stop := context.AfterFunc(ctx, func() { _ = k.c.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
+	defer k.until(ctx)()
 	k.c.ResetSequence()
 	packet := make([]byte, 5, 5+len(text)) // the library fills in the header
 	packet[4] = 3                          // COM_QUERY
