@@ -18,7 +18,8 @@ func TestCrashAtEachStep(t *testing.T) {
 	ctx := within(t, 300*time.Second)
 	leader, err := c.Leader(ctx)
 	check(t, err)
-	execute(t, open(t, leader), "CREATE DATABASE app", "CREATE TABLE app.t (id INT PRIMARY KEY AUTO_INCREMENT, step VARCHAR(40), v CHAR(36))", "CREATE SEQUENCE app.s NOCACHE")
+	execute(t, open(t, leader), "CREATE DATABASE app", "CREATE TABLE app.t (id INT PRIMARY KEY AUTO_INCREMENT, step VARCHAR(40), v CHAR(36))", "CREATE SEQUENCE app.s NOCACHE",
+		"CREATE TABLE app.unordered (v INT)", "INSERT INTO app.unordered VALUES (3), (1), (2)")
 	acknowledged := 0
 	for _, step := range []struct {
 		place      string
@@ -40,6 +41,8 @@ func TestCrashAtEachStep(t *testing.T) {
 		{"mysql.schema-recorded", false, "ALTER TABLE app.t ADD INDEX (v)"},
 		{"mysql.schema-recorded", true, "ALTER TABLE app.t ADD INDEX (v)"},
 		{"mysql.filling", false, "CREATE TABLE app.filled AS SELECT *, UUID() AS u FROM app.t"},
+		{"mysql.filled", false, "CREATE TABLE app.filled PARTITION BY HASH (id) AS SELECT *, UUID() AS u FROM app.t"},
+		{"mysql.altered", false, "ALTER TABLE app.unordered ADD COLUMN id INT AUTO_INCREMENT PRIMARY KEY"},
 		{"mysql.after-schema", false, "ALTER TABLE app.t ADD INDEX (v)"},
 		{"mysql.after-schema", true, "ALTER TABLE app.t ADD INDEX (v)"},
 	} {
@@ -79,6 +82,13 @@ func TestCrashAtEachStep(t *testing.T) {
 		for _, n := range c.Nodes {
 			db, err := n.MariaDB.Client()
 			check(t, err)
+			eventually(t, 40*time.Second, func() error { // the next leader drops it
+				left := mustQuery(t, db, "SELECT table_name FROM information_schema.tables WHERE table_schema='app' AND table_name NOT IN ('t','s','unordered')")
+				if left != "" {
+					return fmt.Errorf("%s: %s is left on %s", step.place, left, n.Name)
+				}
+				return nil
+			})
 			if got := mustQuery(t, db, "XA RECOVER"); got != "" {
 				t.Errorf("%s: still prepared on %s: %s", step.place, n.Name, got)
 			}
@@ -97,6 +107,9 @@ func TestCrashAtEachStep(t *testing.T) {
 		if got := mustQuery(t, db, "SELECT COUNT(*) FROM app.t WHERE step=?", step); got != want {
 			t.Errorf("%s: %s rows, want %s", step, got, want)
 		}
+	}
+	if got := mustQuery(t, db, "SELECT CONCAT(GROUP_CONCAT(v ORDER BY v), ' of ', COUNT(*)) FROM app.unordered"); got != "1,2,3 of 3" {
+		t.Errorf("the table that was not altered holds %s", got)
 	}
 	if got := mustQuery(t, db, "SELECT COUNT(*) FROM information_schema.statistics WHERE table_schema='app' AND index_name<>'PRIMARY'"); got != "6" {
 		t.Errorf("%s indexes, want 6", got)

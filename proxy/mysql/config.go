@@ -64,7 +64,7 @@ type Backend interface {
 type Config struct {
 	// Advertise is the address at which other nodes reach this one's clients' port.
 	Advertise string
-	// Account executes events; without a user none is executed.
+	// Account executes events, and drops what a former leader has left of a schema change; without a user, neither is done.
 	Account Account
 	// LeaseReads must be set if Node answers reads by a lease: it is then asked again after the server has answered.
 	LeaseReads bool

@@ -15,7 +15,7 @@ import (
 
 // createSelect executes CREATE TABLE ... SELECT, whose query may answer otherwise on every server. It is executed once, into
 // a temporary table of the session; the table is then made on all members as that one is, and the rows follow as rows, all
-// behind one barrier.
+// behind one barrier. It gets its name when it has its rows: whatever dies meanwhile, nobody finds it without.
 func (s *session) createSelect(c call) (rows uint64, err error) {
 	if s.tx != nil && s.tx.xa == nil || s.tx == nil && !s.mayWrite() {
 		return 0, &wire.Error{Code: codeReadOnly, State: "25006", Message: "Cannot execute statement in a READ ONLY transaction"}
@@ -34,13 +34,20 @@ func (s *session) createSelect(c call) (rows uint64, err error) {
 		s.facts.warnings = nil
 		err = s.makeTemporary(c, c.text[:c.what.Inner]+"CREATE TEMPORARY TABLE "+t.temporary()+" AS "+c.text[t.Query:], &made)
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		return 0, calledAs(err, filled, t.Table)
-	case whole:
+	}
+	if err = s.hide(t, c); err != nil {
+		return 0, err
+	}
+	if whole {
 		rows, err = s.fill(t, c.what.Settings)
-	default:
+	} else {
 		rows, err = s.fillAs(t, c)
+	}
+	for i := range s.facts.warnings {
+		w := &s.facts.warnings[i]
+		w.Message = strings.ReplaceAll(w.Message, t.made, t.Table)
 	}
 	if err == nil {
 		s.facts.warnings = append(s.facts.warnings, made.warnings...)
@@ -53,16 +60,45 @@ func (s *session) createSelect(c call) (rows uint64, err error) {
 // filling is a table to be made and filled.
 type filling struct {
 	statement.Filling
+	// there is the type of what has its name already; made is what it is called until it has its rows.
+	there, made string
 }
 
 func (t *filling) quoted() string { return quoteName(t.Database) + "." + quoteName(t.Table) }
 
+func (t *filling) quotedMade() string { return quoteName(t.Database) + "." + quoteName(t.made) }
+
+func (t *filling) isHidden() bool { return t.made != t.Table }
+
 // create begins the statement that makes it.
 func (t *filling) create() string {
-	if t.Replace {
+	if t.Replace && !t.isHidden() {
 		return "CREATE OR REPLACE TABLE " + t.quoted()
 	}
-	return "CREATE TABLE " + t.quoted()
+	return "CREATE TABLE " + t.quotedMade()
+}
+
+// hide chooses what the table is called until it has its rows: its own name where it may refer to itself, where the account
+// may write into no table of another, and where that is of a view, which the server does not replace.
+func (s *session) hide(t *filling, c call) error {
+	t.made = t.Table
+	if t.there == "VIEW" || statement.MentionsWord(c.text[t.Rest:t.Head], s.dialect, "REFERENCES") {
+		return nil
+	}
+	hidden := selected + newTag()
+	verb := "INSERT"
+	if t.Duplicates == "REPLACE" {
+		verb = "REPLACE"
+	}
+	_, err := s.try(verb + " INTO " + quoteName(t.Database) + "." + quoteName(hidden) + " VALUES ()")
+	var server *wire.Error
+	if !errors.As(err, &server) {
+		return err
+	}
+	if server.Code == codeReadOnly { // which is said to who may: the session is outside of a transaction
+		t.made = hidden
+	}
+	return nil
 }
 
 // temporary is the table that the query is executed into.
@@ -100,16 +136,19 @@ func (s *session) tableToFill(c call) (t *filling, exists bool, err error) {
 	if err := s.rehearse(c, text); err != nil {
 		return nil, false, err
 	}
-	t = &filling{*c.what.Filling}
+	t = &filling{Filling: *c.what.Filling}
 	if t.Database == "" {
 		t.Database = row[0]
 	}
 	if t.Database == "" {
 		return nil, false, &wire.Error{Code: 1046, State: "3D000", Message: "No database selected"}
 	}
-	row, err = s.row("SELECT COUNT(*) FROM information_schema.tables WHERE table_schema=" + literal(t.Database) + " AND table_name=" + literal(t.Table))
-	if err != nil || row[0] == "0" || t.Replace {
-		return t, false, err
+	row, err = s.row("SELECT IFNULL(MAX(table_type),'') FROM information_schema.tables WHERE table_schema=" + literal(t.Database) + " AND table_name=" + literal(t.Table))
+	if err != nil {
+		return nil, false, err
+	}
+	if t.there = row[0]; t.there == "" || t.Replace {
+		return t, false, nil
 	}
 	e := &wire.Error{Code: 1050, State: "42S01", Message: fmt.Sprintf("Table '%s' already exists", t.Table)}
 	if !t.IfNotExists {
@@ -176,10 +215,10 @@ func (s *session) fill(t *filling, settings string) (rows uint64, err error) {
 	}
 	err = s.behindBarrier(func(ctx context.Context) error {
 		if err := s.proposeSchema(ctx, prelude, t.create()+definition); err != nil {
-			return err
+			return calledAs(err, t.made, t.Table)
 		}
 		s.facts.warnings = slices.DeleteFunc(s.facts.warnings, func(w appliers.Warning) bool { return w.Code != codeOtherEngine })
-		return s.fillOrDrop(ctx, t, func() (err error) {
+		return s.fillOrDrop(ctx, t, prelude, func() (err error) {
 			rows, err = s.copyRows(t)
 			return err
 		})
@@ -201,7 +240,7 @@ func neverTemporary(err error) bool {
 	return false
 }
 
-// selected begins what a table is called, for the time of a change, that has the columns of the query and no rows.
+// selected begins what tables are called for the time of such a statement. The rest is by chance, as of those of a change: see altered.
 const selected = "nexus_selected_"
 
 // fillAs makes the table as c says, with the columns that the query has added, and copies the rows into it as the session would write them.
@@ -225,7 +264,7 @@ func (s *session) fillAs(t *filling, c call) (rows uint64, err error) {
 		if err != nil || len(names) != 1 {
 			return errors.Join(unavailable(errors.New("the server does not tell the columns of the table")), err, s.proposeSchema(ctx, nil, "DROP TABLE IF EXISTS "+columns))
 		}
-		err = s.proposeSchema(ctx, prelude, t.create()+c.text[t.Rest:t.Head]+" SELECT * FROM "+columns)
+		err = calledAs(s.proposeSchema(ctx, prelude, t.create()+c.text[t.Rest:t.Head]+" SELECT * FROM "+columns), t.made, t.Table)
 		warnings := s.facts.warnings
 		var final *finalError
 		if errors.As(err, &final) {
@@ -236,7 +275,7 @@ func (s *session) fillAs(t *filling, c call) (rows uint64, err error) {
 		if err != nil {
 			return err
 		}
-		return s.fillOrDrop(ctx, t, func() (err error) {
+		return s.fillOrDrop(ctx, t, prelude, func() (err error) {
 			rows, err = s.copyAs(t, c, names[0])
 			return err
 		})
@@ -244,15 +283,38 @@ func (s *session) fillAs(t *filling, c call) (rows uint64, err error) {
 	return rows, err
 }
 
-// fillOrDrop calls what copies the rows into the new table, behind the barrier, and drops that if it fails.
-func (s *session) fillOrDrop(ctx context.Context, t *filling, fill func() error) error {
+// fillOrDrop calls what copies the rows into the new table, behind the barrier, and gives that its name. It drops it if something fails.
+func (s *session) fillOrDrop(ctx context.Context, t *filling, prelude []string, fill func() error) error {
 	defer s.writesAlone()()
 	failpoint.Hit("mysql.filling")
 	err := fill()
-	if err != nil && !errors.Is(err, errHangUp) {
-		return errors.Join(err, s.proposeSchema(ctx, nil, "DROP TABLE IF EXISTS "+t.quoted()))
+	if err == nil {
+		failpoint.Hit("mysql.filled")
+		err = s.reveal(ctx, t, prelude)
 	}
-	return err
+	var final *finalError
+	if err == nil || errors.Is(err, errHangUp) || errors.As(err, &final) {
+		return err
+	}
+	return errors.Join(calledAs(err, t.made, t.Table), s.proposeSchema(ctx, prelude, "DROP TABLE IF EXISTS "+t.quotedMade()))
+}
+
+// reveal gives the table its name.
+func (s *session) reveal(ctx context.Context, t *filling, prelude []string) error {
+	if !t.isHidden() {
+		return nil
+	}
+	warnings := s.facts.warnings
+	if t.Replace {
+		if err := s.proposeSchema(ctx, prelude, "DROP TABLE IF EXISTS "+t.quoted()); err != nil {
+			return err
+		}
+	}
+	if err := s.proposeSchema(ctx, prelude, "RENAME TABLE "+t.quotedMade()+" TO "+t.quoted()); err != nil {
+		return err
+	}
+	s.facts.warnings = warnings
+	return nil
 }
 
 // writesAlone lets the session write behind the barrier that it keeps others out by, until the returned function is called.
@@ -274,7 +336,7 @@ func (s *session) copyAs(t *filling, c call, columns string) (rows uint64, err e
 		verb = "REPLACE INTO "
 	}
 	var copied changed
-	err = s.inTransaction(c.text[:c.what.Inner]+verb+t.quoted()+" ("+columns+") SELECT "+columns+" FROM "+t.temporary(), &copied)
+	err = s.inTransaction(c.text[:c.what.Inner]+verb+t.quotedMade()+" ("+columns+") SELECT "+columns+" FROM "+t.temporary(), &copied)
 	s.facts.warnings = append(s.facts.warnings, copied.warnings...)
 	return copied.rows, err
 }
@@ -282,12 +344,12 @@ func (s *session) copyAs(t *filling, c call, columns string) (rows uint64, err e
 // copyRows copies the rows as they are, whatever the session's sql_mode would make of them.
 func (s *session) copyRows(t *filling) (rows uint64, err error) {
 	row, err := s.row("SELECT GROUP_CONCAT(CONCAT('`',REPLACE(column_name,'`','``'),'`') ORDER BY ordinal_position) FROM information_schema.columns" +
-		" WHERE is_generated='NEVER' AND table_schema=" + literal(t.Database) + " AND table_name=" + literal(t.Table))
+		" WHERE is_generated='NEVER' AND table_schema=" + literal(t.Database) + " AND table_name=" + literal(t.made))
 	if err != nil {
 		return 0, err
 	}
 	var copied changed
-	err = s.inTransaction("SET STATEMENT sql_mode='NO_AUTO_VALUE_ON_ZERO', foreign_key_checks=0 FOR INSERT INTO "+t.quoted()+" ("+row[0]+") SELECT "+row[0]+" FROM "+t.temporary(), &copied)
+	err = s.inTransaction("SET STATEMENT sql_mode='NO_AUTO_VALUE_ON_ZERO', foreign_key_checks=0 FOR INSERT INTO "+t.quotedMade()+" ("+row[0]+") SELECT "+row[0]+" FROM "+t.temporary(), &copied)
 	return copied.rows, err
 }
 

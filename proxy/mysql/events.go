@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"time"
 
-	"github.com/go-mysql-org/go-mysql/client"
 	gomysql "github.com/go-mysql-org/go-mysql/mysql"
 
 	appliers "github.com/nexus-replication/nexus/appliers/mysql"
@@ -28,9 +26,6 @@ const (
 // eventTable is replicated like any table of clients'.
 const eventTable = "CREATE TABLE IF NOT EXISTS nexus.event_run (db VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin, name VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci," +
 	" due DATETIME NOT NULL, modified DATETIME NOT NULL, PRIMARY KEY (db, name)) ENGINE=InnoDB"
-
-// Account is the node's own on its server.
-type Account struct{ User, Password string }
 
 // eventName tells events apart.
 type eventName struct{ database, name string }
@@ -96,19 +91,23 @@ func (s *Server) executeEvent(e *appliers.Event) {
 
 // eventRun is one event and the session in which it is executed.
 type eventRun struct {
+	*ownSession
 	s *Server
 	e *appliers.Event
-	c *client.Conn
-	// close ends the connection, which is ended with the server of clients, too.
-	close func()
 	// cut is set when the connection was ended under the event, which did not end for less.
 	cut bool
 }
 
-// loginError is for an account that the server does not let in.
-type loginError struct{ error }
-
-func (e *loginError) Unwrap() error { return e.error }
+// login begins the session in which the event is executed.
+func (r *eventRun) login() error {
+	own, err := r.s.loginOwn()
+	if err != nil {
+		return err
+	}
+	r.ownSession = own
+	r.s.eventsBarred.Store(false)
+	return nil
+}
 
 func (r *eventRun) execute() error {
 	if err := r.login(); err != nil {
@@ -122,45 +121,6 @@ func (r *eventRun) execute() error {
 	}
 	if r.e.Over {
 		return r.end()
-	}
-	return nil
-}
-
-// login begins the session in which the event is executed.
-func (r *eventRun) login() (err error) {
-	dial := func(context.Context, string, string) (net.Conn, error) { return r.s.dialLocal(r.s.ctx, "", "") }
-	account := r.s.cfg.Account
-	r.c, err = client.ConnectWithDialer(r.s.ctx, "tcp", "local", account.User, account.Password, "", dial, func(c *client.Conn) error {
-		c.SetCapability(gomysql.CLIENT_MULTI_RESULTS)
-		return nil
-	})
-	var server *gomysql.MyError
-	if errors.As(err, &server) {
-		return &loginError{fmt.Errorf("%s cannot log in over TCP, so that no event is executed: give it a password, or another account in -mysqlConnUrl: %w", account.User, err)}
-	}
-	if err != nil {
-		return err
-	}
-	r.s.eventsBarred.Store(false)
-	conn := r.c
-	stop := context.AfterFunc(r.s.ctx, func() { conn.Conn.Close() })
-	r.close = func() {
-		stop()
-		conn.Close()
-	}
-	if err := r.say("SET NAMES utf8mb4", "SET SESSION sql_mode='', time_zone='+00:00', autocommit=1"); err != nil {
-		r.close()
-		return err
-	}
-	return nil
-}
-
-// say executes statements.
-func (r *eventRun) say(texts ...string) error {
-	for _, text := range texts {
-		if _, err := r.c.Execute(text); err != nil {
-			return fmt.Errorf("%.40s: %w", text, err)
-		}
 	}
 	return nil
 }

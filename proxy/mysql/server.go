@@ -104,6 +104,7 @@ func (s *Server) Serve(lis net.Listener) error {
 	s.tasks.Go(s.watchClients)
 	if s.cfg.Account.User != "" {
 		s.tasks.Go(s.watchEvents)
+		s.tasks.Go(s.dropLeftovers)
 	}
 	s.tasks.Go(s.announce)
 	return s.acceptAll(lis, false)
