@@ -153,7 +153,7 @@ func (c *capture) mapTable(body []byte) {
 	if c.mapped == nil {
 		c.mapped = make(map[uint64]mappedTable)
 	}
-	c.mapped[tableID(body)] = mappedTable{tableID(body), database, table}
+	c.mapped[tableID(body)] = mappedTable{id: tableID(body), database: database, table: table}
 	if isSequence(body) {
 		if c.sequences == nil {
 			c.sequences = make(map[uint64]sequenceState)
@@ -191,7 +191,7 @@ func (c *capture) checkRows(raw []byte) {
 		c.eventRuns++
 	}
 	if raw[4] != eventFirstRows {
-		c.noteChanged(id)
+		c.noteChanged(id, len(raw))
 	}
 	if id != c.markers || c.markers == 0 {
 		return

@@ -84,17 +84,16 @@ func (k *conn) until(ctx context.Context) (stop func() bool) {
 	return context.AfterFunc(ctx, k.net.end)
 }
 
-// answers returns nil if the server answers on a connection of its own, and be it that it refuses one.
+// answers returns nil if the server, which is being waited for, answers on another connection, and be it that it refuses one.
 func (b *Backend) answers(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, b.cfg.ReplyTimeout)
 	defer cancel()
 	k, err := b.connect(ctx)
-	if serverCode(err) != 0 {
-		return nil
-	}
-	if err != nil {
+	if err == nil {
+		k.close()
+	} else if serverCode(err) == 0 {
 		return err
 	}
-	k.close()
+	b.log.Info("what the server executes for this node takes long, and is waited for", "addr", b.cfg.Addr)
 	return nil
 }

@@ -182,7 +182,7 @@ func (t *Transaction) Captured(ctx context.Context) ([]byte, error) {
 		if c.trespassed || c.eventRuns > runs {
 			return nil, ErrTrespassed
 		}
-		if err := t.b.checkFindable(ctx, c.changed, c.findable); err != nil {
+		if err := t.b.checkFindable(ctx, t.session.ConnectionID(), c.changed, c.findable); err != nil {
 			return nil, err
 		}
 		if limit := t.b.cfg.MaxTransactionBytes; c.bytes > limit {

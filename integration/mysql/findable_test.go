@@ -28,3 +28,21 @@ func TestSpatialIndexes(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 }
+
+// Rows of a table without any index are looked for one by one by the servers that are to change them: what would keep them busy for hours is refused.
+func TestManyRowsWithoutIndex(t *testing.T) {
+	t.Parallel()
+	c, leader := startCluster(t)
+	db := open(t, leader)
+	execute(t, db, "CREATE DATABASE app", "CREATE TABLE app.bare (a INT, b INT)", "INSERT INTO app.bare SELECT seq, 0 FROM app.seq_1_to_200000", "UPDATE app.bare SET b=1 WHERE a<20")
+	for _, text := range []string{"UPDATE app.bare SET b=2", "DELETE FROM app.bare"} {
+		if _, err := db.Exec(text); code(err) != 1235 || !strings.Contains(err.Error(), "app.bare has no index") || !strings.Contains(err.Error(), "give it a primary key") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	execute(t, db, "UPDATE app.bare SET b=3 WHERE a<5", "ALTER TABLE app.bare ADD INDEX (a)", "UPDATE app.bare SET b=4 WHERE a<50000", "DELETE FROM app.bare WHERE a<1000")
+	awaitEqual(t, c)
+	if got := mustQuery(t, db, "SELECT SUM(b), COUNT(*) FROM app.bare"); got != "196000,199001" {
+		t.Errorf("got %s", got)
+	}
+}
