@@ -50,7 +50,7 @@ func (r *Replicator) handOver() {
 		return
 	}
 	r.handOvers.note(term, now)
-	r.log.Warn("handing over leadership", "to", formatID(to))
+	r.log.Warn("handing over leadership", "to", r.membership.name(to))
 	r.startTransfer(to)
 }
 
