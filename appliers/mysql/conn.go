@@ -29,11 +29,16 @@ func (b *Backend) own() (network, address string) {
 
 func (b *Backend) connect(ctx context.Context) (*conn, error) {
 	stop := func() bool { return true }
+	var watched *login
 	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
 		d := net.Dialer{Timeout: b.cfg.DialTimeout}
 		c, err := d.DialContext(ctx, network, address)
 		if err == nil {
 			stop = context.AfterFunc(ctx, func() { _ = c.Close() }) // the library logs in without looking at ctx
+			if b.Version() == "" {
+				// Nobody was found there yet.
+				watched = watchLogin(ctx, c, network, address)
+			}
 		}
 		return c, err
 	}
@@ -47,6 +52,9 @@ func (b *Backend) connect(ctx context.Context) (*conn, error) {
 		return nil
 	})
 	stop()
+	if strange := watched.end(network, address); err != nil && strange != nil {
+		return nil, strange
+	}
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s as %s: %w", address, b.cfg.User, wrapServerError(err))
 	}
