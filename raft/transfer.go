@@ -8,13 +8,18 @@ import (
 	etcdraft "go.etcd.io/etcd/raft/v3"
 )
 
-// TransferLeadership makes the member called id the leader, or, with id 0, the best suited of the others.
+// TransferLeadership makes the member called id the leader, or, with id 0, the best suited of the others: one that serves, as far
+// as they say so.
 func (r *Replicator) TransferLeadership(ctx context.Context, id uint64) error {
 	_, err := r.change(ctx, membershipRequest{Op: "transfer", ID: id})
 	return err
 }
 
 func (r *Replicator) transferAsLeader(ctx context.Context, to uint64) error {
+	var serving map[uint64]bool
+	if to == 0 {
+		serving = r.serving(ctx)
+	}
 	err := r.onLoop(ctx, func() error {
 		if !r.leading {
 			return errNotLeader
@@ -23,7 +28,7 @@ func (r *Replicator) transferAsLeader(ctx context.Context, to uint64) error {
 			return nil
 		}
 		if to == 0 {
-			to = r.bestSuccessor()
+			to = r.bestSuccessor(serving)
 		}
 		m, ok := r.membership.get(to)
 		switch {
