@@ -24,7 +24,7 @@ func TestBackupAndRestore(t *testing.T) {
 	l := startLoad(t, c.Nodes, 4)
 	file := filepath.Join(t.TempDir(), "backup")
 	for _, n := range c.Nodes { // the leader and followers
-		if out, err := repl(t, n, "backup", file, "-json"); err != nil || !json.Valid([]byte(out)) {
+		if out, err := repl(t, n, "backup", file, "-force", "-json"); err != nil || !json.Valid([]byte(out)) {
 			t.Fatalf("%v: %s", err, out)
 		}
 	}

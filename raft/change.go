@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"strings"
 	"time"
 )
 
@@ -130,7 +129,7 @@ func (r *Replicator) askLeader(ctx context.Context, url string, req membershipRe
 
 // marked is an error of the leader's under the mark that it had there.
 func marked(mark error, text string) error {
-	return fmt.Errorf("%w: %s", mark, strings.TrimPrefix(text, mark.Error()+": "))
+	return fmt.Errorf("%w: %s", mark, Unmarked(text, mark))
 }
 
 // unanswered is what is known when the leader was asked and no answer came: something may have become of a change whose

@@ -5,10 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -38,7 +40,9 @@ func TestChangeAskedOfTheLeader(t *testing.T) {
 	}{
 		{"done", remove, answers(membershipAnswer{Complete: true}), nil, false},
 		{"refused", remove, answers(membershipAnswer{Refused: true, Error: "refused: it is the last voter"}), ErrRefused, false},
+		{"refused on the way", remove, answers(membershipAnswer{Refused: true, Error: "hand over: refused: no other voter"}), ErrRefused, false},
 		{"unknown", remove, answers(membershipAnswer{Unknown: true, Error: "remove: outcome unknown"}), ErrOutcomeUnknown, true},
+		{"unknown on the way", remove, answers(membershipAnswer{Unknown: true, Error: "remove: outcome unknown: node stopped"}), ErrOutcomeUnknown, true},
 		{"failed", remove, answers(membershipAnswer{Error: "not yet"}), nil, false},
 		{"lost on the way", remove, fails(&net.OpError{Op: "read", Err: errors.New("reset")}), ErrOutcomeUnknown, true},
 		{"out of time", remove, fails(context.DeadlineExceeded), ErrOutcomeUnknown, true},
@@ -56,7 +60,7 @@ func TestChangeAskedOfTheLeader(t *testing.T) {
 		if (err == nil) != (tc.name == "done") || tc.is != nil && !errors.Is(err, tc.is) || errors.Is(err, ErrOutcomeUnknown) != tc.unsure {
 			t.Errorf("%s: %v", tc.name, err)
 		}
-		if err != nil && strings.Count(err.Error(), "refused: ") > 1 {
+		if err != nil && (strings.Count(err.Error(), "refused") > 1 || strings.Count(err.Error(), "outcome unknown") > 1) {
 			t.Errorf("%s: twice in %q", tc.name, err)
 		}
 	}
@@ -107,6 +111,29 @@ func serveChange(t *testing.T, r *Replicator, req membershipRequest) (answer mem
 		t.Fatal(err)
 	}
 	return answer
+}
+
+// Members are called by their URLs.
+func TestErrorsNameURLs(t *testing.T) {
+	c := newTestCluster(t, 1, nil)
+	c.propose(0, "k=v")
+	r := c.nodes[c.leader()]
+	const away, learner = "http://127.0.0.1:1", "http://127.0.0.1:2"
+	r.membership.put(Member{ID: 7, URL: away})
+	r.membership.put(Member{ID: 8, URL: learner, Learner: true})
+	for id, want := range map[uint64]string{7: "outcome unknown: .*" + away, 8: "refused: " + learner + " is a learner", 9: "refused: node 0{15}9 is not a member"} {
+		says := regexp.MustCompile("^" + want)
+		eventually(t, "answer that says "+want, func() bool { // where the loop is late, there is none to be said
+			answer := serveChange(t, r, membershipRequest{Op: "transfer", ID: id, Within: 100 * time.Millisecond})
+			if id != 9 && strings.Contains(answer.Error, fmt.Sprintf("%016x", id)) {
+				t.Fatal(answer.Error)
+			}
+			return says.MatchString(answer.Error)
+		})
+	}
+	if why := r.whyWaiting(); !strings.Contains(why.Error(), "leader is "+c.urls[0]+", ") {
+		t.Error(why)
+	}
 }
 
 // A change that waits for a raft loop which hangs may be begun when nobody waits any more.

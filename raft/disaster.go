@@ -66,7 +66,7 @@ func forceSingle(l *diskLog, id identity) (ForcedCluster, error) {
 		return ForcedCluster{}, err
 	}
 	if self, ok := members[id.ID]; !ok || self.Learner {
-		return ForcedCluster{}, fmt.Errorf("node %016x is not a voter of its cluster as far as its log tells: use another survivor", id.ID)
+		return ForcedCluster{}, fmt.Errorf("%s is not a voter of its cluster as far as its log tells: use another survivor", id.URL)
 	}
 	state, _, err := l.memory.InitialState()
 	if err != nil {

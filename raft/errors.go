@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -23,6 +24,17 @@ var (
 	// ErrTooLarge means that the commands of one Propose call exceed Config.MaxProposalBytes. Nothing was executed.
 	ErrTooLarge = errors.New("proposal too large")
 )
+
+// Unmarked is the text of an error without the words of a mark, one of the errors above, for messages that begin with them: callers
+// wrap what is marked already with what they were about, so that they may stand anywhere.
+func Unmarked(text string, mark error) string {
+	words := mark.Error()
+	text = strings.ReplaceAll(text, words+": ", "")
+	if text == words {
+		return ""
+	}
+	return strings.TrimSuffix(text, ": "+words)
+}
 
 // NoAnswerError is why a call ended that was given a limited time. It is a context.DeadlineExceeded that tells the limit
 // instead: give it as the cause of a context, and it is what clients are told.

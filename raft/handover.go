@@ -1,6 +1,8 @@
 package raft
 
 import (
+	"context"
+	"sync"
 	"time"
 
 	etcdraft "go.etcd.io/etcd/raft/v3"
@@ -44,13 +46,13 @@ func (r *Replicator) handOver() {
 	if !r.leading {
 		return
 	}
-	to, term, now := r.bestSuccessor(), r.term.Load(), r.leaseClock()
+	to, term, now := r.bestSuccessor(nil), r.term.Load(), r.leaseClock()
 	if to == 0 || r.handOvers.tooSoon(term, now) {
 		r.handOvers.owed = true
 		return
 	}
 	r.handOvers.note(term, now)
-	r.log.Warn("handing over leadership", "to", formatID(to))
+	r.log.Warn("handing over leadership", "to", r.membership.name(to))
 	r.startTransfer(to)
 }
 
@@ -64,17 +66,53 @@ func (r *Replicator) tickHandOver() {
 	}
 }
 
-// bestSuccessor returns the reachable voter with the longest log, or 0. Of those with the same log, the leader before this one
-// is the last choice: it may have had its reasons to hand over. Loop only.
-func (r *Replicator) bestSuccessor() uint64 {
+// bestSuccessor returns the reachable voter with the longest log, or 0: one of those that serve, if there is one whose log grows
+// with that of this node. Of those with the same log, the leader before this one is the last choice: it may have had its reasons
+// to hand over. Loop only.
+func (r *Replicator) bestSuccessor(serving map[uint64]bool) uint64 {
 	var best, match uint64
+	able := false
 	r.node.WithProgress(func(id uint64, typ etcdraft.ProgressType, p tracker.Progress) {
 		if id == r.identity.ID || typ == etcdraft.ProgressTypeLearner || !r.transport.active(id) {
 			return
 		}
-		if best == 0 || p.Match > match || p.Match == match && best == r.formerLeader {
-			best, match = id, p.Match
+		ready := serving[id] && p.State == tracker.StateReplicate
+		switch {
+		case best == 0, ready && !able:
+		case able && !ready:
+			return
+		case p.Match < match, p.Match == match && best != r.formerLeader:
+			return
 		}
+		best, match, able = id, p.Match, ready
 	})
 	return best
+}
+
+// askServing is how long the others are asked whether they serve, before one of them is chosen, but no longer than a third of the
+// time that there is.
+const askServing = time.Second
+
+// serving returns the members that say that they serve. It is for a preference only: where none says so in time, the log decides.
+func (r *Replicator) serving(ctx context.Context) map[uint64]bool {
+	patience := r.askServing
+	if deadline, ok := ctx.Deadline(); ok {
+		patience = min(patience, time.Until(deadline)/3)
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	members := r.Members()
+	serves := make([]bool, len(members))
+	var asking sync.WaitGroup
+	for i, m := range members {
+		if m.ID != r.identity.ID && !m.Learner {
+			asking.Go(func() { serves[i] = r.askReport(ctx, m).Status.Serving })
+		}
+	}
+	asking.Wait()
+	serving := make(map[uint64]bool)
+	for i, m := range members {
+		serving[m.ID] = serves[i]
+	}
+	return serving
 }

@@ -27,6 +27,59 @@ func TestHandOversAreSpaced(t *testing.T) {
 	}
 }
 
+// Who is asked to hand over prefers a member that serves to one that would hand over again.
+func TestSuccessorServes(t *testing.T) {
+	c := newTestCluster(t, 3, func(cfg *Config) { cfg.ElectionTicks = 1000 }) // none by chance
+	first := c.nodes[0]
+	eventually(t, "a leader", func() bool {
+		role := first.Status().Role
+		if role == "follower" {
+			first.mail.call(func() { _ = first.node.Campaign() })
+		}
+		return role == "leader"
+	})
+	c.propose(0, "k=v")
+	c.converged()
+	choose := func(serving map[uint64]bool) (to uint64) {
+		if err := first.onLoop(t.Context(), func() error { to = first.bestSuccessor(serving); return nil }); err != nil {
+			t.Fatal(err)
+		}
+		return to
+	}
+	ids := []uint64{c.nodes[1].identity.ID, c.nodes[2].identity.ID}
+	eventually(t, "whoever serves is preferred", func() bool {
+		return choose(map[uint64]bool{ids[0]: true}) == ids[0] && choose(map[uint64]bool{ids[1]: true}) == ids[1]
+	})
+	able, lame := 1, 2
+	switch choose(nil) { // where nobody is known to serve
+	case ids[0]:
+		able, lame = lame, able
+	case 0:
+		t.Fatal("nobody is chosen")
+	}
+	c.stores[lame].fail(errBackendDown)
+	eventually(t, "a member that does not serve", func() bool { return !c.nodes[lame].Status().Serving })
+
+	first.askServing = 40 * time.Second
+	if err := first.TransferLeadership(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "a leader that serves", func() bool {
+		s := c.nodes[able].Status()
+		return s.Role == "leader" && s.Serving
+	})
+	handedOver := func() (n int) {
+		r := c.nodes[lame]
+		if err := r.onLoop(t.Context(), func() error { n = r.handOvers.inRow; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if n := handedOver(); n > 0 {
+		t.Errorf("the member that does not serve has led and handed over %d times", n)
+	}
+}
+
 // A leader whose backend fails finds the one member that can serve, also if others were tried before.
 func TestHandOverReachesWhoCanServe(t *testing.T) {
 	c := newTestCluster(t, 3, nil)

@@ -61,7 +61,7 @@ func (r *Replicator) whyWaiting() error {
 	case r.backendProblem.Load() != nil:
 		return fmt.Errorf("backend of this node: %w", *r.backendProblem.Load())
 	default:
-		return fmt.Errorf("leader is node %016x, backend has applied %d of %d", r.leader.Load(), r.applied.Load(), r.commit.Load())
+		return fmt.Errorf("leader is %s, backend has applied %d of %d", r.membership.name(r.leader.Load()), r.applied.Load(), r.commit.Load())
 	}
 }
 

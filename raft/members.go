@@ -55,6 +55,14 @@ func (s *memberSet) url(id uint64) string {
 	return m.URL
 }
 
+// name is what people know a member by: its URL, or its id where that is not known.
+func (s *memberSet) name(id uint64) string {
+	if url := s.url(id); url != "" {
+		return url
+	}
+	return fmt.Sprintf("node %016x", id)
+}
+
 func (s *memberSet) byURL(url string) (Member, bool) {
 	for _, m := range s.list() {
 		if sameURL(m.URL, url) {

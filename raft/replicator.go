@@ -117,6 +117,7 @@ type Replicator struct {
 	callBefore    uint64        // as of the last tick
 	callTicks     int           // for which that call is under way
 	proposedAt    time.Duration // on leaseClock
+	askServing    time.Duration // as the constant, but for tests
 	transferTerm  uint64        // in which a leadership transfer was started: no lease
 	gathering     gathering
 	regrouping    regrouping
@@ -180,6 +181,7 @@ func New(cfg Config) (*Replicator, error) {
 		campaign:   campaign{draw: mathrand.IntN},
 		wholeBytes: wholeBytes,
 		pieceBytes: pieceBytes,
+		askServing: askServing,
 		wallClock:  failpoint.Now,
 		made:       time.Now(),
 		leaseClock: bootClock,

@@ -70,7 +70,7 @@ func (r *Replicator) sendSnapshot(m raftpb.Message) {
 		m.Snapshot.Data = meta.Data
 	}
 	if err != nil {
-		r.log.Warn("snapshot cannot be sent", "to", formatID(m.To), "index", index, "err", err)
+		r.log.Warn("snapshot cannot be sent", "to", r.membership.name(m.To), "index", index, "err", err)
 		r.mail.call(func() { r.snapshotSent(m.To, etcdraft.SnapshotFailure) })
 		return
 	}
@@ -90,7 +90,7 @@ func (r *Replicator) snapshotSent(to uint64, status etcdraft.SnapshotStatus) {
 	}
 	pause := min(max(2*r.resends[to].pause, minResendPause), maxResendPause)
 	r.resends[to] = resend{pause: pause, due: r.leaseClock() + pause}
-	r.log.Warn("snapshot did not arrive", "to", formatID(to), "again", pause)
+	r.log.Warn("snapshot did not arrive", "to", r.membership.name(to), "again", pause)
 }
 
 // outgoing is a body on its way to another member.

@@ -8,13 +8,18 @@ import (
 	etcdraft "go.etcd.io/etcd/raft/v3"
 )
 
-// TransferLeadership makes the member called id the leader, or, with id 0, the best suited of the others.
+// TransferLeadership makes the member called id the leader, or, with id 0, the best suited of the others: one that serves, as far
+// as they say so.
 func (r *Replicator) TransferLeadership(ctx context.Context, id uint64) error {
 	_, err := r.change(ctx, membershipRequest{Op: "transfer", ID: id})
 	return err
 }
 
 func (r *Replicator) transferAsLeader(ctx context.Context, to uint64) error {
+	var serving map[uint64]bool
+	if to == 0 {
+		serving = r.serving(ctx)
+	}
 	err := r.onLoop(ctx, func() error {
 		if !r.leading {
 			return errNotLeader
@@ -23,7 +28,7 @@ func (r *Replicator) transferAsLeader(ctx context.Context, to uint64) error {
 			return nil
 		}
 		if to == 0 {
-			to = r.bestSuccessor()
+			to = r.bestSuccessor(serving)
 		}
 		m, ok := r.membership.get(to)
 		switch {
@@ -32,7 +37,7 @@ func (r *Replicator) transferAsLeader(ctx context.Context, to uint64) error {
 		case !ok:
 			return fmt.Errorf("%w: node %016x is not a member", ErrRefused, to)
 		case m.Learner:
-			return fmt.Errorf("%w: node %016x is a learner", ErrRefused, to)
+			return fmt.Errorf("%w: %s is a learner", ErrRefused, m.URL)
 		}
 		r.startTransfer(to)
 		return nil
@@ -44,15 +49,15 @@ func (r *Replicator) transferAsLeader(ctx context.Context, to uint64) error {
 		select {
 		case <-time.After(membershipPause / 10):
 		case <-ctx.Done():
-			return fmt.Errorf("%w: node %016x may still become the leader: %w", ErrOutcomeUnknown, to, context.Cause(ctx))
+			return fmt.Errorf("%w: %s may still become the leader: %w", ErrOutcomeUnknown, r.membership.name(to), context.Cause(ctx))
 		case <-r.ctx.Done():
-			return fmt.Errorf("%w: node %016x may still become the leader: %w", ErrOutcomeUnknown, to, r.stopCause())
+			return fmt.Errorf("%w: %s may still become the leader: %w", ErrOutcomeUnknown, r.membership.name(to), r.stopCause())
 		}
 		if leader := r.leader.Load(); leader != 0 && leader != to && leader != r.identity.ID {
-			return fmt.Errorf("node %016x became leader instead of node %016x", leader, to)
+			return fmt.Errorf("%s became leader instead of %s", r.membership.name(leader), r.membership.name(to))
 		}
 		if err := r.onLoop(ctx, func() error { r.renewTransfer(to); return nil }); err != nil {
-			return r.perhapsDone(ctx, fmt.Errorf("transfer to node %016x: %w", to, err))
+			return r.perhapsDone(ctx, fmt.Errorf("transfer to %s: %w", r.membership.name(to), err))
 		}
 	}
 	return nil

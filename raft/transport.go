@@ -123,12 +123,12 @@ func (in inbound) Process(ctx context.Context, m raftpb.Message) error {
 		return fmt.Errorf("message from node %016x, which was removed", m.From)
 	}
 	if m.Type == raftpb.MsgProp {
-		return fmt.Errorf("unexpected proposal from node %016x", m.From)
+		return fmt.Errorf("unexpected proposal from %s", r.membership.name(m.From))
 	}
 	if m.Type == raftpb.MsgSnap {
 		// The transport has put the body on disk before.
 		if err := r.disk.snapshots.checkBody(ctx, m.Snapshot.Metadata.Index); err != nil {
-			return fmt.Errorf("snapshot from node %016x: %w", m.From, err)
+			return fmt.Errorf("snapshot from %s: %w", r.membership.name(m.From), err)
 		}
 	}
 	if !r.mail.message(m) {

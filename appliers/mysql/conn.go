@@ -29,6 +29,7 @@ func (b *Backend) own() (network, address string) {
 func (b *Backend) connect(ctx context.Context) (*conn, error) {
 	stop := func() bool { return true }
 	var held *patientConn
+	var watched *login
 	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
 		d := net.Dialer{Timeout: b.cfg.DialTimeout}
 		c, err := d.DialContext(ctx, network, address)
@@ -37,6 +38,10 @@ func (b *Backend) connect(ctx context.Context) (*conn, error) {
 		}
 		held = newPatientConn(c, b.cfg.ReplyTimeout, b.answers)
 		stop = context.AfterFunc(ctx, func() { _ = held.Close() }) // the library logs in without looking at ctx
+		if b.Version() == "" {
+			// Nobody was found there yet.
+			watched = watchLogin(ctx, held, network, address)
+		}
 		return held, nil
 	}
 	network, address := b.own()
@@ -49,6 +54,9 @@ func (b *Backend) connect(ctx context.Context) (*conn, error) {
 		return nil
 	})
 	stop()
+	if strange := watched.end(network, address); err != nil && strange != nil {
+		return nil, strange
+	}
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s as %s: %w", address, b.cfg.User, wrapServerError(err))
 	}

@@ -190,7 +190,8 @@ func (b *Backend) captureAnew(ctx context.Context) error {
 // readOn reads the binary log on after the server has broken off. If something of it is passed over, nobody knows whether it was
 // written beside the log.
 func (b *Backend) readOn(ctx context.Context, broken error) error {
-	b.log.Warn("the binary log of the server is not read any more, and is read on", "err", broken)
+	// As text: the library's errors have a stack, which a handler of slog writes with them.
+	b.log.Warn("the binary log of the server is not read any more, and is read on", "err", broken.Error())
 	switch {
 	case strings.Contains(broken.Error(), "max_allowed_packet"): // an event of more than 1 GB, which belongs to a transaction that waits in vain
 		// No doubt: a client that tries it again at each leader would take all of them out of service.

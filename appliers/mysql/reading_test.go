@@ -1,7 +1,9 @@
 package mysql
 
 import (
+	"bytes"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -70,6 +72,21 @@ func TestDumpThatIsEnded(t *testing.T) {
 	m.prepare(t, m.session(t), 2, "INSERT INTO bank.accounts VALUES (2, 'b', 1)")
 	if err := m.doubtAfter(t, 2); err != nil {
 		t.Error(err)
+	}
+}
+
+// The library's errors have a stack, which tells operators nothing.
+func TestDumpThatIsEndedIsToldWithoutAStack(t *testing.T) {
+	m := newMember(t, startServer(t), 1)
+	var said bytes.Buffer
+	m.log = slog.New(slog.NewTextHandler(&said, nil))
+	_, err := m.Open(within(t, 40*time.Second), m.id)
+	check(t, err)
+	m.exec(t, "KILL CONNECTION "+m.query(t, "SELECT id FROM information_schema.processlist WHERE command='Binlog Dump'"))
+	await(t, "the end of the connection is noticed", func() bool { return m.captureBroken() != nil })
+	check(t, m.Apply(within(t, 40*time.Second), nil))
+	if text := said.String(); !strings.Contains(text, "is not read any more") || strings.Contains(text, ".go:") {
+		t.Errorf("the node says:\n%s", text)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"math/big"
 	"net"
 	"os"
@@ -16,6 +17,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/nexus-replication/nexus/raft"
 )
 
 // certificate writes one for 127.0.0.1 that has signed itself, and returns who trusts it.
@@ -148,22 +151,48 @@ func TestTLSToAPlainServer(t *testing.T) {
 
 // Nor does a server of something else speak RESP.
 func TestNoRedisServer(t *testing.T) {
+	addr := startStranger(t, "HTTP/1.1 400 Bad Request\r\n\r\n")
+	_, err := newBackend(t, testConfig(addr)).Open(context.Background(), testID)
+	if err == nil || !strings.Contains(err.Error(), "is it a redis-server, and without TLS?") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A server of MySQL's protocol greets whoever comes. It is none for which the node would wait.
+func TestMariaDBIsNoRedisServer(t *testing.T) {
+	addr := startStranger(t, "J\x00\x00\x00\x0a11.8.2-MariaDB\x00\x05\x00\x00\x00abcdefgh\x00")
+	for name, set := range map[string]func(*Config){
+		"plain":           func(*Config) {},
+		"with a password": func(c *Config) { c.Password = "secret" },
+		"with TLS":        func(c *Config) { c.TLS = &tls.Config{MinVersion: tls.VersionTLS12} },
+	} {
+		cfg := testConfig(addr)
+		set(&cfg)
+		_, err := newBackend(t, cfg).Open(context.Background(), testID)
+		var fatal *raft.FatalError
+		want := "backend " + addr + " is a server of MySQL or MariaDB, where a redis-server is wanted: correct -redisHost and -redisPort"
+		if !errors.As(err, &fatal) || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%s: got %v, want %s", name, err, want)
+		}
+	}
+}
+
+// startStranger starts a server that says something to everybody, and nothing else.
+func startStranger(t *testing.T, greeting string) (addr string) {
+	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ln.Close()
+	t.Cleanup(func() { ln.Close() })
 	go func() {
 		for {
 			nc, err := ln.Accept()
 			if err != nil {
 				return
 			}
-			_, _ = nc.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
+			_, _ = nc.Write([]byte(greeting))
 		}
 	}()
-	_, err = newBackend(t, testConfig(ln.Addr().String())).Open(context.Background(), testID)
-	if err == nil || !strings.Contains(err.Error(), "is it a redis-server, and without TLS?") {
-		t.Errorf("got %v", err)
-	}
+	return ln.Addr().String()
 }

@@ -17,6 +17,16 @@ const maxElements = 1 << 40
 // errProtocol is wrapped by every error about bytes that are no RESP2 or RESP3 reply: the connection is useless then.
 var errProtocol = errors.New("not a RESP reply")
 
+// strangeError is an errProtocol about a line that is none of the protocol's.
+type strangeError struct{ begin []byte }
+
+func (e *strangeError) Error() string { return fmt.Sprintf("%v: %q", errProtocol, e.begin) }
+
+func (e *strangeError) Is(target error) bool { return target == errProtocol }
+
+// shown is how much of a line an error shows.
+const shown = 40
+
 // replyReader reads RESP2 and RESP3 replies from a stream: skips, keeps or copies them as raw bytes, without building
 // values. Nesting costs it nothing: it counts what is still to come.
 // It is not safe for concurrent use.
@@ -63,7 +73,7 @@ func (r *replyReader) line() ([]byte, error) {
 		return nil, err
 	}
 	if len(line) < 3 || line[len(line)-2] != '\r' {
-		return nil, fmt.Errorf("%w: %.40q", errProtocol, line)
+		return nil, &strangeError{bytes.Clone(line[:min(shown, len(line))])}
 	}
 	return line, nil
 }

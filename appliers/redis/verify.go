@@ -1,7 +1,9 @@
 package redis
 
 import (
+	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"maps"
@@ -25,27 +27,44 @@ func refuse(format string, args ...any) error {
 func (b *Backend) dial(ctx context.Context) (c *conn, release func() bool, err error) {
 	c, release, err = connect(ctx, &b.cfg)
 	if err != nil {
-		return nil, nil, fmt.Errorf("connect to backend %s: %w", b.cfg.Addr, hinted(err))
+		return nil, nil, b.reached("connect to", err)
 	}
 	c.busy = b.Busy
 	if err := b.verifyServer(c); err != nil {
 		release()
 		_ = c.Close()
-		var fatal *raft.FatalError
-		if errors.As(err, &fatal) {
-			return nil, nil, err
-		}
-		return nil, nil, fmt.Errorf("verify backend %s: %w", b.cfg.Addr, hinted(err))
+		return nil, nil, b.reached("verify", err)
 	}
 	return c, release, nil
 }
 
-// hinted says what it means that something else than RESP came from a server that was just reached.
-func hinted(err error) error {
-	if !errors.Is(err, errProtocol) {
+// reached is an error of what is done first with a server. Of what speaks another protocol it says what that means.
+func (b *Backend) reached(what string, err error) error {
+	var fatal *raft.FatalError
+	switch {
+	case errors.As(err, &fatal):
 		return err
+	case greetsAsMySQL(err):
+		return refuse("backend %s is a server of MySQL or MariaDB, where a redis-server is wanted: correct -redisHost and -redisPort, or run mysql_repl for it", b.cfg.Addr)
+	case errors.Is(err, errProtocol):
+		err = fmt.Errorf("%w: is it a redis-server, and without TLS? See -redisHost, -redisPort and -redisTLS", err)
 	}
-	return fmt.Errorf("%w: is it a redis-server, and without TLS? See -redisHost, -redisPort and -redisTLS", err)
+	return fmt.Errorf("%s backend %s: %w", what, b.cfg.Addr, err)
+}
+
+// greetsAsMySQL reports whether what has come instead of RESP, or TLS, is the greeting of a server of MySQL's protocol: its length,
+// of less than 256, in three bytes, its number and the version of the protocol, which happens to end a line.
+func greetsAsMySQL(err error) bool {
+	var came []byte
+	var strange *strangeError
+	var plain tls.RecordHeaderError
+	switch {
+	case errors.As(err, &strange):
+		came = strange.begin
+	case errors.As(err, &plain):
+		came = plain.RecordHeader[:]
+	}
+	return len(came) > 1 && bytes.Equal(came[1:], []byte{0, 0, 0, 10})
 }
 
 func (b *Backend) verifyServer(c *conn) error {

@@ -27,9 +27,13 @@ func (s *session) snapshot([]string) error {
 	return err
 }
 
-// backup writes the file beside its final name first, so that there never is a file of that name which is not whole.
+// backup writes the file beside its final name first, so that there never is a file of that name which is not whole. An older
+// one, which may be the only backup there is, stays until the new one is, and for good without -force.
 func (s *session) backup(args []string) error {
 	path := args[0]
+	if err := s.mayWrite(path); err != nil {
+		return err
+	}
 	unfinished, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".unfinished-")
 	if err != nil {
 		return notWritten(path, err)
@@ -41,7 +45,7 @@ func (s *session) backup(args []string) error {
 		err = cerr
 	}
 	if err == nil {
-		err = finish(unfinished.Name(), path)
+		err = s.finish(unfinished.Name(), path)
 	}
 	if err != nil {
 		return errors.Join(err, remove(unfinished.Name()))
@@ -114,9 +118,34 @@ func (s *session) receiveBackup(f *os.File, path string) (raft.BackupInfo, error
 	return info, nil
 }
 
-// finish gives the whole file its name, for good.
-func finish(unfinished, path string) error {
-	if err := os.Rename(unfinished, path); err != nil {
+// mayWrite refuses a file that is there, unless it is one that is to be replaced.
+func (s *session) mayWrite(path string) error {
+	there, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil
+	case err != nil:
+		return notWritten(path, err)
+	case !there.Mode().IsRegular():
+		return fmt.Errorf("%s is there and is no plain file, and was left as it is: write the backup to another name", path)
+	case !s.force:
+		return fmt.Errorf("%s is there already, and was left as it is: write the backup to another name, or use -force to have it replaced when the new one is whole", path)
+	}
+	return nil
+}
+
+// finish gives the whole file its name, for good, unless another one has come to that meanwhile.
+func (s *session) finish(unfinished, path string) error {
+	if !s.force && os.Link(unfinished, path) == nil { // which fails where there is a file
+		if err := remove(unfinished); err != nil {
+			return err
+		}
+		return syncDir(filepath.Dir(path))
+	}
+	if err := s.mayWrite(path); err != nil {
+		return err
+	}
+	if err := os.Rename(unfinished, path); err != nil { // also on file systems without links
 		return notWritten(path, err)
 	}
 	return syncDir(filepath.Dir(path))

@@ -224,7 +224,7 @@ func verbs() []verb {
 		{name: "snapshot", usage: "snapshot", check: wantArgs(0, 0), run: (*session).snapshot, slow: true,
 			help: "Make the asked node take a snapshot now, and shorten its log.\n"},
 		{name: "backup", usage: "backup FILE", check: wantArgs(1, 1), run: (*session).backup, slow: true,
-			help:     "Write all data to FILE, as of one moment, while the node goes on.\n\nA FILE that is there is replaced when the new one is whole. redis_repl or mysql_repl with -restore FILE begins a new cluster with it.\n",
+			help:     "Write all data to FILE, as of one moment, while the node goes on.\n\nA FILE that is there is left as it is, which is an error; with -force it is replaced when the new one is whole. redis_repl or mysql_repl with -restore FILE begins a new cluster with it.\n",
 			examples: []string{"127.0.0.1:9121 backup nexus.backup"}},
 		{name: "verify", usage: "verify", check: wantArgs(0, 0), run: (*session).verify, slow: true,
 			help: "Compare the data of all nodes at one position of the log, while they go on.\n\nA node that differs from the majority stops serving, see repair. The exit status is 1 if one does, or could not be compared.\n"},

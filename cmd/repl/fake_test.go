@@ -24,9 +24,10 @@ type fakeNexus struct {
 	looks  uint64
 	fail   error // instead of what a node does
 	backup [][]byte
-	old    bool // of a version that knows only itself
-	alone  bool // without a leader
-	joined int  // how often it was asked since a node is to join
+	before func() // is called before a backup is sent
+	old    bool   // of a version that knows only itself
+	alone  bool   // without a leader
+	joined int    // how often it was asked since a node is to join
 
 	follower bool // the asked node does not lead
 	quick    bool // changes do not wait until somebody asks how far they are
@@ -209,6 +210,9 @@ func (f *fakeNexus) Verify(context.Context, *nexuspb.VerifyRequest) (*nexuspb.Ve
 }
 
 func (f *fakeNexus) Backup(_ *nexuspb.BackupRequest, stream nexuspb.Nexus_BackupServer) error {
+	if f.before != nil {
+		f.before()
+	}
 	for _, part := range f.backup {
 		if err := stream.Send(&nexuspb.BackupResponse{Data: part}); err != nil {
 			return err

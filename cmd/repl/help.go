@@ -13,7 +13,7 @@ func flagsHelp() []flagHelp {
 	return []flagHelp{
 		{"json", "", "print JSON, also errors: an object on standard error"},
 		{"timeout", "TIME", "give up after this time: 1m0s by default, an hour for what may have to move all data, never for watch and top"},
-		{"force", "", "removeNode: even if the rest is no majority"},
+		{"force", "", "removeNode: even if the rest is no majority; backup: replace a FILE that is there"},
 		{"interval", "TIME", "watch, top: time between two looks (2s)"},
 		{"count", "N", "watch, top: end after N looks"},
 		{"tls-ca", "FILE", "use TLS and trust this authority; also NEXUS_TLS_CA"},

@@ -429,21 +429,97 @@ func TestBackupToABadPath(t *testing.T) {
 	}
 }
 
+// wholeBackup is one as a node sends it.
+func wholeBackup() [][]byte {
+	header := []byte(`{"clusterName":"test","cluster":18446744073709551615,"node":193,"index":7,"size":3}`)
+	file := binary.BigEndian.AppendUint32([]byte("nexusbk1"), uint32(len(header)))
+	file = append(append(file, header...), "abc"...)
+	sum := sha256.Sum256(file)
+	return [][]byte{file, sum[:]}
+}
+
+// A backup that is there may be the only one: only -force replaces it, and only by a whole one.
+func TestBackupKeepsWhatIsThere(t *testing.T) {
+	whole := wholeBackup()
+	broken := [][]byte{[]byte("not a"), []byte("backup")}
+	for name, test := range map[string]struct {
+		sent  [][]byte
+		there bool // before the backup is asked for, and not only while it is sent
+		force bool
+		want  string // standard error, nothing if the file is replaced
+	}{
+		"without -force":                    {sent: whole, there: true, want: "nexus.backup is there already, and was left as it is: write the backup to another name, or use -force"},
+		"without -force, come meanwhile":    {sent: whole, want: "nexus.backup is there already, and was left as it is"},
+		"with -force":                       {sent: whole, there: true, force: true},
+		"with -force, come meanwhile":       {sent: whole, force: true},
+		"with -force, and it is broken off": {sent: broken, there: true, force: true, want: "read the backup again"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, addr := startFake(t)
+			f.backup = test.sent
+			dir := t.TempDir()
+			path := filepath.Join(dir, "nexus.backup")
+			put := func() {
+				if err := os.WriteFile(path, []byte("of yesterday"), 0o600); err != nil {
+					t.Error(err)
+				}
+			}
+			if test.there {
+				put()
+			} else {
+				f.before = put
+			}
+			args := []string{addr, "backup", path}
+			if test.force {
+				args = append(args, "-force")
+			}
+			code, _, stderr := run(t, args...)
+			want := "of yesterday"
+			if test.want == "" {
+				want = string(bytes.Join(whole, nil))
+			}
+			if (code == exitOK) != (test.want == "") || !strings.Contains(stderr, test.want) {
+				t.Errorf("%d %q", code, stderr)
+			}
+			left, err := os.ReadDir(dir)
+			if got, rerr := os.ReadFile(path); err != nil || rerr != nil || string(got) != want || len(left) != 1 {
+				t.Errorf("%q, %v %v, beside %v", got, err, rerr, left)
+			}
+		})
+	}
+}
+
+// What is no plain file, such as a device or a link to one, is never replaced.
+func TestBackupReplacesOnlyFiles(t *testing.T) {
+	f, addr := startFake(t)
+	f.backup = wholeBackup()
+	dir := t.TempDir()
+	link := filepath.Join(dir, "link")
+	if err := os.Symlink("nowhere", link); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{link, t.TempDir()} {
+		code, _, stderr := run(t, addr, "backup", path, "-force")
+		if code != exitFailure || !strings.Contains(stderr, path+" is there and is no plain file") {
+			t.Errorf("%s: %d %q", path, code, stderr)
+		}
+	}
+	if to, err := os.Readlink(link); err != nil || to != "nowhere" {
+		t.Errorf("%q, %v", to, err)
+	}
+}
+
 // A node without a majority makes a backup of what it has, and it is told that this may be little.
 func TestBackupOfALoneNode(t *testing.T) {
 	for _, alone := range []bool{false, true} {
 		f, addr := startFake(t)
-		header := []byte(`{"clusterName":"test","cluster":18446744073709551615,"node":193,"index":7,"size":3}`)
-		file := binary.BigEndian.AppendUint32([]byte("nexusbk1"), uint32(len(header)))
-		file = append(append(file, header...), "abc"...)
-		sum := sha256.Sum256(file)
-		f.backup, f.alone = [][]byte{file, sum[:]}, alone
+		f.backup, f.alone = wholeBackup(), alone
 		path := filepath.Join(t.TempDir(), "nexus.backup")
 		code, stdout, stderr := run(t, addr, "backup", path)
 		if code != exitOK || !strings.Contains(stdout, "as of log index 7, 3 bytes") || strings.Contains(stderr, "has no leader") != alone {
 			t.Errorf("alone %v: %d %q %q", alone, code, stdout, stderr)
 		}
-		_, stdout, _ = run(t, addr, "backup", path, "-json")
+		_, stdout, _ = run(t, addr, "backup", path, "-json", "-force")
 		for _, want := range []string{`"cluster": "ffffffffffffffff"`, `"node": "00000000000000c1"`, fmt.Sprintf(`"noLeader": %v`, alone)} {
 			if !strings.Contains(stdout, want) {
 				t.Errorf("%s is not in %s", want, stdout)

@@ -34,7 +34,7 @@ func statusError(err error) error {
 	case errors.As(err, &r):
 		return newStatus(codes.FailedPrecondition, "REFUSED", err.Error())
 	case errors.Is(err, raft.ErrOutcomeUnknown):
-		return newStatus(codes.Unknown, "OUTCOME_UNKNOWN", withPrefix("outcome unknown: ", err.Error()))
+		return outcomeUnknown(err)
 	case errors.Is(err, raft.ErrReplyLost):
 		return newStatus(codes.Unknown, "REPLY_LOST", err.Error())
 	case errors.Is(err, raft.ErrTooLarge):
@@ -46,7 +46,16 @@ func statusError(err error) error {
 	case errors.Is(err, raft.ErrRemoved), errors.Is(err, raft.ErrStopped):
 		return newStatus(codes.FailedPrecondition, "STOPPED", err.Error())
 	}
-	return newStatus(codes.Unknown, "OUTCOME_UNKNOWN", withPrefix("outcome unknown: ", err.Error()))
+	return outcomeUnknown(err)
+}
+
+// outcomeUnknown begins with the words that callers look for, wherever they are in err.
+func outcomeUnknown(err error) error {
+	why := raft.Unmarked(raft.Unmarked(err.Error(), raft.ErrNotDone), raft.ErrOutcomeUnknown)
+	if why == "" {
+		why = "it may or may not have been done"
+	}
+	return newStatus(codes.Unknown, "OUTCOME_UNKNOWN", raft.ErrOutcomeUnknown.Error()+": "+why)
 }
 
 // readError is statusError for what changes nothing, where failed is as good as not done.
@@ -55,10 +64,11 @@ func readError(err error) error {
 	if err == nil || errors.As(err, &r) || errors.Is(err, raft.ErrTooLarge) {
 		return statusError(err)
 	}
+	why := raft.Unmarked(err.Error(), raft.ErrOutcomeUnknown) // of what had to be done before the read
 	if errors.Is(err, context.DeadlineExceeded) {
-		return newStatus(codes.DeadlineExceeded, "NOT_DONE", err.Error())
+		return newStatus(codes.DeadlineExceeded, "NOT_DONE", why)
 	}
-	return newStatus(codes.Unavailable, "NOT_DONE", err.Error())
+	return newStatus(codes.Unavailable, "NOT_DONE", why)
 }
 
 // memberError is statusError for changes of membership and leadership, which may be asked for again whatever became of
@@ -85,11 +95,4 @@ func newStatus(code codes.Code, reason, text string) error {
 		return st.Err()
 	}
 	return detailed.Err()
-}
-
-func withPrefix(prefix, text string) string {
-	if strings.HasPrefix(text, prefix) {
-		return text
-	}
-	return prefix + text
 }

@@ -200,8 +200,9 @@ func TestServerErrors(t *testing.T) {
 	}{
 		{fmt.Errorf("%w: no leader", raft.ErrNotDone), codes.Unavailable, codes.Unavailable, "not executed: no leader"},
 		{fmt.Errorf("%w: timed out", raft.ErrOutcomeUnknown), codes.Unknown, codes.Unavailable, "outcome unknown: timed out"},
-		{fmt.Errorf("timed out: %w", raft.ErrOutcomeUnknown), codes.Unknown, codes.Unavailable, "outcome unknown: timed out: outcome unknown"},
-		{fmt.Errorf("%w: %w", raft.ErrNotDone, raft.ErrOutcomeUnknown), codes.Unknown, codes.Unavailable, "outcome unknown: "},
+		{fmt.Errorf("timed out: %w", raft.ErrOutcomeUnknown), codes.Unknown, codes.Unavailable, "outcome unknown: timed out"},
+		{fmt.Errorf("remove n: %w: timed out", raft.ErrOutcomeUnknown), codes.Unknown, codes.Unavailable, "outcome unknown: remove n: timed out"},
+		{fmt.Errorf("%w: %w", raft.ErrNotDone, raft.ErrOutcomeUnknown), codes.Unknown, codes.Unavailable, "outcome unknown: it may or may not have been done"},
 		{errors.New("surprise"), codes.Unknown, codes.Unavailable, "outcome unknown: surprise"},
 		{raft.ErrTooLarge, codes.InvalidArgument, codes.InvalidArgument, "proposal too large"},
 		{raft.ErrRemoved, codes.FailedPrecondition, codes.Unavailable, "node was removed"},
@@ -213,13 +214,13 @@ func TestServerErrors(t *testing.T) {
 		store.err = tc.err
 		_, err := c.Save(ctx, &nexuspb.SaveRequest{})
 		st := status.Convert(err)
-		if st.Code() != tc.save || !strings.Contains(st.Message(), tc.text) {
+		if st.Code() != tc.save || !strings.Contains(st.Message(), tc.text) || strings.Count(st.Message(), "outcome unknown") > 1 {
 			t.Errorf("save, %v: %v %q", tc.err, st.Code(), st.Message())
 		}
 		if len(st.Details()) != 1 || st.Details()[0].(*errdetails.ErrorInfo).GetDomain() != ErrorDomain {
 			t.Errorf("save, %v: details %v", tc.err, st.Details())
 		}
-		if _, err := c.Load(ctx, &nexuspb.LoadRequest{}); status.Code(err) != tc.load {
+		if _, err := c.Load(ctx, &nexuspb.LoadRequest{}); status.Code(err) != tc.load || strings.Contains(err.Error(), "outcome unknown: ") {
 			t.Errorf("load, %v: %v", tc.err, err)
 		}
 	}

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -132,18 +133,15 @@ func (s *service) ListNodes(context.Context, *nexuspb.ListNodesRequest) (*nexusp
 }
 
 func (s *service) TransferLeader(ctx context.Context, req *nexuspb.TransferLeaderRequest) (*nexuspb.MembersResponse, error) {
-	id, err := s.target(req)
+	target, err := s.target(req)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := s.memberContext(ctx)
 	defer cancel()
 	before := s.cfg.Node.Status().Leader
-	to := "the best successor"
-	if id != 0 {
-		to = fmt.Sprintf("%016x", id)
-	}
-	s.cfg.Logger.Info("moving the leadership", "to", to)
+	id := target.ID
+	s.cfg.Logger.Info("moving the leadership", "to", cmp.Or(target.URL, "the best successor"))
 	if err := s.cfg.Node.TransferLeadership(ctx, id); err != nil {
 		return nil, memberError(err)
 	}
@@ -154,24 +152,24 @@ func (s *service) TransferLeader(ctx context.Context, req *nexuspb.TransferLeade
 	return s.members(), nil
 }
 
-// target returns the id of the member that shall lead; 0 if the caller left it open.
-func (s *service) target(req *nexuspb.TransferLeaderRequest) (uint64, error) {
+// target returns the member that shall lead; the zero Member if the caller left it open.
+func (s *service) target(req *nexuspb.TransferLeaderRequest) (raft.Member, error) {
 	if req.GetId() == 0 && req.GetUrl() == "" {
-		return 0, nil
+		return raft.Member{}, nil
 	}
 	for _, m := range s.cfg.Node.Members() {
 		if m.ID != req.GetId() && (m.URL != req.GetUrl() || req.GetId() != 0) {
 			continue
 		}
 		if m.Learner {
-			return 0, newStatus(codes.FailedPrecondition, "REFUSED", fmt.Sprintf("%s is a learner and cannot lead yet", m.URL))
+			return raft.Member{}, newStatus(codes.FailedPrecondition, "REFUSED", fmt.Sprintf("%s is a learner and cannot lead yet", m.URL))
 		}
-		return m.ID, nil
+		return m, nil
 	}
 	if req.GetId() != 0 {
-		return 0, invalid(fmt.Sprintf("%016x is not the id of a member", req.GetId()))
+		return raft.Member{}, invalid(fmt.Sprintf("%016x is not the id of a member", req.GetId()))
 	}
-	return 0, invalid(fmt.Sprintf("%q is not the URL of a member", req.GetUrl()))
+	return raft.Member{}, invalid(fmt.Sprintf("%q is not the URL of a member", req.GetUrl()))
 }
 
 func (s *service) Status(context.Context, *nexuspb.StatusRequest) (*nexuspb.StatusResponse, error) {

@@ -123,7 +123,7 @@ func (s *session) maySteps(p *procedure) error {
 				return err
 			}
 			if is {
-				return refused("%s of %s in a procedure is refused: the session has a temporary table of that name", step.What.Verb, table)
+				return refused("%s of %s in a procedure is refused: the session has a temporary table of that name; drop that, or connect again", step.What.Verb, table)
 			}
 		}
 		if err := s.mayChange(p, c); err != nil {

@@ -82,7 +82,11 @@ func unavailable(err error) *wire.Error {
 func commitError(err error) *wire.Error {
 	switch {
 	case errors.Is(err, raft.ErrOutcomeUnknown):
-		return &wire.Error{Code: codeUnknown, State: "HY000", Message: OutcomeUnknown + ": the transaction may or may not be committed: " + reason(err)}
+		message := OutcomeUnknown + ": the transaction may or may not be committed"
+		if why := raft.Unmarked(reason(err), raft.ErrOutcomeUnknown); why != "" {
+			message += ": " + why
+		}
+		return &wire.Error{Code: codeUnknown, State: "HY000", Message: message}
 	case errors.Is(err, raft.ErrTooLarge):
 		return &wire.Error{Code: codeCommitFailed, State: "HY000", Message: "Nexus: the transaction was rolled back: " + reason(err)}
 	case errors.Is(err, appliers.ErrFenced):

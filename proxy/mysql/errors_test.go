@@ -12,6 +12,20 @@ import (
 	"github.com/nexus-replication/nexus/raft"
 )
 
+// What nobody knows is said once, wherever it stands in the error.
+func TestOutcomeUnknownIsSaidOnce(t *testing.T) {
+	const begin = "Nexus: outcome unknown: the transaction may or may not be committed"
+	for want, err := range map[string]error{
+		begin:                    raft.ErrOutcomeUnknown,
+		begin + ": no answer":    fmt.Errorf("%w: no answer", raft.ErrOutcomeUnknown),
+		begin + ": a: no answer": fmt.Errorf("a: %w: no answer", raft.ErrOutcomeUnknown),
+	} {
+		if got := commitError(err).Message; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
 // Clients are told reasons, not the words of a library.
 func TestErrorsTellNoInternals(t *testing.T) {
 	late := fmt.Errorf("wait for the leader: %w", context.DeadlineExceeded)

@@ -205,7 +205,9 @@ func (r *programRun) change(step *statement.Step, row []string) (failed *wire.Er
 	}
 	unrehearsed := step.Made || !r.rehearsed
 	if unrehearsed && len(step.What.Tables) > 0 && (r.temporary || s.flushed) {
-		return refused("%s is refused in this procedure, or in a text that it executes: the session may have a temporary table of that name", step.What.Verb), nil
+		// The server counts those that were made; what it tells of that is the same when they are dropped.
+		return refused("%s is refused in this procedure, or in a text that it executes: the session may have a temporary table of that name; "+
+			"connect again (to drop it is not enough), or let the client do that outside of a procedure", step.What.Verb), nil
 	}
 	if unrehearsed && !step.Made {
 		if err := r.mayStep(step); err != nil {

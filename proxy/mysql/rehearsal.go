@@ -91,7 +91,7 @@ func (s *session) rehearseLocked(what *statement.Statement, text string) error {
 		return server
 	}
 	if executed && len(what.Tables) > 0 { // which the client may need no privilege for
-		return refused("%s is refused: the session has a temporary table of that name", what.Verb)
+		return refused("%s is refused: the session has a temporary table of that name; drop that, or connect again", what.Verb)
 	}
 	return nil
 }

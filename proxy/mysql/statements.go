@@ -146,7 +146,7 @@ func judge(err error) error {
 		return fmt.Errorf("%w: the connection was lost before the answer came; look at what the statement was to do, before it is tried again", raft.ErrOutcomeUnknown)
 	}
 	if strings.HasPrefix(server.Message, OutcomeUnknown) {
-		return fmt.Errorf("%w: %s", raft.ErrOutcomeUnknown, server.Message)
+		return fmt.Errorf("%w: %s", raft.ErrOutcomeUnknown, strings.TrimPrefix(server.Message, OutcomeUnknown+": "))
 	}
 	return &statementError{server.Error()}
 }

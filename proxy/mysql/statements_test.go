@@ -2,10 +2,13 @@ package mysql
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
 	"time"
+
+	gomysql "github.com/go-mysql-org/go-mysql/mysql"
 
 	"github.com/nexus-replication/nexus/raft"
 )
@@ -39,6 +42,15 @@ func TestStatementsNotServed(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What a node has said of an unknown outcome is passed on, once.
+func TestJudgeUnknownOutcome(t *testing.T) {
+	told := commitError(fmt.Errorf("%w: no answer within 5s", raft.ErrOutcomeUnknown))
+	err := judge(&gomysql.MyError{Code: told.Code, Message: told.Message, State: told.State})
+	if want := "outcome unknown: the transaction may or may not be committed: no answer within 5s"; !errors.Is(err, raft.ErrOutcomeUnknown) || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
 	}
 }
 

@@ -42,30 +42,30 @@ const maxReason = 256
 func writeErrorText(err error) string {
 	switch {
 	case errors.Is(err, raft.ErrOutcomeUnknown):
-		return wordUnknown + because(err, raft.ErrOutcomeUnknown)
+		return wordUnknown + because(err)
 	case errors.Is(err, raft.ErrTooLarge):
 		return wordTooBig + reason(err)
 	case errors.Is(err, raft.ErrNotDone), errors.Is(err, raft.ErrStopped), errors.Is(err, raft.ErrRemoved):
-		return wordNotDone + because(err, raft.ErrNotDone)
+		return wordNotDone + because(err)
 	}
 	return wordUnknown + reason(err)
 }
 
 // readErrorText is the reply to a read that failed. A read changed nothing, so it may always be asked again.
 func readErrorText(err error) string {
-	return wordNotDone + because(err, raft.ErrNotDone)
+	return wordNotDone + because(err)
 }
 
 // lostReplyText is the reply to a command that was applied but whose reply is lost.
 func lostReplyText(err error) string { return wordLost + reason(err) }
 
-// because is the reason of err without the words of kind, which the reply begins with anyway, however often it was said.
-func because(err, kind error) string {
-	why, words := reason(err), kind.Error()+": "
-	for strings.HasPrefix(why, words) {
-		why = why[len(words):]
+// because is the reason of err without what became of the command, which the reply begins with: it may have been said several
+// times, and of something else that had to be done first.
+func because(err error) string {
+	if why := raft.Unmarked(raft.Unmarked(reason(err), raft.ErrNotDone), raft.ErrOutcomeUnknown); why != "" {
+		return why
 	}
-	return why
+	return "no reason is known"
 }
 
 // reason is err as one line that a client may see: bounded, printable, and without the paths of this machine
