@@ -64,6 +64,16 @@ func (s *session) dropBoth(c call, temporary, others []string) error {
 // codeUnknownTable is for who drops a table that is not there.
 const codeUnknownTable = 1051
 
+// anyTemporary reports whether the session has a temporary table of one of these names.
+func (s *session) anyTemporary(tables []string) (bool, error) {
+	for _, table := range tables {
+		if is, err := s.isTemporary(table); is || err != nil {
+			return is, err
+		}
+	}
+	return false, nil
+}
+
 func (s *session) isTemporary(table string) (bool, error) {
 	row, err := s.row("SHOW CREATE TABLE " + table)
 	var server *wire.Error
