@@ -265,6 +265,8 @@ func TestRowsOfProcedures(t *testing.T) {
 		"CREATE PROCEDURE undone() BEGIN START TRANSACTION; INSERT INTO t (v) VALUES (1), (2); ROLLBACK; END", "CALL undone()",
 		"CREATE PROCEDURE text(x TEXT) BEGIN EXECUTE IMMEDIATE x; END", "CALL text('UPDATE t SET v=v+1')", "CALL text('COMMIT')", "CALL text('SELECT 1')", "CALL text('CREATE TABLE u (a INT)')",
 		"CREATE PROCEDURE grows() BEGIN ALTER TABLE t ADD w INT; INSERT INTO t (v) VALUES (7); END", "CALL grows()", "BEGIN", "CALL two()", "COMMIT", "CALL text('DELETE FROM t')",
+		"CREATE PROCEDURE empties() BEGIN INSERT INTO t (v) VALUES (8); TRUNCATE t; INSERT INTO t (v) VALUES (9), (10); END", "CALL empties()", "CALL text('TRUNCATE t')", "CREATE TEMPORARY TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, v INT)", "INSERT INTO t (v) VALUES (1), (2)",
+		"CALL text('ALTER TABLE t COMMENT \"x\"')", "CALL text('ALTER TABLE t ADD x INT')", "CALL grows()", "CALL empties()", "CALL text('TRUNCATE t')", "CALL text('DROP TABLE t')", "CALL text('ALTER TABLE t DROP COLUMN nosuch')",
 	} {
 		wanted, is := changed(ctx, want, text), changed(ctx, got, text)
 		if strings.HasPrefix(text, "CALL") && wanted != is {
