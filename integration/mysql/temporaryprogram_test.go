@@ -243,3 +243,58 @@ func TestOtherTablesAreChangedEverywhere(t *testing.T) {
 		}
 	}
 }
+
+// A temporary table that the server cannot open is not taken for the table of all that has its name.
+func TestTemporaryTableThatCannotBeOpened(t *testing.T) {
+	t.Parallel()
+	c, leader := startCluster(t)
+	db := open(t, leader)
+	execute(t, db, "CREATE DATABASE app", "CREATE TABLE app.t (id INT AUTO_INCREMENT PRIMARY KEY, v INT)", "CREATE TABLE app.m (a INT)", "INSERT INTO app.m VALUES (1)", "CREATE USER u@'%'", "GRANT ALL ON app.* TO u@'%'", "CREATE USER ''@'%'", "GRANT ALL ON app.* TO ''@'%'")
+	for i, definer := range []string{"u@'%'", "''@'%'"} {
+		for j, part := range []string{"nosuch", "t"} {
+			execute(t, db, "CREATE OR REPLACE DEFINER="+definer+" PROCEDURE app.p() BEGIN DECLARE CONTINUE HANDLER FOR 1235 BEGIN END; CREATE TEMPORARY TABLE m (a INT) ENGINE=MERGE UNION=("+part+"); INSERT INTO t (v) VALUES (1); TRUNCATE m; EXECUTE IMMEDIATE 'TRUNCATE m'; DROP TEMPORARY TABLE m; INSERT INTO t (v) VALUES (2); END")
+			conn := account(t, leader, "u", "app")
+			if _, err := conn.ExecContext(within(t, 40*time.Second), "CALL p()"); err != nil {
+				t.Errorf("definer %s, %s: %v", definer, part, err)
+			}
+			conn.Close()
+			if got, want := mustQuery(t, db, "SELECT CONCAT(GROUP_CONCAT(v ORDER BY id), ',', (SELECT COUNT(*) FROM app.m)) FROM app.t"), strings.Repeat("1,2,", 2*i+j+1)+"1"; got != want {
+				t.Errorf("definer %s, %s: rows %s, want %s", definer, part, got, want)
+			}
+		}
+	}
+	awaitEqual(t, c)
+	checkAlike(t, c)
+	checkNothingLeft(t, c)
+}
+
+// A program that cannot find out whether a table is temporary ends, whatever handlers it has.
+func TestTrialThatIsBrokenOff(t *testing.T) {
+	t.Parallel()
+	c, leader := startCluster(t)
+	db := open(t, leader)
+	execute(t, db, "CREATE DATABASE app", "CREATE TABLE app.t (id INT AUTO_INCREMENT PRIMARY KEY, v INT)", "CREATE TABLE app.kept (a INT)", "INSERT INTO app.kept VALUES (1)", "CREATE USER dba@'%'", "GRANT ALL ON *.* TO dba@'%' WITH GRANT OPTION",
+		"CREATE USER u@'%'", "GRANT EXECUTE ON app.* TO u@'%'",
+		"CREATE DEFINER=dba@'%' PROCEDURE app.p() BEGIN DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END; CREATE TEMPORARY TABLE kept (a INT); INSERT INTO t (v) VALUES (1); TRUNCATE kept; INSERT INTO t (v) VALUES (2); COMMIT; END")
+	server, err := leader.MariaDB.Client()
+	check(t, err)
+	defer server.Close()
+	holder := oneConn(t, server)
+	_, err = holder.ExecContext(within(t, 40*time.Second), "LOCK TABLES nexus.address WRITE")
+	check(t, err)
+	conn := account(t, leader, "u", "app")
+	_, err = conn.ExecContext(within(t, 40*time.Second), "SET lock_wait_timeout=1")
+	check(t, err)
+	if _, err := conn.ExecContext(within(t, 40*time.Second), "CALL p()"); err == nil || code(err) != 0 && code(err) != 1927 {
+		t.Errorf("%v, want a connection that is lost", err)
+	}
+	conn.Close()
+	_, err = holder.ExecContext(within(t, 40*time.Second), "UNLOCK TABLES")
+	check(t, err)
+	if got := mustQuery(t, db, "SELECT CONCAT(GROUP_CONCAT(v), ',', (SELECT COUNT(*) FROM app.kept)) FROM app.t"); got != "1,1" {
+		t.Errorf("rows %s", got)
+	}
+	execute(t, db, "CREATE TABLE app.behind (a INT)") // with which the node ends what it has given up
+	awaitEqual(t, c)
+	checkNothingLeft(t, c)
+}

@@ -214,13 +214,12 @@ func (r *programRun) change(step *statement.Step, row []string) (failed *wire.Er
 	}
 	refusal, unsure := r.unsure[step]
 	tables, executed := r.p.triedTables(step)
-	n := len(tables)
 	if step.Made && r.attempted != nil {
-		refusal, n, executed = r.attempted.refusal, 1, true
+		refusal, tables, executed = r.attempted.refusal, []string{r.attempted.table}, true
 		r.own++ // the probe
 	}
-	if n > 0 {
-		if done, failed, err := r.tried(step, n, executed); done || err != nil {
+	if len(tables) > 0 {
+		if done, failed, err := r.tried(step, tables, executed); done || err != nil {
 			return failed, err
 		}
 	} else if len(step.What.Tables) > 0 && (r.temporary || s.flushed) {

@@ -147,7 +147,7 @@ func (r *programRun) look(step *statement.Step, row []string) error {
 	ctx, cancel := context.WithTimeout(r.s.server.ctx, proceedTimeout)
 	defer cancel()
 	if ruling == appliers.Try {
-		if err := r.steering.Leave(ctx, r.attempted.probe); err != nil {
+		if err := r.steering.Leave(ctx, probe(r.attempted.table)); err != nil {
 			return fmt.Errorf("lead a procedure on: %w", err)
 		}
 	}

@@ -20,9 +20,9 @@ import (
 // tellTried tells how many of the tables of a schema change are temporary, and what became of it if all are.
 const tellTried = "tried"
 
-// noTemporary are the codes with which the server, while another table is locked, answers who reads a table that is no temporary one: it is not locked, or
-// not there, or denied.
-const noTemporary = "1044, 1049, 1100, 1142, 1143, 1146"
+// denials are codes of the server for who may not read a table that is no temporary one. Others hear, while another table is locked, that this one is not (1100). But
+// so they do of a temporary one of MERGE, with the name of a table that it is made of.
+const denials = "1044, 1142, 1143"
 
 // triedTables are those that a step names, where they may be temporary; executed says that the step is executed if they are.
 func (p *procedure) triedTables(step *statement.Step) (tables []string, executed bool) {
@@ -47,7 +47,7 @@ func triedName(table, database string, d statement.Dialect) (schema, name string
 	return schema, name, ok && schema != "" && !slices.ContainsFunc(ofServer, func(of string) bool { return strings.EqualFold(of, schema) })
 }
 
-// ofServer are databases of which some tables may be read whatever is locked.
+// ofServer are databases of which some tables may be read whatever is locked, or are locked themselves.
 var ofServer = []string{"information_schema", "performance_schema", "mysql", "sys", "nexus"}
 
 // changesTemporary reports whether the server does to temporary tables, while another table is locked, what a verb says.
@@ -86,46 +86,68 @@ func (r *programRun) trialOfText(execute string) string {
 		told, r.name("answer"), r.s.id), []string{"EXECUTE IMMEDIATE " + told}, execute)
 }
 
-// attempt executes a text, if there is one, where no probe fails.
+// attempt executes a text, if there is one, where no probe fails. A program that gives up here may be there until somebody ends it, so it keeps no lock.
 func (r *programRun) attempt(before string, probes []string, text string) string {
-	v, found := r.name, r.name("found")
+	v, found, denied, said := r.name, r.name("found"), r.name("denied"), r.name("said")
 	var b strings.Builder
-	fmt.Fprintf(&b, "BEGIN DECLARE %s INT DEFAULT 0; %sSET %s=0, %s='', %s=''; EXECUTE IMMEDIATE '%s'; ", found, before, v("code"), v("state"), v("message"), rehearsalLock)
+	fmt.Fprintf(&b, "BEGIN DECLARE %s, %s INT DEFAULT 0; DECLARE %s LONGTEXT CHARACTER SET utf8mb4 DEFAULT ''; %sSET %s=0, %s='', %s=''; BEGIN DECLARE EXIT HANDLER FOR SQLEXCEPTION, NOT FOUND BEGIN BEGIN DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END; EXECUTE IMMEDIATE 'UNLOCK TABLES'; %s; END; %s END; ",
+		found, denied, said, before, v("code"), v("state"), v("message"), closeSession, r.giveUp())
+	fmt.Fprintf(&b, "EXECUTE IMMEDIATE '%s'; ", rehearsalLock)
 	for _, probe := range probes {
-		fmt.Fprintf(&b, "BEGIN DECLARE EXIT HANDLER FOR %s BEGIN END; %s; SET %[3]s=%[3]s+1; END; ", noTemporary, probe, found)
+		fmt.Fprintf(&b, "BEGIN DECLARE EXIT HANDLER FOR %[1]s SET %[2]s=%[2]s+1; DECLARE EXIT HANDLER FOR %[3]d BEGIN GET DIAGNOSTICS CONDITION 1 %[4]s=MESSAGE_TEXT; SET %[5]s=CONCAT(%[5]s, %[4]s), %[4]s=''; END; %[6]s; SET %[7]s=%[7]s+1; END; ",
+			denials, denied, codeNotLocked, v("message"), said, probe, found)
 	}
 	if text != "" {
 		fmt.Fprintf(&b, "IF %s=%d THEN %s; BEGIN DECLARE EXIT HANDLER FOR SQLEXCEPTION GET DIAGNOSTICS CONDITION 1 %s=MYSQL_ERRNO, %s=RETURNED_SQLSTATE, %s=MESSAGE_TEXT; %s; END; %s; END IF; ",
 			found, len(probes), openSession, v("code"), v("state"), v("message"), text, closeSession)
 	}
-	b.WriteString("EXECUTE IMMEDIATE 'UNLOCK TABLES'; " + r.tell(tellTried, 1, found, v("code"), v("state"), "BINARY CONVERT(HEX("+v("message")+") USING utf8mb4)") + " END; ")
+	b.WriteString("EXECUTE IMMEDIATE 'UNLOCK TABLES'; END; " + r.tell(tellTried, 1, found, denied, v("code"), v("state"), inHex(v("message")), inHex(said)) + " END; ")
 	return b.String()
 }
 
-// tried takes what trial has told of a step that names so many tables. done is set where it is not to be executed any more; failed is what the program is
+// inHex is a text as the node reads it in a row of the program's own.
+func inHex(text string) string { return "BINARY CONVERT(HEX(" + text + ") USING utf8mb4)" }
+
+// tried takes what trial has told of a step that names these tables. done is set where it is not to be executed any more; failed is what the program is
 // told then.
-func (r *programRun) tried(step *statement.Step, tables int, executed bool) (done bool, failed *wire.Error, err error) {
-	values, err := r.expectRow(tellTried, 4)
+func (r *programRun) tried(step *statement.Step, tables []string, executed bool) (done bool, failed *wire.Error, err error) {
+	values, err := r.expectRow(tellTried, 6)
 	if err != nil {
 		return false, nil, err
 	}
 	found, err := strconv.Atoi(values[0])
-	code, codeErr := strconv.ParseUint(values[1], 10, 16)
-	message, messageErr := hex.DecodeString(values[3])
-	if err := errors.Join(err, codeErr, messageErr); err != nil {
+	denied, deniedErr := strconv.Atoi(values[1])
+	code, codeErr := strconv.ParseUint(values[2], 10, 16)
+	message, messageErr := hex.DecodeString(values[4])
+	said, saidErr := hex.DecodeString(values[5])
+	if err := errors.Join(err, deniedErr, codeErr, messageErr, saidErr); err != nil {
 		return false, nil, fmt.Errorf("what a program tells of temporary tables: %w", err)
 	}
 	switch {
+	case found == 0 && r.unnamed(string(said), tables) > denied:
+		return true, refused("%s is refused: the session may have a temporary table of that name, which the server cannot open", step.What.Verb), nil
 	case found == 0:
 		return false, nil, nil
-	case found < tables:
+	case found < len(tables):
 		return true, refused("%s is refused: some of the tables are temporary and some are not; name them apart", step.What.Verb), nil
 	case !executed:
 		return true, ofTemporary(step), nil
 	case code != 0:
-		return true, &wire.Error{Code: uint16(code), State: values[2], Message: string(message)}, nil
+		return true, &wire.Error{Code: uint16(code), State: values[3], Message: string(message)}, nil
 	}
 	return true, nil, nil
+}
+
+// unnamed is how many tables are not named in what the server has said of tables that are not locked.
+func (r *programRun) unnamed(said string, tables []string) (n int) {
+	said = strings.ToLower(said)
+	for _, table := range tables {
+		_, name, _ := statement.TableOf(table, r.p.dialect)
+		if !strings.Contains(said, "'"+strings.ToLower(name)+"'") {
+			n++
+		}
+	}
+	return n
 }
 
 // ofTemporary refuses what cannot be tried.
@@ -139,7 +161,7 @@ func ofTemporary(step *statement.Step) *wire.Error {
 
 // attempt is of a text that is tried before it goes through the log.
 type attempt struct {
-	probe   string
+	table   string      // in quotes, with its database
 	refusal *wire.Error // if its table is no temporary one
 }
 
@@ -150,9 +172,9 @@ func attemptOf(p *prepared, database string, d statement.Dialect) *attempt {
 		return nil
 	}
 	schema, name, ok := triedName(what.Tables[0], database, d)
-	text := probe(quoteName(schema) + "." + quoteName(name))
-	if !ok || utf8.RuneCountInString(text) > 512 {
+	table := quoteName(schema) + "." + quoteName(name)
+	if !ok || utf8.RuneCountInString(probe(table)) > 512 {
 		return nil
 	}
-	return &attempt{probe: text}
+	return &attempt{table: table}
 }
