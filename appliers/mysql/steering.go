@@ -121,9 +121,21 @@ const (
 	Commit Ruling = "c"
 	// RollBack undoes it.
 	RollBack Ruling = "r"
+	// Try is Commit, for a schema change that may be of a temporary table: see Leave.
+	Try Ruling = "t"
 	// TooDeep lets a call fail as one of a procedure that may not call itself once more.
 	TooDeep Ruling = "d"
 )
+
+// Leave leaves a text for the program, which reads it where the answer of a step stands, when it is in no transaction.
+func (s *Steering) Leave(ctx context.Context, text string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.k == nil {
+		return errNotLed
+	}
+	return s.k.run(ctx, fmt.Sprintf("REPLACE INTO nexus.program_answer VALUES (%d, %d, 0, '', %s, '', 0)", s.connection, s.top().step, quote(text)))
+}
 
 // Decide lets the program go on with a ruling. The lock of it is named after the key that the program has told with the text, so that
 // it is of no other text.

@@ -55,8 +55,12 @@ type entry struct {
 	arguments []string
 	// rehearsed is set where the client is known to have the privileges that each step wants.
 	rehearsed bool
+	unsure    refusals // if rehearsed is set: the steps of which it is not so
 	restore   func() error
 }
+
+// refusals are of steps that are allowed if they are of temporary tables: what is said of such a one otherwise, or nil where it has not been asked yet.
+type refusals map[*statement.Step]*wire.Error
 
 // standsIn reports whether a stand-in is called: a procedure that may be called by the same accounts, and has the same rights.
 func (e *entry) standsIn() bool { return e.arguments == nil }
@@ -92,7 +96,7 @@ func (s *session) enterProcedure(c *call, p *procedure, said *statement.Call) (e
 	restore := func() error { return settings(row[1], row[2], row[3], string(current)) }
 	err = settings(p.Mode, "utf8mb4", p.Collation, p.Database)
 	if err == nil {
-		err = s.maySteps(p)
+		e.unsure, err = s.maySteps(p)
 	}
 	if err != nil || e.standsIn() {
 		err = errors.Join(err, restore())
@@ -103,8 +107,9 @@ func (s *session) enterProcedure(c *call, p *procedure, said *statement.Call) (e
 	return e, err
 }
 
-// maySteps refuses a procedure of which the client may not execute every step.
-func (s *session) maySteps(p *procedure) error {
+// maySteps refuses a procedure of which the client may not execute every step, but for those that may be of temporary tables.
+func (s *session) maySteps(p *procedure) (unsure refusals, err error) {
+	unsure = make(refusals)
 	for i := range p.program.Steps {
 		step := &p.program.Steps[i]
 		if step.What.Kind != statement.DDL {
@@ -112,25 +117,38 @@ func (s *session) maySteps(p *procedure) error {
 		}
 		c := call{text: step.Text, what: step.What}
 		if e := s.refuseSchema(c, p.Database, p.dialect); e != nil {
-			return e
+			return nil, e
 		}
 		if s.local {
 			continue // its account is the one that executes the change
 		}
-		for _, table := range step.What.Tables { // which the rehearsal would change, and ask for no privilege
-			is, err := s.isTemporary(table)
-			if err != nil {
-				return err
-			}
-			if is {
-				return refused("%s of %s in a procedure is refused: the session has a temporary table of that name; drop that, or connect again", step.What.Verb, table)
-			}
+		temporary, err := s.anyTemporary(step.What.Tables)
+		if err != nil {
+			return nil, err
 		}
-		if err := s.mayChange(p, c); err != nil {
-			return err
+		_, tried := p.triedTables(step)
+		switch {
+		case temporary && !tried:
+			return nil, ofTemporary(step)
+		case temporary: // the rehearsal would change it, and ask for no privilege
+			unsure[step] = nil
+			continue
+		}
+		err = s.mayChange(p, c)
+		var refusal *wire.Error
+		switch {
+		case err == nil:
+		case !tried || !errors.As(err, &refusal):
+			return nil, err
+		case denies(refusal.Code): // as the server would say it there
+			unsure[step] = refusal
+		case s.tx != nil && p.program.MayMakeTemporary():
+			unsure[step] = nil
+		default:
+			return nil, err
 		}
 	}
-	return nil
+	return unsure, nil
 }
 
 // mayChange refuses a step that the client has no privilege for. In a transaction nothing can be rehearsed.
@@ -267,7 +285,7 @@ func (s *session) beginRun(p *procedure, e *entry) (r *programRun, err error) {
 	if err := s.implicit(); err != nil {
 		return nil, err
 	}
-	first := &level{p: p, user: p.account, foreign: p.foreign, rehearsed: e.rehearsed}
+	first := &level{p: p, user: p.account, foreign: p.foreign, rehearsed: e.rehearsed, unsure: e.unsure}
 	r = &programRun{level: first, s: s, caller: p.caller, tag: newTag(), explicit: s.tx != nil, schema: p.asOf, standIns: make(map[*procedure]*standIn), known: make(map[string]rights)}
 	for _, callee := range p.reached {
 		r.standIns[callee] = &standIn{name: appliers.NewStandInName(), asOf: p.asOf}
@@ -283,7 +301,7 @@ func (s *session) beginRun(p *procedure, e *entry) (r *programRun, err error) {
 			return nil, err
 		}
 	}
-	if p.program.Texts || !e.rehearsed {
+	if p.program.Texts || !e.rehearsed || len(e.unsure) > 0 {
 		if r.rights, err = s.rightsOf(p.account, p.foreign); err != nil {
 			return nil, err
 		}

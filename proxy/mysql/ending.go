@@ -22,9 +22,9 @@ func (r *programRun) ends(step *statement.Step, values []string) error {
 	return r.reached(step, values[:preludeLength])
 }
 
-// ending ends the transaction, waits until the node has done what is to be done then, and begins the next one. What the program has handlers for
+// ending ends the transaction, executes what stands between, waits until the node has done what is to be done then, and begins the next one. What the program has handlers for
 // must not lead it away from here in between: nothing keeps a statement outside of any transaction from the server alone.
-func (r *programRun) ending(rolledBack bool, epoch uint64) string {
+func (r *programRun) ending(rolledBack bool, epoch uint64, between string) string {
 	v := r.name
 	xa := func(verb string) string {
 		return "EXECUTE IMMEDIATE CONCAT('XA " + verb + " 0x', HEX(" + v("xid") + "));"
@@ -44,6 +44,7 @@ func (r *programRun) ending(rolledBack bool, epoch uint64) string {
 		b.WriteString("IF @@in_transaction THEN " + r.tell(tellPrepared, 1) + " ELSE " + r.tell(tellFailed, 1) + " END IF;")
 		b.WriteString(r.wait(xa("COMMIT") + r.tell(tellCommitted, 1)))
 	}
+	b.WriteString(between)
 	// The table has a name that no variable of the procedure's has: they would come before columns.
 	answer := fmt.Sprintf("SELECT %[6]s.step, %[6]s.code, %[6]s.state, %[6]s.message, %[6]s.sequence INTO %[1]s, %[2]s, %[3]s, %[4]s, %[5]s"+
 		" FROM nexus.program_answer AS %[6]s WHERE %[6]s.connection=%[9]d LIMIT 1; %[7]s%[8]s",

@@ -47,11 +47,13 @@ type programRun struct {
 // level is one procedure that is being executed, or about to be.
 type level struct {
 	p         *procedure
-	user      string          // whose rights it has
-	foreign   bool            // and that is another account than the client's
-	rehearsed bool            // the client is known to have the privileges that each step wants
-	rights    rights          // of user
+	user      string // whose rights it has
+	foreign   bool   // and that is another account than the client's
+	rehearsed bool   // the client is known to have the privileges that each step wants
+	rights    rights // of user
+	unsure    refusals
 	decided   *statement.Step // what a text is executed as; nil where the program executes it
+	attempted *attempt        // of that
 	hash      string          // of the next key; "" before it has begun
 	key       string          // that was told last
 }
@@ -70,7 +72,7 @@ func (r *programRun) replacement(p *procedure, i int, step *statement.Step, epoc
 	if step.What.Kind == statement.Prepare || step.What.Kind == statement.Execute {
 		return r.lookedAt(i, step, epoch)
 	}
-	return "BEGIN " + r.tellEnd(tellStep, i) + r.ending(step.What.Kind == statement.Rollback, epoch) + " END"
+	return "BEGIN " + r.tellEnd(tellStep, i) + r.ending(step.What.Kind == statement.Rollback, epoch, r.trial(p, step)) + " END"
 }
 
 // told takes a row of the program's own that is not waited for.
@@ -104,36 +106,43 @@ func (r *programRun) told(column string, row []string) error {
 	return fmt.Errorf("a program tells %s out of its turn", column)
 }
 
-// expect reads a row of the program's own.
+// expect reads a row of the program's own that tells nothing more.
 func (r *programRun) expect(what string) error {
+	_, err := r.expectRow(what, 0)
+	return err
+}
+
+// expectRow reads a row of the program's own, with so many values behind the keys.
+func (r *programRun) expectRow(what string, n int) ([]string, error) {
 	s := r.s
 	p, err := s.backend.ReadPacket()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if len(p) > 0 && p[0] == wire.HeaderError {
-		return wire.ParseError(p)
+		return nil, wire.ParseError(p)
 	}
 	columns, _, ok := wire.Lenenc(p)
-	if !ok || columns != keyColumns {
-		return errProgram
+	if !ok || columns != uint64(keyColumns+n) {
+		return nil, errProgram
 	}
 	if p, err = s.backend.ReadPacket(); err != nil {
-		return err
+		return nil, err
 	}
 	told := wire.ColumnName(p)
 	failed := what == tellPrepared && told == r.name(tellFailed)
 	if told != r.name(what) && !failed {
-		return errProgram
+		return nil, errProgram
 	}
 	row, err := r.readRow(p, columns)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if _, err = r.proven(row); err == nil && failed {
-		return notPreparable
+	values, err := r.proven(row)
+	if err == nil && failed {
+		err = notPreparable
 	}
-	return err
+	return values, err
 }
 
 // notPreparable is for a program that has a handler for an error with which the server has rolled back.
@@ -203,13 +212,24 @@ func (r *programRun) change(step *statement.Step, row []string) (failed *wire.Er
 	if err != nil {
 		return nil, err
 	}
-	unrehearsed := step.Made || !r.rehearsed
-	if unrehearsed && len(step.What.Tables) > 0 && (r.temporary || s.flushed) {
-		// The server counts those that were made; what it tells of that is the same when they are dropped.
+	refusal, unsure := r.unsure[step]
+	tables, executed := r.p.triedTables(step)
+	if step.Made && r.attempted != nil {
+		refusal, tables, executed = r.attempted.refusal, []string{r.attempted.table}, true
+		r.own++ // the probe
+	}
+	if len(tables) > 0 {
+		if done, failed, err := r.tried(step, tables, executed); done || err != nil {
+			return failed, err
+		}
+	} else if len(step.What.Tables) > 0 && (r.temporary || s.flushed) {
 		return refused("%s is refused in this procedure, or in a text that it executes: the session may have a temporary table of that name; "+
 			"connect again (to drop it is not enough), or let the client do that outside of a procedure", step.What.Verb), nil
 	}
-	if unrehearsed && !step.Made {
+	if refusal != nil {
+		return refusal, nil
+	}
+	if (!r.rehearsed || unsure) && !step.Made {
 		if err := r.mayStep(step); err != nil {
 			return err, nil
 		}

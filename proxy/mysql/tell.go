@@ -23,8 +23,8 @@ const (
 	tellText      = "text"
 	tellEnding    = "ending"
 	tellPrepared  = "prepared"
-	tellFailed    = "failed" // in the place of prepared
-	tellCommitted = "committed"
+	tellFailed    = "failed"    // in the place of prepared
+	tellCommitted = "committed" // and see tellTried
 )
 
 // newKey makes the next key the one of now, and a next one.
@@ -120,7 +120,8 @@ func (r *programRun) lookedAt(i int, step *statement.Step, epoch uint64) string 
 	body := "IF " + is(appliers.Execute) + " THEN " + execute + ";"
 	if step.What.Kind == statement.Execute {
 		ending := " THEN " + r.tellEnd(tellEnding, i)
-		body += " ELSEIF " + is(appliers.Commit) + ending + r.ending(false, epoch) + " ELSEIF " + is(appliers.RollBack) + ending + r.ending(true, epoch)
+		try := "IF " + is(appliers.Try) + " THEN " + r.trialOfText(execute) + "END IF; "
+		body += " ELSEIF " + is(appliers.Commit) + " OR " + is(appliers.Try) + ending + r.ending(false, epoch, try) + " ELSEIF " + is(appliers.RollBack) + ending + r.ending(true, epoch, "")
 	}
 	b.WriteString(r.wait(body + " ELSE " + refuseText + " END IF;"))
 	b.WriteString(" END")
@@ -145,10 +146,16 @@ func (r *programRun) look(step *statement.Step, row []string) error {
 	}
 	ctx, cancel := context.WithTimeout(r.s.server.ctx, proceedTimeout)
 	defer cancel()
+	if ruling == appliers.Try {
+		if err := r.steering.Leave(ctx, probe(r.attempted.table)); err != nil {
+			return fmt.Errorf("lead a procedure on: %w", err)
+		}
+	}
 	if err := r.steering.Decide(ctx, r.key, ruling); err != nil {
 		return fmt.Errorf("lead a procedure on: %w", err)
 	}
-	if ruling == appliers.Commit || ruling == appliers.RollBack {
+	switch ruling {
+	case appliers.Commit, appliers.RollBack, appliers.Try:
 		r.decided = &statement.Step{What: text.what, Text: text.text, Made: true}
 	}
 	return nil

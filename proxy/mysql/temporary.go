@@ -38,8 +38,11 @@ func (s *session) changeTemporary(c call) (done, failed bool, err error) {
 	case len(others) > 0:
 		s.fail(refused("%s is refused: some of the tables are temporary and some are not; name them apart", c.what.Verb))
 		return true, true, nil
-	case c.what.Behind > 0:
+	case c.what.Behind > 0 && s.tx != nil && s.tx.xa == nil: // of LOCK TABLES, maybe, which goes on
 		failed, err = s.write(s.textCall(c.text[:c.what.Behind]+"TEMPORARY "+c.text[c.what.Behind:], c.more))
+	case c.what.Behind > 0:
+		c.text = c.text[:c.what.Behind] + "TEMPORARY " + c.text[c.what.Behind:] // no other one, whatever becomes of the first between the question and this
+		failed, err = s.alterTemporary(c)
 	default:
 		failed, err = s.alterTemporary(c)
 	}
@@ -63,6 +66,16 @@ func (s *session) dropBoth(c call, temporary, others []string) error {
 
 // codeUnknownTable is for who drops a table that is not there.
 const codeUnknownTable = 1051
+
+// anyTemporary reports whether the session has a temporary table of one of these names.
+func (s *session) anyTemporary(tables []string) (bool, error) {
+	for _, table := range tables {
+		if is, err := s.isTemporary(table); is || err != nil {
+			return is, err
+		}
+	}
+	return false, nil
+}
 
 func (s *session) isTemporary(table string) (bool, error) {
 	row, err := s.row("SHOW CREATE TABLE " + table)

@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -116,13 +117,13 @@ func (r *programRun) judge(step *statement.Step, row []string) (*prepared, appli
 	name := statement.FoldName(step.What.Name)
 	d := withMode(r.s.dialect, t.mode)
 	var p *prepared
-	database := r.p.Database
+	database, meant := r.p.Database, r.p.Database
 	switch {
 	case step.Source == "":
 		if p = r.s.named[name]; p == nil {
 			return nil, appliers.Refuse, unknownPrepared(step.What.Name)
 		}
-		database = anyDatabase
+		database, meant = anyDatabase, p.database
 	case t.null:
 		return nil, appliers.Execute, nil // the server's own words
 	default:
@@ -132,6 +133,7 @@ func (r *programRun) judge(step *statement.Step, row []string) (*prepared, appli
 		return nil, appliers.Refuse, e
 	}
 	if step.What.Kind == statement.Prepare {
+		p.database = database
 		r.s.named[name] = p
 		return p, appliers.Execute, nil // which executes nothing of it
 	}
@@ -144,6 +146,9 @@ func (r *programRun) judge(step *statement.Step, row []string) (*prepared, appli
 		err = refused("%s with parameters is refused in a text that a procedure executes", p.what.Verb)
 	case p.what.Kind == statement.DDL:
 		err = r.mayChange(p, d)
+		if r.attempted = attemptOf(p, meant, d); r.attempted != nil && (err == nil || errors.As(err, &r.attempted.refusal)) {
+			return p, appliers.Try, nil
+		}
 	}
 	if err != nil {
 		ruling = appliers.Refuse

@@ -257,6 +257,13 @@ func Named(table string, d Dialect) (database, name string) {
 	return p.named()
 }
 
+// TableOf is Named, and ok is false where that is not the name of a table alone.
+func TableOf(table string, d Dialect) (database, name string, ok bool) {
+	p := newParser(table, d)
+	database, name = p.named()
+	return database, name, name != "" && p.tok.kind == tokenEnd && !p.lexer.inside
+}
+
 // named takes the name of a table as table does, and returns what it means.
 func (p *parser) named() (database, name string) {
 	name = p.name()

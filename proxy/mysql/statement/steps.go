@@ -31,8 +31,8 @@ type Program struct {
 	// Texts is set where it prepares or executes texts.
 	Texts bool
 	body  string
-	// temporary are the tables that it makes for the session alone, in lower case.
-	temporary []string
+	// makes is set where it makes tables for the session alone.
+	makes bool
 }
 
 // ReadProgram finds the steps of a body. The reason says why a program that has some cannot be executed with them.
@@ -47,6 +47,9 @@ func ReadProgram(body string, d Dialect) (program Program, reason string) {
 func (p *Program) Stepped() bool {
 	return slices.ContainsFunc(p.Steps, func(s Step) bool { return s.Call == nil })
 }
+
+// MayMakeTemporary reports whether it makes temporary tables, or executes what may make some.
+func (p *Program) MayMakeTemporary() bool { return p.makes || p.Calls || p.Texts }
 
 // Replaced returns the body with others in the place of the steps.
 func (p *Program) Replaced(with func(i int, s *Step) string) string {
@@ -148,19 +151,10 @@ func (r *programReader) step() bool {
 	case Refused, Flush:
 		r.refuse(s.What.Verb + " stands in it")
 	case Temporary:
-		if p := newParser(s.Text, r.lexer.dialect); p.take("CREATE") {
-			p.object()
-			p.take("IF", "NOT", "EXISTS")
-			r.temporary = append(r.temporary, strings.ToLower(p.table()))
-		}
+		r.makes = true
 		return false
 	default: // a savepoint, or no statement at all
 		return false
-	}
-	for _, table := range s.What.Tables {
-		if slices.Contains(r.temporary, strings.ToLower(table)) {
-			r.refuse(s.What.Verb + " names a temporary table, without the word TEMPORARY")
-		}
 	}
 	r.Steps = append(r.Steps, s)
 	r.parser = q
