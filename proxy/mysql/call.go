@@ -107,7 +107,7 @@ func (s *session) enterProcedure(c *call, p *procedure, said *statement.Call) (e
 func (s *session) maySteps(p *procedure) error {
 	for i := range p.program.Steps {
 		step := &p.program.Steps[i]
-		if step.What.Kind != statement.DDL {
+		if step.What.Kind != statement.DDL && step.What.Kind != statement.CreateSelect {
 			continue
 		}
 		c := call{text: step.Text, what: step.What}
@@ -125,6 +125,9 @@ func (s *session) maySteps(p *procedure) error {
 			if is {
 				return refused("%s of %s in a procedure is refused: the session has a temporary table of that name", step.What.Verb, table)
 			}
+		}
+		if step.What.Kind == statement.CreateSelect {
+			c.text, c.what.Rewritten = bareFilling(step.What.Filling, p.Database), ""
 		}
 		if err := s.mayChange(p, c); err != nil {
 			return err
@@ -183,6 +186,11 @@ func denies(code uint16) bool {
 // With again, it returns justChanged where the procedure is to be looked at anew.
 func (s *session) runProcedure(c call, p *procedure, e *entry, again bool) (failed bool, err error) {
 	mark := s.client.Mark()
+	defer func() {
+		if s.tx == nil && err == nil {
+			s.dropLeft()
+		}
+	}()
 	r, failed, err := s.tryProcedure(c, p, e)
 	if again && errors.Is(err, justChanged) {
 		s.client.Rewind(mark)
@@ -268,7 +276,8 @@ func (s *session) beginRun(p *procedure, e *entry) (r *programRun, err error) {
 		return nil, err
 	}
 	first := &level{p: p, user: p.account, foreign: p.foreign, rehearsed: e.rehearsed}
-	r = &programRun{level: first, s: s, caller: p.caller, tag: newTag(), explicit: s.tx != nil, schema: p.asOf, standIns: make(map[*procedure]*standIn), known: make(map[string]rights)}
+	r = &programRun{level: first, s: s, caller: p.caller, tag: newTag(), explicit: s.tx != nil, schema: p.asOf, standIns: make(map[*procedure]*standIn), known: make(map[string]rights),
+		fillings: make(map[*statement.Step]*fillingStep)}
 	for _, callee := range p.reached {
 		r.standIns[callee] = &standIn{name: appliers.NewStandInName(), asOf: p.asOf}
 	}

@@ -34,7 +34,7 @@ func TestReadProgram(t *testing.T) {
 		{"IF a THEN EXECUTE IMMEDIATE CONCAT('x', (b)) USING c; END IF", "IF a THEN <execute>; END IF", ""},
 		{"BEGIN SET STATEMENT max_statement_time=1 FOR EXECUTE s; END", "BEGIN SET STATEMENT max_statement_time=1 FOR EXECUTE s; END", "EXECUTE stands in it"},
 		{"BEGIN SET @a=1, autocommit=0; END", "BEGIN SET @a=1, autocommit=0; END", "it sets autocommit"},
-		{"BEGIN CREATE TABLE t AS SELECT 1; END", "BEGIN <create select>; END", "CREATE TABLE ... SELECT stands in it"},
+		{"BEGIN CREATE TABLE t AS SELECT 1; END", "BEGIN <create select>; END", ""},
 		{"BEGIN CREATE TABLE t (a INT) ENGINE=MERGE; END", "BEGIN <refused>; END", "CREATE TABLE stands in it"},
 	} {
 		p, reason := ReadProgram(tc.body, mariadb)
