@@ -44,6 +44,23 @@ func TestReadProgram(t *testing.T) {
 	}
 }
 
+func TestReadBlock(t *testing.T) {
+	for text, want := range map[string]string{
+		"BEGIN NOT ATOMIC COMMIT; END": "BEGIN COMMIT; END", "BEGIN /* a */ NOT ATOMIC COMMIT; END; ;": "BEGIN COMMIT; END", "x: BEGIN NOT ATOMIC COMMIT; END x": "no", "IF 1 THEN COMMIT; END IF -- why\n": "IF 1 THEN COMMIT; END IF -- why\n",
+		"FOR i IN 1..2 DO EXECUTE IMMEDIATE 'SELECT 1'; END FOR;": "FOR i IN 1..2 DO EXECUTE IMMEDIATE 'SELECT 1'; END FOR", "l: LOOP LEAVE l; END LOOP": "no",
+		"BEGIN": "no", "BEGIN; SELECT 1": "no", "BEGIN NOT ATOMIC COMMIT; END; SELECT 1": "no", "BEGIN NOT ATOMIC SET NAMES gbk; END": "no", "BEGIN NOT ATOMIC XA COMMIT 'x'; END": "no", "SELECT 1": "no", "CALL p()": "no",
+		"BEGIN NOT ATOMIC SET GLOBAL x=1; END": "no", "/*! BEGIN NOT ATOMIC COMMIT; END */": "no", "BEGIN /*! NOT ATOMIC */ COMMIT; END": "no", "BEGIN NOT ATOMIC SELECT 'x; END": "no", "SET STATEMENT max_statement_time=1 FOR BEGIN NOT ATOMIC COMMIT; END": "no", "CREATE PROCEDURE p() BEGIN COMMIT; END": "no",
+	} {
+		got := "no"
+		if _, body, ok := ReadBlock(text, mariadb); ok {
+			got = body
+		}
+		if got != want {
+			t.Errorf("%s: got %q, want %q", text, got, want)
+		}
+	}
+}
+
 func TestIsPlain(t *testing.T) {
 	for text, want := range map[string]bool{
 		"1": true, "-1.5": true, "'a'": true, "@a": true, "NULL": true, "": false, "f(1)": false, "1+1": false, "@@sql_mode": false, `"a"`: false, `'\n'`: false, "'é'": false, "(1)": false,
