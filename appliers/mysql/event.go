@@ -24,7 +24,7 @@ type Event struct {
 
 // dueEvents selects what is enabled, with the last time at which each was due: since it was made or changed last, and not later
 // than its end. Days and what is longer are counted in the event's time zone.
-const dueEvents = "WITH spans AS (SELECT *, UTC_TIMESTAMP() AS at, LEAST(UTC_TIMESTAMP(), IFNULL(ends, UTC_TIMESTAMP())) AS until, REGEXP_SUBSTR(interval_field, '[A-Z]+$') AS unit" +
+var dueEvents = "WITH spans AS (SELECT *, UTC_TIMESTAMP() AS at, LEAST(UTC_TIMESTAMP(), IFNULL(ends, UTC_TIMESTAMP())) AS until, REGEXP_SUBSTR(interval_field, '[A-Z]+$') AS unit" +
 	" FROM mysql.event WHERE status='ENABLED')," +
 	" times AS (SELECT *, CONVERT_TZ(starts, '+00:00', time_zone) AS first, CONVERT_TZ(until, '+00:00', time_zone) AS last FROM spans)," +
 	" dues AS (SELECT *, CASE WHEN execute_at IS NOT NULL THEN execute_at WHEN starts>until THEN NULL" +
@@ -37,7 +37,7 @@ const dueEvents = "WITH spans AS (SELECT *, UTC_TIMESTAMP() AS at, LEAST(UTC_TIM
 	" WHEN unit='QUARTER' THEN CONVERT_TZ(first + INTERVAL (TIMESTAMPDIFF(MONTH, first, last) DIV (3*interval_value))*3*interval_value MONTH, time_zone, '+00:00')" +
 	" WHEN unit='YEAR' THEN CONVERT_TZ(first + INTERVAL (TIMESTAMPDIFF(YEAR, first, last) DIV interval_value)*interval_value YEAR, time_zone, '+00:00') END AS due FROM times)" +
 	" SELECT db, name, definer, IF(due<=at AND due>=modified, due, ''), modified, IFNULL(execute_at<=at, IFNULL(ends<=at, 0)), on_completion='PRESERVE'," +
-	" time_zone, body_utf8, sql_mode, collation_connection FROM dues"
+	" time_zone, " + WholeBody + ", sql_mode, collation_connection FROM dues"
 
 // Events returns the enabled events of which one may have to be executed or ended now, and how many are enabled.
 func (b *Backend) Events(ctx context.Context) (due []Event, enabled int, err error) {

@@ -123,6 +123,10 @@ const (
 	RollBack Ruling = "r"
 	// Try is Commit, for a schema change that may be of a temporary table: see Leave.
 	Try Ruling = "t"
+	// Fill makes and fills a table in its place; the number of a letter in the text follows.
+	Fill Ruling = "f"
+	// Misread lets it fail as one that is no SQL.
+	Misread Ruling = "s"
 	// TooDeep lets a call fail as one of a procedure that may not call itself once more.
 	TooDeep Ruling = "d"
 )

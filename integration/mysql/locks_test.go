@@ -274,7 +274,7 @@ func TestDumpAndRestore(t *testing.T) {
 	want := mustQuery(t, db, "SELECT * FROM app.t ORDER BY id")
 	dir := t.TempDir()
 	for i, options := range []string{
-		"app", "--single-transaction --routines --triggers app", "--databases app --routines --add-drop-database", "--all-databases --lock-all-tables --ignore-database=mysql --ignore-database=nexus",
+		"app", "--single-transaction --routines --triggers app", "--databases app --routines --add-drop-database", "--all-databases --lock-all-tables --ignore-database=mysql",
 		"--lock-tables --add-locks --flush-logs app", "--opt --master-data=0 --skip-extended-insert app", "--single-transaction --flush-logs --routines app",
 	} {
 		file := filepath.Join(dir, fmt.Sprint("dump-", i, ".sql"))

@@ -126,6 +126,7 @@ func TestCrashWithinProcedure(t *testing.T) {
 		"CREATE PROCEDURE app.p(place VARCHAR(40)) BEGIN INSERT INTO app.t VALUES (place, 1); ALTER TABLE app.t ADD INDEX (n); INSERT INTO app.t VALUES (place, 2); COMMIT; INSERT INTO app.t VALUES (place, 3); END",
 		"CREATE PROCEDURE app.escapes(place VARCHAR(40)) BEGIN DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END; INSERT INTO app.t VALUES (place, 1); COMMIT; SET SESSION TRANSACTION READ WRITE; INSERT INTO app.t VALUES (place, 2); END",
 		"CREATE PROCEDURE app.hides(place VARCHAR(40)) BEGIN DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END; INSERT INTO app.t VALUES (place, 1); CREATE TEMPORARY TABLE app.t (a INT); TRUNCATE app.t; DROP TABLE app.t; INSERT INTO app.t VALUES (place, 2); END",
+		"CREATE PROCEDURE app.fills(place VARCHAR(40)) BEGIN INSERT INTO app.t VALUES (place, 1); CREATE TABLE app.filled AS SELECT * FROM app.t; INSERT INTO app.t VALUES (place, 2); END",
 		"CREATE PROCEDURE app.nested(place VARCHAR(40)) BEGIN DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END; CALL p(place); INSERT INTO app.t VALUES (place, 4); COMMIT; END")
 	for _, step := range []struct{ procedure, place, want string }{
 		{"p", "mysql.captured", ""}, {"p", "mysql.before-commit", "1"}, {"p", "mysql.before-answer", "1"}, {"p", "mysql.after-schema", "1"},
@@ -133,6 +134,7 @@ func TestCrashWithinProcedure(t *testing.T) {
 		{"hides", "mysql.before-commit", "1"}, {"hides", "mysql.before-answer", "1"},
 		{"escapes", "mysql.before-answer", "1"}, // nor to another statement, outside of any transaction
 		{"handled", "mysql.captured", ""},       // it goes on behind any error, but not to its commit
+		{"fills", "mysql.before-answer", "1"}, {"fills", "mysql.after-schema", "1"},
 	} {
 		victim, err := c.Leader(ctx)
 		check(t, err)
@@ -159,6 +161,9 @@ func TestCrashWithinProcedure(t *testing.T) {
 		check(t, err)
 		if got := mustQuery(t, open(t, n), "SELECT n FROM app.t WHERE place=? ORDER BY n", step.procedure+step.place); got != step.want {
 			t.Errorf("%s: rows %q, want %q", step.place, got, step.want)
+		}
+		if got := mustQuery(t, open(t, n), "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema='app' AND table_name='filled'"); got != "0" {
+			t.Errorf("%s: the table has its name before it has its rows", step.place)
 		}
 		for _, n := range c.Nodes {
 			server, err := n.MariaDB.Client()

@@ -6,11 +6,14 @@ import (
 	"time"
 )
 
-// An account that has nothing to do in the database nexus does not see it among the databases; one that has does.
+// An account that has nothing to do in the database nexus does not see it among the databases; one that has does, when something of somebody's is there.
 func TestShowDatabases(t *testing.T) {
 	t.Parallel()
 	_, leader := startCluster(t)
 	db := open(t, leader)
+	if got := mustQuery(t, db, "SHOW DATABASES"); strings.Contains(got, "nexus") {
+		t.Errorf("nobody has anything in the database nexus, which is shown: %s", got)
+	}
 	execute(t, db, "CREATE DATABASE app", "CREATE TABLE nexus.mine (id INT PRIMARY KEY, v INT)", "CREATE ROLE keeper", "GRANT SELECT ON nexus.* TO keeper",
 		"CREATE USER small@'%'", "GRANT ALL ON app.* TO small@'%'", "CREATE USER reader@'%'", "GRANT SELECT ON nexus.mine TO reader@'%'",
 		"CREATE USER columnist@'%'", "GRANT SELECT (v) ON nexus.mine TO columnist@'%'", "CREATE USER schemer@'%'", "GRANT INSERT ON nexus.* TO schemer@'%'",

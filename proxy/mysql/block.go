@@ -12,7 +12,11 @@ import (
 func (r *programRun) text(p *procedure, arguments []string, xa *appliers.Transaction) string {
 	var b strings.Builder
 	b.WriteString("BEGIN NOT ATOMIC " + r.variables(xa, literal(r.locks)) + r.parameters(p, arguments))
-	b.WriteString(r.begin(xa) + "\n" + r.body(p, xa.Epoch())) // which the server counts from its second line on
+	b.WriteString(r.begin(xa))
+	if p.Name != "" {
+		b.WriteString("\n") // the server counts the lines of a procedure from the second one of such a block on
+	}
+	b.WriteString(r.body(p, xa.Epoch()))
 	for i, parameter := range p.Parameters {
 		if out(&parameter) {
 			fmt.Fprintf(&b, "SET %s=%s;", arguments[i], quoteName(parameter.Name))

@@ -112,7 +112,7 @@ func (s *session) maySteps(p *procedure) (unsure refusals, err error) {
 	unsure = make(refusals)
 	for i := range p.program.Steps {
 		step := &p.program.Steps[i]
-		if step.What.Kind != statement.DDL {
+		if step.What.Kind != statement.DDL && step.What.Kind != statement.CreateSelect {
 			continue
 		}
 		c := call{text: step.Text, what: step.What}
@@ -133,6 +133,9 @@ func (s *session) maySteps(p *procedure) (unsure refusals, err error) {
 		case temporary: // the rehearsal would change it, and ask for no privilege
 			unsure[step] = nil
 			continue
+		}
+		if step.What.Kind == statement.CreateSelect {
+			c.text, c.what.Rewritten = bareFilling(step.What.Filling, p.Database), ""
 		}
 		err = s.mayChange(p, c)
 		var refusal *wire.Error
@@ -201,6 +204,11 @@ func denies(code uint16) bool {
 // With again, it returns justChanged where the procedure is to be looked at anew.
 func (s *session) runProcedure(c call, p *procedure, e *entry, again bool) (failed bool, err error) {
 	mark := s.client.Mark()
+	defer func() {
+		if s.tx == nil && err == nil {
+			s.dropLeft()
+		}
+	}()
 	r, failed, err := s.tryProcedure(c, p, e)
 	if again && errors.Is(err, justChanged) {
 		s.client.Rewind(mark)
@@ -286,7 +294,8 @@ func (s *session) beginRun(p *procedure, e *entry) (r *programRun, err error) {
 		return nil, err
 	}
 	first := &level{p: p, user: p.account, foreign: p.foreign, rehearsed: e.rehearsed, unsure: e.unsure}
-	r = &programRun{level: first, s: s, caller: p.caller, tag: newTag(), explicit: s.tx != nil, schema: p.asOf, standIns: make(map[*procedure]*standIn), known: make(map[string]rights)}
+	r = &programRun{level: first, s: s, caller: p.caller, tag: newTag(), explicit: s.tx != nil, schema: p.asOf, standIns: make(map[*procedure]*standIn), known: make(map[string]rights),
+		fillings: make(map[*statement.Step]*fillingStep)}
 	for _, callee := range p.reached {
 		r.standIns[callee] = &standIn{name: appliers.NewStandInName(), asOf: p.asOf}
 	}

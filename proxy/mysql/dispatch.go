@@ -69,6 +69,11 @@ func atOnce(text string, what *statement.Statement) string {
 
 // dispatch executes one statement and answers it. failed says that the answer was an error; err ends the session.
 func (s *session) dispatch(c call) (failed bool, err error) {
+	if mayBeBlock(&c.what) {
+		if done, failed, err := s.executeBlock(c); done {
+			return failed, err
+		}
+	}
 	if e := s.refuses(&c.what); e != nil {
 		return true, s.failRefused(c.text, e)
 	}
@@ -122,7 +127,7 @@ func (s *session) dispatch(c call) (failed bool, err error) {
 		}
 		return s.answer1(c, s.schemaChange(c))
 	case statement.CreateSelect:
-		rows, err := s.createSelect(c)
+		rows, err := s.createSelectCounted(c)
 		s.affected = rows
 		return s.answer1(c, err)
 	case statement.Set:

@@ -9,22 +9,42 @@ import (
 )
 
 // tellEnd tells that the transaction is about to end, and which one it is to the program.
-func (r *programRun) tellEnd(what string, i int) string {
-	return r.learnSequence() + r.tell(what, i, preludeColumns, temporaryTables, r.name("sequence"))
+func (r *programRun) tellEnd(what string, i int, more ...string) string {
+	return r.learnSequence() + r.tell(what, i, append([]string{preludeColumns, temporaryTables, r.name("sequence")}, more...)...)
 }
 
 // ends takes what tellEnd has told.
 func (r *programRun) ends(step *statement.Step, values []string) error {
-	if len(values) != preludeLength+2 || values[preludeLength+1] != strconv.FormatUint(r.s.tx.xa.Sequence(), 10) {
-		return errProgram
+	prelude, err := r.endTold(values)
+	if err != nil {
+		return err
 	}
-	r.temporary = values[preludeLength] != "0"
-	return r.reached(step, values[:preludeLength])
+	return r.reached(step, prelude)
 }
 
-// ending ends the transaction, executes what stands between, waits until the node has done what is to be done then, and begins the next one. What the program has handlers for
-// must not lead it away from here in between: nothing keeps a statement outside of any transaction from the server alone.
+// endTold takes what tellEnd has told apart, and returns what a prelude is made of.
+func (r *programRun) endTold(values []string) (prelude []string, err error) {
+	if len(values) != preludeLength+2 || values[preludeLength+1] != strconv.FormatUint(r.s.tx.xa.Sequence(), 10) {
+		return nil, errProgram
+	}
+	r.temporary = values[preludeLength] != strconv.FormatUint(r.s.ownTemporary, 10)
+	return values[:preludeLength], nil
+}
+
+// ending is toNext, behind which the program meets the error of what the node has done.
 func (r *programRun) ending(rolledBack bool, epoch uint64, between string) string {
+	return r.toNext(rolledBack, epoch, between) + fmt.Sprintf(" IF %s<>0 THEN %s END IF;", r.name("code"), r.signal("code", "state", "message"))
+}
+
+// signal raises an error that variables of the program's own tell of. What a backslash in its message means is a matter of the sql_mode.
+func (r *programRun) signal(code, state, message string) string {
+	return fmt.Sprintf("EXECUTE IMMEDIATE CONCAT('SIGNAL SQLSTATE ''', %s, ''' SET MYSQL_ERRNO=', %s, ', MESSAGE_TEXT=_utf8mb4 x''', HEX(%s), '''');",
+		r.name(state), r.name(code), r.name(message))
+}
+
+// toNext ends the transaction, executes what stands between, waits until the node has done what is to be done then, and begins the next one. What the program has handlers for
+// must not lead it away from here in between: nothing keeps a statement outside of any transaction from the server alone.
+func (r *programRun) toNext(rolledBack bool, epoch uint64, between string) string {
 	v := r.name
 	xa := func(verb string) string {
 		return "EXECUTE IMMEDIATE CONCAT('XA " + verb + " 0x', HEX(" + v("xid") + "));"
@@ -51,8 +71,7 @@ func (r *programRun) ending(rolledBack bool, epoch uint64, between string) strin
 		v("step"), v("code"), v("state"), v("message"), v("sequence"), v("answer"), r.nameTransaction(), r.tellSequence(), r.s.id)
 	next := "COMMIT; " + openTransaction + ";" + xa("START") // where autocommit is off, the row was read in a transaction
 	b.WriteString(r.wait(answer + fmt.Sprintf("IF %s=%s-1 THEN %s ELSE %s END IF;", v("step"), v("n"), next, r.giveUp())))
-	fmt.Fprintf(&b, " END; IF %s<>0 THEN EXECUTE IMMEDIATE CONCAT('SIGNAL SQLSTATE ''', %s, ''' SET MYSQL_ERRNO=', %s, ', MESSAGE_TEXT=''', REPLACE(%s, '''', ''''''), ''''); END IF;",
-		v("code"), v("state"), v("code"), v("message"))
+	b.WriteString(" END;")
 	return b.String()
 }
 

@@ -215,6 +215,7 @@ func (s *session) reset(payload []byte) error {
 	clear(s.statements)
 	clear(s.named)
 	s.forgetNames()
+	s.ownTemporary = 0
 	s.access, s.nextAccess = 0, 0
 	s.backend.Seq = 0
 	err := s.login(payload)

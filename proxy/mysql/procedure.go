@@ -145,7 +145,8 @@ func (s *session) nameOf(said statement.Call) (n calledName, err error) {
 }
 
 // storedProcedure selects a procedure, its parameters, and who may call it by a right that is of it alone.
-const storedProcedure = "SELECT routine_schema, routine_name, definer, security_type, sql_mode, collation_connection, routine_definition," +
+var storedProcedure = "SELECT routine_schema, routine_name, definer, security_type, sql_mode, collation_connection," +
+	" (SELECT " + appliers.WholeBody + " FROM mysql.proc WHERE type='PROCEDURE' AND db=%[1]s AND name=%[2]s)," +
 	" (SELECT IFNULL(GROUP_CONCAT(CONCAT_WS('-', HEX(parameter_mode), HEX(parameter_name), HEX(CONCAT(dtd_identifier," +
 	" IFNULL(CONCAT(' CHARACTER SET ', character_set_name, ' COLLATE ', collation_name), '')))) ORDER BY ordinal_position), '')" +
 	" FROM information_schema.parameters WHERE routine_type='PROCEDURE' AND ordinal_position>0 AND specific_schema=%[1]s AND specific_name=%[2]s)," +

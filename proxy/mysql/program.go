@@ -42,6 +42,7 @@ type programRun struct {
 	schema    uint64        // how many schema changes there were when it was seen last what the program may call
 	standIns  map[*procedure]*standIn
 	known     map[string]rights // of accounts
+	fillings  map[*statement.Step]*fillingStep
 }
 
 // level is one procedure that is being executed, or about to be.
@@ -69,8 +70,11 @@ func (r *programRun) replacement(p *procedure, i int, step *statement.Step, epoc
 		}
 		return step.Text
 	}
-	if step.What.Kind == statement.Prepare || step.What.Kind == statement.Execute {
-		return r.lookedAt(i, step, epoch)
+	switch step.What.Kind {
+	case statement.Prepare, statement.Execute:
+		return r.lookedAt(p, i, step, epoch)
+	case statement.CreateSelect:
+		return r.filledBy(p, i, step, epoch)
 	}
 	return "BEGIN " + r.tellEnd(tellStep, i) + r.ending(step.What.Kind == statement.Rollback, epoch, r.trial(p, step)) + " END"
 }
@@ -97,6 +101,9 @@ func (r *programRun) told(column string, row []string) error {
 		return r.call(r.p.calls[number], values)
 	case column == r.name(tellText) && step.Call == nil:
 		return r.look(step, values)
+	case column == r.name(tellFill), column == r.name(tellUnmade), column == r.name(tellFilled), column == r.name(tellUnfilled):
+		return r.fills(step, column, values)
+	case step.What.Kind == statement.CreateSelect:
 	case column == r.name(tellStep) && step.Call == nil:
 		return r.ends(step, values)
 	case column == r.name(tellEnding) && r.decided != nil:
@@ -152,19 +159,29 @@ var notPreparable = &wire.Error{Code: codeDeadlock, State: "40001", Message: "Ne
 // errProgram is for a program that could not end its transaction, and has a handler for that.
 var errProgram = errors.New("the procedure went on behind an error at the end of its transaction")
 
-// reached executes a step. After an error, the server cannot be told how to go on.
+// reached executes a step.
 func (r *programRun) reached(step *statement.Step, prelude []string) error {
+	change := func() (*wire.Error, error) { return nil, nil }
+	if step.What.Kind == statement.DDL {
+		change = func() (*wire.Error, error) { return r.change(step, prelude) }
+	}
+	return r.passOn(step.What.Kind == statement.Rollback, step.What.Kind == statement.Begin, change)
+}
+
+// passOn ends the transaction that the program is in, executes a change, and leads the program to the next one. After an error, the server
+// cannot be told how to go on.
+func (r *programRun) passOn(rolledBack, begins bool, change func() (failed *wire.Error, err error)) error {
 	s := r.s
 	before := s.tx.xa
 	var failed *wire.Error
-	err := r.endTransaction(step.What.Kind == statement.Rollback)
-	if err == nil && step.What.Kind == statement.DDL {
-		failed, err = r.change(step, prelude)
+	err := r.endTransaction(rolledBack)
+	if err == nil {
+		failed, err = change()
 	}
 	if err != nil {
 		return errors.Join(err, errHangUp)
 	}
-	r.explicit = step.What.Kind == statement.Begin || s.status&wire.StatusAutocommit == 0
+	r.explicit = begins || s.status&wire.StatusAutocommit == 0
 	xa, err := s.beginXA()
 	if err != nil {
 		return errors.Join(err, errHangUp)
@@ -246,17 +263,24 @@ func (r *programRun) change(step *statement.Step, row []string) (failed *wire.Er
 		text = s.asClient(call{what: step.What}, withDefiner(step.Text, step.What.Definer, r.user), r.user)
 	}
 	text = step.What.ByDefaultAlgorithm(text, r.p.dialect)
-	err = s.behindBarrierFor(r.patience, func(ctx context.Context) error {
+	failed, err = r.behindBarrier(func(ctx context.Context) error {
 		return s.proposeSchema(ctx, prelude, text)
 	})
-	s.affected, s.checks, s.info = 0, nil, ""
-	var final *finalError
-	if err == nil || errors.As(err, &final) || !errors.As(err, &failed) || strings.HasPrefix(failed.Message, OutcomeUnknown) {
-		return nil, err
-	}
-	if failed.Code == codeNoPartition && !r.rights.all { // whether the account may read the table cannot be asked for now
+	if failed != nil && failed.Code == codeNoPartition && !r.rights.all { // whether the account may read the table cannot be asked for now
 		failed.Message = withoutPartition
 	}
+	return failed, err
+}
+
+// behindBarrier calls change while no transaction is open. What failed is the program's to handle.
+func (r *programRun) behindBarrier(change func(context.Context) error) (failed *wire.Error, err error) {
+	s := r.s
+	err = s.behindBarrierFor(r.patience, change)
+	s.affected, s.checks, s.info = 0, nil, ""
+	if !isCertain(err) {
+		return nil, err
+	}
+	errors.As(err, &failed)
 	return failed, nil
 }
 
@@ -319,7 +343,7 @@ const codeAtLine = 4094
 
 // tellAsOf has a note of the server's be one of the client's procedures.
 func (r *programRun) tellAsOf(p *procedure, w *appliers.Warning) {
-	if w.Code == codeAtLine {
+	if w.Code == codeAtLine && p.Name != "" {
 		w.Message = strings.Replace(w.Message, " in anonymous block", " in "+p.Database+"."+p.Name, 1)
 	}
 	w.Message = strings.NewReplacer(r.renamed...).Replace(w.Message)

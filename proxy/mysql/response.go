@@ -16,7 +16,7 @@ type result struct {
 
 // insideXA says in other words what the server says of a statement that cannot be executed inside of XA.
 var insideXA = &wire.Error{Code: codeInsideXA, State: "XAE07", Message: "Nexus: the statement was not executed: a procedure, function or block is one transaction here, " +
-	"so it cannot end one, nor change the schema or accounts. A procedure may, if the client calls it by CALL, or if one calls it so that the client calls; else let the client do that"}
+	"so it cannot end one, nor change the schema or accounts. A block may that is sent as a text, and a procedure, if the client calls it by CALL, or if one calls it so that the client calls; else let the client do that"}
 
 // shape says what is changed about a response on its way.
 type shape struct {

@@ -52,6 +52,8 @@ type session struct {
 	locked       tableLock
 	lockedTables []string    // as they were named
 	lockedIn     string      // the default database at that time
+	ownTemporary uint64      // temporary tables that this node has made in procedures
+	left         []string    // tables that a procedure has begun to fill, and nobody will
 	flushed      bool        // a cache of the server, or what it has counted of the session
 	checks       [][4]string // of the maintenance of tables that is being answered
 
@@ -108,6 +110,7 @@ func (s *session) end() {
 	s.Disconnect()
 	s.abandon()
 	s.letIn()
+	s.dropLeft()
 }
 
 // run takes commands until the client leaves.

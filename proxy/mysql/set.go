@@ -184,7 +184,11 @@ func (s *session) source(c call) (call, string, error) {
 		return c, c.what.Text, nil
 	}
 	if statement.MentionsWord(c.what.Expression, s.dialect, "SELECT") {
-		return c, "", &wire.Error{Code: 1970, State: "42000", Message: c.what.Verb + " does not support subqueries or stored functions"}
+		verb := c.what.Verb
+		if verb == "PREPARE" {
+			verb = "PREPARE..FROM"
+		}
+		return c, "", &wire.Error{Code: codeNoSubquery, State: "42000", Message: verb + " does not support subqueries or stored functions"}
 	}
 	value, err := s.evaluate(c.what.Expression)
 	if err != nil {

@@ -8,6 +8,15 @@ import (
 	"github.com/nexus-replication/nexus/proxy/mysql/wire"
 )
 
+// Of what is no SQL to the server though it can be parsed.
+const (
+	codeNoCharset   = 1115 // it does not know the character set
+	codeShadowed    = 1453 // a variable has the name of a word
+	codeNoVariable  = 1193 // it does not know the variable
+	codeNoGenerated = 1901 // a function must not stand in a generated column, a default or a check
+	codeNoSubquery  = 1970 // a subquery must not stand there
+)
+
 // inServersWords returns the error of syntax that the server finds in a text which this node refuses with e, if it finds one:
 // clients know that better, and its place is right. The server is let prepare the text, which executes nothing.
 func (s *session) inServersWords(text string, e *wire.Error) (*wire.Error, error) {
@@ -18,7 +27,8 @@ func (s *session) inServersWords(text string, e *wire.Error) (*wire.Error, error
 		return e, nil
 	case !errors.As(err, &server):
 		return nil, err
-	case server.Code == codeSyntax, server.Code == codeNoCharacter, server.Code == codeParameterCount:
+	case server.Code == codeSyntax, server.Code == codeNoCharacter, server.Code == codeParameterCount,
+		server.Code == codeNoCharset, server.Code == codeShadowed, server.Code == codeNoVariable, server.Code == codeNoGenerated, server.Code == codeNoSubquery:
 		return server, nil
 	}
 	return e, nil

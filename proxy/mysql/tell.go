@@ -103,7 +103,7 @@ const temporaryTables = "(SELECT information_schema.session_status.variable_valu
 
 // lookedAt tells the text of PREPARE or EXECUTE, and executes the statement with that very text if it may. The variables are of this
 // place alone: should the wait fail, a handler may execute other texts before the program goes on here.
-func (r *programRun) lookedAt(i int, step *statement.Step, epoch uint64) string {
+func (r *programRun) lookedAt(p *procedure, i int, step *statement.Step, epoch uint64) string {
 	v, execute := r.name, step.Text
 	var b strings.Builder
 	fmt.Fprintf(&b, "BEGIN DECLARE %s LONGTEXT CHARACTER SET utf8mb4; DECLARE %s VARCHAR(64) CHARACTER SET utf8mb4 DEFAULT '';", v("text"), v("mine"))
@@ -123,7 +123,12 @@ func (r *programRun) lookedAt(i int, step *statement.Step, epoch uint64) string 
 		try := "IF " + is(appliers.Try) + " THEN " + r.trialOfText(execute) + "END IF; "
 		body += " ELSEIF " + is(appliers.Commit) + " OR " + is(appliers.Try) + ending + r.ending(false, epoch, try) + " ELSEIF " + is(appliers.RollBack) + ending + r.ending(true, epoch, "")
 	}
-	b.WriteString(r.wait(body + " ELSE " + refuseText + " END IF;"))
+	otherwise := refuseText
+	if step.What.Kind == statement.Execute && step.Source != "" && step.Using == "" {
+		otherwise = r.filledByText(p, i, step, epoch)
+	}
+	body += " ELSEIF " + is(appliers.Misread) + " THEN " + misreadText
+	b.WriteString(r.wait(body + " ELSE " + otherwise + " END IF;"))
 	b.WriteString(" END")
 	return b.String()
 }
@@ -136,13 +141,19 @@ func (r *programRun) ruled(ruling appliers.Ruling) string {
 // refusedText is what a program is told of a text that it must not execute, or of a procedure that it must not call. The client is told why.
 const refusedText = "Nexus: a text that the procedure executes, or a call in it, is refused"
 
-const refuseText = "SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO=1235, MESSAGE_TEXT='" + refusedText + "';"
+const (
+	refuseText  = "SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO=1235, MESSAGE_TEXT='" + refusedText + "';"
+	misreadText = "SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO=1064, MESSAGE_TEXT='" + refusedText + "';"
+)
 
 // look lets the program execute the text that it tells, or not, or does instead what the text says.
 func (r *programRun) look(step *statement.Step, row []string) error {
 	text, ruling, err := r.judge(step, row)
 	if err != nil && !errors.As(err, &r.refusal) {
 		return err
+	}
+	if err != nil && r.refusal.Code == codeSyntax {
+		ruling = appliers.Misread
 	}
 	ctx, cancel := context.WithTimeout(r.s.server.ctx, proceedTimeout)
 	defer cancel()
@@ -154,9 +165,15 @@ func (r *programRun) look(step *statement.Step, row []string) error {
 	if err := r.steering.Decide(ctx, r.key, ruling); err != nil {
 		return fmt.Errorf("lead a procedure on: %w", err)
 	}
-	switch ruling {
-	case appliers.Commit, appliers.RollBack, appliers.Try:
+	switch {
+	case ruling == appliers.Commit, ruling == appliers.RollBack, ruling == appliers.Try:
 		r.decided = &statement.Step{What: text.what, Text: text.text, Made: true}
+	case strings.HasPrefix(string(ruling), string(appliers.Fill)):
+		f := r.fillings[step]
+		if f == nil {
+			return errProgram
+		}
+		r.decideFilling(f, r.p, &statement.Step{What: text.what, Text: text.text, Made: true})
 	}
 	return nil
 }

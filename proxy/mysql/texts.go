@@ -19,7 +19,7 @@ import (
 // any other way is refused: which calls these are is seen from the names that stand in the text, and in the bodies of what it may call.
 
 const textsUnseen = "it executes texts (PREPARE, EXECUTE), which Nexus looks at only in a procedure that the client calls by CALL as a text or prepared by its driver, or that such a one calls, " +
-	"not in a block, nor by EXECUTE ... USING, with a cursor, or with parameters sent apart (COM_STMT_SEND_LONG_DATA): call it so"
+	"or in a block that it sends as a text, not by EXECUTE ... USING, with a cursor, or with parameters sent apart (COM_STMT_SEND_LONG_DATA): call it so"
 
 // withMode is the dialect of a text that is read with a sql_mode.
 func withMode(d statement.Dialect, mode string) statement.Dialect {
@@ -111,7 +111,8 @@ func (r *programRun) judge(step *statement.Step, row []string) (*prepared, appli
 	if err != nil {
 		return nil, appliers.Refuse, err
 	}
-	if t.client != "utf8mb4" || hasWord(t.mode, "ORACLE") {
+	legible := t.client == "utf8mb4" || isASCII(t.text) && isCommonCharset(t.client)
+	if !legible || hasWord(t.mode, "ORACLE") {
 		return nil, appliers.Refuse, refused("%s is refused: the procedure has changed the sql_mode or character set that the text is read with", step.What.Verb)
 	}
 	name := statement.FoldName(step.What.Name)
@@ -142,9 +143,11 @@ func (r *programRun) judge(step *statement.Step, row []string) (*prepared, appli
 		return p, ruling, err
 	}
 	switch {
+	case p.what.Kind == statement.CreateSelect && step.Source == "": // the program has the text no more
+		err = refused("CREATE TABLE of a query is refused in a text that a procedure has prepared: use EXECUTE IMMEDIATE")
 	case step.Using != "" || statement.MentionsWord(step.Text, d, "USING") && step.Source == "":
 		err = refused("%s with parameters is refused in a text that a procedure executes", p.what.Verb)
-	case p.what.Kind == statement.DDL:
+	case p.what.Kind == statement.DDL, p.what.Kind == statement.CreateSelect:
 		err = r.mayChange(p, d)
 		if r.attempted = attemptOf(p, meant, d); r.attempted != nil && (err == nil || errors.As(err, &r.attempted.refusal)) {
 			return p, appliers.Try, nil
@@ -185,6 +188,8 @@ func (r *programRun) mayExecute(p *prepared, database string) (appliers.Ruling, 
 		}
 	case statement.DDL:
 		return appliers.Commit, nil
+	case statement.CreateSelect:
+		return r.mayFill(p)
 	}
 	return appliers.Refuse, refused("%s is refused in a text that a procedure executes: say it in the session", what.Verb)
 }
@@ -234,7 +239,11 @@ func (r *programRun) mayChange(p *prepared, d statement.Dialect) error {
 	case !p.told && !isASCII(p.text):
 		return refused("%s is refused in a text that a procedure executes: its character set is that of the session", what.Verb)
 	}
-	if e := r.rights.allow(what.Verb, p.text, r.p.Database); e != nil {
+	text := p.text
+	if what.Kind == statement.CreateSelect {
+		text = bareFilling(what.Filling, r.p.Database)
+	}
+	if e := r.rights.allow(what.Verb, text, r.p.Database); e != nil {
 		return e
 	}
 	return nil
@@ -245,7 +254,11 @@ func (r *programRun) mayStep(step *statement.Step) *wire.Error {
 	if e := r.s.refuseSchema(call{text: step.Text, what: step.What}, r.p.Database, r.p.dialect); e != nil {
 		return e
 	}
-	return r.rights.allow(step.What.Verb, step.Text, r.p.Database)
+	text := step.Text
+	if step.What.Kind == statement.CreateSelect {
+		text = bareFilling(step.What.Filling, r.p.Database)
+	}
+	return r.rights.allow(step.What.Verb, text, r.p.Database)
 }
 
 func isASCII(text string) bool {

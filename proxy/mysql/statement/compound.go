@@ -1,13 +1,18 @@
 package statement
 
 // Blocks of statements, BEGIN NOT ATOMIC ... END, IF, FOR and so on, are one statement to MariaDB outside of stored programs
-// too. Here they are one transaction, as CALL is.
+// too. Here they are one transaction, as CALL is, but for those that are executed with their steps, as procedures are: see ReadBlock.
 
 // compound classifies a block.
 func (p *parser) compound(verb string) Statement {
 	s := Statement{Kind: Write, Verb: verb, Calls: true, WritesFile: p.writesFile()}
 	if reason := p.programRefusal(); reason != "" {
 		return refuse(verb, reason)
+	}
+	if p.mentions("EXECUTE", "PREPARE") {
+		s = refuse(verb, "it executes texts, which Nexus looks at only in a block that is sent as a text, in a default database, not in the mode ORACLE, or in a procedure")
+		s.Texts = true
+		return s
 	}
 	for q := *p; q.tok.kind != tokenEnd && q.tok.kind != tokenBad && !s.Locks; {
 		s.Locks = q.calls(lockFunctions...) != "" // up to a semicolon
@@ -17,6 +22,54 @@ func (p *parser) compound(verb string) Statement {
 		q.skip()
 	}
 	return s
+}
+
+// mentions reports whether one of words stands in the rest of the text, which may be a program.
+func (p *parser) mentions(words ...string) bool {
+	for q := *p; q.tok.kind != tokenEnd && q.tok.kind != tokenBad; q.skip() {
+		if q.at(words...) {
+			return true
+		}
+	}
+	return false
+}
+
+// ReadBlock returns what a text is that is a block and nothing else, whatever texts it executes, and the block as the body of a procedure has it. ok is
+// false for any other text, and where the block is refused for another reason.
+func ReadBlock(text string, d Dialect) (s Statement, body string, ok bool) {
+	if bad := badEnd(text, d); d.Oracle || bad.Reason != "" {
+		return s, "", false
+	}
+	p := newParser(text, d)
+	if p.lexer.inside || !p.startsBlock() {
+		return s, "", false
+	}
+	l := lexer{text: text, dialect: d}
+	end := programEnd(&l, l.next())
+	behind := *p
+	for behind.tok.start < end.start {
+		behind.skip()
+	}
+	for behind.takePunct(';') {
+	}
+	if behind.tok.kind != tokenEnd {
+		return s, "", false
+	}
+	if q := *p; q.label() { // which the server takes in programs alone
+		return s, "", false
+	}
+	s = Statement{Kind: Write, Verb: upper(p.tok.text), Calls: true, WritesFile: p.writesFile()}
+	from, to := p.tok.end, p.tok.end // of NOT ATOMIC
+	if p.take("BEGIN") {
+		if !p.at("NOT") || p.lexer.inside {
+			return s, "", false
+		}
+		p.skip()
+		if to = p.tok.end; !p.take("ATOMIC") || p.lexer.inside {
+			return s, "", false
+		}
+	}
+	return s, text[:from] + text[to:end.start], p.programRefusal() == ""
 }
 
 // label takes a label with its colon.
@@ -54,8 +107,6 @@ func (p *parser) programRefusal() string {
 			return "Nexus takes the rows from the binary log: sql_log_bin cannot be changed"
 		case q.variable("CHARACTER_SET_CLIENT"), assigned && q.at("NAMES", "CHARSET", "CHARACTER"):
 			return "a program would change how the session's next texts are read; say SET NAMES in the session"
-		case q.at("EXECUTE", "PREPARE"):
-			return "a program sent as a statement cannot execute a text; call a procedure"
 		}
 	}
 	return ""

@@ -169,6 +169,9 @@ type Statement struct {
 	// Calls is set where programs may be called that execute texts: CALL, and blocks.
 	Calls bool
 
+	// Texts is set for a block that is refused because it executes texts.
+	Texts bool
+
 	// WritesFile is set where a file is written by the server: SELECT ... INTO OUTFILE and INTO DUMPFILE.
 	WritesFile bool
 

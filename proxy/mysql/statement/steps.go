@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// Step is a statement of a program that cannot be executed where the program is: it ends the transaction, or changes the schema; or
-// it executes a text that has to be looked at before; or it calls a procedure, which may do so.
+// Step is a statement of a program that cannot be executed where the program is: it ends the transaction, or changes the schema, and maybe fills
+// a table; or it executes a text that has to be looked at before; or it calls a procedure, which may do so.
 type Step struct {
-	// What it is: DDL, Begin, Commit, Rollback, Prepare or Execute; or Write, of a CALL.
+	// What it is: DDL, CreateSelect, Begin, Commit, Rollback, Prepare or Execute; or Write, of a CALL.
 	What Statement
 	// Text of the statement, without its semicolon.
 	Text string
@@ -147,7 +147,6 @@ func (r *programReader) step() bool {
 		r.Texts = true
 		s.readSource(r.lexer.dialect)
 	case CreateSelect:
-		r.refuse("CREATE TABLE ... SELECT stands in it")
 	case Refused, Flush:
 		r.refuse(s.What.Verb + " stands in it")
 	case Temporary:
