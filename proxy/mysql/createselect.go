@@ -85,7 +85,7 @@ func (s *session) hide(t *filling, c call) error {
 	if t.there == "VIEW" || statement.MentionsWord(c.text[t.Rest:t.Head], s.dialect, "REFERENCES") {
 		return nil
 	}
-	hidden := selected + newTag()
+	hidden := selected + s.hiddenTag()
 	verb := "INSERT"
 	if t.Duplicates == "REPLACE" {
 		verb = "REPLACE"
@@ -213,6 +213,9 @@ func (s *session) fill(t *filling, settings string) (rows uint64, err error) {
 	if err != nil {
 		return 0, err
 	}
+	if s.dialect.NoBackslashEscapes { // the server has escaped backslashes whatever the mode is
+		prelude = append(prelude, withBackslashEscapes)
+	}
 	err = s.behindBarrier(func(ctx context.Context) error {
 		if err := s.proposeSchema(ctx, prelude, t.create()+definition); err != nil {
 			return calledAs(err, t.made, t.Table)
@@ -225,6 +228,8 @@ func (s *session) fill(t *filling, settings string) (rows uint64, err error) {
 	})
 	return rows, err
 }
+
+const withBackslashEscapes = "SET @@sql_mode=TRIM(BOTH ',' FROM REPLACE(CONCAT(',', @@sql_mode, ','), ',NO_BACKSLASH_ESCAPES,', ','))"
 
 // neverTemporary reports whether an error says that a temporary table cannot be as the table is to be: partitioned, with a history, a period, an index
 // FULLTEXT or a foreign key.
@@ -253,7 +258,7 @@ func (s *session) fillAs(t *filling, c call) (rows uint64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	bare := selected + newTag()
+	bare := selected + s.hiddenTag()
 	columns := quoteName(t.Database) + "." + quoteName(bare)
 	err = s.behindBarrier(func(ctx context.Context) error {
 		if err := s.proposeSchema(ctx, prelude, "CREATE TABLE "+columns+definition); err != nil {

@@ -146,7 +146,7 @@ func (s *session) renumber(ctx context.Context, c call, prelude []string, text s
 	if len(row) != 2 || row[0] != "1" || slices.ContainsFunc(unlike, mentions) {
 		return unordered
 	}
-	database, tag := quoteName(table[0])+".", newTag()
+	database, tag := quoteName(table[0])+".", s.hiddenTag()
 	name, other, old := database+quoteName(table[1]), database+quoteName(altered+tag), database+quoteName(replaced+tag)
 	if err := s.proposeSchema(ctx, nil, "CREATE TABLE "+other+" LIKE "+name); err != nil {
 		return err

@@ -50,7 +50,7 @@ func (r *programRun) fillingOf(p *procedure, step *statement.Step) *fillingStep 
 	if f := r.fillings[step]; f != nil {
 		return f
 	}
-	f := &fillingStep{place: p.Database, temporary: fmt.Sprintf("%s_%d_", filled, len(r.fillings)+1), hidden: selected + newTag()}
+	f := &fillingStep{place: p.Database, temporary: fmt.Sprintf("%s_%d_", filled, len(r.fillings)+1), hidden: selected + r.s.hiddenTag()}
 	if step.What.Kind == statement.CreateSelect {
 		r.decideFilling(f, p, step)
 		f.place = f.Database
