@@ -119,6 +119,17 @@ func mustQuery(t *testing.T, db queryer, text string, args ...any) string {
 	return got
 }
 
+// awaitAnswer waits until text is answered with want.
+func awaitAnswer(t *testing.T, db queryer, text, want string) {
+	t.Helper()
+	eventually(t, 40*time.Second, func() error {
+		if got := mustQuery(t, db, text); got != want {
+			return fmt.Errorf("%s: %s, want %s", text, got, want)
+		}
+		return nil
+	})
+}
+
 // digest is what a server holds of the databases of clients: definitions and rows.
 func digest(ctx context.Context, n *cluster.Node) (map[string]string, error) {
 	db, err := n.MariaDB.Client()

@@ -117,18 +117,8 @@ func TestNestedProceduresOfOthers(t *testing.T) {
 		}
 	}
 	execute(t, db, "CREATE EVENT app.e ON SCHEDULE AT NOW() DO CALL outermost('event', 1)")
-	eventually(t, 40*time.Second, func() error {
-		if got := mustQuery(t, db, "SELECT COUNT(*) FROM app.t WHERE v LIKE 'event%'"); got != "2" {
-			return fmt.Errorf("%s rows of the event", got)
-		}
-		return nil
-	})
-	eventually(t, 40*time.Second, func() error {
-		if got := mustQuery(t, db, "SELECT COUNT(*) FROM information_schema.events"); got != "0" {
-			return fmt.Errorf("%s events are left", got)
-		}
-		return nil
-	})
+	awaitAnswer(t, db, "SELECT COUNT(*) FROM app.t WHERE v LIKE 'event%'", "2")
+	awaitAnswer(t, db, "SELECT COUNT(*) FROM information_schema.events", "0")
 	awaitEqual(t, c)
 	checkNothingLeft(t, c)
 }

@@ -113,18 +113,8 @@ func TestTemporaryTablesOfPreparedCalls(t *testing.T) {
 	}
 	want := mustQuery(t, alone, "SELECT COUNT(*)+1 FROM app.t")
 	execute(t, db, "CREATE EVENT app.e ON SCHEDULE AT NOW() DO CALL nests(6)")
-	eventually(t, 40*time.Second, func() error {
-		if got := mustQuery(t, db, "SELECT COUNT(*) FROM app.t"); got != want {
-			return fmt.Errorf("%s rows, want %s", got, want)
-		}
-		return nil
-	})
-	eventually(t, 40*time.Second, func() error {
-		if got := mustQuery(t, db, "SELECT COUNT(*) FROM information_schema.events"); got != "0" {
-			return fmt.Errorf("%s events are left", got)
-		}
-		return nil
-	})
+	awaitAnswer(t, db, "SELECT COUNT(*) FROM app.t", want)
+	awaitAnswer(t, db, "SELECT COUNT(*) FROM information_schema.events", "0")
 	awaitEqual(t, c)
 	checkNothingLeft(t, c)
 }
