@@ -57,7 +57,9 @@ const (
 		" AND NOT EXISTS (SELECT 1 FROM information_schema.triggers WHERE event_object_schema=DATABASE_ AND event_object_table=TABLE_)" +
 		" AND NOT EXISTS (SELECT 1 FROM information_schema.referential_constraints WHERE constraint_schema=DATABASE_ AND TABLE_ IN (table_name, referenced_table_name)" +
 		" OR unique_constraint_schema=DATABASE_ AND referenced_table_name=TABLE_)," +
-		" (SELECT auto_increment FROM information_schema.tables WHERE " + ofTable + ")"
+		" (" + nextNumber + ")"
+	// nextNumber asks for the next number that a table gives, if it gives some.
+	nextNumber = "SELECT auto_increment FROM information_schema.tables WHERE " + ofTable
 	// storedColumns asks for those that hold what is written into them in the table that is to hold the rows, how many hold what was written in the one
 	// that holds them, and do not in the other, and whether that one has numbers already.
 	storedColumns = "SET STATEMENT group_concat_max_len=1048576 FOR SELECT" +
@@ -182,8 +184,21 @@ func (s *session) renumber(ctx context.Context, c call, prelude []string, text s
 	return nil
 }
 
-// fillAltered copies the rows, which the log gets as such.
+// fillAltered copies the rows, which the log gets as such. The next number goes ahead meanwhile, and is set behind them.
 func (s *session) fillAltered(ctx context.Context, c call, unordered *unorderedError, other string) (rows uint64, err error) {
+	made := [2]string{unordered.table[0], other}
+	next, err := s.server.backend.Row(ctx, about(made, nextNumber))
+	if err != nil {
+		return 0, unavailable(err)
+	}
+	rows, err = s.copyAltered(ctx, c, unordered, other)
+	if err != nil || len(next) != 1 || next[0] == "" {
+		return rows, err
+	}
+	return rows, s.proposeSchema(ctx, nil, "ALTER TABLE "+quoteName(made[0])+"."+quoteName(made[1])+" AUTO_INCREMENT="+next[0])
+}
+
+func (s *session) copyAltered(ctx context.Context, c call, unordered *unorderedError, other string) (rows uint64, err error) {
 	table := unordered.table
 	row, err := s.server.backend.Row(ctx, aboutTwo(table, other, storedColumns))
 	if err != nil {
