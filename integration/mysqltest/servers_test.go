@@ -72,14 +72,19 @@ func (l *lab) direct(t *testing.T) *sql.DB {
 	t.Helper()
 	db, err := l.alone.Client()
 	check(t, err)
-	t.Cleanup(func() { db.Close() })
-	return db
+	return closedLater(t, db)
 }
 
 func (l *lab) through(t *testing.T) *sql.DB {
 	t.Helper()
 	db, err := l.leader.SQL()
 	check(t, err)
+	return closedLater(t, db)
+}
+
+// closedLater keeps no connection open meanwhile: each test of the suite asks for some.
+func closedLater(t *testing.T, db *sql.DB) *sql.DB {
+	db.SetMaxIdleConns(-1)
 	t.Cleanup(func() { db.Close() })
 	return db
 }
