@@ -57,7 +57,7 @@ func (s *Server) tryPlace(ctx context.Context) (*place, error) {
 		return nil, errors.New("no leader is known: a majority of the nodes must run and reach each other; try again")
 	}
 	if st.Leader == st.ID {
-		return nil, errors.New("this node was elected just now, try again")
+		return nil, fmt.Errorf("this node was elected just now, and its server has applied %d of %d entries of the log; try again", st.Applied, st.Commit)
 	}
 	c, err := s.dialLeader(ctx, st)
 	if err != nil {

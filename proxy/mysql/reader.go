@@ -2,12 +2,14 @@ package mysql
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/nexus-replication/nexus/proxy/mysql/statement"
 	"github.com/nexus-replication/nexus/proxy/mysql/wire"
+	"github.com/nexus-replication/nexus/raft"
 )
 
 // A reader is a session of the port for reading: it is served by the local server, whoever leads. Its statements, and its
@@ -76,16 +78,22 @@ func setsGlobal(assignments []statement.Assignment) bool {
 	return slices.ContainsFunc(assignments, func(a statement.Assignment) bool { return a.Global })
 }
 
-// catchUp returns when the local server holds all that was acknowledged.
+// catchUp returns when the local server holds all that was acknowledged. The node bounds that itself, and bears with a server
+// that executes a schema change; the session waits for as long as a transaction would.
 func (s *session) catchUp() error {
-	ctx := bounded{session: s, timeout: s.server.cfg.Timeout}
+	limit := max(s.server.cfg.Timeout, s.server.cfg.GateTimeout)
+	ctx := bounded{session: s, timeout: limit}
 	defer ctx.stop()
 	err := s.server.node.Read(&ctx, func(context.Context) error { return nil })
+	var late *raft.NoAnswerError
 	switch {
 	case err == nil:
 		return nil
 	case ctx.interrupted():
 		return errInterrupted
+	case errors.As(err, &late) && late.After == limit && limit > s.server.cfg.Timeout:
+		return &wire.Error{Code: codeLockTimeout, State: "HY000", Message: fmt.Sprintf("Nexus: not executed: a schema change was "+
+			"executed for %v; try again", limit)}
 	}
 	return unavailable(err)
 }
