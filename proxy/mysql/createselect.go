@@ -27,15 +27,25 @@ func (s *session) createSelect(c call) (rows uint64, err error) {
 	if err != nil || exists {
 		return 0, err
 	}
+	before, err := s.temporaryMade()
+	if err != nil {
+		return 0, err
+	}
 	var made changed
 	err = s.makeTemporary(c, c.text[:c.what.Inner]+"CREATE TEMPORARY TABLE "+t.temporary()+c.text[t.Rest:], &made)
 	whole := !neverTemporary(err) || c.what.Rewritten != ""
 	if !whole {
+		if before, err = s.countOwn(before); err != nil {
+			return 0, err
+		}
 		s.facts.warnings = nil
 		err = s.makeTemporary(c, c.text[:c.what.Inner]+"CREATE TEMPORARY TABLE "+t.temporary()+" AS "+c.text[t.Query:], &made)
 	}
 	if err != nil {
 		return 0, calledAs(err, filled, t.Table)
+	}
+	if _, err = s.countOwn(before); err != nil {
+		return 0, err
 	}
 	if err = s.hide(t, c); err != nil {
 		return 0, err

@@ -335,20 +335,13 @@ func (r *programRun) forget(f *fillingStep) {
 	r.s.left = slices.DeleteFunc(r.s.left, func(table string) bool { return table == f.quotedHidden() })
 }
 
-// createSelectCounted is createSelect, of which the temporary tables are none of the client's.
-func (s *session) createSelectCounted(c call) (rows uint64, err error) {
-	before, err := s.temporaryMade()
-	if err != nil {
-		return 0, err
+// countOwn counts one temporary table as this node's own, if the session has made any since there were so many, and returns how many there are. Whatever else the query
+// of it has made, by a function, is the client's.
+func (s *session) countOwn(before uint64) (now uint64, err error) {
+	if now, err = s.temporaryMade(); err == nil && now > before {
+		s.ownTemporary++
 	}
-	if rows, err = s.createSelect(c); err != nil { // of which the server tells, if nothing else is asked
-		return rows, err
-	}
-	after, err := s.temporaryMade()
-	if err == nil && after > before {
-		s.ownTemporary += after - before
-	}
-	return rows, err
+	return now, err
 }
 
 // temporaryMade is how many temporary tables the session has made.
