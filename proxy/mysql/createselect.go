@@ -202,7 +202,7 @@ func (s *session) makeTemporary(c call, text string, made *changed) error {
 
 // definitionOf is what the server says of the temporary table behind its name.
 func (s *session) definitionOf(t *filling) (string, error) {
-	row, err := s.row("SHOW CREATE TABLE " + t.temporary())
+	row, err := s.row(inOneSyntax + " FOR SHOW CREATE TABLE " + t.temporary())
 	if err != nil {
 		return "", err
 	}
@@ -219,7 +219,7 @@ func (s *session) fill(t *filling, settings string) (rows uint64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	prelude, _, err := s.preludeWith(settings, !strings.Contains(definition, "ENGINE=InnoDB"))
+	prelude, _, err := s.preludeWith(settings, !strings.Contains(definition, "ENGINE=InnoDB"), definitionMode)
 	if err != nil {
 		return 0, err
 	}
@@ -259,14 +259,23 @@ func (s *session) fillAs(t *filling, c call) (rows uint64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	prelude, _, err := s.preludeWith(c.what.Settings, c.what.Engine != "" || !strings.Contains(definition, "ENGINE=InnoDB"))
+	substitute := c.what.Engine != "" || !strings.Contains(definition, "ENGINE=InnoDB")
+	defining, _, err := s.preludeWith(c.what.Settings, substitute, definitionMode)
+	if err != nil {
+		return 0, err
+	}
+	row, err := s.row("SELECT @@sql_mode") // the client's own words are read with it, whatever SET STATEMENT has set for what they do
+	if err != nil {
+		return 0, err
+	}
+	prelude, _, err := s.preludeWith(c.what.Settings, substitute, func(mode string) string { return withSyntaxOf(mode, row[0]) })
 	if err != nil {
 		return 0, err
 	}
 	bare := selected + newTag()
 	columns := quoteName(t.Database) + "." + quoteName(bare)
 	err = s.behindBarrier(func(ctx context.Context) error {
-		if err := s.proposeSchema(ctx, prelude, "CREATE TABLE "+columns+definition); err != nil {
+		if err := s.proposeSchema(ctx, defining, "CREATE TABLE "+columns+definition); err != nil {
 			return err
 		}
 		names, err := s.server.backend.Row(ctx, "SET STATEMENT group_concat_max_len=1048576 FOR SELECT GROUP_CONCAT(CONCAT('`',REPLACE(column_name,'`','``'),'`') ORDER BY ordinal_position) FROM information_schema.columns"+

@@ -156,7 +156,7 @@ func (r *programRun) mayFill(p *prepared) (appliers.Ruling, error) {
 // something else in its place: the account of the node is to execute it.
 func (r *programRun) tellDefinition(i int, f *fillingStep) string {
 	return "BEGIN DECLARE CONTINUE HANDLER FOR SQLWARNING BEGIN END; DECLARE EXIT HANDLER FOR SQLEXCEPTION, NOT FOUND " + r.giveUp() + " " +
-		r.tellEnd(tellFill, i) + "SET STATEMENT character_set_results=utf8mb4 FOR SHOW CREATE TABLE " + f.quotedTemporary() + "; END; "
+		r.tellEnd(tellFill, i) + inOneSyntax + ", character_set_results=utf8mb4 FOR SHOW CREATE TABLE " + f.quotedTemporary() + "; END; "
 }
 
 // fills takes what such a step tells.
@@ -259,7 +259,7 @@ func (r *programRun) makeHidden(f *fillingStep, row []string, definition string)
 		return refused("CREATE TABLE ... SELECT of generated or invisible columns is refused in a procedure"), nil
 	}
 	row = slices.Clone(row)
-	row[1] = without(row[1], "NO_BACKSLASH_ESCAPES") // the server has escaped backslashes whatever the mode is
+	row[1] = definitionMode(row[1])
 	prelude, _, err := preludeOf(row, step.What.Engine != "" || !strings.Contains(definition, "ENGINE=InnoDB"))
 	if err != nil {
 		return nil, err
