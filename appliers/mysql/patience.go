@@ -64,7 +64,7 @@ func (c *patientConn) end() {
 	c.cancel()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_ = c.Conn.SetDeadline(time.Unix(1, 0))
+	_ = c.SetDeadline(time.Unix(1, 0))
 }
 
 // Close implements net.Conn.

@@ -36,6 +36,9 @@ func TestDefinitionsExecuteNothing(t *testing.T) {
 			statements = append(statements, "u SET sql_mode="+mode, "u "+say, "u SET sql_mode=DEFAULT", "u SELECT * FROM t", "u SHOW CREATE TABLE t", "u DROP TABLE IF EXISTS t")
 		}
 	}
+	// Names with a quote, of which the node asks the session.
+	statements = append(statements, "u SET sql_mode='NO_BACKSLASH_ESCAPES'", "u CREATE TABLE `it's` SELECT 1 AS a", "u CREATE TABLE IF NOT EXISTS `it's` SELECT 2 AS a", "u CREATE TABLE `it's` (p INT, KEY (p)) PARTITION BY KEY (p) SELECT 2 AS p",
+		"u CREATE OR REPLACE TABLE `it's` (p INT, KEY (p)) PARTITION BY KEY (p) SELECT 2 AS p", "u SELECT * FROM `it's`")
 	sayAllAlike(t, got, want, statements...)
 	awaitEqual(t, c)
 	for _, n := range c.Nodes {

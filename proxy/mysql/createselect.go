@@ -153,7 +153,7 @@ func (s *session) tableToFill(c call) (t *filling, exists bool, err error) {
 	if t.Database == "" {
 		return nil, false, &wire.Error{Code: 1046, State: "3D000", Message: "No database selected"}
 	}
-	row, err = s.row("SELECT IFNULL(MAX(table_type),'') FROM information_schema.tables WHERE table_schema=" + literal(t.Database) + " AND table_name=" + literal(t.Table))
+	row, err = s.row("SELECT IFNULL(MAX(table_type),'') FROM information_schema.tables WHERE table_schema=" + s.literal(t.Database) + " AND table_name=" + s.literal(t.Table))
 	if err != nil {
 		return nil, false, err
 	}
@@ -363,7 +363,7 @@ func (s *session) copyAs(t *filling, c call, columns string) (rows uint64, err e
 // copyRows copies the rows as they are, whatever the session's sql_mode would make of them.
 func (s *session) copyRows(t *filling) (rows uint64, err error) {
 	row, err := s.row("SELECT GROUP_CONCAT(CONCAT('`',REPLACE(column_name,'`','``'),'`') ORDER BY ordinal_position) FROM information_schema.columns" +
-		" WHERE is_generated='NEVER' AND table_schema=" + literal(t.Database) + " AND table_name=" + literal(t.made))
+		" WHERE is_generated='NEVER' AND table_schema=" + s.literal(t.Database) + " AND table_name=" + s.literal(t.made))
 	if err != nil {
 		return 0, err
 	}
