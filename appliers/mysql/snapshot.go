@@ -213,7 +213,7 @@ func (d *dump) beginTables(ctx context.Context) error {
 			continue
 		}
 		if !own {
-			if err := d.define(ctx, "table", t.Database+"."+t.Name, "SHOW CREATE TABLE "+t.quoted(), 1, []string{"USE " + name(t.Database)}); err != nil {
+			if err := d.define(ctx, "table", t.Database+"."+t.Name, "SET STATEMENT "+keepingOptions+" FOR SHOW CREATE TABLE "+t.quoted(), 1, []string{"USE " + name(t.Database), "SET SESSION " + keepingOptions}); err != nil {
 				return err
 			}
 		}
@@ -224,6 +224,10 @@ func (d *dump) beginTables(ctx context.Context) error {
 	}
 	return nil
 }
+
+// keepingOptions has options that the server does not know among the others of a definition. Else they stand in a comment, which one may end: what stands behind it would
+// be executed by who restores that.
+const keepingOptions = "sql_mode='IGNORE_BAD_TABLE_OPTIONS'"
 
 // sequenceValue is the kind of the object that sets a sequence to where it was.
 const sequenceValue = "sequence value"

@@ -27,15 +27,25 @@ func (s *session) createSelect(c call) (rows uint64, err error) {
 	if err != nil || exists {
 		return 0, err
 	}
+	before, err := s.temporaryMade()
+	if err != nil {
+		return 0, err
+	}
 	var made changed
 	err = s.makeTemporary(c, c.text[:c.what.Inner]+"CREATE TEMPORARY TABLE "+t.temporary()+c.text[t.Rest:], &made)
 	whole := !neverTemporary(err) || c.what.Rewritten != ""
 	if !whole {
+		if before, err = s.countOwn(before); err != nil {
+			return 0, err
+		}
 		s.facts.warnings = nil
 		err = s.makeTemporary(c, c.text[:c.what.Inner]+"CREATE TEMPORARY TABLE "+t.temporary()+" AS "+c.text[t.Query:], &made)
 	}
 	if err != nil {
 		return 0, calledAs(err, filled, t.Table)
+	}
+	if _, err = s.countOwn(before); err != nil {
+		return 0, err
 	}
 	if err = s.hide(t, c); err != nil {
 		return 0, err
@@ -143,7 +153,7 @@ func (s *session) tableToFill(c call) (t *filling, exists bool, err error) {
 	if t.Database == "" {
 		return nil, false, &wire.Error{Code: 1046, State: "3D000", Message: "No database selected"}
 	}
-	row, err = s.row("SELECT IFNULL(MAX(table_type),'') FROM information_schema.tables WHERE table_schema=" + literal(t.Database) + " AND table_name=" + literal(t.Table))
+	row, err = s.row("SELECT IFNULL(MAX(table_type),'') FROM information_schema.tables WHERE table_schema=" + s.literal(t.Database) + " AND table_name=" + s.literal(t.Table))
 	if err != nil {
 		return nil, false, err
 	}
@@ -192,7 +202,7 @@ func (s *session) makeTemporary(c call, text string, made *changed) error {
 
 // definitionOf is what the server says of the temporary table behind its name.
 func (s *session) definitionOf(t *filling) (string, error) {
-	row, err := s.row("SHOW CREATE TABLE " + t.temporary())
+	row, err := s.row(inOneSyntax + " FOR SHOW CREATE TABLE " + t.temporary())
 	if err != nil {
 		return "", err
 	}
@@ -209,7 +219,7 @@ func (s *session) fill(t *filling, settings string) (rows uint64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	prelude, _, err := s.preludeWith(settings, !strings.Contains(definition, "ENGINE=InnoDB"))
+	prelude, _, err := s.preludeWith(settings, !strings.Contains(definition, "ENGINE=InnoDB"), definitionMode)
 	if err != nil {
 		return 0, err
 	}
@@ -254,14 +264,23 @@ func (s *session) fillAs(t *filling, c call) (rows uint64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	prelude, _, err := s.preludeWith(c.what.Settings, c.what.Engine != "" || !strings.Contains(definition, "ENGINE=InnoDB"))
+	substitute := c.what.Engine != "" || !strings.Contains(definition, "ENGINE=InnoDB")
+	defining, _, err := s.preludeWith(c.what.Settings, substitute, definitionMode)
+	if err != nil {
+		return 0, err
+	}
+	row, err := s.row("SELECT @@sql_mode") // the client's own words are read with it, whatever SET STATEMENT has set for what they do
+	if err != nil {
+		return 0, err
+	}
+	prelude, _, err := s.preludeWith(c.what.Settings, substitute, func(mode string) string { return withSyntaxOf(mode, row[0]) })
 	if err != nil {
 		return 0, err
 	}
 	bare := selected + s.hiddenTag()
 	columns := quoteName(t.Database) + "." + quoteName(bare)
 	err = s.behindBarrier(func(ctx context.Context) error {
-		if err := s.proposeSchema(ctx, prelude, "CREATE TABLE "+columns+definition); err != nil {
+		if err := s.proposeSchema(ctx, defining, "CREATE TABLE "+columns+definition); err != nil {
 			return err
 		}
 		names, err := s.server.backend.Row(ctx, "SET STATEMENT group_concat_max_len=1048576 FOR SELECT GROUP_CONCAT(CONCAT('`',REPLACE(column_name,'`','``'),'`') ORDER BY ordinal_position) FROM information_schema.columns"+
@@ -349,7 +368,7 @@ func (s *session) copyAs(t *filling, c call, columns string) (rows uint64, err e
 // copyRows copies the rows as they are, whatever the session's sql_mode would make of them.
 func (s *session) copyRows(t *filling) (rows uint64, err error) {
 	row, err := s.row("SELECT GROUP_CONCAT(CONCAT('`',REPLACE(column_name,'`','``'),'`') ORDER BY ordinal_position) FROM information_schema.columns" +
-		" WHERE is_generated='NEVER' AND table_schema=" + literal(t.Database) + " AND table_name=" + literal(t.made))
+		" WHERE is_generated='NEVER' AND table_schema=" + s.literal(t.Database) + " AND table_name=" + s.literal(t.made))
 	if err != nil {
 		return 0, err
 	}

@@ -127,7 +127,7 @@ func (s *session) dispatch(c call) (failed bool, err error) {
 		}
 		return s.answer1(c, s.schemaChange(c))
 	case statement.CreateSelect:
-		rows, err := s.createSelectCounted(c)
+		rows, err := s.createSelect(c)
 		s.affected = rows
 		return s.answer1(c, err)
 	case statement.Set:

@@ -156,7 +156,7 @@ func (r *programRun) mayFill(p *prepared) (appliers.Ruling, error) {
 // something else in its place: the account of the node is to execute it.
 func (r *programRun) tellDefinition(i int, f *fillingStep) string {
 	return "BEGIN DECLARE CONTINUE HANDLER FOR SQLWARNING BEGIN END; DECLARE EXIT HANDLER FOR SQLEXCEPTION, NOT FOUND " + r.giveUp() + " " +
-		r.tellEnd(tellFill, i) + "SET STATEMENT character_set_results=utf8mb4 FOR SHOW CREATE TABLE " + f.quotedTemporary() + "; END; "
+		r.tellEnd(tellFill, i) + inOneSyntax + ", character_set_results=utf8mb4 FOR SHOW CREATE TABLE " + f.quotedTemporary() + "; END; "
 }
 
 // fills takes what such a step tells.
@@ -259,7 +259,7 @@ func (r *programRun) makeHidden(f *fillingStep, row []string, definition string)
 		return refused("CREATE TABLE ... SELECT of generated or invisible columns is refused in a procedure"), nil
 	}
 	row = slices.Clone(row)
-	row[1] = without(row[1], "NO_BACKSLASH_ESCAPES") // the server has escaped backslashes whatever the mode is
+	row[1] = definitionMode(row[1])
 	prelude, _, err := preludeOf(row, step.What.Engine != "" || !strings.Contains(definition, "ENGINE=InnoDB"))
 	if err != nil {
 		return nil, err
@@ -335,20 +335,13 @@ func (r *programRun) forget(f *fillingStep) {
 	r.s.left = slices.DeleteFunc(r.s.left, func(table string) bool { return table == f.quotedHidden() })
 }
 
-// createSelectCounted is createSelect, of which the temporary tables are none of the client's.
-func (s *session) createSelectCounted(c call) (rows uint64, err error) {
-	before, err := s.temporaryMade()
-	if err != nil {
-		return 0, err
+// countOwn counts one temporary table as this node's own, if the session has made any since there were so many, and returns how many there are. Whatever else the query
+// of it has made, by a function, is the client's.
+func (s *session) countOwn(before uint64) (now uint64, err error) {
+	if now, err = s.temporaryMade(); err == nil && now > before {
+		s.ownTemporary++
 	}
-	if rows, err = s.createSelect(c); err != nil { // of which the server tells, if nothing else is asked
-		return rows, err
-	}
-	after, err := s.temporaryMade()
-	if err == nil && after > before {
-		s.ownTemporary += after - before
-	}
-	return rows, err
+	return now, err
 }
 
 // temporaryMade is how many temporary tables the session has made.

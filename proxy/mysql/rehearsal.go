@@ -123,7 +123,7 @@ func (s *session) mayGive(roles []string) error {
 	for _, role := range roles {
 		if !distinct[role] {
 			distinct[role] = true
-			names = append(names, literal(role))
+			names = append(names, s.literal(role))
 		}
 	}
 	row, err := s.row("SELECT (SELECT COUNT(DISTINCT role_name) FROM information_schema.applicable_roles WHERE is_grantable='YES' AND role_name IN (" + strings.Join(names, ",") + "))," +

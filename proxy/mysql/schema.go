@@ -193,11 +193,11 @@ func (s *session) schemaReply(reply []byte, undone string) error {
 // prelude makes another session understand a text as this one does. substitute says that the text names an engine that its
 // table does not get.
 func (s *session) prelude(substitute bool) (texts []string, user string, err error) {
-	return s.preludeWith("", substitute)
+	return s.preludeWith("", substitute, nil)
 }
 
-// preludeWith is prelude for a text that stands behind SET STATEMENT with settings, if there are some.
-func (s *session) preludeWith(settings string, substitute bool) (texts []string, user string, err error) {
+// preludeWith is prelude for a text that stands behind SET STATEMENT with settings, if there are some. It is read in what inMode makes of the sql_mode.
+func (s *session) preludeWith(settings string, substitute bool, inMode func(mode string) string) (texts []string, user string, err error) {
 	before := ""
 	if settings != "" {
 		before = "SET STATEMENT " + settings + " FOR "
@@ -209,6 +209,9 @@ func (s *session) preludeWith(settings string, substitute bool) (texts []string,
 	if len(row) == preludeLength {
 		if row[preludeResults], err = s.chosenResults(before); err != nil {
 			return nil, "", err
+		}
+		if inMode != nil {
+			row[1] = inMode(row[1])
 		}
 	}
 	return preludeOf(row, substitute)
