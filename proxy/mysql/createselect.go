@@ -223,9 +223,6 @@ func (s *session) fill(t *filling, settings string) (rows uint64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if s.dialect.NoBackslashEscapes { // the server has escaped backslashes whatever the mode is
-		prelude = append(prelude, withBackslashEscapes)
-	}
 	err = s.behindBarrier(func(ctx context.Context) error {
 		if err := s.proposeSchema(ctx, prelude, t.create()+definition); err != nil {
 			return calledAs(err, t.made, t.Table)
@@ -238,8 +235,6 @@ func (s *session) fill(t *filling, settings string) (rows uint64, err error) {
 	})
 	return rows, err
 }
-
-const withBackslashEscapes = "SET @@sql_mode=TRIM(BOTH ',' FROM REPLACE(CONCAT(',', @@sql_mode, ','), ',NO_BACKSLASH_ESCAPES,', ','))"
 
 // neverTemporary reports whether an error says that a temporary table cannot be as the table is to be: partitioned, with a history, a period, an index
 // FULLTEXT or a foreign key.
