@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/nexus-replication/nexus/raft/failpoint"
 )
@@ -95,6 +96,7 @@ func isTransactionEnd(info string) bool {
 func (b *Backend) executeSchema(ctx context.Context, o *operation) ([]byte, error) {
 	b.changing.Store(true)
 	defer b.changing.Store(false)
+	defer b.tellLong(o)()
 	for first := true; ; first = false {
 		reply, err := b.trySchema(ctx, o)
 		if serverCode(err) != codeLockTimeout {
@@ -103,6 +105,23 @@ func (b *Backend) executeSchema(ctx context.Context, o *operation) ([]byte, erro
 		b.log.Warn("a schema change waits for sessions of this server, which are disconnected", "statement", firstWords(o.text))
 		if err := b.endReaders(ctx, first); err != nil {
 			return nil, err
+		}
+	}
+}
+
+// longSchema is how long a schema change may take before the log tells of it: what comes behind it waits.
+const longSchema = 2 * time.Second
+
+// tellLong tells of a schema change that is still executed after a while, and, by the function that it returns, of its end then.
+func (b *Backend) tellLong(o *operation) (end func()) {
+	begun := time.Now()
+	about := []any{"statement", firstWords(o.text), "index", o.entry.Index}
+	timer := time.AfterFunc(longSchema, func() {
+		b.log.Info("a schema change takes long, and all entries of the log wait behind it", about...)
+	})
+	return func() {
+		if !timer.Stop() {
+			b.log.Info("the schema change is over", append(about, "took", time.Since(begun).Round(time.Millisecond))...)
 		}
 	}
 }

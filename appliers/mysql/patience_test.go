@@ -1,9 +1,12 @@
 package mysql
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"strings"
 	"testing"
 	"time"
 )
@@ -104,10 +107,17 @@ func TestApplyTakesItsTime(t *testing.T) {
 		t.Errorf("it holds %s", got)
 	}
 	release = hold("SELECT * FROM bank.keyless")
+	var log bytes.Buffer // of one handler, which writes one line at a time
+	follower.log = slog.New(slog.NewTextHandler(&log, nil))
 	e := entry(2, 4, schema(2, "ALTER TABLE bank.keyless ADD m INT"))
 	follower.apply(t, e)
 	release()
 	if got := verdict(t, e); got != "done" {
 		t.Errorf("the table was not altered: %s", got)
+	}
+	for _, told := range []string{`msg="a schema change takes long, and all entries of the log wait behind it" statement="ALTER TABLE" index=4`, `msg="the schema change is over" statement="ALTER TABLE" index=4 took=`} {
+		if !strings.Contains(log.String(), told) {
+			t.Errorf("the log does not tell %s:\n%s", told, &log)
+		}
 	}
 }
