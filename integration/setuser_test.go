@@ -20,7 +20,13 @@ func letsIn(t *testing.T, nodes []*cluster.Node, user, password string, want boo
 	t.Helper()
 	for _, n := range nodes {
 		db := userClient(t, n, user, password)
-		err := db.Ping(within(t, 10*time.Second)).Err()
+		var err error
+		eventually(t, 40*time.Second, func() error { // a node that finds its backend empty says so after a moment in which it was ready
+			if err = db.Ping(within(t, 10*time.Second)).Err(); err != nil && strings.HasPrefix(err.Error(), "TRYAGAIN") {
+				return err
+			}
+			return nil
+		})
 		if want && err != nil || !want && (err == nil || !strings.HasPrefix(err.Error(), "WRONGPASS")) {
 			t.Errorf("%s: %s: %v, want in: %v", n.Name, user, err, want)
 		}

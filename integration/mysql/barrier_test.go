@@ -94,7 +94,7 @@ func TestBarrierAfterLostFilling(t *testing.T) {
 		filled <- err
 	}()
 	eventually(t, 60*time.Second, func() error {
-		if got := mustQuery(t, db, "SELECT COUNT(*) FROM information_schema.processlist WHERE id="+id+" AND info LIKE '%INSERT INTO `app`.`big`%'"); got != "1" {
+		if got := mustQuery(t, db, "SELECT COUNT(*) FROM information_schema.processlist WHERE id="+id+" AND info LIKE '%INSERT INTO `app`.`nexus_selected%'"); got != "1" {
 			select {
 			case err := <-filled:
 				t.Fatalf("the table was not filled: %v", err)

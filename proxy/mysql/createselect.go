@@ -202,9 +202,12 @@ func (s *session) makeTemporary(c call, text string, made *changed) error {
 
 // definitionOf is what the server says of the temporary table behind its name.
 func (s *session) definitionOf(t *filling) (string, error) {
-	row, err := s.row(inOneSyntax + " FOR SHOW CREATE TABLE " + t.temporary())
+	row, err := s.tryRow(inOneSyntax + ", character_set_results=@@character_set_client" + unlimited + "SHOW CREATE TABLE " + t.temporary())
 	if err != nil {
 		return "", err
+	}
+	if len(row) < 2 {
+		return "", unavailable(errors.New("the server does not tell the definition of the table"))
 	}
 	at := strings.Index(row[1], " (")
 	if at < 0 {

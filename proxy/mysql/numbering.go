@@ -186,6 +186,9 @@ func (s *session) renumber(ctx context.Context, c call, prelude []string, text s
 
 // fillAltered copies the rows, which the log gets as such. The next number goes ahead meanwhile, and is set behind them.
 func (s *session) fillAltered(ctx context.Context, c call, unordered *unorderedError, other string) (rows uint64, err error) {
+	if unordered.chance != "" { // of a table that was opened on another connection, the server takes a default such as (@a) for that one's
+		return s.copyAltered(ctx, c, unordered, other)
+	}
 	made := [2]string{unordered.table[0], other}
 	next, err := s.server.backend.Row(ctx, about(made, nextNumber))
 	if err != nil {
