@@ -114,7 +114,7 @@ func turnedAway(t *testing.T, node Node, backend Backend, response []byte) *wire
 	t.Helper()
 	cfg := NewConfig()
 	cfg.Logger = slog.New(slog.DiscardHandler)
-	cfg.Timeout = 100 * time.Millisecond
+	cfg.Timeout = time.Second
 	s, err := New(cfg, node, backend)
 	if err != nil {
 		t.Fatal(err)
