@@ -96,26 +96,38 @@ func TestCommitThatTheServerHasLost(t *testing.T) {
 	m.rows(t, "1;2")
 }
 
+// sleeps reports whether a connection executes what beginSleep has begun.
+func (m *member) sleeps(t *testing.T, k *conn) bool {
+	t.Helper()
+	return m.query(t, fmt.Sprintf("SELECT COUNT(*) FROM information_schema.processlist WHERE id=%d AND info LIKE '%%SLEEP(1000)'", k.c.GetConnectionID())) == "1"
+}
+
+// beginSleep lets a connection execute what takes longer than any test, and returns when it does. What has become of it is told to over.
+func (m *member) beginSleep(t *testing.T, ctx context.Context, k *conn) (over chan error) {
+	t.Helper()
+	over = make(chan error, 1)
+	go func() {
+		_, err := k.exec(ctx, "DO SLEEP(1000)")
+		over <- err
+	}()
+	for !m.sleeps(t, k) {
+		time.Sleep(time.Millisecond)
+	}
+	return over
+}
+
 // Connections that were lost are ended before anything is said again.
 func TestLostConnectionsAreEnded(t *testing.T) {
 	m := openKeyless(t)
 	k, err := m.connect(within(t, 40*time.Second))
 	check(t, err)
-	over := make(chan error, 1)
-	go func() {
-		_, err := k.exec(context.Background(), "DO SLEEP(1000)")
-		over <- err
-	}()
+	over := m.beginSleep(t, context.Background(), k)
 	id := k.c.GetConnectionID()
-	executing := fmt.Sprintf("SELECT COUNT(*) FROM information_schema.processlist WHERE id=%d AND info LIKE '%%SLEEP(1000)'", id)
-	for m.query(t, executing) != "1" {
-		time.Sleep(time.Millisecond)
-	}
 	m.lost = append(m.lost, uint64(id))
 	m.connections.remove(uint64(id))
 	m.drop()
 	m.apply(t, entry(2, 3))
-	if got := m.query(t, executing); got != "0" {
+	if m.sleeps(t, k) {
 		t.Error("what was said on it is still executed")
 	}
 	if err := <-over; err == nil || errors.Is(err, context.Canceled) {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -42,21 +41,12 @@ func TestPatience(t *testing.T) {
 func TestPatienceEnds(t *testing.T) {
 	t.Parallel()
 	m := openImpatient(t, 1)
-	begin := func(ctx context.Context) (id uint32, over chan error) {
+	begin := func(ctx context.Context) (over chan error) {
 		k, err := m.connect(within(t, 40*time.Second))
 		check(t, err)
 		t.Cleanup(k.close)
 		k.patiently()
-		over = make(chan error, 1)
-		go func() {
-			_, err := k.exec(ctx, "DO SLEEP(1000)")
-			over <- err
-		}()
-		id = k.c.GetConnectionID()
-		for m.query(t, fmt.Sprintf("SELECT COUNT(*) FROM information_schema.processlist WHERE id=%d AND info LIKE '%%SLEEP(1000)'", id)) != "1" {
-			time.Sleep(time.Millisecond)
-		}
-		return id, over
+		return m.beginSleep(t, ctx, k)
 	}
 	await := func(over chan error) error {
 		select {
@@ -68,12 +58,12 @@ func TestPatienceEnds(t *testing.T) {
 		}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	_, over := begin(ctx)
+	over := begin(ctx)
 	cancel()
 	if err := await(over); !errors.Is(err, context.Canceled) {
 		t.Errorf("after the end: %v", err)
 	}
-	_, over = begin(context.Background())
+	over = begin(context.Background())
 	check(t, m.Pause())
 	err := await(over)
 	check(t, m.Resume())
