@@ -89,7 +89,7 @@ func (r *Replicator) collectDigests(ctx context.Context, id uint64) ([]*digestAn
 	}
 	for _, a := range answers {
 		if a.Busy {
-			return nil, fmt.Errorf("verify: %s: %w: %s", a.member.URL, ErrBusy, strings.TrimPrefix(a.Error, ErrBusy.Error()+": "))
+			return nil, fmt.Errorf("verify: %s: %w: %s", a.member.URL, ErrBusy, Unmarked(a.Error, ErrBusy))
 		}
 	}
 	return answers, nil

@@ -25,7 +25,7 @@ var (
 	ErrTooLarge = errors.New("proposal too large")
 )
 
-// Unmarked is the text of an error without the words of a mark, one of the errors above, for messages that begin with them: callers
+// Unmarked is the text of an error without the words of a mark, such as the errors above, for messages that begin with them: callers
 // wrap what is marked already with what they were about, so that they may stand anywhere.
 func Unmarked(text string, mark error) string {
 	words := mark.Error()

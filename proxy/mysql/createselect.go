@@ -74,9 +74,9 @@ type filling struct {
 	there, made string
 }
 
-func (t *filling) quoted() string { return quoteName(t.Database) + "." + quoteName(t.Table) }
+func (t *filling) quoted() string { return quotedIn(t.Database, t.Table) }
 
-func (t *filling) quotedMade() string { return quoteName(t.Database) + "." + quoteName(t.made) }
+func (t *filling) quotedMade() string { return quotedIn(t.Database, t.made) }
 
 func (t *filling) isHidden() bool { return t.made != t.Table }
 
@@ -100,7 +100,7 @@ func (s *session) hide(t *filling, c call) error {
 	if t.Duplicates == "REPLACE" {
 		verb = "REPLACE"
 	}
-	_, err := s.try(verb + " INTO " + quoteName(t.Database) + "." + quoteName(hidden) + " VALUES ()")
+	_, err := s.try(verb + " INTO " + quotedIn(t.Database, hidden) + " VALUES ()")
 	var server *wire.Error
 	if !errors.As(err, &server) {
 		return err
@@ -112,7 +112,7 @@ func (s *session) hide(t *filling, c call) error {
 }
 
 // temporary is the table that the query is executed into.
-func (t *filling) temporary() string { return quoteName(t.Database) + "." + quoteName(filled) }
+func (t *filling) temporary() string { return quotedIn(t.Database, filled) }
 
 // filled is what it is called.
 const filled = "nexus_select"
@@ -127,6 +127,9 @@ func calledAs(err error, name, other string) error {
 	told.Message = strings.ReplaceAll(told.Message, name, other)
 	return &told
 }
+
+// quotedIn is the name of what is in a database.
+func quotedIn(database, name string) string { return quoteName(database) + "." + quoteName(name) }
 
 func quoteName(s string) string { return "`" + strings.ReplaceAll(s, "`", "``") + "`" }
 
@@ -206,14 +209,12 @@ func (s *session) definitionOf(t *filling) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if len(row) < 2 {
-		return "", unavailable(errors.New("the server does not tell the definition of the table"))
+	if len(row) > 1 {
+		if at := strings.Index(row[1], " ("); at >= 0 {
+			return row[1][at:], nil
+		}
 	}
-	at := strings.Index(row[1], " (")
-	if at < 0 {
-		return "", unavailable(errors.New("the server does not tell the definition of the table"))
-	}
-	return row[1][at:], nil
+	return "", unavailable(errors.New("the server does not tell the definition of the table"))
 }
 
 // fill makes the table as the temporary one is, with the settings that SET STATEMENT has for it, and copies the rows.
@@ -276,7 +277,7 @@ func (s *session) fillAs(t *filling, c call) (rows uint64, err error) {
 		return 0, err
 	}
 	bare := selected + s.hiddenTag()
-	columns := quoteName(t.Database) + "." + quoteName(bare)
+	columns := quotedIn(t.Database, bare)
 	err = s.behindBarrier(func(ctx context.Context) error {
 		if err := s.proposeSchema(ctx, defining, "CREATE TABLE "+columns+definition); err != nil {
 			return err
@@ -327,16 +328,21 @@ func (s *session) reveal(ctx context.Context, t *filling, prelude []string) erro
 		return nil
 	}
 	warnings := s.facts.warnings
-	if t.Replace {
-		if err := s.proposeSchema(ctx, prelude, "DROP TABLE IF EXISTS "+t.quoted()); err != nil {
-			return err
-		}
-	}
-	if err := s.proposeSchema(ctx, prelude, "RENAME TABLE "+t.quotedMade()+" TO "+t.quoted()); err != nil {
+	if err := s.nameFilled(ctx, prelude, t.quotedMade(), t.quoted(), t.Replace); err != nil {
 		return err
 	}
 	s.facts.warnings = warnings
 	return nil
+}
+
+// nameFilled gives the table that was filled under another name the one it is for, in the place of what has that if replace is set.
+func (s *session) nameFilled(ctx context.Context, prelude []string, hidden, name string, replace bool) error {
+	if replace {
+		if err := s.proposeSchema(ctx, prelude, "DROP TABLE IF EXISTS "+name); err != nil {
+			return err
+		}
+	}
+	return s.proposeSchema(ctx, prelude, "RENAME TABLE "+hidden+" TO "+name)
 }
 
 // writesAlone lets the session write behind the barrier that it keeps others out by, until the returned function is called.

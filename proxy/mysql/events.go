@@ -282,7 +282,7 @@ func (r *eventRun) interrupt() error {
 
 // end drops or disables an event that will not be due again.
 func (r *eventRun) end() error {
-	name := quoteName(r.e.Database) + "." + quoteName(r.e.Name)
+	name := quotedIn(r.e.Database, r.e.Name)
 	if !r.e.Preserve {
 		return r.say("DROP EVENT IF EXISTS " + name)
 	}

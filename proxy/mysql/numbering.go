@@ -124,7 +124,7 @@ func (s *session) refuseNumbering(ctx context.Context, prelude []string, text st
 	if len(row) != 2 || row[1] != "0" {
 		return &unorderedError{table, what.Chance}
 	}
-	row, err = s.server.backend.Row(ctx, "SELECT 1 FROM "+quoteName(table[0])+"."+quoteName(table[1])+" LIMIT 1")
+	row, err = s.server.backend.Row(ctx, "SELECT 1 FROM "+quotedIn(table[0], table[1])+" LIMIT 1")
 	var server *appliers.ServerError
 	switch {
 	case errors.As(err, &server) && server.Code == codeNoSuchTable && isASCII(table[0]+table[1]):
@@ -198,7 +198,7 @@ func (s *session) fillAltered(ctx context.Context, c call, unordered *unorderedE
 	if err != nil || len(next) != 1 || next[0] == "" {
 		return rows, err
 	}
-	return rows, s.proposeSchema(ctx, nil, "ALTER TABLE "+quoteName(made[0])+"."+quoteName(made[1])+" AUTO_INCREMENT="+next[0])
+	return rows, s.proposeSchema(ctx, nil, "ALTER TABLE "+quotedIn(made[0], made[1])+" AUTO_INCREMENT="+next[0])
 }
 
 func (s *session) copyAltered(ctx context.Context, c call, unordered *unorderedError, other string) (rows uint64, err error) {

@@ -37,13 +37,13 @@ type fillingStep struct {
 	hidden            string          // what the table is called before it has its rows
 }
 
-func (f *fillingStep) quoted() string { return quoteName(f.Database) + "." + quoteName(f.Table) }
+func (f *fillingStep) quoted() string { return quotedIn(f.Database, f.Table) }
 
 func (f *fillingStep) quotedTemporary() string {
-	return quoteName(f.place) + "." + quoteName(f.temporary)
+	return quotedIn(f.place, f.temporary)
 }
 
-func (f *fillingStep) quotedHidden() string { return quoteName(f.place) + "." + quoteName(f.hidden) }
+func (f *fillingStep) quotedHidden() string { return quotedIn(f.place, f.hidden) }
 
 // fillingOf returns a step with the names of its tables, which are the same in each text of it.
 func (r *programRun) fillingOf(p *procedure, step *statement.Step) *fillingStep {
@@ -84,7 +84,7 @@ func bareFilling(f *statement.Filling, database string) string {
 	if f.Replace {
 		verb = "CREATE OR REPLACE TABLE "
 	}
-	return verb + quoteName(database) + "." + quoteName(f.Table) + " SELECT 1 AS a"
+	return verb + quotedIn(database, f.Table) + " SELECT 1 AS a"
 }
 
 // codeFilled is what a program is told where nothing is to be filled, because the table is there and that is no error. No error of the server's has it.
@@ -299,19 +299,12 @@ func isCertain(err error) bool {
 
 // reveal gives the table its name.
 func (r *programRun) reveal(f *fillingStep, row []string) (failed *wire.Error, err error) {
-	s := r.s
 	prelude, _, err := preludeOf(row, false)
 	if err != nil {
 		return nil, err
 	}
 	return r.behindFilling(f, func(ctx context.Context) error {
-		var err error
-		if f.Replace {
-			err = s.proposeSchema(ctx, prelude, "DROP TABLE IF EXISTS "+f.quoted())
-		}
-		if err == nil {
-			err = s.proposeSchema(ctx, prelude, "RENAME TABLE "+f.quotedHidden()+" TO "+f.quoted())
-		}
+		err := r.s.nameFilled(ctx, prelude, f.quotedHidden(), f.quoted(), f.Replace)
 		switch {
 		case err == nil:
 			r.forget(f)

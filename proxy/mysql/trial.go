@@ -172,7 +172,7 @@ func attemptOf(p *prepared, database string, d statement.Dialect) *attempt {
 		return nil
 	}
 	schema, name, ok := triedName(what.Tables[0], database, d)
-	table := quoteName(schema) + "." + quoteName(name)
+	table := quotedIn(schema, name)
 	if !ok || utf8.RuneCountInString(probe(table)) > 512 {
 		return nil
 	}
