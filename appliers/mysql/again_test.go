@@ -102,10 +102,10 @@ func (m *member) sleeps(t *testing.T, k *conn) bool {
 	return m.query(t, fmt.Sprintf("SELECT COUNT(*) FROM information_schema.processlist WHERE id=%d AND info LIKE '%%SLEEP(1000)'", k.c.GetConnectionID())) == "1"
 }
 
-// beginSleep lets a connection execute what takes longer than any test, and returns when it does. What has become of it is told to over.
-func (m *member) beginSleep(t *testing.T, ctx context.Context, k *conn) (over chan error) {
+// beginSleep lets a connection execute what takes longer than any test, and returns when it does. What becomes of it comes by the channel.
+func (m *member) beginSleep(ctx context.Context, t *testing.T, k *conn) chan error {
 	t.Helper()
-	over = make(chan error, 1)
+	over := make(chan error, 1)
 	go func() {
 		_, err := k.exec(ctx, "DO SLEEP(1000)")
 		over <- err
@@ -121,7 +121,7 @@ func TestLostConnectionsAreEnded(t *testing.T) {
 	m := openKeyless(t)
 	k, err := m.connect(within(t, 40*time.Second))
 	check(t, err)
-	over := m.beginSleep(t, context.Background(), k)
+	over := m.beginSleep(context.Background(), t, k)
 	id := k.c.GetConnectionID()
 	m.lost = append(m.lost, uint64(id))
 	m.connections.remove(uint64(id))

@@ -41,12 +41,12 @@ func TestPatience(t *testing.T) {
 func TestPatienceEnds(t *testing.T) {
 	t.Parallel()
 	m := openImpatient(t, 1)
-	begin := func(ctx context.Context) (over chan error) {
+	begin := func(ctx context.Context) chan error {
 		k, err := m.connect(within(t, 40*time.Second))
 		check(t, err)
 		t.Cleanup(k.close)
 		k.patiently()
-		return m.beginSleep(t, ctx, k)
+		return m.beginSleep(ctx, t, k)
 	}
 	await := func(over chan error) error {
 		select {
