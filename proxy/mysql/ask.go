@@ -46,6 +46,11 @@ func (s *session) answer() error {
 	if err != nil {
 		return err
 	}
+	return s.answerIn(p)
+}
+
+// answerIn is answer in the packet p.
+func (s *session) answerIn(p []byte) error {
 	if len(p) == 0 {
 		return errors.New("an empty packet of the server")
 	}

@@ -8,7 +8,7 @@ import (
 )
 
 // autocommit executes one statement that writes as a transaction of its own. All of it is sent together. Should XA START
-// fail, the statement is refused by the closed session.
+// fail, the statement is refused by the closed session: see openFor.
 func (s *session) autocommit(c call) (bool, error) {
 	if c.what.LocalFile {
 		return s.autocommitFile(c) // the file comes in between
@@ -29,7 +29,7 @@ func (s *session) autocommit(c call) (bool, error) {
 	}
 	s.expect()
 	defer s.forgo()
-	before := block(openTransaction, "XA START "+xa.XID(), xa.Mark())
+	before := block(openFor+"XA START "+xa.XID(), xa.Mark())
 	if asksNothing(&c.what) {
 		s.backend.Await(3 * wire.LeastAnswer)
 	}
@@ -84,7 +84,7 @@ func (s *session) autocommitFile(c call) (bool, error) {
 		return true, s.failWith(err)
 	}
 	// The marker comes first: what comes behind the statement would take its warnings away.
-	if err := s.ask(openTransaction, "XA START "+xa.XID(), xa.Mark()); err != nil {
+	if err := s.ask(openFor+"XA START "+xa.XID(), xa.Mark()); err != nil {
 		return true, s.lost(err)
 	}
 	s.client.Hold = true

@@ -188,7 +188,7 @@ func (s *session) makeTemporary(c call, text string, made *changed) error {
 	if err != nil && !errors.As(err, &server) {
 		return err // of the connection
 	}
-	if closed := s.ask(closeSession); closed != nil || err != nil {
+	if closed := s.shut(); closed != nil || err != nil {
 		return errors.Join(err, closed)
 	}
 	payload, ok := c.prepared.asOther(c.payload, id)

@@ -66,7 +66,7 @@ func (s *session) rehearseServer() error {
 
 // rehearseLocked says text under a lock.
 func (s *session) rehearseLocked(what *statement.Statement, text string) error {
-	before, behind := []string{rehearsalLock, openSession}, []string{"UNLOCK TABLES", closeSession}
+	before, behind := []string{rehearsalLock, openSession}, []string{"UNLOCK TABLES"}
 	if what.Engine != "" { // its table does not get it
 		row, err := s.row("SELECT @@sql_mode, @@innodb_strict_mode")
 		if err != nil {
@@ -84,7 +84,7 @@ func (s *session) rehearseLocked(what *statement.Statement, text string) error {
 	if err != nil && !errors.As(err, &server) {
 		return err // of the connection
 	}
-	if err := s.ask(behind...); err != nil {
+	if err := s.shut(behind...); err != nil {
 		return err
 	}
 	if server != nil && (server.Code != codeNotLocked || s.locked == writeLock && what.ChangesAccounts()) && server.Code != codeActiveLocks {

@@ -105,6 +105,11 @@ func (s *session) relayRowsOf(columns uint64, f shape) (r result, status uint16,
 		}
 	}
 	for {
+		if f.edit == nil {
+			if err := s.backend.PassRows(s.client, s.deprecateEOF); err != nil {
+				return r, 0, err
+			}
+		}
 		p, err := s.backend.ReadPacket()
 		if err != nil {
 			return r, 0, err
@@ -187,6 +192,9 @@ func (s *session) relayOne() error {
 // relayRows passes on the rows that COM_STMT_FETCH asked for.
 func (s *session) relayRows() error {
 	for {
+		if err := s.backend.PassRows(s.client, s.deprecateEOF); err != nil {
+			return err
+		}
 		p, err := s.backend.ReadPacket()
 		if err != nil {
 			return s.lost(err)

@@ -61,7 +61,8 @@ func (s *session) dropBoth(c call, temporary, others []string) error {
 	if err != nil && (!errors.As(err, &server) || server.Code != codeUnknownTable) {
 		return err
 	}
-	return errors.Join(err, s.ask(openSession, "DROP TEMPORARY TABLE "+strings.Join(temporary, ", "), closeSession))
+	dropped := s.ask(openSession, "DROP TEMPORARY TABLE "+strings.Join(temporary, ", "))
+	return errors.Join(err, dropped, s.shut())
 }
 
 // codeUnknownTable is for who drops a table that is not there.

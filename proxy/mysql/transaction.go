@@ -112,21 +112,30 @@ func (s *session) beginXA() (*appliers.Transaction, error) {
 	return xa, nil
 }
 
-// openTransaction lets the next transaction write, and no other: the session stays closed whatever happens to it.
-const openTransaction = "SET TRANSACTION READ WRITE"
+// openFor lets the transaction write that a statement begins, and nothing else. It is one statement with what it opens for: of two, KILL or
+// max_statement_time may leave the first without the second, and what was sent behind them would find the session open.
+const openFor = "SET STATEMENT tx_read_only=0 FOR "
 
-// startXA begins a transaction on the server.
+// startXA begins a transaction. The server is told with the first statement that is executed in it.
 func (s *session) startXA() (*appliers.Transaction, error) {
 	xa, err := s.beginXA()
 	if err != nil {
 		return nil, err
 	}
-	if err := s.ask(block(openTransaction, "XA START "+xa.XID())); err != nil {
+	if err := s.backend.QueryAhead(openFor+"XA START "+xa.XID(), s.started); err != nil {
 		xa.End(true)
 		s.leaveGate()
-		return nil, fmt.Errorf("start a transaction: %s: %w", err.Error(), errHangUp) // a started one must not stay behind
+		return nil, fmt.Errorf("start a transaction: %w: %w", err, errHangUp)
 	}
 	return xa, nil
+}
+
+// started takes the answer to XA START. What was sent with it was refused by the closed session, should that have failed.
+func (s *session) started(p []byte) error {
+	if err := s.answerIn(p); err != nil {
+		return fmt.Errorf("start a transaction: %s: %w", err.Error(), errHangUp)
+	}
+	return nil
 }
 
 // finish is COMMIT and ROLLBACK with what may follow the word.
@@ -162,6 +171,14 @@ func (s *session) commit() error {
 
 // closeSession keeps what is no transaction of Nexus's from writing.
 const closeSession = "SET SESSION TRANSACTION READ ONLY"
+
+// shut executes closeSession behind other statements. A session that KILL has left open does not go on.
+func (s *session) shut(before ...string) error {
+	if err := s.ask(append(before, closeSession)...); err != nil {
+		return fmt.Errorf("%w: close the session: %s", errHangUp, err.Error())
+	}
+	return nil
+}
 
 // over forgets the transaction after it has ended on the server.
 func (s *session) over() {
@@ -350,8 +367,8 @@ func (s *session) rollbackXA(xa *appliers.Transaction) error {
 		s.leaveToApplier()
 		return errHangUp
 	}
-	if err := s.ask("XA ROLLBACK "+xa.XID(), closeSession); err != nil {
-		return fmt.Errorf("%w: roll back: %s", errHangUp, err.Error())
+	if err := s.shut("XA ROLLBACK " + xa.XID()); err != nil {
+		return fmt.Errorf("roll back: %w", err)
 	}
 	xa.End(true)
 	s.status &^= wire.StatusInTransaction

@@ -35,6 +35,8 @@ type Conn struct {
 	// BeforeFlush is asked, once, before anything of what was collected is written. Its error is Flush's.
 	BeforeFlush func() error
 
+	ahead func(p []byte) error // takes the answer that is to be read first; nil where none is
+
 	raw     net.Conn        // below TLS
 	control syscall.RawConn // of raw; nil before the first Await
 	awaits  int             // bytes for which the next read waits, where more than one
@@ -70,6 +72,20 @@ func (c *Conn) Close() error { return c.raw.Close() }
 
 // ReadPacket returns the payload of the next packet, joined where it came in several. It is valid until the next call.
 func (c *Conn) ReadPacket() ([]byte, error) {
+	if take := c.ahead; take != nil {
+		c.ahead = nil
+		p, err := c.readPacket()
+		if err != nil {
+			return nil, err
+		}
+		if err := take(p); err != nil {
+			return nil, err
+		}
+	}
+	return c.readPacket()
+}
+
+func (c *Conn) readPacket() ([]byte, error) {
 	if c.buf = c.buf[:0]; cap(c.buf) > keepBuffer {
 		c.buf = nil // or one large packet would cost its room for as long as the connection lasts
 	}
@@ -81,7 +97,7 @@ func (c *Conn) ReadPacket() ([]byte, error) {
 			}
 			return nil, err
 		}
-		size := int(header[0]) | int(header[1])<<8 | int(header[2])<<16
+		size := payloadSize(header)
 		c.Seq = header[3] + 1
 		if _, err := c.in.Discard(headerSize); err != nil {
 			return nil, err
@@ -97,6 +113,8 @@ func (c *Conn) ReadPacket() ([]byte, error) {
 		}
 	}
 }
+
+func payloadSize(header []byte) int { return int(header[0]) | int(header[1])<<8 | int(header[2])<<16 }
 
 // fill appends size bytes to buf, which grows with what arrives: a length may lie.
 func (c *Conn) fill(size int) error {
@@ -147,6 +165,16 @@ func (c *Conn) Query(text string) error {
 	payload := make([]byte, 0, len(text)+1)
 	payload = append(payload, ComQuery)
 	return c.Command(append(payload, text...))
+}
+
+// QueryAhead collects a statement of this node's own that goes with whatever is sent next. Its answer, of one packet, is given to take
+// before the next packet is read, whose reader gets the error that take returns.
+func (c *Conn) QueryAhead(text string, take func(p []byte) error) error {
+	if c.ahead != nil {
+		return errors.New("a statement that goes ahead of another one is behind one already")
+	}
+	c.ahead = take
+	return c.Query(text)
 }
 
 // Mark is a place in what was collected.
