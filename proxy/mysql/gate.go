@@ -101,11 +101,11 @@ func (g *gate) remain() {
 	g.readmit()
 }
 
-// crowded reports whether several transactions are inside.
-func (g *gate) crowded() bool {
+// open is how many transactions are inside.
+func (g *gate) open() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.inside > 1
+	return g.inside
 }
 
 // held says what keeps a schema change out.
