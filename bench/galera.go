@@ -35,6 +35,8 @@ func startGalera(ctx context.Context, e *env) (*system, error) {
 	}
 	s := new(system)
 	s.stop = func() error { return stopAll(s.processes) }
+	var nodes []*cluster.MariaDB
+	s.caughtUp = func(ctx context.Context) error { return galeraCaughtUp(ctx, nodes) }
 	group := "gcomm://"
 	for i := range 3 {
 		n, member, err := newGaleraNode(filepath.Join(e.dir, fmt.Sprintf("galera-%d", i+1)), i+1, group)
@@ -44,6 +46,7 @@ func startGalera(ctx context.Context, e *env) (*system, error) {
 		if i == 0 {
 			group, s.at = "gcomm://"+member, fixed(n.Addr())
 		}
+		nodes = append(nodes, n)
 		s.processes = append(s.processes, backends(&n.Process)...)
 		if err := n.StartReady(ctx); err != nil {
 			return nil, errors.Join(err, s.stop())
@@ -53,6 +56,21 @@ func startGalera(ctx context.Context, e *env) (*system, error) {
 		}
 	}
 	return s, nil
+}
+
+// galeraCaughtUp waits until all have applied what the first one, which clients use, had committed before.
+func galeraCaughtUp(ctx context.Context, nodes []*cluster.MariaDB) error {
+	const committed = "SHOW STATUS LIKE 'wsrep_last_committed'"
+	number, err := value(ctx, nodes[0], committed)
+	if err != nil {
+		return err
+	}
+	for _, n := range nodes[1:] {
+		if err := eventually(ctx, n, committed, number); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // newGaleraNode returns a node that joins group, and where others find it. Its options stand in a file: the state transfer

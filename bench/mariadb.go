@@ -70,6 +70,8 @@ func (s *system) startSemiSync(ctx context.Context, e *env) error {
 	if err := first.StartReady(ctx); err != nil {
 		return err
 	}
+	var replicas []*cluster.MariaDB
+	s.caughtUp = func(ctx context.Context) error { return replicasCaughtUp(ctx, first, replicas) }
 	for range 2 {
 		m, err := newMariaDB(e, append([]string{"--rpl-semi-sync-slave-enabled=1", "--log-slave-updates=1", "--slave-parallel-threads=4", "--slave-parallel-mode=optimistic"}, durable...)...)
 		if err != nil {
@@ -82,6 +84,7 @@ func (s *system) startSemiSync(ctx context.Context, e *env) error {
 		if err := replicate(ctx, m, first.Port); err != nil {
 			return fmt.Errorf("start %s as a replica: %w", m.Name, err)
 		}
+		replicas = append(replicas, m)
 	}
 	return eventually(ctx, first, "SHOW STATUS LIKE 'Rpl_semi_sync_master_clients'", "2")
 }
@@ -94,6 +97,34 @@ func replicate(ctx context.Context, m *cluster.MariaDB, from int) error {
 	defer db.Close()
 	return executeAll(ctx, db, fmt.Sprintf("CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_PORT=%d, MASTER_USER='root', MASTER_USE_GTID=slave_pos", from),
 		"START SLAVE")
+}
+
+// replicasCaughtUp waits until replicas have executed what their server had committed before.
+func replicasCaughtUp(ctx context.Context, first *cluster.MariaDB, replicas []*cluster.MariaDB) error {
+	position, err := value(ctx, first, "SELECT 'position', @@gtid_binlog_pos")
+	if err != nil {
+		return err
+	}
+	for _, m := range replicas {
+		if err := eventually(ctx, m, fmt.Sprintf("SELECT 'MASTER_GTID_WAIT', MASTER_GTID_WAIT('%s', 10)", position), "0"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// value is the second column of a row.
+func value(ctx context.Context, m *cluster.MariaDB, query string) (string, error) {
+	db, err := m.Client()
+	if err != nil {
+		return "", err
+	}
+	defer db.Close()
+	var name, value string
+	if err := db.QueryRowContext(ctx, query).Scan(&name, &value); err != nil {
+		return "", fmt.Errorf("%s: %s: %w", m.Name, query, err)
+	}
+	return value, nil
 }
 
 // eventually waits until a status of the server has a value.

@@ -153,16 +153,17 @@ func (r *runner) sample(ctx context.Context, e *env, l workload, s *started, rol
 	if err != nil {
 		return fail(err)
 	}
-	after, err := r.look(limit, s, false)
-	if err != nil {
-		return fail(err)
-	}
+	// What others have yet to apply is a part of what the load costs, and must not fall into the next one's time.
 	var behind time.Duration
-	if s.caughtUp != nil {
+	if ended := time.Now(); s.caughtUp != nil {
 		if err := s.caughtUp(limit); err != nil {
 			return fail(err)
 		}
-		behind = time.Since(after.at)
+		behind = time.Since(ended)
+	}
+	after, err := r.look(limit, s, false)
+	if err != nil {
+		return fail(err)
 	}
 	sample := report.Sample{Behind: behind.Seconds(), Ops: result.Ops, Errors: result.Errors, Error: result.First, Seconds: result.Elapsed.Seconds(),
 		CPU: make(map[string]float64), Memory: make(map[string]uint64), Disk: make(map[string]uint64)}
