@@ -204,10 +204,11 @@ func (b *Backend) settle(ctx context.Context, tx *Transaction, o *operation) err
 		return err
 	}
 	if listed[transactionID{tx.epoch, tx.sequence}] != "" {
-		_, err := b.conn.exec(ctx, "XA COMMIT "+tx.XID())
-		return err
+		if _, err := b.conn.exec(ctx, "XA COMMIT "+tx.XID()); err == nil || !isRolledBack(err) {
+			return err
+		}
 	}
-	// Committed already, or lost by the server. What it did may be such that it cannot be done twice, and its marker comes last.
+	// Committed already, rolled back, or lost by the server. What it did may be such that it cannot be done twice, and its marker comes last.
 	b.forgetKnown()
 	left, err := b.missing(ctx, []operation{*o})
 	if err != nil {

@@ -209,12 +209,12 @@ func (s *session) commitRead(xa *appliers.Transaction) error {
 	}
 	before, err := s.readRow()
 	if err != nil {
-		return err
+		return s.lost(err) // the other answers would be taken for those to what comes next
 	}
 	ended, prepared := s.answer(), s.answer()
 	after, err := s.readRow()
 	if err != nil {
-		return err
+		return s.lost(err)
 	}
 	if ended != nil || prepared != nil {
 		return errors.Join(ended, prepared, s.rollbackXA(xa))
