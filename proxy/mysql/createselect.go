@@ -335,14 +335,14 @@ func (s *session) reveal(ctx context.Context, t *filling, prelude []string) erro
 	return nil
 }
 
-// nameFilled gives the table that was filled under another name the one it is for, in the place of what has that if replace is set.
+// nameFilled gives the table that was filled under another name the one it is for, in the place of what has that if replace is set: both or neither, so that there is
+// ever one of them. The old one is not renamed before, which would take along what refers to it.
 func (s *session) nameFilled(ctx context.Context, prelude []string, hidden, name string, replace bool) error {
+	var texts []string
 	if replace {
-		if err := s.proposeSchema(ctx, prelude, "DROP TABLE IF EXISTS "+name); err != nil {
-			return err
-		}
+		texts = append(texts, "DROP TABLE IF EXISTS "+name)
 	}
-	return s.proposeSchema(ctx, prelude, "RENAME TABLE "+hidden+" TO "+name)
+	return s.proposeSchema(ctx, prelude, append(texts, "RENAME TABLE "+hidden+" TO "+name)...)
 }
 
 // writesAlone lets the session write behind the barrier that it keeps others out by, until the returned function is called.

@@ -174,10 +174,8 @@ func (s *session) renumber(ctx context.Context, c call, prelude []string, text s
 		return errors.Join(calledAs(err, altered+tag, table[1]), dropped)
 	}
 	failpoint.Hit("mysql.altered")
-	for _, change := range []string{"RENAME TABLE " + name + " TO " + old + ", " + other + " TO " + name, "DROP TABLE " + old} {
-		if err := s.proposeSchema(ctx, nil, change); err != nil {
-			return err
-		}
+	if err := s.proposeSchema(ctx, nil, "RENAME TABLE "+name+" TO "+old+", "+other+" TO "+name, "DROP TABLE "+old); err != nil {
+		return err
 	}
 	s.facts.warnings, s.affected = warnings, rows
 	s.info = fmt.Sprintf("Records: %d  Duplicates: 0  Warnings: %d", rows, len(warnings))
