@@ -33,6 +33,7 @@ type Backend struct {
 	connections  ownConnections
 	stats        counters
 	changing     atomic.Bool // a schema change is being executed
+	amid         amid
 	doubt        atomic.Pointer[error]
 
 	// What follows is touched only by the goroutine that calls Open, Apply and so on.
