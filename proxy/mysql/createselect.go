@@ -80,14 +80,6 @@ func (t *filling) quotedMade() string { return quotedIn(t.Database, t.made) }
 
 func (t *filling) isHidden() bool { return t.made != t.Table }
 
-// create begins the statement that makes it.
-func (t *filling) create() string {
-	if t.Replace && !t.isHidden() {
-		return "CREATE OR REPLACE TABLE " + t.quoted()
-	}
-	return "CREATE TABLE " + t.quotedMade()
-}
-
 // hide chooses what the table is called until it has its rows: its own name where it may refer to itself, where the account
 // may write into no table of another, and where that is of a view, which the server does not replace.
 func (s *session) hide(t *filling, c call) error {
@@ -228,8 +220,8 @@ func (s *session) fill(t *filling, settings string) (rows uint64, err error) {
 		return 0, err
 	}
 	err = s.behindBarrier(func(ctx context.Context) error {
-		if err := s.proposeSchema(ctx, prelude, t.create()+definition); err != nil {
-			return calledAs(err, t.made, t.Table)
+		if err := s.make(ctx, t, prelude, definition); err != nil {
+			return err
 		}
 		s.facts.warnings = slices.DeleteFunc(s.facts.warnings, func(w appliers.Warning) bool { return w.Code != codeOtherEngine })
 		return s.fillOrDrop(ctx, t, prelude, func() (err error) {
@@ -238,6 +230,17 @@ func (s *session) fill(t *filling, settings string) (rows uint64, err error) {
 		})
 	})
 	return rows, err
+}
+
+// make makes the table, by what a definition says behind its name.
+func (s *session) make(ctx context.Context, t *filling, prelude []string, definition string) error {
+	switch {
+	case t.isHidden():
+		return calledAs(s.makeHidden(ctx, prelude, t.quotedMade(), definition), t.made, t.Table)
+	case t.Replace:
+		return s.proposeSchema(ctx, prelude, "CREATE OR REPLACE TABLE "+t.quoted()+definition)
+	}
+	return s.proposeSchema(ctx, prelude, "CREATE TABLE "+t.quoted()+definition)
 }
 
 // neverTemporary reports whether an error says that a temporary table cannot be as the table is to be: partitioned, with a history, a period, an index
@@ -279,21 +282,21 @@ func (s *session) fillAs(t *filling, c call) (rows uint64, err error) {
 	bare := selected + s.hiddenTag()
 	columns := quotedIn(t.Database, bare)
 	err = s.behindBarrier(func(ctx context.Context) error {
-		if err := s.proposeSchema(ctx, defining, "CREATE TABLE "+columns+definition); err != nil {
+		if err := s.makeHidden(ctx, defining, columns, definition); err != nil {
 			return err
 		}
 		names, err := s.server.backend.Row(ctx, "SET STATEMENT group_concat_max_len=1048576 FOR SELECT GROUP_CONCAT(CONCAT('`',REPLACE(column_name,'`','``'),'`') ORDER BY ordinal_position) FROM information_schema.columns"+
 			" WHERE table_schema="+literal(t.Database)+" AND table_name='"+bare+"'")
 		if err != nil || len(names) != 1 {
-			return errors.Join(unavailable(errors.New("the server does not tell the columns of the table")), err, s.proposeSchema(ctx, nil, "DROP TABLE IF EXISTS "+columns))
+			return errors.Join(unavailable(errors.New("the server does not tell the columns of the table")), err, s.dropMade(ctx, nil, columns))
 		}
-		err = calledAs(s.proposeSchema(ctx, prelude, t.create()+c.text[t.Rest:t.Head]+" SELECT * FROM "+columns), t.made, t.Table)
+		err = s.make(ctx, t, prelude, c.text[t.Rest:t.Head]+" SELECT * FROM "+columns)
 		warnings := s.facts.warnings
 		var final *finalError
 		if errors.As(err, &final) {
 			return err
 		}
-		err = errors.Join(err, s.proposeSchema(ctx, nil, "DROP TABLE IF EXISTS "+columns))
+		err = errors.Join(err, s.dropMade(ctx, nil, columns))
 		s.facts.warnings = warnings
 		if err != nil {
 			return err
@@ -319,7 +322,7 @@ func (s *session) fillOrDrop(ctx context.Context, t *filling, prelude []string, 
 	if err == nil || errors.Is(err, errHangUp) || errors.As(err, &final) {
 		return err
 	}
-	return errors.Join(calledAs(err, t.made, t.Table), s.proposeSchema(ctx, prelude, "DROP TABLE IF EXISTS "+t.quotedMade()))
+	return errors.Join(calledAs(err, t.made, t.Table), s.dropMade(ctx, prelude, t.quotedMade()))
 }
 
 // reveal gives the table its name.
@@ -342,7 +345,11 @@ func (s *session) nameFilled(ctx context.Context, prelude []string, hidden, name
 	if replace {
 		texts = append(texts, "DROP TABLE IF EXISTS "+name)
 	}
-	return s.proposeSchema(ctx, prelude, append(texts, "RENAME TABLE "+hidden+" TO "+name)...)
+	err := s.proposeSchema(ctx, prelude, append(texts, "RENAME TABLE "+hidden+" TO "+name)...)
+	if err == nil {
+		s.forget(hidden)
+	}
+	return err
 }
 
 // writesAlone lets the session write behind the barrier that it keeps others out by, until the returned function is called.

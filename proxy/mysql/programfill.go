@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	appliers "github.com/nexus-replication/nexus/appliers/mysql"
@@ -206,7 +205,7 @@ func (r *programRun) fills(step *statement.Step, column string, values []string)
 			return err
 		}
 		return r.passOn(true, false, func() (*wire.Error, error) {
-			return r.behindBarrier(func(ctx context.Context) error { return r.dropHidden(ctx, f) })
+			return r.behindBarrier(func(ctx context.Context) error { return r.s.dropMade(ctx, nil, f.quotedHidden()) })
 		})
 	}
 	return errProgram
@@ -272,12 +271,7 @@ func (r *programRun) makeHidden(f *fillingStep, row []string, definition string)
 		if there[0] != "0" && !f.Replace {
 			return &wire.Error{Code: codeTableExists, State: "42S01", Message: fmt.Sprintf("Table '%s' already exists", f.Table)}
 		}
-		s.left = append(s.left, f.quotedHidden())
-		err = s.proposeSchema(ctx, prelude, "CREATE TABLE "+f.quotedHidden()+definition)
-		if isCertain(err) {
-			r.forget(f)
-		}
-		return err
+		return s.makeHidden(ctx, prelude, f.quotedHidden(), definition)
 	})
 }
 
@@ -290,13 +284,6 @@ func (r *programRun) behindFilling(f *fillingStep, change func(context.Context) 
 	return failed, err
 }
 
-// isCertain reports whether an error says that nothing was done.
-func isCertain(err error) bool {
-	var final *finalError
-	var server *wire.Error
-	return !errors.As(err, &final) && errors.As(err, &server) && !strings.HasPrefix(server.Message, OutcomeUnknown)
-}
-
 // reveal gives the table its name.
 func (r *programRun) reveal(f *fillingStep, row []string) (failed *wire.Error, err error) {
 	prelude, _, err := preludeOf(row, false)
@@ -305,27 +292,11 @@ func (r *programRun) reveal(f *fillingStep, row []string) (failed *wire.Error, e
 	}
 	return r.behindFilling(f, func(ctx context.Context) error {
 		err := r.s.nameFilled(ctx, prelude, f.quotedHidden(), f.quoted(), f.Replace)
-		switch {
-		case err == nil:
-			r.forget(f)
-		case isCertain(err):
-			return errors.Join(err, r.dropHidden(ctx, f))
+		if isCertain(err) {
+			return errors.Join(err, r.s.dropMade(ctx, nil, f.quotedHidden()))
 		}
 		return err
 	})
-}
-
-// dropHidden drops the table that has not got its name, behind the barrier.
-func (r *programRun) dropHidden(ctx context.Context, f *fillingStep) error {
-	if err := r.s.proposeSchema(ctx, nil, "DROP TABLE IF EXISTS "+f.quotedHidden()); err != nil {
-		return err
-	}
-	r.forget(f)
-	return nil
-}
-
-func (r *programRun) forget(f *fillingStep) {
-	r.s.left = slices.DeleteFunc(r.s.left, func(table string) bool { return table == f.quotedHidden() })
 }
 
 // countOwn counts one temporary table as this node's own, if the session has made any since there were so many, and returns how many there are. Whatever else the query
@@ -348,18 +319,4 @@ func (s *session) temporaryMade() (uint64, error) {
 		return 0, fmt.Errorf("the temporary tables of the session: %w", err)
 	}
 	return n, nil
-}
-
-// leftTimeout bounds the waiting for the barrier of what drops a table that was left.
-const leftTimeout = 2 * time.Second
-
-// dropLeft drops tables that a program of the session has left, because it was ended before they had their names.
-func (s *session) dropLeft() {
-	for _, table := range s.left {
-		err := s.behindBarrierFor(leftTimeout, func(ctx context.Context) error { return s.proposeSchema(ctx, nil, "DROP TABLE IF EXISTS "+table) })
-		if err != nil {
-			s.server.cfg.Logger.Warn("a table that a procedure was filling is left", "table", table, "err", err)
-		}
-	}
-	s.left = nil
 }
