@@ -172,7 +172,7 @@ func (b *Backend) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := b.conn.run(ctx, answerTable, "DELETE FROM nexus.program_answer"); err != nil {
+	if err := b.conn.run(ctx, rehearsalTable, answerTable, "DELETE FROM nexus.program_answer"); err != nil {
 		return err
 	}
 	if err := b.dropLeftovers(ctx); err != nil {
