@@ -101,7 +101,7 @@ func (r *programRun) told(column string, row []string) error {
 		return r.call(r.p.calls[number], values)
 	case column == r.name(tellText) && step.Call == nil:
 		return r.look(step, values)
-	case column == r.name(tellFill), column == r.name(tellUnmade), column == r.name(tellFilled), column == r.name(tellUnfilled):
+	case column == r.name(tellBefore), column == r.name(tellFill), column == r.name(tellUnmade), column == r.name(tellFilled), column == r.name(tellUnfilled):
 		return r.fills(step, column, values)
 	case step.What.Kind == statement.CreateSelect:
 	case column == r.name(tellStep) && step.Call == nil:

@@ -15,12 +15,15 @@ import (
 	"github.com/nexus-replication/nexus/proxy/mysql/wire"
 )
 
-// CREATE TABLE ... SELECT in a procedure is two steps. Its query may answer otherwise on every server, and mention variables, so that the program executes it
-// once, into a temporary table, of which it tells the definition: a table of that definition is made on all members. In its next transaction the program fills
-// that, and ends it: then the table gets its name, which it has not had before, so that nobody finds it empty.
+// CREATE TABLE ... SELECT in a procedure is three steps. The transaction that is open ends, as ever: where a query fails while its rows are put into a temporary
+// table, the server takes back all of it, also what was written before, and has that in its binary log all the same. The query may answer otherwise on every
+// server, and mention variables, so that the program executes it once, into a temporary table, of which it tells the definition: a table of that definition is
+// made on all members. In its next transaction the program fills that, and ends it: then the table gets its name, which it has not had before, so that nobody
+// finds it empty.
 
 // What a program tells when it ends a transaction of such a step.
 const (
+	tellBefore   = "earlier"  // what was written before is to be committed
 	tellFill     = "fill"     // the temporary table is there; what the server says of it follows
 	tellUnmade   = "unmade"   // it could not be made
 	tellFilled   = "filled"   // the table is, too, and has its rows
@@ -108,8 +111,9 @@ func (r *programRun) filled(f *fillingStep, i int, create string, epoch uint64) 
 	fmt.Fprintf(&b, "BEGIN DECLARE %s, %s, %s INT DEFAULT 0; DECLARE %s BIGINT DEFAULT 0; DECLARE %s INT DEFAULT %d; DECLARE %s CHAR(5) CHARACTER SET utf8mb4 DEFAULT 'HY000';"+
 		" DECLARE %s VARCHAR(512) CHARACTER SET utf8mb4 DEFAULT 'Unknown error'; ", v(failed), v(warned), v(number), v(rows), v(code), codeUnknown, v(state), v(message))
 	fmt.Fprintf(&b, "DECLARE %s BIGINT DEFAULT %s; ", v(before), temporaryTables)
+	b.WriteString(r.tellEnd(tellBefore, i) + r.toNext(false, epoch, "") + " ")
 	b.WriteString("BEGIN " + keepError + keep(warnings, warned) + create + "; END; ")
-	b.WriteString("IF " + v(failed) + " THEN " + r.tellEnd(tellUnmade, i, temporaryTables+">"+v(before)) + r.toNext(false, epoch, "") + " ELSE " + r.tellDefinition(i, f) + r.toNext(false, epoch, "") + " ")
+	b.WriteString("IF " + v(failed) + " THEN " + r.tellEnd(tellUnmade, i, temporaryTables+">"+v(before)) + r.toNext(true, epoch, "") + " ELSE " + r.tellDefinition(i, f) + r.toNext(false, epoch, "") + " ")
 	b.WriteString(told + "ELSE BEGIN " + keepError + heedless(warnings) + "SET STATEMENT sql_mode='NO_AUTO_VALUE_ON_ZERO', foreign_key_checks=0 FOR INSERT INTO " + f.quotedHidden() +
 		" SELECT * FROM " + f.quotedTemporary() + "; SET " + v(rows) + "=ROW_COUNT(); END; ")
 	b.WriteString("IF " + v(failed) + " THEN " + r.tellEnd(tellUnfilled, i) + r.toNext(true, epoch, "") +
@@ -189,7 +193,12 @@ func (r *programRun) fills(step *statement.Step, column string, values []string)
 			r.own += n // which the server counts twice
 		}
 		return r.passOn(false, false, func() (*wire.Error, error) { return r.reveal(f, prelude) })
-	case r.name(tellUnmade): // what stood before is committed all the same
+	case r.name(tellBefore):
+		if _, err := r.endTold(values); err != nil {
+			return err
+		}
+		return r.passOn(false, false, func() (*wire.Error, error) { return nil, nil })
+	case r.name(tellUnmade):
 		if len(values) == 0 {
 			return errProgram
 		}
@@ -199,7 +208,7 @@ func (r *programRun) fills(step *statement.Step, column string, values []string)
 		if _, err := r.endTold(values[:len(values)-1]); err != nil {
 			return err
 		}
-		return r.passOn(false, false, func() (*wire.Error, error) { return nil, nil })
+		return r.passOn(true, false, func() (*wire.Error, error) { return nil, nil })
 	case r.name(tellUnfilled):
 		if _, err := r.endTold(values); err != nil {
 			return err
