@@ -27,8 +27,8 @@ type snapshotTurn struct {
 	busy    error         // why the backend could not begin it, or finish it, the last time
 	again   time.Time     // when it is tried again then
 	broken  int           // how often in a row it was begun and could not be finished
-	hurry   func()    // ends the rests of the one that runs, if it takes any
-	kept    time.Time // until then it is for the next checkpoint, and for who asks
+	hurry   func()        // ends the rests of the one that runs, if it takes any
+	kept    time.Time     // until then it is for the next checkpoint, and for who asks
 }
 
 // begin takes the turn, if it is free and a snapshot is due or asked for. It returns who is to be told of the outcome.

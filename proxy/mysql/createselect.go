@@ -38,10 +38,14 @@ func (s *session) createSelect(c call) (rows uint64, err error) {
 		if before, err = s.countOwn(before); err != nil {
 			return 0, err
 		}
-		s.facts.warnings = nil
+		s.facts.warnings, made.warnings = nil, nil
 		err = s.makeTemporary(c, c.text[:c.what.Inner]+"CREATE TEMPORARY TABLE "+t.temporary()+" AS "+c.text[t.Query:], &made)
 	}
+	made.renamed(filled, t.Table)
 	if err != nil {
+		if len(made.warnings) > 0 {
+			s.facts.warnings = made.warnings
+		}
 		return 0, calledAs(err, filled, t.Table)
 	}
 	if _, err = s.countOwn(before); err != nil {
@@ -55,11 +59,9 @@ func (s *session) createSelect(c call) (rows uint64, err error) {
 	} else {
 		rows, err = s.fillAs(t, c)
 	}
-	for i := range s.facts.warnings {
-		w := &s.facts.warnings[i]
-		w.Message = strings.ReplaceAll(w.Message, t.made, t.Table)
-	}
-	if err == nil {
+	noted := changed{warnings: s.facts.warnings}
+	noted.renamed(t.made, t.Table)
+	if s.facts.warnings = noted.warnings; err == nil {
 		s.facts.warnings = append(s.facts.warnings, made.warnings...)
 	}
 	s.info = fmt.Sprintf("Records: %d  Duplicates: 0  Warnings: %d", rows, len(s.facts.warnings))
@@ -244,14 +246,14 @@ func (s *session) make(ctx context.Context, t *filling, prelude []string, defini
 }
 
 // neverTemporary reports whether an error says that a temporary table cannot be as the table is to be: partitioned, with a history, a period, an index
-// FULLTEXT or a foreign key.
+// FULLTEXT, a foreign key or compressed.
 func neverTemporary(err error) bool {
 	var server *wire.Error
 	if !errors.As(err, &server) {
 		return false
 	}
 	switch server.Code {
-	case 1005, 1506, 1796, 4137, 4152:
+	case 1005, 1506, 1796, 4047, 4137, 4152:
 		return true
 	}
 	return false
@@ -322,7 +324,10 @@ func (s *session) fillOrDrop(ctx context.Context, t *filling, prelude []string, 
 	if err == nil || errors.Is(err, errHangUp) || errors.As(err, &final) {
 		return err
 	}
-	return errors.Join(calledAs(err, t.made, t.Table), s.dropMade(ctx, prelude, t.quotedMade()))
+	warnings := s.facts.warnings
+	err = errors.Join(calledAs(err, t.made, t.Table), s.dropMade(ctx, prelude, t.quotedMade()))
+	s.facts.warnings = warnings
+	return err
 }
 
 // reveal gives the table its name.
@@ -385,6 +390,9 @@ func (s *session) copyRows(t *filling) (rows uint64, err error) {
 	}
 	var copied changed
 	err = s.inTransaction("SET STATEMENT sql_mode='NO_AUTO_VALUE_ON_ZERO', foreign_key_checks=0 FOR INSERT INTO "+t.quotedMade()+" ("+row[0]+") SELECT "+row[0]+" FROM "+t.temporary(), &copied)
+	if err != nil {
+		s.facts.warnings = append(s.facts.warnings, copied.warnings...)
+	}
 	return copied.rows, err
 }
 
@@ -392,6 +400,14 @@ func (s *session) copyRows(t *filling) (rows uint64, err error) {
 type changed struct {
 	rows     uint64
 	warnings []appliers.Warning
+}
+
+// renamed gives a table another name in what was noted.
+func (c *changed) renamed(name, other string) {
+	for i := range c.warnings {
+		w := &c.warnings[i]
+		w.Message = strings.ReplaceAll(w.Message, name, other)
+	}
 }
 
 // inTransaction executes a statement of this node's own as a transaction that is replicated, and notes what it has done, if that is
@@ -417,6 +433,11 @@ func (s *session) commandInTransaction(command []byte, done *changed) error {
 		return errors.New("an empty packet of the server")
 	case p[0] == wire.HeaderError:
 		e := wire.ParseError(p)
+		if done != nil {
+			if done.warnings, err = s.noted(); err != nil {
+				return errors.Join(e, err, s.rollback())
+			}
+		}
 		return errors.Join(e, s.rollback())
 	}
 	s.note(p)
