@@ -187,7 +187,7 @@ func (r *programRun) passOn(rolledBack, begins bool, change func() (failed *wire
 		return errors.Join(err, errHangUp)
 	}
 	xa.Follow(before)
-	s.tx = &transaction{xa: xa, wrote: true}
+	s.tx = &transaction{xa: xa, wrote: true, marking: markedFirst}
 	if err := r.stillSeen(); err != nil {
 		return errors.Join(err, errHangUp)
 	}
