@@ -18,6 +18,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"time"
 )
 
@@ -33,6 +34,7 @@ type mapStore struct {
 	failRestore error
 	busy        error         // instead of a snapshot
 	asked       int           // for snapshots
+	breaks      int           // so many of them break off
 	digesting   chan struct{} // Digest says nothing until it is closed
 	hung        chan struct{} // Apply says nothing until it is closed
 	held        chan struct{} // what Snapshot returns says nothing until it is closed
@@ -110,6 +112,10 @@ func (s *mapStore) Snapshot(context.Context) (io.ReadCloser, error) {
 		return nil, err
 	}
 	data, err := json.Marshal(s.data)
+	if s.breaks > 0 {
+		s.breaks--
+		return io.NopCloser(iotest.ErrReader(fmt.Errorf("%w: something has changed", ErrBusy))), err
+	}
 	if s.held != nil {
 		return io.NopCloser(heldReader{s.held, bytes.NewReader(data)}), err
 	}

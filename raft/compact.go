@@ -98,17 +98,34 @@ func (a *applyLoop) beginSnapshot(asked []chan error, then func(context.Context,
 			from = &pacedReader{ctx: r.snapshotTurn.rests(ctx, asked), r: from, pace: newPace()}
 		}
 		size, err := r.writeSnapshot(ctx, position, stream, from)
-		if err != nil {
-			r.log.Warn("no snapshot, the log goes on growing", "index", position.Index, "err", err)
+		if errors.Is(err, ErrBusy) {
+			r.brokenSnapshot(asked, position, err)
 		} else {
-			r.metrics.taken.Observe(time.Since(start).Seconds())
-			r.log.Info("snapshot", "index", position.Index, "bytes", size, "took", time.Since(start).Round(time.Millisecond), "held", held.Round(time.Millisecond))
+			if err != nil {
+				r.log.Warn("no snapshot, the log goes on growing", "index", position.Index, "err", err)
+			} else {
+				r.metrics.taken.Observe(time.Since(start).Seconds())
+				r.log.Info("snapshot", "index", position.Index, "bytes", size, "took", time.Since(start).Round(time.Millisecond), "held", held.Round(time.Millisecond))
+			}
+			r.snapshotTurn.end(asked, err)
 		}
-		r.snapshotTurn.end(asked, err)
 		if then != nil {
 			then(ctx, err)
 		}
 	})
+}
+
+// brokenSnapshots are so many in a row that somebody should look why.
+const brokenSnapshots = 4
+
+// brokenSnapshot takes note of a snapshot that the backend could not finish, but may the next time.
+func (r *Replicator) brokenSnapshot(asked []chan error, position Position, err error) {
+	times := r.snapshotTurn.breakOff(asked, err)
+	if times < brokenSnapshots {
+		r.log.Info("a snapshot was broken off, and is taken again", "index", position.Index, "why", err)
+		return
+	}
+	r.log.Warn("no snapshot, the log goes on growing", "index", position.Index, "times", times, "err", err)
 }
 
 // noSnapshot takes note of a snapshot that could not be begun.

@@ -115,6 +115,55 @@ func TestSnapshotOfBusyBackend(t *testing.T) {
 	}
 }
 
+// A snapshot that the backend could not finish is taken again, also for who has asked for it.
+func TestBrokenSnapshot(t *testing.T) {
+	c := newTestCluster(t, 1, nil)
+	c.count(3)
+	s := c.stores[0]
+	breaks := func(times int) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.breaks = times
+	}
+	breaks(1000)
+	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
+	defer cancel()
+	if err := c.nodes[0].Snapshot(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("snapshot that is broken off all the time: %v", err)
+	}
+	breaks(1)
+	if err := c.nodes[0].Snapshot(context.Background()); err != nil {
+		t.Errorf("snapshot that was broken off: %v", err)
+	}
+	if got := c.nodes[0].Status().Snapshot; got == 0 {
+		t.Error("there is no snapshot")
+	}
+}
+
+// The pause after a snapshot that was broken off grows, and begins anew behind one that was not.
+func TestPauseAfterBrokenSnapshots(t *testing.T) {
+	turn := &snapshotTurn{}
+	for range 2 {
+		for n, want := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second} {
+			before := time.Now()
+			if got := turn.breakOff(nil, ErrBusy); got != n+1 {
+				t.Errorf("%d in a row, want %d", got, n+1)
+			}
+			if turn.again.Before(before.Add(want)) || turn.again.After(time.Now().Add(want)) {
+				t.Errorf("pause %d is %v, want %v", n, turn.again.Sub(before), want)
+			}
+			if _, ok := turn.begin(true); ok {
+				t.Error("it does not wait")
+			}
+		}
+		turn.again = time.Time{}
+		if _, ok := turn.begin(false); !ok {
+			t.Error("it is not taken again")
+		}
+		turn.end(nil, nil)
+	}
+}
+
 // A member that was away for longer than the log is kept gets a snapshot, and what it had proposed is not lost silently.
 func TestMemberFarBehind(t *testing.T) {
 	c := newTestCluster(t, 3, often)

@@ -88,7 +88,7 @@ type Store interface {
 	// soon as that state is fixed, because nothing is applied meanwhile; another goroutine reads the stream to its end,
 	// and closes it, while Apply goes on. ctx bounds the reading too. An error means that there is no snapshot now; the
 	// caller tries again later, and soon if the error wraps ErrBusy: then there will be one when something else that the
-	// backend does is done. A stream that breaks off must end with an error other than io.EOF.
+	// backend does is done. A stream that breaks off must end with an error other than io.EOF, and may wrap ErrBusy too.
 	Snapshot(ctx context.Context) (io.ReadCloser, error)
 
 	// Restore replaces everything that the backend holds by snap, and claims it for id: when it returns nil, the backend

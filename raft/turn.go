@@ -24,10 +24,11 @@ type snapshotTurn struct {
 	asked   []chan error  // who wants a snapshot that has not begun yet
 	failed  time.Time     // when the last one failed; zero if it did not
 	pause   time.Duration // from then on
-	busy    error         // why the backend could not begin it, since
-	busyAt  time.Time
-	hurry   func()    // ends the rests of the one that runs, if it takes any
-	kept    time.Time // until then it is for the next checkpoint, and for who asks
+	busy    error         // why the backend could not begin it, or finish it, the last time
+	again   time.Time     // when it is tried again then
+	broken  int           // how often in a row it was begun and could not be finished
+	hurry   func()        // ends the rests of the one that runs, if it takes any
+	kept    time.Time     // until then it is for the next checkpoint, and for who asks
 }
 
 // begin takes the turn, if it is free and a snapshot is due or asked for. It returns who is to be told of the outcome.
@@ -54,8 +55,9 @@ func (t *snapshotTurn) take(due, kept bool) (asked []chan error, ok bool) {
 	if !t.failed.IsZero() {
 		due = time.Since(t.failed) >= t.pause
 	}
+	due = due || t.broken > 0
 	due = due && !kept
-	if t.running || !due && len(t.asked) == 0 || t.busy != nil && time.Since(t.busyAt) < busyPause {
+	if t.running || !due && len(t.asked) == 0 || t.busy != nil && time.Now().Before(t.again) {
 		return nil, false
 	}
 	asked, t.asked, t.running = t.asked, nil, true
@@ -87,16 +89,33 @@ func (t *snapshotTurn) postpone(asked []chan error, why error) (first bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	first = t.busy == nil
-	t.running, t.busy, t.busyAt = false, why, time.Now()
-	t.asked = append(asked, t.asked...)
+	t.putOff(asked, why, busyPause)
 	return first
+}
+
+// breakOff is postpone for a snapshot that could not be finished. It returns how often in a row that was so: the pause grows, because
+// each try costs what was read.
+func (t *snapshotTurn) breakOff(asked []chan error, why error) (times int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.hurryUp()
+	t.hurry = nil
+	t.putOff(asked, why, min(minSnapshotPause<<min(t.broken, 10), maxSnapshotPause))
+	t.broken++
+	return t.broken
+}
+
+// putOff is called with mu held.
+func (t *snapshotTurn) putOff(asked []chan error, why error, pause time.Duration) {
+	t.running, t.busy, t.again = false, why, time.Now().Add(pause)
+	t.asked = append(asked, t.asked...)
 }
 
 func (t *snapshotTurn) end(asked []chan error, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.hurryUp()
-	t.running, t.failed, t.busy, t.hurry = false, time.Time{}, nil, nil
+	t.running, t.failed, t.busy, t.hurry, t.broken = false, time.Time{}, nil, nil, 0
 	if err != nil {
 		t.failed = time.Now()
 		t.pause = min(max(2*t.pause, minSnapshotPause), maxSnapshotPause)

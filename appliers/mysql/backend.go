@@ -33,6 +33,7 @@ type Backend struct {
 	connections  ownConnections
 	stats        counters
 	changing     atomic.Bool // a schema change is being executed
+	amid         amid
 	doubt        atomic.Pointer[error]
 
 	// What follows is touched only by the goroutine that calls Open, Apply and so on.
@@ -171,7 +172,7 @@ func (b *Backend) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := b.conn.run(ctx, answerTable, "DELETE FROM nexus.program_answer"); err != nil {
+	if err := b.conn.run(ctx, rehearsalTable, answerTable, "DELETE FROM nexus.program_answer"); err != nil {
 		return err
 	}
 	if err := b.dropLeftovers(ctx); err != nil {

@@ -61,7 +61,8 @@ type capture struct {
 	trespassed  bool   // rows of Nexus's own were written that only Nexus may write
 	runs        uint64 // id of the table of the runs of events
 	eventRuns   int
-	checksums   bool // events of this file end with one
+	savepoints  []savepoint // of the group
+	checksums   bool        // events of this file end with one
 
 	suspects []string               // tables of rows of the group that are in no transaction of Nexus's
 	mapped   map[uint64]mappedTable // of the group, by id
@@ -96,6 +97,7 @@ func (c *capture) HandleEvent(e *replication.BinlogEvent) error {
 			c.suspect()
 		}
 	case kind == eventQuery:
+		c.savepoint(raw)
 		if endsTransaction(raw) {
 			c.settle(raw)
 		}
@@ -126,7 +128,7 @@ func (c *capture) HandleEvent(e *replication.BinlogEvent) error {
 func (c *capture) beginGroup(body []byte) {
 	c.settle(nil)
 	c.group, c.events, c.bytes, c.marks, c.trespassed, c.eventRuns = 0, nil, 0, 0, false, 0
-	c.changed = nil
+	c.changed, c.savepoints = nil, nil
 	clear(c.mapped)
 	clear(c.sequences)
 	if len(body) > 12 {

@@ -94,6 +94,7 @@ func isTransactionEnd(info string) bool {
 // executeSchema returns the reply to the statement. Readers that keep it waiting for too long are disconnected: nothing
 // is applied meanwhile.
 func (b *Backend) executeSchema(ctx context.Context, o *operation) ([]byte, error) {
+	b.amid.note(o.text)
 	b.changing.Store(true)
 	defer b.changing.Store(false)
 	defer b.tellLong(o)()

@@ -25,7 +25,12 @@ var bookkeeping = []string{
 	"CREATE TABLE IF NOT EXISTS nexus.address (node BIGINT UNSIGNED PRIMARY KEY, address VARCHAR(255) NOT NULL) ENGINE=InnoDB",
 	variableTable,
 	answerTable,
+	rehearsalTable,
 }
+
+// rehearsalTable is what sessions lock that must not change any other one. Nobody writes it, or would have to wait for them. It may be missing on a server that
+// an earlier program has claimed.
+const rehearsalTable = "CREATE TABLE IF NOT EXISTS nexus.rehearsal (id TINYINT UNSIGNED PRIMARY KEY) ENGINE=InnoDB"
 
 // grants let every account mark its transactions, fix a snapshot by reading something, be told what its programs wait for, and
 // rehearse schema changes under a lock.
@@ -33,6 +38,7 @@ var grants = []string{
 	"GRANT INSERT ON nexus.applied TO PUBLIC",
 	"GRANT SELECT ON nexus.address TO PUBLIC",
 	"GRANT SELECT ON nexus.program_answer TO PUBLIC",
+	"GRANT SELECT ON nexus.rehearsal TO PUBLIC",
 	"GRANT LOCK TABLES ON nexus.* TO PUBLIC",
 }
 
@@ -42,7 +48,7 @@ func IsOwnGrant(row string) bool {
 }
 
 // Bookkeeping names the tables of schema nexus that are Nexus's own, as a regular expression has them.
-const Bookkeeping = "position|applied|schema_change|address|global_variable|program_answer"
+const Bookkeeping = "position|applied|schema_change|address|global_variable|program_answer|rehearsal"
 
 var ownTables = strings.Split(Bookkeeping, "|")
 

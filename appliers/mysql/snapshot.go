@@ -4,10 +4,13 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
+
+	"github.com/nexus-replication/nexus/raft"
 )
 
 // Layout of a snapshot: records, each a kind (1 byte), a length (4 bytes, little-endian) and as many bytes.
@@ -75,7 +78,7 @@ func (b *Backend) replicatedAccounts(column string) string {
 }
 
 // Snapshot returns the state as of the last applied entry. See raft.Store. Accounts and definitions are read before it
-// returns; rows come from a consistent read while entries go on being applied. A schema change meanwhile breaks it off.
+// returns; rows come from a consistent read while entries go on being applied. A schema change meanwhile may break it off: see amid. There is one at a time.
 func (b *Backend) Snapshot(ctx context.Context) (io.ReadCloser, error) {
 	if err := b.ensure(ctx); err != nil {
 		return nil, err
@@ -84,8 +87,10 @@ func (b *Backend) Snapshot(ctx context.Context) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
+	b.amid.begin()
 	d := &dump{b: b, k: k}
 	if err := d.begin(ctx); err != nil {
+		b.amid.end()
 		k.close()
 		return nil, fmt.Errorf("begin a snapshot: %w", err)
 	}
@@ -94,12 +99,16 @@ func (b *Backend) Snapshot(ctx context.Context) (io.ReadCloser, error) {
 	s := &snapshotStream{PipeReader: out, cancel: cancel, done: make(chan struct{})}
 	go func() {
 		defer close(s.done)
+		defer b.amid.end()
 		defer k.close()
 		defer k.patiently()()
 		d.w = bufio.NewWriterSize(in, 64<<10)
 		err := d.write(reading)
 		if err == nil {
 			err = d.w.Flush()
+		}
+		if err != nil && b.amid.any() && !errors.Is(err, raft.ErrBusy) { // which has made it wait, or ended its connection
+			err = fmt.Errorf("%w: the schema was changed meanwhile: %w", raft.ErrBusy, err)
 		}
 		_ = in.CloseWithError(err) // never fails; nil ends the stream well
 	}()
@@ -134,7 +143,7 @@ type dump struct {
 // begin fixes the state and reads all but the rows.
 func (d *dump) begin(ctx context.Context) error {
 	if err := d.k.run(ctx, "SET NAMES utf8mb4", "SET SESSION lock_wait_timeout=5, net_write_timeout=3600",
-		"SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ", "START TRANSACTION WITH CONSISTENT SNAPSHOT"); err != nil {
+		"SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ", "START TRANSACTION WITH CONSISTENT SNAPSHOT", "SAVEPOINT begun"); err != nil {
 		return err
 	}
 	databases, err := d.k.rows(ctx, "SELECT schema_name FROM information_schema.schemata WHERE schema_name NOT IN ("+systemSchemas+") ORDER BY schema_name")
@@ -192,7 +201,7 @@ func (d *dump) define(ctx context.Context, kind, what, ask string, column int, b
 
 func (d *dump) beginTables(ctx context.Context) error {
 	rows, err := d.k.rows(ctx, "SELECT table_schema, table_name, table_type FROM information_schema.tables WHERE table_schema NOT IN ("+
-		systemSchemas+") AND table_type<>'VIEW' ORDER BY table_type='SEQUENCE' DESC, 1, 2") // a column may take its values from a sequence
+		systemSchemas+") AND table_type<>'VIEW' ORDER BY table_type='SEQUENCE' DESC, data_length, 1, 2") // a column may take its values from a sequence; small tables come and go
 	if err != nil {
 		return err
 	}
@@ -360,6 +369,9 @@ func (d *dump) writeTable(ctx context.Context, t *table) error {
 	if err := d.recordJSON(recordTable, t); err != nil {
 		return err
 	}
+	if err := d.hold(ctx, t); err != nil {
+		return err
+	}
 	text := "SELECT " + strings.Join(t.selects, ",") + " FROM " + t.quoted()
 	if t.Versioned {
 		text += " FOR SYSTEM_TIME ALL"
@@ -381,6 +393,17 @@ func (d *dump) writeTable(ctx context.Context, t *table) error {
 		return err
 	}
 	return d.record(recordRows, rows)
+}
+
+// hold keeps a table from being changed, until the next one is held. Those of the server's own, and of Nexus, no schema change comes to.
+func (d *dump) hold(ctx context.Context, t *table) error {
+	if err := d.k.run(ctx, "ROLLBACK TO SAVEPOINT begun", "DO (SELECT COUNT(*) FROM "+t.quoted()+" WHERE FALSE)"); err != nil {
+		return err
+	}
+	if t.Database != "mysql" && !IsBookkeeping(t.Database, t.Name) && d.b.amid.names(t.Name) {
+		return fmt.Errorf("%w: a schema change has named this table, or one that is called like it", raft.ErrBusy)
+	}
+	return nil
 }
 
 func (d *dump) recordJSON(kind byte, v any) error {

@@ -67,7 +67,7 @@ type captured struct {
 }
 
 // ErrTrespassed means that a transaction wrote rows that are Nexus's own, and must be rolled back.
-var ErrTrespassed = errors.New("the tables position, applied, schema_change, address, global_variable, program_answer and event_run of schema nexus are Nexus's own")
+var ErrTrespassed = errors.New("the tables position, applied, schema_change, address, global_variable, program_answer, rehearsal and event_run of schema nexus are Nexus's own")
 
 // transactions are those that the sessions of this node have open.
 type transactions struct {

@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"context"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -77,5 +78,38 @@ func TestRepair(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	check(t, follower.AwaitReady(within(t, 40*time.Second)))
+	awaitEqual(t, c)
+}
+
+// Backups and comparisons succeed while tables are filled, renamed and replaced all the time, and hold each under its name.
+func TestBackupBesideSchemaChanges(t *testing.T) {
+	t.Parallel()
+	c, leader := startCluster(t, "-nexus-snapshot-count", "30")
+	db := open(t, leader)
+	execute(t, db, "CREATE DATABASE app", "CREATE TABLE app.a AS SELECT seq AS id, 'a' AS v FROM app.seq_1_to_20000", "CREATE TABLE app.b AS SELECT seq AS id, 'b' AS v FROM app.seq_1_to_30000")
+	ctx, cancel := context.WithCancel(within(t, 200*time.Second))
+	changed := make(chan error, 1)
+	go func() {
+		for ctx.Err() == nil {
+			for _, text := range []string{"CREATE OR REPLACE TABLE app.r AS SELECT COUNT(*) AS n FROM app.a", "RENAME TABLE app.a TO app.c, app.b TO app.a, app.c TO app.b"} {
+				if _, err := db.ExecContext(within(t, 40*time.Second), text); err != nil {
+					changed <- fmt.Errorf("%s: %w", text, err)
+					return
+				}
+			}
+		}
+		changed <- nil
+	}()
+	for _, n := range c.Nodes {
+		other := open(t, restored(t, n))
+		if got := mustQuery(t, other, "SELECT (SELECT CONCAT(v, COUNT(*)) FROM app.a GROUP BY v), (SELECT CONCAT(v, COUNT(*)) FROM app.b GROUP BY v)"); got != "a20000,b30000" && got != "b30000,a20000" {
+			t.Errorf("the backup of %s holds %s", n.Name, got)
+		}
+	}
+	if out, err := repl(t, leader, "verify"); err != nil {
+		t.Errorf("verify: %v\n%s", err, out)
+	}
+	cancel()
+	check(t, <-changed)
 	awaitEqual(t, c)
 }

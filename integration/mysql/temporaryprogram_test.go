@@ -3,6 +3,7 @@ package mysql
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -124,7 +125,7 @@ func TestTemporaryTablesOfPreparedCalls(t *testing.T) {
 func TestLockKeepsOtherTables(t *testing.T) {
 	t.Parallel()
 	alone := startAlone(t)
-	execute(t, alone, "CREATE DATABASE nexus", "CREATE TABLE nexus.address (a INT)", "CREATE DATABASE app", "CREATE TABLE app.kept (id INT AUTO_INCREMENT PRIMARY KEY, v INT, KEY k (v))", "INSERT INTO app.kept (v) VALUES (1), (2)",
+	execute(t, alone, "CREATE DATABASE nexus", "CREATE TABLE nexus.rehearsal (a INT)", "CREATE DATABASE app", "CREATE TABLE app.kept (id INT AUTO_INCREMENT PRIMARY KEY, v INT, KEY k (v))", "INSERT INTO app.kept (v) VALUES (1), (2)",
 		"CREATE VIEW app.seen AS SELECT * FROM app.kept", "CREATE TABLE app.partitioned (id INT PRIMARY KEY) PARTITION BY HASH (id) PARTITIONS 2", "CREATE SEQUENCE app.s")
 	conn := oneConn(t, alone)
 	ctx := within(t, 60*time.Second)
@@ -133,12 +134,12 @@ func TestLockKeepsOtherTables(t *testing.T) {
 	for _, text := range []string{
 		"TRUNCATE kept", "TRUNCATE TABLE app.kept", "TRUNCATE seen", "TRUNCATE partitioned", "ALTER TABLE kept ADD w INT", "ALTER TABLE kept RENAME TO gone", "ALTER TABLE kept AUTO_INCREMENT=100", "ALTER TABLE kept COMMENT 'x'", "ALTER TABLE kept FORCE", "ALTER TABLE partitioned TRUNCATE PARTITION p0",
 		"ALTER TABLE partitioned EXCHANGE PARTITION p0 WITH TABLE temporary_one", "ALTER TABLE kept DISABLE KEYS", "CREATE INDEX i ON kept (v)", "CREATE INDEX IF NOT EXISTS k ON kept (v)", "DROP INDEX k ON kept", "DROP INDEX IF EXISTS k ON kept", "DROP TABLE kept", "DROP TABLE IF EXISTS kept", "DROP TABLE partitioned, kept", "DROP TABLE s",
-		"ALTER TABLE IF EXISTS kept ADD w INT", "TRUNCATE kept WAIT 1", "ALTER TABLE kept ORDER BY v", "ALTER TABLE kept ENGINE=MyISAM", "ALTER TABLE kept CONVERT TO CHARACTER SET latin1", "ALTER TABLE nexus.address ADD b INT", "TRUNCATE nexus.address", "DROP TABLE nexus.address",
+		"ALTER TABLE IF EXISTS kept ADD w INT", "TRUNCATE kept WAIT 1", "ALTER TABLE kept ORDER BY v", "ALTER TABLE kept ENGINE=MyISAM", "ALTER TABLE kept CONVERT TO CHARACTER SET latin1", "ALTER TABLE nexus.rehearsal ADD b INT", "TRUNCATE nexus.rehearsal", "DROP TABLE nexus.rehearsal",
 	} {
 		for _, definer := range []string{"", "BEGIN NOT ATOMIC "} {
-			block := "LOCK TABLES nexus.address READ; SET SESSION TRANSACTION READ WRITE; " + text
+			block := "LOCK TABLES nexus.rehearsal READ; SET SESSION TRANSACTION READ WRITE; " + text
 			if definer != "" {
-				block = definer + "EXECUTE IMMEDIATE 'LOCK TABLES nexus.address READ'; SET SESSION TRANSACTION READ WRITE; " + text + "; END"
+				block = definer + "EXECUTE IMMEDIATE 'LOCK TABLES nexus.rehearsal READ'; SET SESSION TRANSACTION READ WRITE; " + text + "; END"
 			}
 			var failed error
 			for _, part := range partsOf(block, definer != "") {
@@ -270,7 +271,7 @@ func TestTrialThatIsBrokenOff(t *testing.T) {
 	check(t, err)
 	defer server.Close()
 	holder := oneConn(t, server)
-	_, err = holder.ExecContext(within(t, 40*time.Second), "LOCK TABLES nexus.address WRITE")
+	_, err = holder.ExecContext(within(t, 40*time.Second), "LOCK TABLES nexus.rehearsal WRITE")
 	check(t, err)
 	conn := account(t, leader, "u", "app")
 	_, err = conn.ExecContext(within(t, 40*time.Second), "SET lock_wait_timeout=1")
@@ -287,4 +288,31 @@ func TestTrialThatIsBrokenOff(t *testing.T) {
 	execute(t, db, "CREATE TABLE app.behind (a INT)") // with which the node ends what it has given up
 	awaitEqual(t, c)
 	checkNothingLeft(t, c)
+}
+
+// What a program does to a temporary table may take its time, and holds up nobody who announces an address.
+func TestTrialHoldsUpNoAnnouncement(t *testing.T) {
+	t.Parallel()
+	_, leader := startCluster(t)
+	db := open(t, leader)
+	execute(t, db, "CREATE DATABASE app", "CREATE PROCEDURE app.alters() ALTER TABLE kept ADD KEY (v, w), ADD KEY (w, v)")
+	conn := oneConn(t, db)
+	exec(t, conn, "USE app", "CREATE TEMPORARY TABLE kept AS SELECT seq AS v, REPEAT('x', 100) AS w FROM seq_1_to_300000")
+	altered := make(chan error, 1)
+	go func() {
+		_, err := conn.ExecContext(within(t, 120*time.Second), "CALL alters()")
+		altered <- err
+	}()
+	server, err := leader.MariaDB.Client()
+	check(t, err)
+	defer server.Close()
+	eventually(t, 60*time.Second, func() error {
+		if got := mustQuery(t, server, "SELECT COUNT(*) FROM information_schema.processlist WHERE state='copy to tmp table'"); got != "1" {
+			return errors.New("the table is not being altered yet")
+		}
+		return nil
+	})
+	announcing := oneConn(t, server)
+	exec(t, announcing, "SET SESSION sql_log_bin=0, lock_wait_timeout=1", "REPLACE INTO nexus.address SELECT * FROM nexus.address")
+	check(t, <-altered)
 }

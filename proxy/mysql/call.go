@@ -201,11 +201,6 @@ func denies(code uint16) bool {
 // With again, it returns justChanged where the procedure is to be looked at anew.
 func (s *session) runProcedure(c call, p *procedure, e *entry, again bool) (failed bool, err error) {
 	mark := s.client.Mark()
-	defer func() {
-		if s.tx == nil && err == nil {
-			s.dropLeft()
-		}
-	}()
 	r, failed, err := s.tryProcedure(c, p, e)
 	if again && errors.Is(err, justChanged) {
 		s.client.Rewind(mark)
@@ -320,6 +315,12 @@ func (s *session) beginRun(p *procedure, e *entry) (r *programRun, err error) {
 		s.tx = &transaction{xa: xa}
 	}
 	s.tx.wrote = true
+	if s.tx.marking == markLost {
+		return nil, s.lostTransaction()
+	}
+	if err := s.markEarly(); err != nil {
+		return nil, err
+	}
 	if s.server.backend.SchemaChanges() != p.asOf { // before this transaction kept others out
 		if err := s.rollback(); err != nil {
 			return nil, err

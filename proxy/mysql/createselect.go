@@ -38,10 +38,14 @@ func (s *session) createSelect(c call) (rows uint64, err error) {
 		if before, err = s.countOwn(before); err != nil {
 			return 0, err
 		}
-		s.facts.warnings = nil
+		s.facts.warnings, made.warnings = nil, nil
 		err = s.makeTemporary(c, c.text[:c.what.Inner]+"CREATE TEMPORARY TABLE "+t.temporary()+" AS "+c.text[t.Query:], &made)
 	}
+	made.renamed(filled, t.Table)
 	if err != nil {
+		if len(made.warnings) > 0 {
+			s.facts.warnings = made.warnings
+		}
 		return 0, calledAs(err, filled, t.Table)
 	}
 	if _, err = s.countOwn(before); err != nil {
@@ -55,11 +59,9 @@ func (s *session) createSelect(c call) (rows uint64, err error) {
 	} else {
 		rows, err = s.fillAs(t, c)
 	}
-	for i := range s.facts.warnings {
-		w := &s.facts.warnings[i]
-		w.Message = strings.ReplaceAll(w.Message, t.made, t.Table)
-	}
-	if err == nil {
+	noted := changed{warnings: s.facts.warnings}
+	noted.renamed(t.made, t.Table)
+	if s.facts.warnings = noted.warnings; err == nil {
 		s.facts.warnings = append(s.facts.warnings, made.warnings...)
 	}
 	s.info = fmt.Sprintf("Records: %d  Duplicates: 0  Warnings: %d", rows, len(s.facts.warnings))
@@ -79,14 +81,6 @@ func (t *filling) quoted() string { return quotedIn(t.Database, t.Table) }
 func (t *filling) quotedMade() string { return quotedIn(t.Database, t.made) }
 
 func (t *filling) isHidden() bool { return t.made != t.Table }
-
-// create begins the statement that makes it.
-func (t *filling) create() string {
-	if t.Replace && !t.isHidden() {
-		return "CREATE OR REPLACE TABLE " + t.quoted()
-	}
-	return "CREATE TABLE " + t.quotedMade()
-}
 
 // hide chooses what the table is called until it has its rows: its own name where it may refer to itself, where the account
 // may write into no table of another, and where that is of a view, which the server does not replace.
@@ -228,8 +222,8 @@ func (s *session) fill(t *filling, settings string) (rows uint64, err error) {
 		return 0, err
 	}
 	err = s.behindBarrier(func(ctx context.Context) error {
-		if err := s.proposeSchema(ctx, prelude, t.create()+definition); err != nil {
-			return calledAs(err, t.made, t.Table)
+		if err := s.make(ctx, t, prelude, definition); err != nil {
+			return err
 		}
 		s.facts.warnings = slices.DeleteFunc(s.facts.warnings, func(w appliers.Warning) bool { return w.Code != codeOtherEngine })
 		return s.fillOrDrop(ctx, t, prelude, func() (err error) {
@@ -240,15 +234,26 @@ func (s *session) fill(t *filling, settings string) (rows uint64, err error) {
 	return rows, err
 }
 
+// make makes the table, by what a definition says behind its name.
+func (s *session) make(ctx context.Context, t *filling, prelude []string, definition string) error {
+	switch {
+	case t.isHidden():
+		return calledAs(s.makeHidden(ctx, prelude, t.quotedMade(), definition), t.made, t.Table)
+	case t.Replace:
+		return s.proposeSchema(ctx, prelude, "CREATE OR REPLACE TABLE "+t.quoted()+definition)
+	}
+	return s.proposeSchema(ctx, prelude, "CREATE TABLE "+t.quoted()+definition)
+}
+
 // neverTemporary reports whether an error says that a temporary table cannot be as the table is to be: partitioned, with a history, a period, an index
-// FULLTEXT or a foreign key.
+// FULLTEXT, a foreign key or compressed.
 func neverTemporary(err error) bool {
 	var server *wire.Error
 	if !errors.As(err, &server) {
 		return false
 	}
 	switch server.Code {
-	case 1005, 1506, 1796, 4137, 4152:
+	case 1005, 1506, 1796, 4047, 4137, 4152:
 		return true
 	}
 	return false
@@ -279,21 +284,21 @@ func (s *session) fillAs(t *filling, c call) (rows uint64, err error) {
 	bare := selected + s.hiddenTag()
 	columns := quotedIn(t.Database, bare)
 	err = s.behindBarrier(func(ctx context.Context) error {
-		if err := s.proposeSchema(ctx, defining, "CREATE TABLE "+columns+definition); err != nil {
+		if err := s.makeHidden(ctx, defining, columns, definition); err != nil {
 			return err
 		}
 		names, err := s.server.backend.Row(ctx, "SET STATEMENT group_concat_max_len=1048576 FOR SELECT GROUP_CONCAT(CONCAT('`',REPLACE(column_name,'`','``'),'`') ORDER BY ordinal_position) FROM information_schema.columns"+
 			" WHERE table_schema="+literal(t.Database)+" AND table_name='"+bare+"'")
 		if err != nil || len(names) != 1 {
-			return errors.Join(unavailable(errors.New("the server does not tell the columns of the table")), err, s.proposeSchema(ctx, nil, "DROP TABLE IF EXISTS "+columns))
+			return errors.Join(unavailable(errors.New("the server does not tell the columns of the table")), err, s.dropMade(ctx, nil, columns))
 		}
-		err = calledAs(s.proposeSchema(ctx, prelude, t.create()+c.text[t.Rest:t.Head]+" SELECT * FROM "+columns), t.made, t.Table)
+		err = s.make(ctx, t, prelude, c.text[t.Rest:t.Head]+" SELECT * FROM "+columns)
 		warnings := s.facts.warnings
 		var final *finalError
 		if errors.As(err, &final) {
 			return err
 		}
-		err = errors.Join(err, s.proposeSchema(ctx, nil, "DROP TABLE IF EXISTS "+columns))
+		err = errors.Join(err, s.dropMade(ctx, nil, columns))
 		s.facts.warnings = warnings
 		if err != nil {
 			return err
@@ -319,7 +324,10 @@ func (s *session) fillOrDrop(ctx context.Context, t *filling, prelude []string, 
 	if err == nil || errors.Is(err, errHangUp) || errors.As(err, &final) {
 		return err
 	}
-	return errors.Join(calledAs(err, t.made, t.Table), s.proposeSchema(ctx, prelude, "DROP TABLE IF EXISTS "+t.quotedMade()))
+	warnings := s.facts.warnings
+	err = errors.Join(calledAs(err, t.made, t.Table), s.dropMade(ctx, prelude, t.quotedMade()))
+	s.facts.warnings = warnings
+	return err
 }
 
 // reveal gives the table its name.
@@ -335,14 +343,18 @@ func (s *session) reveal(ctx context.Context, t *filling, prelude []string) erro
 	return nil
 }
 
-// nameFilled gives the table that was filled under another name the one it is for, in the place of what has that if replace is set.
+// nameFilled gives the table that was filled under another name the one it is for, in the place of what has that if replace is set: both or neither, so that there is
+// ever one of them. The old one is not renamed before, which would take along what refers to it.
 func (s *session) nameFilled(ctx context.Context, prelude []string, hidden, name string, replace bool) error {
+	var texts []string
 	if replace {
-		if err := s.proposeSchema(ctx, prelude, "DROP TABLE IF EXISTS "+name); err != nil {
-			return err
-		}
+		texts = append(texts, "DROP TABLE IF EXISTS "+name)
 	}
-	return s.proposeSchema(ctx, prelude, "RENAME TABLE "+hidden+" TO "+name)
+	err := s.proposeSchema(ctx, prelude, append(texts, "RENAME TABLE "+hidden+" TO "+name)...)
+	if err == nil {
+		s.forget(hidden)
+	}
+	return err
 }
 
 // writesAlone lets the session write behind the barrier that it keeps others out by, until the returned function is called.
@@ -378,6 +390,9 @@ func (s *session) copyRows(t *filling) (rows uint64, err error) {
 	}
 	var copied changed
 	err = s.inTransaction("SET STATEMENT sql_mode='NO_AUTO_VALUE_ON_ZERO', foreign_key_checks=0 FOR INSERT INTO "+t.quotedMade()+" ("+row[0]+") SELECT "+row[0]+" FROM "+t.temporary(), &copied)
+	if err != nil {
+		s.facts.warnings = append(s.facts.warnings, copied.warnings...)
+	}
 	return copied.rows, err
 }
 
@@ -385,6 +400,14 @@ func (s *session) copyRows(t *filling) (rows uint64, err error) {
 type changed struct {
 	rows     uint64
 	warnings []appliers.Warning
+}
+
+// renamed gives a table another name in what was noted.
+func (c *changed) renamed(name, other string) {
+	for i := range c.warnings {
+		w := &c.warnings[i]
+		w.Message = strings.ReplaceAll(w.Message, name, other)
+	}
 }
 
 // inTransaction executes a statement of this node's own as a transaction that is replicated, and notes what it has done, if that is
@@ -410,6 +433,11 @@ func (s *session) commandInTransaction(command []byte, done *changed) error {
 		return errors.New("an empty packet of the server")
 	case p[0] == wire.HeaderError:
 		e := wire.ParseError(p)
+		if done != nil {
+			if done.warnings, err = s.noted(); err != nil {
+				return errors.Join(e, err, s.rollback())
+			}
+		}
 		return errors.Join(e, s.rollback())
 	}
 	s.note(p)

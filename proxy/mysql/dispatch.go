@@ -150,10 +150,7 @@ func (s *session) dispatch(c call) (failed bool, err error) {
 		s.flushed = s.flushed || c.what.Verb == flushStatus
 		return s.read(c)
 	case statement.Savepoint:
-		if err := s.implicit(); err != nil {
-			return true, s.failWith(err)
-		}
-		return s.direct(c)
+		return s.savepoint(c)
 	case statement.Kill:
 		return s.kill(c)
 	}
@@ -207,6 +204,11 @@ func (s *session) direct(c call) (bool, error) {
 func (s *session) inside(c call) (bool, error) {
 	if c.what.Locks {
 		s.client.BeforeFlush = s.proveOffice
+	}
+	if s.tx.xa != nil && mayLose(&c.what, s.tx.wrote) && !statement.MentionsWord(c.text, s.dialect, "ROW_COUNT") { // which it would hear of the marker
+		if err := s.markEarly(); err != nil {
+			return true, s.failWith(err)
+		}
 	}
 	edit, err := s.edits(&c)
 	if err != nil {

@@ -49,10 +49,11 @@ func (r *programRun) toNext(rolledBack bool, epoch uint64, between string) strin
 	xa := func(verb string) string {
 		return "EXECUTE IMMEDIATE CONCAT('XA " + verb + " 0x', HEX(" + v("xid") + "));"
 	}
+	mark := fmt.Sprintf("INSERT INTO nexus.applied VALUES (%d,%s);", epoch, v("sequence"))
 	var b strings.Builder
 	if !rolledBack {
-		fmt.Fprintf(&b, "INSERT INTO nexus.applied VALUES (%d,%s);", epoch, v("sequence"))
-		b.WriteString(xa("END") + xa("PREPARE"))
+		// The marker is there already (1062), or lost with what was written before: see loss.go.
+		fmt.Fprintf(&b, "BEGIN DECLARE EXIT HANDLER FOR 1062 BEGIN %s END; %s %s END;", xa("END")+xa("PREPARE"), mark, xa("END")+xa("ROLLBACK"))
 	}
 	b.WriteString("BEGIN DECLARE CONTINUE HANDLER FOR SQLWARNING BEGIN END; DECLARE EXIT HANDLER FOR SQLEXCEPTION, NOT FOUND " + r.giveUp() + " ")
 	if rolledBack {
@@ -69,7 +70,7 @@ func (r *programRun) toNext(rolledBack bool, epoch uint64, between string) strin
 	answer := fmt.Sprintf("SELECT %[6]s.step, %[6]s.code, %[6]s.state, %[6]s.message, %[6]s.sequence INTO %[1]s, %[2]s, %[3]s, %[4]s, %[5]s"+
 		" FROM nexus.program_answer AS %[6]s WHERE %[6]s.connection=%[9]d LIMIT 1; %[7]s%[8]s",
 		v("step"), v("code"), v("state"), v("message"), v("sequence"), v("answer"), r.nameTransaction(), r.tellSequence(), r.s.id)
-	next := "COMMIT; " + openFor + xa("START") // where autocommit is off, the row was read in a transaction
+	next := "COMMIT; " + openFor + xa("START") + mark + "DO 0;" // where autocommit is off, the row was read in a transaction
 	b.WriteString(r.wait(answer + fmt.Sprintf("IF %s=%s-1 THEN %s ELSE %s END IF;", v("step"), v("n"), next, r.giveUp())))
 	b.WriteString(" END;")
 	return b.String()

@@ -150,7 +150,7 @@ func (s *session) renumber(ctx context.Context, c call, prelude []string, text s
 	}
 	database, tag := quoteName(table[0])+".", s.hiddenTag()
 	name, other, old := database+quoteName(table[1]), database+quoteName(altered+tag), database+quoteName(replaced+tag)
-	if err := s.proposeSchema(ctx, nil, "CREATE TABLE "+other+" LIKE "+name); err != nil {
+	if err := s.makeHidden(ctx, nil, other, " LIKE "+name); err != nil {
 		return err
 	}
 	if row[1] != "" {
@@ -169,16 +169,15 @@ func (s *session) renumber(ctx context.Context, c call, prelude []string, text s
 		return err
 	}
 	if err != nil {
-		dropped := s.proposeSchema(ctx, nil, "DROP TABLE IF EXISTS "+other)
+		dropped := s.dropMade(ctx, nil, other)
 		s.facts.warnings = warnings
 		return errors.Join(calledAs(err, altered+tag, table[1]), dropped)
 	}
 	failpoint.Hit("mysql.altered")
-	for _, change := range []string{"RENAME TABLE " + name + " TO " + old + ", " + other + " TO " + name, "DROP TABLE " + old} {
-		if err := s.proposeSchema(ctx, nil, change); err != nil {
-			return err
-		}
+	if err := s.proposeSchema(ctx, nil, "RENAME TABLE "+name+" TO "+old+", "+other+" TO "+name, "DROP TABLE "+old); err != nil {
+		return err
 	}
+	s.forget(other)
 	s.facts.warnings, s.affected = warnings, rows
 	s.info = fmt.Sprintf("Records: %d  Duplicates: 0  Warnings: %d", rows, len(warnings))
 	return nil

@@ -59,7 +59,7 @@ func refuseSchema(verb, plain, current string) *wire.Error {
 		own = own || ownTable.MatchString(plain)
 	}
 	if own || changesRuns(verb, plain, here) {
-		return refused("%s is refused: nexus.position, applied, schema_change, address, global_variable, program_answer and event_run are Nexus's own", verb)
+		return refused("%s is refused: nexus.position, applied, schema_change, address, global_variable, program_answer, rehearsal and event_run are Nexus's own", verb)
 	}
 	return nil
 }

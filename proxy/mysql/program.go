@@ -101,7 +101,7 @@ func (r *programRun) told(column string, row []string) error {
 		return r.call(r.p.calls[number], values)
 	case column == r.name(tellText) && step.Call == nil:
 		return r.look(step, values)
-	case column == r.name(tellFill), column == r.name(tellUnmade), column == r.name(tellFilled), column == r.name(tellUnfilled):
+	case column == r.name(tellBefore), column == r.name(tellFill), column == r.name(tellUnmade), column == r.name(tellFilled), column == r.name(tellUnfilled):
 		return r.fills(step, column, values)
 	case step.What.Kind == statement.CreateSelect:
 	case column == r.name(tellStep) && step.Call == nil:
@@ -187,7 +187,7 @@ func (r *programRun) passOn(rolledBack, begins bool, change func() (failed *wire
 		return errors.Join(err, errHangUp)
 	}
 	xa.Follow(before)
-	s.tx = &transaction{xa: xa, wrote: true}
+	s.tx = &transaction{xa: xa, wrote: true, marking: markedFirst}
 	if err := r.stillSeen(); err != nil {
 		return errors.Join(err, errHangUp)
 	}

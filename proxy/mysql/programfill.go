@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	appliers "github.com/nexus-replication/nexus/appliers/mysql"
@@ -16,12 +15,15 @@ import (
 	"github.com/nexus-replication/nexus/proxy/mysql/wire"
 )
 
-// CREATE TABLE ... SELECT in a procedure is two steps. Its query may answer otherwise on every server, and mention variables, so that the program executes it
-// once, into a temporary table, of which it tells the definition: a table of that definition is made on all members. In its next transaction the program fills
-// that, and ends it: then the table gets its name, which it has not had before, so that nobody finds it empty.
+// CREATE TABLE ... SELECT in a procedure is three steps. The transaction that is open ends, as ever: where a query fails while its rows are put into a temporary
+// table, the server takes back all of it, also what was written before, and has that in its binary log all the same. The query may answer otherwise on every
+// server, and mention variables, so that the program executes it once, into a temporary table, of which it tells the definition: a table of that definition is
+// made on all members. In its next transaction the program fills that, and ends it: then the table gets its name, which it has not had before, so that nobody
+// finds it empty.
 
 // What a program tells when it ends a transaction of such a step.
 const (
+	tellBefore   = "earlier"  // what was written before is to be committed
 	tellFill     = "fill"     // the temporary table is there; what the server says of it follows
 	tellUnmade   = "unmade"   // it could not be made
 	tellFilled   = "filled"   // the table is, too, and has its rows
@@ -109,8 +111,9 @@ func (r *programRun) filled(f *fillingStep, i int, create string, epoch uint64) 
 	fmt.Fprintf(&b, "BEGIN DECLARE %s, %s, %s INT DEFAULT 0; DECLARE %s BIGINT DEFAULT 0; DECLARE %s INT DEFAULT %d; DECLARE %s CHAR(5) CHARACTER SET utf8mb4 DEFAULT 'HY000';"+
 		" DECLARE %s VARCHAR(512) CHARACTER SET utf8mb4 DEFAULT 'Unknown error'; ", v(failed), v(warned), v(number), v(rows), v(code), codeUnknown, v(state), v(message))
 	fmt.Fprintf(&b, "DECLARE %s BIGINT DEFAULT %s; ", v(before), temporaryTables)
+	b.WriteString(r.tellEnd(tellBefore, i) + r.toNext(false, epoch, "") + " ")
 	b.WriteString("BEGIN " + keepError + keep(warnings, warned) + create + "; END; ")
-	b.WriteString("IF " + v(failed) + " THEN " + r.tellEnd(tellUnmade, i, temporaryTables+">"+v(before)) + r.toNext(false, epoch, "") + " ELSE " + r.tellDefinition(i, f) + r.toNext(false, epoch, "") + " ")
+	b.WriteString("IF " + v(failed) + " THEN " + r.tellEnd(tellUnmade, i, temporaryTables+">"+v(before)) + r.toNext(true, epoch, "") + " ELSE " + r.tellDefinition(i, f) + r.toNext(false, epoch, "") + " ")
 	b.WriteString(told + "ELSE BEGIN " + keepError + heedless(warnings) + "SET STATEMENT sql_mode='NO_AUTO_VALUE_ON_ZERO', foreign_key_checks=0 FOR INSERT INTO " + f.quotedHidden() +
 		" SELECT * FROM " + f.quotedTemporary() + "; SET " + v(rows) + "=ROW_COUNT(); END; ")
 	b.WriteString("IF " + v(failed) + " THEN " + r.tellEnd(tellUnfilled, i) + r.toNext(true, epoch, "") +
@@ -190,7 +193,12 @@ func (r *programRun) fills(step *statement.Step, column string, values []string)
 			r.own += n // which the server counts twice
 		}
 		return r.passOn(false, false, func() (*wire.Error, error) { return r.reveal(f, prelude) })
-	case r.name(tellUnmade): // what stood before is committed all the same
+	case r.name(tellBefore):
+		if _, err := r.endTold(values); err != nil {
+			return err
+		}
+		return r.passOn(false, false, func() (*wire.Error, error) { return nil, nil })
+	case r.name(tellUnmade):
 		if len(values) == 0 {
 			return errProgram
 		}
@@ -200,13 +208,13 @@ func (r *programRun) fills(step *statement.Step, column string, values []string)
 		if _, err := r.endTold(values[:len(values)-1]); err != nil {
 			return err
 		}
-		return r.passOn(false, false, func() (*wire.Error, error) { return nil, nil })
+		return r.passOn(true, false, func() (*wire.Error, error) { return nil, nil })
 	case r.name(tellUnfilled):
 		if _, err := r.endTold(values); err != nil {
 			return err
 		}
 		return r.passOn(true, false, func() (*wire.Error, error) {
-			return r.behindBarrier(func(ctx context.Context) error { return r.dropHidden(ctx, f) })
+			return r.behindBarrier(func(ctx context.Context) error { return r.s.dropMade(ctx, nil, f.quotedHidden()) })
 		})
 	}
 	return errProgram
@@ -272,12 +280,7 @@ func (r *programRun) makeHidden(f *fillingStep, row []string, definition string)
 		if there[0] != "0" && !f.Replace {
 			return &wire.Error{Code: codeTableExists, State: "42S01", Message: fmt.Sprintf("Table '%s' already exists", f.Table)}
 		}
-		s.left = append(s.left, f.quotedHidden())
-		err = s.proposeSchema(ctx, prelude, "CREATE TABLE "+f.quotedHidden()+definition)
-		if isCertain(err) {
-			r.forget(f)
-		}
-		return err
+		return s.makeHidden(ctx, prelude, f.quotedHidden(), definition)
 	})
 }
 
@@ -290,13 +293,6 @@ func (r *programRun) behindFilling(f *fillingStep, change func(context.Context) 
 	return failed, err
 }
 
-// isCertain reports whether an error says that nothing was done.
-func isCertain(err error) bool {
-	var final *finalError
-	var server *wire.Error
-	return !errors.As(err, &final) && errors.As(err, &server) && !strings.HasPrefix(server.Message, OutcomeUnknown)
-}
-
 // reveal gives the table its name.
 func (r *programRun) reveal(f *fillingStep, row []string) (failed *wire.Error, err error) {
 	prelude, _, err := preludeOf(row, false)
@@ -305,27 +301,11 @@ func (r *programRun) reveal(f *fillingStep, row []string) (failed *wire.Error, e
 	}
 	return r.behindFilling(f, func(ctx context.Context) error {
 		err := r.s.nameFilled(ctx, prelude, f.quotedHidden(), f.quoted(), f.Replace)
-		switch {
-		case err == nil:
-			r.forget(f)
-		case isCertain(err):
-			return errors.Join(err, r.dropHidden(ctx, f))
+		if isCertain(err) {
+			return errors.Join(err, r.s.dropMade(ctx, nil, f.quotedHidden()))
 		}
 		return err
 	})
-}
-
-// dropHidden drops the table that has not got its name, behind the barrier.
-func (r *programRun) dropHidden(ctx context.Context, f *fillingStep) error {
-	if err := r.s.proposeSchema(ctx, nil, "DROP TABLE IF EXISTS "+f.quotedHidden()); err != nil {
-		return err
-	}
-	r.forget(f)
-	return nil
-}
-
-func (r *programRun) forget(f *fillingStep) {
-	r.s.left = slices.DeleteFunc(r.s.left, func(table string) bool { return table == f.quotedHidden() })
 }
 
 // countOwn counts one temporary table as this node's own, if the session has made any since there were so many, and returns how many there are. Whatever else the query
@@ -348,18 +328,4 @@ func (s *session) temporaryMade() (uint64, error) {
 		return 0, fmt.Errorf("the temporary tables of the session: %w", err)
 	}
 	return n, nil
-}
-
-// leftTimeout bounds the waiting for the barrier of what drops a table that was left.
-const leftTimeout = 2 * time.Second
-
-// dropLeft drops tables that a program of the session has left, because it was ended before they had their names.
-func (s *session) dropLeft() {
-	for _, table := range s.left {
-		err := s.behindBarrierFor(leftTimeout, func(ctx context.Context) error { return s.proposeSchema(ctx, nil, "DROP TABLE IF EXISTS "+table) })
-		if err != nil {
-			s.server.cfg.Logger.Warn("a table that a procedure was filling is left", "table", table, "err", err)
-		}
-	}
-	s.left = nil
 }

@@ -16,7 +16,7 @@ import (
 // be, whatever dies meanwhile: the lock is the session's own.
 
 const (
-	rehearsalLock = "LOCK TABLES nexus.address READ"
+	rehearsalLock = "LOCK TABLES nexus.rehearsal READ"
 
 	codeNotLocked     = 1100 // the table was not locked with LOCK TABLES
 	codeActiveLocks   = 1192 // not while there are locked tables

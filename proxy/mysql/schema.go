@@ -152,21 +152,29 @@ func (s *session) barrierPatience() (time.Duration, error) {
 	return min(max(time.Duration(seconds)*time.Second, time.Millisecond), s.server.cfg.BarrierTimeout), nil
 }
 
-func (s *session) proposeSchema(ctx context.Context, prelude []string, text string) error {
-	if err := s.refuseNumbering(ctx, prelude, text); err != nil {
-		return err
+// proposeSchema has texts executed behind prelude on all members, all of them or none, whatever dies meanwhile. The error is that of the first which fails; those behind
+// it are executed all the same.
+func (s *session) proposeSchema(ctx context.Context, prelude []string, texts ...string) error {
+	commands := s.server.backend.Sequences(s.epoch)
+	first := len(commands)
+	for _, text := range texts {
+		if err := s.refuseNumbering(ctx, prelude, text); err != nil {
+			return err
+		}
+		commands = append(commands, appliers.EncodeSchema(s.epoch, prelude, text))
 	}
-	commands := append(s.server.backend.Sequences(s.epoch), appliers.EncodeSchema(s.epoch, prelude, text))
 	outcome, err := s.server.node.Propose(ctx, commands)
 	if err != nil {
 		e := commitError(err)
 		e.Message = strings.ReplaceAll(e.Message, "the transaction", "the schema change")
 		return e
 	}
-	if err := s.schemaReply(outcome.Replies[len(commands)-1].Data, "the schema was not changed"); err != nil {
-		return err
+	for _, reply := range outcome.Replies[first:] {
+		if err := s.schemaReply(reply.Data, "the schema was not changed"); err != nil {
+			return err
+		}
+		s.server.stats.schema.Add(1)
 	}
-	s.server.stats.schema.Add(1)
 	return nil
 }
 

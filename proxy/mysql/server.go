@@ -44,6 +44,7 @@ type Server struct {
 	listeners []net.Listener
 	conns     map[*connection]bool
 	draining  bool
+	left      []string // tables of schema changes that sessions have not finished
 }
 
 type counters struct {

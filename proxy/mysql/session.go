@@ -53,7 +53,7 @@ type session struct {
 	lockedTables []string    // as they were named
 	lockedIn     string      // the default database at that time
 	ownTemporary uint64      // temporary tables that this node has made in procedures
-	left         []string    // tables that a procedure has begun to fill, and nobody will
+	left         []string    // tables that a statement has made under another name, and that have got no other one yet
 	flushed      bool        // a cache of the server, or what it has counted of the session
 	checks       [][4]string // of the maintenance of tables that is being answered
 
@@ -110,7 +110,7 @@ func (s *session) end() {
 	s.Disconnect()
 	s.abandon()
 	s.letIn()
-	s.dropLeft()
+	s.leaveTables()
 }
 
 // run takes commands until the client leaves.
@@ -150,6 +150,7 @@ func (s *session) run() error {
 		s.client.Hold = false
 		s.client.BeforeFlush = nil
 		err = s.command(payload)
+		s.leaveTables()
 		if e := s.lockExpired(); e != nil && err == nil {
 			err = s.hangUp(e)
 		}

@@ -19,6 +19,7 @@ type transaction struct {
 	xa    *appliers.Transaction // nil where it is read-only
 	wrote bool                  // a statement that is no plain read was executed
 	begun time.Time             // by the client; zero for one of a single statement
+	marking
 }
 
 // expect announces to the others that the session's transaction is about to be proposed.
@@ -232,7 +233,10 @@ func (s *session) commitRead(xa *appliers.Transaction) error {
 
 // commitWritten replicates the open transaction and commits it. Its marker comes last: most transactions read first.
 func (s *session) commitWritten(xa *appliers.Transaction) error {
-	return s.commitEnding(xa, append([]string{xa.Mark()}, endXA(xa)...)...)
+	if s.tx.marking == markLost {
+		return s.lostTransaction()
+	}
+	return s.commitEnding(xa, append([]string{s.tx.lastMark()}, endXA(xa)...)...)
 }
 
 // commitEnding replicates the open transaction and commits it, after these statements.

@@ -77,6 +77,9 @@ func (p *parser) versionRefusal() string {
 	return ""
 }
 
+// reasonCrash is for a default that MariaDB ends with when a query fills the table (10.11.14).
+const reasonCrash = "a default that is a sequence's makes the server crash when a query fills the table; create the table, then INSERT ... SELECT"
+
 func (p *parser) createTable(verb string, replace bool) Statement {
 	engine, rewritten, reason := p.tableOptions()
 	if reason == "" {
@@ -90,6 +93,9 @@ func (p *parser) createTable(verb string, replace bool) Statement {
 		s = p.createSelect(verb, replace)
 		if f := s.Filling; f != nil {
 			f.Head, f.Query, f.Duplicates = filling.Head, filling.Query, filling.Duplicates
+			if head := newParser(p.lexer.text[f.Rest:f.Head], p.lexer.dialect); head.calls("NEXTVAL") != "" || head.has("NEXT", "VALUE", "FOR") {
+				return refuse(verb, reasonCrash)
+			}
 		}
 	} else {
 		s.Name = p.newTable()

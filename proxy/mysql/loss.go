@@ -1,0 +1,97 @@
+package mysql
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	appliers "github.com/nexus-replication/nexus/appliers/mysql"
+	"github.com/nexus-replication/nexus/proxy/mysql/statement"
+	"github.com/nexus-replication/nexus/proxy/mysql/wire"
+)
+
+// A CREATE TEMPORARY TABLE ... SELECT that fails amid its rows makes InnoDB take back all that its transaction has written, while MariaDB goes on with that
+// transaction, and has in its binary log what is not there any more: the other servers would get it. So the marker of a transaction becomes its first row
+// before such a statement, or one that may execute such a statement, and is looked for at the end.
+
+// marking is what is known of the marker of a transaction.
+type marking uint8
+
+const (
+	notMarked   marking = iota
+	markedFirst         // it is there, or what was written before is lost
+	maybeMarked         // a savepoint may have taken it back
+	markLost            // it was not there when it should have been
+)
+
+// mayLose reports whether a statement may lose something of its transaction: of itself, where it calls programs, or of what was written before. Of functions
+// and triggers nobody asks, nor of a CALL that is a transaction of its own: to look for the marker behind it would take its warnings away.
+func mayLose(what *statement.Statement, wrote bool) bool {
+	return what.Calls || wrote && what.Kind == statement.Temporary && strings.HasPrefix(what.Verb, "CREATE")
+}
+
+// remark is the statement that makes the marker one of the rows, if it is not there.
+func remark(xa *appliers.Transaction) string {
+	return strings.Replace(xa.Mark(), "INSERT", "INSERT IGNORE", 1)
+}
+
+// noWarnings takes away the warning of remark that the marker is there.
+const noWarnings = ";DO (SELECT COUNT(*) FROM nexus.rehearsal)"
+
+// codeLost is for a transaction that cannot be committed because the server has lost it.
+const codeLost = codeCommitFailed
+
+// checkMarker fails if the marker is not there. It takes no right to read it.
+func checkMarker(xa *appliers.Transaction) string {
+	return remark(xa) + fmt.Sprintf(";IF ROW_COUNT()>0 THEN SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO=%d, MESSAGE_TEXT='%s'; END IF", codeLost, lostMessage) + noWarnings
+}
+
+const lostMessage = "Nexus: the transaction was rolled back: a CREATE TEMPORARY TABLE ... SELECT has failed in it, and the server has lost what was written before"
+
+// markEarly is for the open transaction before what may lose it.
+func (s *session) markEarly() error {
+	if s.tx.marking == markedFirst || s.tx.marking == markLost {
+		return nil
+	}
+	if err := s.ask(remark(s.tx.xa)); err != nil {
+		return err
+	}
+	s.tx.marking, s.tx.wrote = markedFirst, true
+	return nil
+}
+
+// savepoint executes SAVEPOINT, ROLLBACK TO and RELEASE.
+func (s *session) savepoint(c call) (bool, error) {
+	if err := s.implicit(); err != nil {
+		return true, s.failWith(err)
+	}
+	tx := s.tx
+	if tx != nil && tx.marking == markedFirst {
+		var server *wire.Error
+		switch err := s.ask(block(checkMarker(tx.xa))); {
+		case errors.As(err, &server) && server.Code == codeLost:
+			tx.marking = markLost
+		case err != nil:
+			return true, s.failWith(err)
+		default:
+			tx.marking = maybeMarked
+		}
+	}
+	return s.direct(c)
+}
+
+// lostTransaction rolls back a transaction that is known to be lost.
+func (s *session) lostTransaction() error {
+	return errors.Join(&wire.Error{Code: codeLost, State: "HY000", Message: lostMessage}, s.rollback())
+}
+
+// lastMark is what stands before XA END.
+func (t *transaction) lastMark() string {
+	switch t.marking {
+	case markedFirst:
+		return checkMarker(t.xa)
+	case maybeMarked:
+		return remark(t.xa) + noWarnings
+	}
+	return t.xa.Mark()
+}
