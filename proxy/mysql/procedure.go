@@ -27,6 +27,8 @@ type procedure struct {
 	stored          string // all that is said of it, and who may call it
 	// calls are those that steps call, by the numbers of these, where others have to stand in for them: see readReached.
 	calls map[int]*procedure
+	// failing are steps that call one with too many arguments, or too few, which the server refuses.
+	failing map[int]bool
 	// reached are all of these, of this one and of each other, where the client calls it.
 	reached []*procedure
 }
@@ -168,7 +170,7 @@ func (s *session) readProcedure(called calledName) (*procedure, error) {
 	if err := s.server.readReached(p, s.dialect); err != nil || !p.program.Stepped() && len(p.calls) == 0 {
 		return nil, err
 	}
-	if unseen, err := s.server.unseenIn(p); unseen != nil || err != nil {
+	if unseen, _, err := s.server.unseenIn(p); unseen != nil || err != nil {
 		return nil, err
 	}
 	if p.hidden = p.foreign; !p.hidden {
