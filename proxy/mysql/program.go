@@ -76,7 +76,10 @@ func (r *programRun) replacement(p *procedure, i int, step *statement.Step, epoc
 	case statement.CreateSelect:
 		return r.filledBy(p, i, step, epoch)
 	}
-	return "BEGIN " + r.tellEnd(tellStep, i) + r.ending(step.What.Kind == statement.Rollback, epoch, r.trial(p, step)) + " END"
+	if step.What.Kind == statement.Rollback {
+		return "BEGIN " + r.tellRollback(tellStep, i) + r.ending(true, epoch, "") + " END"
+	}
+	return "BEGIN " + r.tellEnd(tellStep, i) + r.ending(false, epoch, r.trial(p, step)) + " END"
 }
 
 // told takes a row of the program's own that is not waited for.
@@ -191,7 +194,9 @@ func (r *programRun) passOn(rolledBack, begins bool, change func() (failed *wire
 	if err := r.stillSeen(); err != nil {
 		return errors.Join(err, errHangUp)
 	}
-	r.own++ // the answer, which is read into variables
+	if !rolledBack {
+		r.own++ // the answer, which is read into variables by SELECT
+	}
 	answer := &appliers.StepAnswer{Next: xa}
 	if failed != nil {
 		answer.Failed = &appliers.ServerError{Code: failed.Code, State: failed.State, Message: failed.Message}
