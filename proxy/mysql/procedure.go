@@ -196,7 +196,7 @@ func (s *Server) readStored(database, name string, d statement.Dialect) (*proced
 	if reason != "" || len(p.program.Steps) == 0 || hasWord(p.Mode, "ORACLE") || statement.ReachesPast(p.Body, p.dialect) != "" {
 		return nil, nil
 	}
-	if p.Parameters, err = parametersOf(row[7]); err != nil || slices.ContainsFunc(p.Parameters, isRow) {
+	if p.Parameters, err = parametersOf(row[7], p.dialect); err != nil || slices.ContainsFunc(p.Parameters, isRow) {
 		return nil, err
 	}
 	return p, nil
@@ -224,8 +224,8 @@ func (s *session) inSession(text string) string {
 	return fmt.Sprintf("CONVERT(0x%x USING utf8mb4)", text)
 }
 
-// parametersOf reads what storedProcedure has selected of parameters.
-func parametersOf(list string) (parameters []appliers.Parameter, err error) {
+// parametersOf reads what storedProcedure has selected of parameters, which are declared in dialect d.
+func parametersOf(list string, d statement.Dialect) (parameters []appliers.Parameter, err error) {
 	if list == "" {
 		return nil, nil
 	}
@@ -242,6 +242,9 @@ func parametersOf(list string) (parameters []appliers.Parameter, err error) {
 				return nil, fmt.Errorf("a parameter of a procedure is told as %q: %w", told, err)
 			}
 			*field = string(raw)
+		}
+		if d.NoBackslashEscapes {
+			p.Declared = statement.WithoutBackslashes(p.Declared)
 		}
 		parameters = append(parameters, p)
 	}
