@@ -36,16 +36,22 @@ func startCluster(t *testing.T, flags ...string) (*cluster.Cluster, *cluster.Nod
 // startAlone returns connections to a server without Nexus.
 func startAlone(t *testing.T) *sql.DB {
 	t.Helper()
+	native, err := startServerAlone(t).Client()
+	check(t, err)
+	t.Cleanup(func() { native.Close() })
+	return native
+}
+
+// startServerAlone returns a server without Nexus.
+func startServerAlone(t *testing.T) *cluster.MariaDB {
+	t.Helper()
 	port, err := cluster.FreePort()
 	check(t, err)
 	alone, err := cluster.NewMariaDB("alone", filepath.Join(t.TempDir(), "alone"), port)
 	check(t, err)
 	check(t, alone.StartReady(within(t, 40*time.Second)))
 	t.Cleanup(func() { _ = alone.Kill() })
-	native, err := alone.Client()
-	check(t, err)
-	t.Cleanup(func() { native.Close() })
-	return native
+	return alone
 }
 
 // newCluster is clustertest.New with the program that was built for this run, unless opts names another one.

@@ -78,7 +78,7 @@ func (s *session) readBlock(body string) (p *procedure, e *entry, err error) {
 	if err := s.server.readReached(p, s.dialect); err != nil || !p.program.Stepped() && len(p.calls) == 0 {
 		return nil, nil, err
 	}
-	if unseen, err := s.server.unseenIn(p); unseen != nil || err != nil {
+	if unseen, _, err := s.server.unseenIn(p); unseen != nil || err != nil {
 		return nil, nil, err
 	}
 	if client != "utf8mb4" {

@@ -260,7 +260,11 @@ func (s *session) tryProcedure(c call, p *procedure, e *entry) (r *programRun, f
 	if err := s.send(payload); err != nil {
 		return nil, true, err
 	}
-	out, err := r.relay(shape{more: c.more, outside: !r.explicit})
+	f := shape{more: c.more, mixed: true}
+	if p.Name != "" { // a block's mode is the client's
+		f.dialect = &s.dialect
+	}
+	out, err := r.relay(f)
 	if err != nil {
 		return nil, true, err
 	}

@@ -22,11 +22,21 @@ type callables struct {
 // callable is a procedure, or a package of them.
 type callable struct {
 	database, name string
-	names          statement.Names // of what it may call, and others
-	unseen         string          // why the server must not execute it by itself; "" where it may
-	stepped        bool            // it has steps
+	says           mention
+	unseen         string // why the server must not execute it by itself; "" where it may
+	stepped        bool   // it has steps, or sets autocommit
 	digest         [sha256.Size]byte
 	at             int // in its set
+}
+
+// mention is what a text may call.
+type mention struct {
+	names  statement.Names // of that, and others
+	called statement.Names // of that alone, and of databases, as it is said plainly
+}
+
+func mentionOf(text string, d statement.Dialect) mention {
+	return mention{statement.ReadNames(text, d), statement.ReadCalled(text, d)}
 }
 
 // callableSet finds callables by names.
@@ -101,7 +111,7 @@ func (set *callableSet) renewed(programs []appliers.StoredProgram, d statement.D
 		p := &programs[i]
 		next := &callable{database: statement.FoldName(p.Database), name: p.Name, digest: digestOf(p)}
 		if old := before[[2]string{next.database, next.name}]; old != nil && old.digest == next.digest {
-			next.names, next.unseen, next.stepped = old.names, old.unseen, old.stepped // in a set of its own: others may be reading the old one
+			next.says, next.unseen, next.stepped = old.says, old.unseen, old.stepped // in a set of its own: others may be reading the old one
 		} else {
 			next.look(p.Body, withMode(d, p.Mode), hasWord(p.Mode, "ORACLE"))
 		}
@@ -117,14 +127,14 @@ func digestOf(p *appliers.StoredProgram) [sha256.Size]byte {
 // look looks through the body.
 func (p *callable) look(body string, d statement.Dialect, oracle bool) {
 	if oracle || statement.MentionsWord(body, d, "CALL") { // in that mode a name is enough to call
-		p.names = statement.ReadNames(body, d)
+		p.says = mentionOf(body, d)
 	}
 	p.unseen = statement.ReachesPast(body, d)
 	if statement.ExecutesTexts(body, d) {
 		p.unseen = textsUnseen
 	}
 	program, _ := statement.ReadProgram(body, d)
-	p.stepped = program.Stepped()
+	p.stepped = program.Stepped() || program.Autocommit
 }
 
 // needsNode reports whether the server must not, or cannot, execute it by itself.
@@ -133,13 +143,29 @@ func (p *callable) needsNode() bool { return p.unseen != "" || p.stepped }
 // anyDatabase is for a text that may be read with another default database than that of now.
 const anyDatabase = "*"
 
-// unseen returns a procedure that the server must not execute by itself, and that a text with these names may call in a database.
-func (set *callableSet) unseen(names statement.Names, database string) *callable {
-	return set.find(names, database, func(p *callable) bool { return p.unseen != "" })
+// stepsUnseen is for a procedure that has to be led through its steps. Inside of XA these fail, and a handler may pass over that: what the procedure
+// rolls back would be committed.
+const stepsUnseen = "it begins or ends transactions, sets autocommit or changes the schema. Such a one the client has to call by CALL, as a text or prepared by its driver, without a cursor and " +
+	"without parameters sent apart (COM_STMT_SEND_LONG_DATA), or one that it calls so; and it must not say AND CHAIN, RELEASE, READ ONLY, CONSISTENT SNAPSHOT or SET autocommit, nor be made in the mode ORACLE"
+
+// unseen returns a procedure that the server must not execute by itself, and that a text may call in a database, and why.
+func (set *callableSet) unseen(m mention, database string) (found *callable, why string) {
+	if found = set.find(m.names, database, (*callable).names, func(p *callable) bool { return p.unseen != "" }); found != nil {
+		return found, found.unseen
+	}
+	return set.find(m.called, database, (*callable).called, func(p *callable) bool { return p.stepped }), stepsUnseen
 }
 
-// find returns a procedure that is one of those wanted, and that a text with these names may call in a database.
-func (set *callableSet) find(names statement.Names, database string, wanted func(*callable) bool) *callable {
+func (p *callable) names() statement.Names  { return p.says.names }
+func (p *callable) called() statement.Names { return p.says.called }
+
+// mayLead returns a procedure that needs the node, and that a text with these names may call in a database.
+func (set *callableSet) mayLead(names statement.Names, database string) *callable {
+	return set.find(names, database, (*callable).names, (*callable).needsNode)
+}
+
+// find returns a procedure that is one of those wanted, and that a text with these names may call in a database. What a procedure calls in turn tells further.
+func (set *callableSet) find(names statement.Names, database string, further func(*callable) statement.Names, wanted func(*callable) bool) *callable {
 	seen := make(map[*callable]bool)
 	var search func(names statement.Names, database string) *callable
 	search = func(names statement.Names, database string) *callable {
@@ -151,7 +177,7 @@ func (set *callableSet) find(names statement.Names, database string, wanted func
 			if wanted(p) {
 				return p
 			}
-			if found := search(p.names, p.database); found != nil {
+			if found := search(further(p), p.database); found != nil {
 				return found
 			}
 		}

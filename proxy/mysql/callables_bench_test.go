@@ -29,9 +29,9 @@ func BenchmarkCallables(b *testing.B) {
 		}
 	})
 	b.Run("call", func(b *testing.B) {
-		names := statement.ReadNames("CALL p17(1, 2)", d)
+		says := mentionOf("CALL p17(1, 2)", d)
 		for b.Loop() {
-			set.unseen(names, "app")
+			set.unseen(says, "app")
 		}
 	})
 }

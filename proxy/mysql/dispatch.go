@@ -89,13 +89,13 @@ func (s *session) dispatch(c call) (failed bool, err error) {
 		return true, s.failWith(err)
 	}
 	if c.what.Kind == statement.Diagnostics {
-		if ok, err := s.showWarnings(c); ok {
-			return false, err
+		if ok, failed, err := s.showWarnings(c); ok {
+			return failed, err
 		}
 		return s.direct(c)
 	}
 	informed := s.informed(c)
-	if len(informed.text) == len(c.text) && !c.told && c.what.Kind != statement.Set { // who asks for warnings leaves them where they are
+	if informed.text == c.text && !c.told && c.what.Kind != statement.Set { // who asks for warnings leaves them where they are
 		s.facts.warnings = nil
 	}
 	if c = informed; c.what.Kind != statement.Execute { // which is what it executes, and comes here again as that
@@ -179,9 +179,9 @@ func (s *session) answer1(c call, err error) (bool, error) {
 		s.noteError(err)
 		return true, s.failWith(err)
 	}
-	if checks := s.checks; checks != nil && c.payload[0] == wire.ComQuery {
+	if checks := s.checks; checks != nil {
 		s.checks = nil
-		return false, s.showChecks(c.more, checks)
+		return false, s.showChecks(c.more, c.payload[0] == wire.ComStmtExecute, checks)
 	}
 	if err := s.ok(c.more); err != nil {
 		return false, err

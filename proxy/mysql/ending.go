@@ -13,6 +13,12 @@ func (r *programRun) tellEnd(what string, i int, more ...string) string {
 	return r.learnSequence() + r.tell(what, i, append([]string{preludeColumns, temporaryTables, r.name("sequence")}, more...)...)
 }
 
+// tellRollback is tellEnd where nothing is to be done behind the end but to begin the next transaction. Like all that stands in the place of ROLLBACK, it reads no table in a
+// statement that the server clears its diagnostics for: handlers ask for them behind ROLLBACK too.
+func (r *programRun) tellRollback(what string, i int) string {
+	return r.learnSequence() + r.tell(what, i, strings.Repeat("'', ", preludeLength)+"''", r.name("sequence"))
+}
+
 // ends takes what tellEnd has told.
 func (r *programRun) ends(step *statement.Step, values []string) error {
 	prelude, err := r.endTold(values)
@@ -57,8 +63,8 @@ func (r *programRun) toNext(rolledBack bool, epoch uint64, between string) strin
 	}
 	b.WriteString("BEGIN DECLARE CONTINUE HANDLER FOR SQLWARNING BEGIN END; DECLARE EXIT HANDLER FOR SQLEXCEPTION, NOT FOUND " + r.giveUp() + " ")
 	if rolledBack {
-		// XA END fails where the server has rolled back already.
-		b.WriteString("BEGIN DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END; " + xa("END") + " END;" + xa("ROLLBACK"))
+		// Where the server has rolled back already, XA END fails, which would clear the diagnostics of what it was for.
+		b.WriteString("IF @@in_transaction THEN BEGIN DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END; " + xa("END") + " END; END IF;" + xa("ROLLBACK"))
 		b.WriteString(r.tell(tellCommitted, 1))
 	} else {
 		// After an error that a handler has passed over, nothing of it is prepared.
@@ -66,14 +72,23 @@ func (r *programRun) toNext(rolledBack bool, epoch uint64, between string) strin
 		b.WriteString(r.wait(xa("COMMIT") + r.tell(tellCommitted, 1)))
 	}
 	b.WriteString(between)
-	// The table has a name that no variable of the procedure's has: they would come before columns.
-	answer := fmt.Sprintf("SELECT %[6]s.step, %[6]s.code, %[6]s.state, %[6]s.message, %[6]s.sequence INTO %[1]s, %[2]s, %[3]s, %[4]s, %[5]s"+
-		" FROM nexus.program_answer AS %[6]s WHERE %[6]s.connection=%[9]d LIMIT 1; %[7]s%[8]s",
-		v("step"), v("code"), v("state"), v("message"), v("sequence"), v("answer"), r.nameTransaction(), r.tellSequence(), r.s.id)
+	answer := r.answer(rolledBack) + r.nameTransaction() + r.tellSequence()
 	next := "COMMIT; " + openFor + xa("START") + mark + "DO 0;" // where autocommit is off, the row was read in a transaction
 	b.WriteString(r.wait(answer + fmt.Sprintf("IF %s=%s-1 THEN %s ELSE %s END IF;", v("step"), v("n"), next, r.giveUp())))
 	b.WriteString(" END;")
 	return b.String()
+}
+
+// answer reads what the node has left for the program. The table has a name that no variable of the procedure's has: they would come before columns.
+func (r *programRun) answer(rolledBack bool) string {
+	v := r.name
+	from := fmt.Sprintf(" FROM nexus.program_answer AS %[1]s WHERE %[1]s.connection=%[2]d LIMIT 1", v("answer"), r.s.id)
+	if rolledBack { // SET leaves the diagnostics as they are, and there is nothing that has failed
+		of := func(column string) string { return fmt.Sprintf("(SELECT %s.%s%s)", v("answer"), column, from) }
+		return fmt.Sprintf("SET %s=%s, %s=0, %s=%s; ", v("step"), of("step"), v("code"), v("sequence"), of("sequence"))
+	}
+	return fmt.Sprintf("SELECT %[6]s.step, %[6]s.code, %[6]s.state, %[6]s.message, %[6]s.sequence INTO %[1]s, %[2]s, %[3]s, %[4]s, %[5]s%[7]s; ",
+		v("step"), v("code"), v("state"), v("message"), v("sequence"), v("answer"), from)
 }
 
 // nameTransaction makes the name of a transaction out of that of another one, and its number.

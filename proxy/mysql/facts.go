@@ -3,7 +3,6 @@ package mysql
 import (
 	"bytes"
 	"errors"
-	"strconv"
 	"strings"
 
 	appliers "github.com/nexus-replication/nexus/appliers/mysql"
@@ -143,85 +142,53 @@ func hideOwnGrant(row []byte) []byte {
 	return row
 }
 
-// showWarnings answers SHOW WARNINGS, SHOW ERRORS and their counts after a schema change. ok is false where the session's
-// server answers.
-func (s *session) showWarnings(c call) (ok bool, err error) {
-	if c.payload[0] != wire.ComQuery {
-		return false, nil
+// showWarnings answers SHOW WARNINGS, SHOW ERRORS and their counts with what this node knows of the last statement. The server answers too, for the columns. ok is
+// false where it answers alone.
+func (s *session) showWarnings(c call) (ok, failed bool, err error) {
+	what, ok := statement.ReadShowWarnings(c.text, s.dialect)
+	if !ok || s.facts.warnings == nil || wantsCursor(c.payload) {
+		return false, false, nil
 	}
-	columns, rows := s.warningsShown(c.text)
-	if columns == nil {
-		return false, nil
+	if err := s.send(c.payload); err != nil {
+		return true, true, s.lost(err)
 	}
-	return true, s.table(c.more, columns, rows)
+	none := func([]byte) []byte { return nil }
+	r, err := s.relayResults(shape{more: c.more, edit: none, rows: s.warningRows(&what, c.payload[0] == wire.ComStmtExecute)})
+	if err != nil {
+		return true, true, s.lost(err)
+	}
+	return true, r.err != nil, nil
 }
 
-// warningsShown is what SHOW WARNINGS and its like show; without columns where the session's server knows.
-func (s *session) warningsShown(text string) (columns []wire.Column, rows [][]string) {
-	if s.facts.warnings == nil {
-		return nil, nil
-	}
-	words := strings.Fields(strings.ToUpper(strings.TrimRight(text, "; \n")))
-	if words[0] != "SHOW" {
-		return nil, nil // GET DIAGNOSTICS
-	}
-	last := words[len(words)-1]
+// warningRows are the rows that SHOW WARNINGS and its like show.
+func (s *session) warningRows(what *statement.ShowWarnings, binary bool) (rows [][]byte) {
 	var shown []appliers.Warning
 	for _, w := range s.facts.warnings {
-		if last != "ERRORS" || w.Level == "Error" {
+		if !what.Errors || w.Level == "Error" {
 			shown = append(shown, w)
 		}
 	}
-	if strings.HasPrefix(words[1], "COUNT") {
-		name := "@@session.warning_count"
-		if last == "ERRORS" {
-			name = "@@session.error_count"
-		}
-		return []wire.Column{{Name: name, Number: true}}, [][]string{{strconv.Itoa(len(shown))}}
+	if what.Count {
+		return [][]byte{wire.CountRow(uint64(len(shown)), binary)}
 	}
-	for _, w := range shown {
-		rows = append(rows, []string{w.Level, strconv.Itoa(int(w.Code)), w.Message})
+	from, to := what.Window(len(shown))
+	for _, w := range shown[from:to] {
+		rows = append(rows, wire.WarningRow(w.Level, w.Code, w.Message, binary))
 	}
-	return []wire.Column{{Name: "Level"}, {Name: "Code", Number: true}, {Name: "Message"}}, rows
-}
-
-// selecting is a statement of which the result has these columns and rows.
-func (s *session) selecting(columns []wire.Column, rows [][]string) string {
-	limit := ""
-	if len(rows) == 0 {
-		rows, limit = [][]string{make([]string, len(columns))}, " LIMIT 0"
-	}
-	var selects []string
-	for _, row := range rows {
-		var values []string
-		for i, column := range columns {
-			value := s.literal(row[i])
-			if column.Number && limit == "" {
-				value = row[i]
-			}
-			values = append(values, value+" AS "+quoteName(column.Name))
-		}
-		selects = append(selects, "SELECT "+strings.Join(values, ", "))
-	}
-	return strings.Join(selects, " UNION ALL ") + limit
+	return rows
 }
 
 // showChecks answers ANALYZE, OPTIMIZE and REPAIR TABLE.
-func (s *session) showChecks(more bool, checks [][4]string) error {
+func (s *session) showChecks(more, binary bool, checks [][4]string) error {
 	rows := make([][]string, len(checks))
 	for i := range checks {
 		rows[i] = checks[i][:]
 	}
-	return s.table(more, []wire.Column{{Name: "Table"}, {Name: "Op"}, {Name: "Msg_type"}, {Name: "Msg_text"}}, rows)
-}
-
-// table answers with rows of this node's own.
-func (s *session) table(more bool, columns []wire.Column, rows [][]string) error {
-	status := s.status &^ (wire.StatusMoreResults | wire.StatusCursor)
+	status := s.status &^ wire.StatusOfStatement
 	if more {
 		status |= wire.StatusMoreResults
 	}
-	for _, p := range wire.Table(columns, rows, status, s.deprecateEOF, s.extended) {
+	for _, p := range wire.Table([]string{"Table", "Op", "Msg_type", "Msg_text"}, rows, status, s.deprecateEOF, s.extended, binary) {
 		if err := s.client.WritePacket(p); err != nil {
 			return err
 		}

@@ -244,7 +244,7 @@ func (s *session) isGlobal(name, value string) (bool, error) {
 
 // nativeRefusal is what the server itself would answer who wants to set the variable; nil if it would take it.
 func (s *session) nativeRefusal(name string) error {
-	row, err := s.row("SELECT MAX(read_only='YES'), MAX(variable_scope='SESSION ONLY'), COUNT(*) FROM information_schema.system_variables WHERE variable_name=" + literal(name))
+	row, err := s.row("SELECT MAX(read_only='YES'), MAX(variable_scope='SESSION ONLY'), COUNT(*) FROM information_schema.system_variables WHERE variable_name=" + s.literal(name))
 	switch {
 	case err != nil:
 		return err

@@ -238,12 +238,12 @@ func (r *programRun) stillSeen() error {
 	if len(r.below) > 0 {
 		first = r.below[0].p
 	}
-	found, err := s.server.unseenIn(first)
+	found, why, err := s.server.unseenIn(first)
 	if err != nil {
 		return err
 	}
 	if found != nil {
-		return s.final(refused("a procedure was ended behind a transaction that it has committed or rolled back, because it may call %s.%s, which was changed meanwhile: %s", found.database, found.name, found.unseen))
+		return s.final(refused("a procedure was ended behind a transaction that it has committed or rolled back, because it may call %s.%s, which was changed meanwhile: %s", found.database, found.name, why))
 	}
 	r.schema = changes
 	return nil

@@ -18,7 +18,7 @@ type prepared struct {
 	dialect statement.Dialect
 	told    bool // by a program, in utf8mb4
 
-	database   string // that was the default one, of a CALL that is called by a command of its own, in utf8mb4
+	database   string // that was the default one when a CALL was prepared, in utf8mb4
 	parameters int
 	types      []byte // of the parameters, as told last
 	long       bool   // the server has been sent a value by a command of its own
@@ -162,10 +162,22 @@ func (s *session) dispatchPrepared(p *prepared, c call) (bool, error) {
 		s.fail(refused("%s is refused: it was prepared with another sql_mode, which its text would be read otherwise with; prepare it again", p.what.Verb))
 		return true, nil
 	}
+	settings := c.what.Settings
 	c = call{payload: c.payload, text: p.text, what: p.what, more: c.more, earlier: p.dialect != s.dialect, using: c.what.Using}
 	if c.payload[0] == wire.ComStmtExecute && (p.what.Verb == "CALL" || p.what.Kind == statement.DDL || p.what.Kind == statement.CreateSelect) {
 		p.bind(c.payload)
 		c.payload, c.prepared = p.typed(c.payload), p
+	}
+	if p.what.Verb == "CALL" && c.payload[0] == wire.ComQuery && !c.earlier {
+		text, e := p.said(c.using)
+		if e != nil {
+			s.fail(e)
+			return true, nil
+		}
+		if settings != "" {
+			text = "SET STATEMENT " + settings + " FOR " + text
+		}
+		return s.dispatch(s.textCall(text, c.more))
 	}
 	if c.payload[0] == wire.ComStmtExecute && c.payload[5] == 0 {
 		if text := s.informedPrepared(p); text != p.text {
@@ -173,6 +185,21 @@ func (s *session) dispatchPrepared(p *prepared, c call) (bool, error) {
 		}
 	}
 	return s.dispatch(c)
+}
+
+// said is the CALL that EXECUTE is of this one, as a text: with what stands behind USING in the place of the parameters, and in the database of the time when it was prepared.
+func (p *prepared) said(using string) (text string, e *wire.Error) {
+	if statement.MentionsWord(using, p.dialect, "SELECT") {
+		return "", &wire.Error{Code: codeNoSubquery, State: "42000", Message: "EXECUTE..USING does not support subqueries or stored functions"}
+	}
+	text, ok := statement.CallUsing(p.text, using, p.dialect)
+	if !ok {
+		return "", &wire.Error{Code: 1210, State: "HY000", Message: "Incorrect arguments to EXECUTE"}
+	}
+	if said, ok := statement.ReadCall(text, p.dialect); ok && said.Database == "" && p.database != "" && isASCII(p.database) {
+		text = said.Renamed(text, quoteName(p.database)+"."+quoteName(said.Name))
+	}
+	return text, nil
 }
 
 // executeHead is the length of COM_STMT_EXECUTE before its parameters.
@@ -216,12 +243,6 @@ func (s *session) sendLongData(payload []byte) error {
 
 // informedPrepared is the text of a statement, which has no parameters then, with the facts in the place of what asks for them.
 func (s *session) informedPrepared(p *prepared) string {
-	if p.what.Kind == statement.Diagnostics {
-		if columns, rows := s.warningsShown(p.text); columns != nil {
-			return s.selecting(columns, rows)
-		}
-		return p.text
-	}
 	if text := s.informedText(&p.what, p.text); !strings.Contains(p.text, "?") {
 		return text
 	}

@@ -31,7 +31,7 @@ func (s *session) mayLock(c call) error {
 	}
 	for schema := range schemas {
 		allowed, err := s.row("SELECT COUNT(*) FROM information_schema.schema_privileges WHERE privilege_type='LOCK TABLES' AND " + ownGrantee +
-			" AND " + literal(schema) + " LIKE table_schema")
+			" AND " + s.literal(schema) + " LIKE table_schema")
 		if err != nil {
 			return err
 		}

@@ -27,6 +27,8 @@ type procedure struct {
 	stored          string // all that is said of it, and who may call it
 	// calls are those that steps call, by the numbers of these, where others have to stand in for them: see readReached.
 	calls map[int]*procedure
+	// failing are steps that call one with too many arguments, or too few, which the server refuses.
+	failing map[int]bool
 	// reached are all of these, of this one and of each other, where the client calls it.
 	reached []*procedure
 }
@@ -168,7 +170,7 @@ func (s *session) readProcedure(called calledName) (*procedure, error) {
 	if err := s.server.readReached(p, s.dialect); err != nil || !p.program.Stepped() && len(p.calls) == 0 {
 		return nil, err
 	}
-	if unseen, err := s.server.unseenIn(p); unseen != nil || err != nil {
+	if unseen, _, err := s.server.unseenIn(p); unseen != nil || err != nil {
 		return nil, err
 	}
 	if p.hidden = p.foreign; !p.hidden {
@@ -194,7 +196,7 @@ func (s *Server) readStored(database, name string, d statement.Dialect) (*proced
 	if reason != "" || len(p.program.Steps) == 0 || hasWord(p.Mode, "ORACLE") || statement.ReachesPast(p.Body, p.dialect) != "" {
 		return nil, nil
 	}
-	if p.Parameters, err = parametersOf(row[7]); err != nil || slices.ContainsFunc(p.Parameters, isRow) {
+	if p.Parameters, err = parametersOf(row[7], p.dialect); err != nil || slices.ContainsFunc(p.Parameters, isRow) {
 		return nil, err
 	}
 	return p, nil
@@ -222,8 +224,8 @@ func (s *session) inSession(text string) string {
 	return fmt.Sprintf("CONVERT(0x%x USING utf8mb4)", text)
 }
 
-// parametersOf reads what storedProcedure has selected of parameters.
-func parametersOf(list string) (parameters []appliers.Parameter, err error) {
+// parametersOf reads what storedProcedure has selected of parameters, which are declared in dialect d.
+func parametersOf(list string, d statement.Dialect) (parameters []appliers.Parameter, err error) {
 	if list == "" {
 		return nil, nil
 	}
@@ -240,6 +242,9 @@ func parametersOf(list string) (parameters []appliers.Parameter, err error) {
 				return nil, fmt.Errorf("a parameter of a procedure is told as %q: %w", told, err)
 			}
 			*field = string(raw)
+		}
+		if d.NoBackslashEscapes {
+			p.Declared = statement.WithoutBackslashes(p.Declared)
 		}
 		parameters = append(parameters, p)
 	}

@@ -76,7 +76,10 @@ func (r *programRun) replacement(p *procedure, i int, step *statement.Step, epoc
 	case statement.CreateSelect:
 		return r.filledBy(p, i, step, epoch)
 	}
-	return "BEGIN " + r.tellEnd(tellStep, i) + r.ending(step.What.Kind == statement.Rollback, epoch, r.trial(p, step)) + " END"
+	if step.What.Kind == statement.Rollback {
+		return "BEGIN " + r.tellRollback(tellStep, i) + r.ending(true, epoch, "") + " END"
+	}
+	return "BEGIN " + r.tellEnd(tellStep, i) + r.ending(false, epoch, r.trial(p, step)) + " END"
 }
 
 // told takes a row of the program's own that is not waited for.
@@ -191,7 +194,9 @@ func (r *programRun) passOn(rolledBack, begins bool, change func() (failed *wire
 	if err := r.stillSeen(); err != nil {
 		return errors.Join(err, errHangUp)
 	}
-	r.own++ // the answer, which is read into variables
+	if !rolledBack {
+		r.own++ // the answer, which is read into variables by SELECT
+	}
 	answer := &appliers.StepAnswer{Next: xa}
 	if failed != nil {
 		answer.Failed = &appliers.ServerError{Code: failed.Code, State: failed.State, Message: failed.Message}
@@ -356,6 +361,37 @@ func (r *programRun) ownColumn(definition []byte) (name string, own bool) {
 	return name, strings.HasPrefix(strings.ReplaceAll(name, "\x00", ""), r.name(""))
 }
 
+// column gives the names of the client's own procedures to columns that are parameters of those which stand in for them.
+func (r *programRun) column() func([]byte) []byte {
+	if !r.binary || len(r.renamed) == 0 {
+		return nil
+	}
+	names := make(map[string]string, len(r.renamed)/2)
+	for i := 0; i < len(r.renamed); i += 2 {
+		names[r.renamed[i]] = r.renamed[i+1]
+	}
+	return func(definition []byte) []byte { return wire.RenamedTable(definition, names) }
+}
+
+// codeNotVariable is the server's word for an argument that must be a variable, and is none.
+const codeNotVariable = 1414
+
+// withoutKey is the message of an error, with the number of an argument that the client has written: what stands in for a procedure that another one calls has one more,
+// before these.
+func (r *programRun) withoutKey(e *wire.Error) string {
+	const said = "OUT or INOUT argument %d for routine "
+	var n int
+	if _, err := fmt.Sscanf(e.Message, said, &n); e.Code != codeNotVariable || err != nil {
+		return e.Message
+	}
+	for _, in := range r.standIns {
+		if in.made && strings.Contains(e.Message, "."+in.name+" ") {
+			return strings.Replace(e.Message, fmt.Sprintf(said, n), fmt.Sprintf(said, n-1), 1)
+		}
+	}
+	return e.Message
+}
+
 // relay passes on what the program answers, and does what it asks for.
 func (r *programRun) relay(f shape) (result, error) {
 	s := r.s
@@ -377,7 +413,7 @@ func (r *programRun) relay(f shape) (result, error) {
 				case out.err.Code == codeInsideXA: // in what it calls
 					p = insideXA.Packet()
 				default:
-					if told := strings.NewReplacer(r.renamed...).Replace(out.err.Message); told != out.err.Message {
+					if told := strings.NewReplacer(r.renamed...).Replace(r.withoutKey(out.err)); told != out.err.Message {
 						out.err.Message = told
 						p = out.err.Packet()
 					}
@@ -386,6 +422,7 @@ func (r *programRun) relay(f shape) (result, error) {
 			}
 			p = r.withoutOwnRows(p)
 			out.affected, _, _ = wire.Lenenc(p[1:])
+			f.outside = !r.explicit
 			status, err := s.relayEnd(p, f)
 			if err != nil || status&wire.StatusMoreResults == 0 {
 				return out, err
@@ -406,9 +443,13 @@ func (r *programRun) relay(f shape) (result, error) {
 			}
 			continue
 		}
+		if f.column = r.column(); f.column != nil {
+			p = f.column(p)
+		}
 		if err := errors.Join(s.client.WritePacket(header), s.client.WritePacket(p)); err != nil {
 			return result{}, err
 		}
+		f.outside = !r.explicit
 		out, status, err := s.relayRowsOf(columns-1, f)
 		if err != nil || out.err != nil || status&wire.StatusMoreResults == 0 {
 			return out, err

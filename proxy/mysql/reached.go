@@ -49,7 +49,7 @@ type callGraph struct {
 }
 
 func (g *callGraph) readCalls(p *procedure) error {
-	p.calls = make(map[int]*procedure)
+	p.calls, p.failing = make(map[int]*procedure), make(map[int]bool)
 	for i := range p.program.Steps {
 		step := &p.program.Steps[i]
 		if step.Call == nil {
@@ -60,15 +60,19 @@ func (g *callGraph) readCalls(p *procedure) error {
 			database = p.Database
 		}
 		// Most procedures lead to none of these, and need not be read.
-		if g.known.find(statement.ReadNames(step.Text, p.dialect), p.Database, (*callable).needsNode) == nil {
+		if g.known.mayLead(statement.ReadNames(step.Text, p.dialect), p.Database) == nil {
 			continue
 		}
 		callee, err := g.find(database, step.Call.Name)
 		if err != nil {
 			return err
 		}
-		if callee != nil && len(step.Call.Arguments) == len(callee.Parameters) {
+		switch {
+		case callee == nil:
+		case len(step.Call.Arguments) == len(callee.Parameters):
 			p.calls[i] = callee
+		default:
+			p.failing[i] = true
 		}
 	}
 	return nil
@@ -136,33 +140,37 @@ func reachedFrom(p *procedure) (reached []*procedure) {
 	return reached
 }
 
-// names are those of what p may call, but for the calls of stand-ins; nil where it says no other call.
-func (p *procedure) names() statement.Names {
+// says is what p may call, but for the calls of stand-ins; nothing where it says no other call.
+func (p *procedure) says() (m mention) {
 	text := p.program.Replaced(func(i int, step *statement.Step) string {
-		if p.calls[i] == nil {
+		if p.calls[i] == nil && !p.failing[i] {
 			return step.Text
 		}
 		return "DO (" + strings.Join(step.Call.Arguments, ", ") + ")"
 	})
 	if !statement.MentionsWord(text, p.dialect, "CALL") {
-		return nil
+		return m
 	}
-	return statement.ReadNames(text, p.dialect)
+	return mentionOf(text, p.dialect)
 }
 
-// unseenIn returns a procedure that the server must not execute by itself, and that p, or one that it reaches, may call so.
-func (s *Server) unseenIn(p *procedure) (*callable, error) {
+// unseenIn returns a procedure that the server must not execute by itself, and that p, or one that it reaches, may call so, and why.
+func (s *Server) unseenIn(p *procedure) (found *callable, why string, err error) {
 	for _, q := range append([]*procedure{p}, p.reached...) {
-		if !q.program.Calls || q.names() == nil {
+		if !q.program.Calls {
+			continue
+		}
+		says := q.says()
+		if says.names == nil {
 			continue
 		}
 		known, err := s.readCallables(false)
 		if err != nil {
-			return nil, err
+			return nil, "", err
 		}
-		if found := known.unseen(q.names(), q.Database); found != nil {
-			return found, nil
+		if found, why := known.unseen(says, q.Database); found != nil {
+			return found, why, nil
 		}
 	}
-	return nil, nil
+	return nil, "", nil
 }

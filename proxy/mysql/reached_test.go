@@ -49,13 +49,13 @@ func TestReached(t *testing.T) {
 	if got := strings.Join(reached, " "); got != "middle commits round back" {
 		t.Errorf("reached are %s", got)
 	}
-	names := first.names()
+	names := first.says().names
 	for name, want := range map[string]bool{"plain": true, "unknown": true, "a": true, "b": true, "c": true, "middle": false, "round": false} {
 		if names.Has(name) != want {
 			t.Errorf("the names that remain have %s: %t", name, !want)
 		}
 	}
-	if middle.names() != nil || commits.names() != nil {
+	if middle.says().names != nil || commits.says().names != nil {
 		t.Error("what calls nothing but stand-ins has names that remain")
 	}
 }

@@ -1,8 +1,10 @@
 package mysql
 
 import (
+	"encoding/binary"
 	"errors"
 
+	"github.com/nexus-replication/nexus/proxy/mysql/statement"
 	"github.com/nexus-replication/nexus/proxy/mysql/wire"
 )
 
@@ -24,10 +26,18 @@ type shape struct {
 	more bool
 	// outside: the client is in no transaction, though the statement was executed in one.
 	outside bool
+	// mixed: statements of the node's own stand among those that were executed, and what is said of indexes may be of these.
+	mixed bool
+	// dialect is that of the client, where the statements were executed in another one. What clients escape depends on what they are told.
+	dialect *statement.Dialect
 	// cursor: the client has asked for one. A procedure that has one open says so too.
 	cursor bool
 	// edit changes a row of SHOW before it is passed on, and returns nil for one that is not; nil where all are passed on as they are.
 	edit func(row []byte) []byte
+	// rows of the node's own stand behind those of the server.
+	rows [][]byte
+	// column changes the definition of a column; nil where they are passed on as they are.
+	column func(definition []byte) []byte
 }
 
 // wantsCursor reports whether a command is COM_STMT_EXECUTE with a cursor.
@@ -86,7 +96,14 @@ func (s *session) relayResult(f shape) (r result, status uint16, err error) {
 func (s *session) relayRowsOf(columns uint64, f shape) (r result, status uint16, err error) {
 	r.rows = true
 	for range columns {
-		if err := s.relayPacket(); err != nil {
+		p, err := s.backend.ReadPacket()
+		if err != nil {
+			return r, 0, err
+		}
+		if f.column != nil {
+			p = f.column(p)
+		}
+		if err := s.client.WritePacket(p); err != nil {
 			return r, 0, err
 		}
 	}
@@ -100,7 +117,7 @@ func (s *session) relayRowsOf(columns uint64, f shape) (r result, status uint16,
 			status, err = s.relayEnd(p, f)
 			return r, status, err
 		}
-		if err := s.client.WritePacket(p); err != nil {
+		if err := s.client.WritePacket(f.seen(p, s.deprecateEOF)); err != nil {
 			return r, 0, err
 		}
 	}
@@ -119,6 +136,11 @@ func (s *session) relayRowsOf(columns uint64, f shape) (r result, status uint16,
 			return r, 0, s.client.WritePacket(p)
 		}
 		if wire.IsEnd(p, s.deprecateEOF) {
+			for _, row := range f.rows {
+				if err := s.client.WritePacket(row); err != nil {
+					return r, 0, err
+				}
+			}
 			status, err = s.relayEnd(p, f)
 			return r, status, err
 		}
@@ -137,15 +159,36 @@ func (s *session) relayRowsOf(columns uint64, f shape) (r result, status uint16,
 func (s *session) relayEnd(p []byte, f shape) (uint16, error) {
 	s.note(p)
 	status := s.status
-	if at := wire.StatusAt(p, s.deprecateEOF); at >= 0 {
-		if f.outside {
-			p[at] &^= wire.StatusInTransaction
-		}
-		if f.more {
-			p[at] |= wire.StatusMoreResults
-		}
+	p = f.seen(p, s.deprecateEOF)
+	if at := wire.StatusAt(p, s.deprecateEOF); f.more && at >= 0 {
+		p[at] |= wire.StatusMoreResults
 	}
 	return status, s.client.WritePacket(p)
+}
+
+// seen is an OK or EOF packet with the status that the client is to see.
+func (f *shape) seen(p []byte, deprecateEOF bool) []byte {
+	at := wire.StatusAt(p, deprecateEOF)
+	if at < 0 {
+		return p
+	}
+	if f.outside {
+		p[at] &^= wire.StatusInTransaction
+	}
+	if f.mixed {
+		p[at] &^= wire.StatusIndexes
+	}
+	if f.dialect != nil {
+		flags := binary.LittleEndian.Uint16(p[at:]) &^ (wire.StatusNoBackslashEscapes | wire.StatusAnsiQuotes)
+		if f.dialect.NoBackslashEscapes {
+			flags |= wire.StatusNoBackslashEscapes
+		}
+		if f.dialect.AnsiQuotes {
+			flags |= wire.StatusAnsiQuotes
+		}
+		binary.LittleEndian.PutUint16(p[at:], flags)
+	}
+	return p
 }
 
 // relayFile passes the file on that LOAD DATA LOCAL asks the client for, up to its empty packet.

@@ -77,7 +77,7 @@ func (s *session) schemaChange(c call) error {
 	if err := errors.Join(lost, err); err != nil {
 		return err
 	}
-	s.dropped = dropped
+	s.dropped = dropped || c.what.Verb == "DROP DATABASE" || c.what.Verb == "DROP SCHEMA" // of any database, as the server says it
 	if err := s.unlockDropped(&c.what, current[0]); err != nil {
 		return err
 	}

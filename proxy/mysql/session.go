@@ -47,7 +47,7 @@ type session struct {
 	plain        map[[2]string]uint64       // procedures that the server executes by itself, as named; as of how many schema changes
 	tables       map[[2]string]uint64       // that are no sequences, as named; as of how many schema changes
 	steered      atomic.Pointer[programRun] // that the server is executing; the applier asks for it
-	dropped      bool                       // the statement that is answered with OK has dropped the default database
+	dropped      bool                       // the statement that is answered with OK has dropped a database
 	excluding    bool                       // schema changes are behind the barrier that this session holds
 	locked       tableLock
 	lockedTables []string    // as they were named
@@ -258,11 +258,11 @@ func (s *session) pass(payload []byte, relay func() error) error {
 
 // ok answers that something was done, with the session's status and without what belongs to a single result.
 func (s *session) ok(more bool) error {
-	status := s.status &^ (wire.StatusMoreResults | wire.StatusCursor)
+	status := s.status &^ wire.StatusOfStatement
 	if s.tx != nil {
 		status |= wire.StatusInTransaction
 	} else {
-		status &^= wire.StatusInTransaction
+		status &^= wire.StatusInTransaction | wire.StatusReadOnly
 	}
 	if more {
 		status |= wire.StatusMoreResults

@@ -163,6 +163,11 @@ func (s *session) prepareNamed(c call) (bool, error) {
 		what := c.what
 		c = s.textCall("PREPARE "+quoteName(what.Name)+" FROM "+s.literal(p.text), c.more)
 	}
+	if p.what.Verb == "CALL" {
+		if p.database, err = s.currentDatabase(); err != nil {
+			return true, s.failWith(err)
+		}
+	}
 	closed, err := s.sendPrepare(c.payload, true)
 	if err != nil {
 		return true, s.lost(err)

@@ -119,9 +119,10 @@ func (r *programRun) lookedAt(p *procedure, i int, step *statement.Step, epoch u
 	is := r.ruled
 	body := "IF " + is(appliers.Execute) + " THEN " + execute + ";"
 	if step.What.Kind == statement.Execute {
-		ending := " THEN " + r.tellEnd(tellEnding, i)
+		then := " THEN "
+		ending := then + r.tellEnd(tellEnding, i)
 		try := "IF " + is(appliers.Try) + " THEN " + r.trialOfText(execute) + "END IF; "
-		body += " ELSEIF " + is(appliers.Commit) + " OR " + is(appliers.Try) + ending + r.ending(false, epoch, try) + " ELSEIF " + is(appliers.RollBack) + ending + r.ending(true, epoch, "")
+		body += " ELSEIF " + is(appliers.Commit) + " OR " + is(appliers.Try) + ending + r.ending(false, epoch, try) + " ELSEIF " + is(appliers.RollBack) + then + r.tellRollback(tellEnding, i) + r.ending(true, epoch, "")
 	}
 	otherwise := refuseText
 	if step.What.Kind == statement.Execute && step.Source != "" && step.Using == "" {

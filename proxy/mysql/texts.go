@@ -19,7 +19,7 @@ import (
 // any other way is refused: which calls these are is seen from the names that stand in the text, and in the bodies of what it may call.
 
 const textsUnseen = "it executes texts (PREPARE, EXECUTE), which Nexus looks at only in a procedure that the client calls by CALL as a text or prepared by its driver, or that such a one calls, " +
-	"or in a block that it sends as a text, not by EXECUTE ... USING, with a cursor, or with parameters sent apart (COM_STMT_SEND_LONG_DATA): call it so"
+	"or in a block that it sends as a text, not with a cursor, or with parameters sent apart (COM_STMT_SEND_LONG_DATA): call it so"
 
 // withMode is the dialect of a text that is read with a sql_mode.
 func withMode(d statement.Dialect, mode string) statement.Dialect {
@@ -41,19 +41,27 @@ func (s *session) checkCalls(c *call) error {
 	if err != nil {
 		return err
 	}
-	names := statement.ReadNames(c.text, s.dialect)
-	found := known.unseen(names, anyDatabase)
+	if c.what.Verb != "CALL" && statement.HasSteps(c.text, s.dialect) {
+		e, err := s.inServersWords(c.text, refused("%s is refused, because it begins or ends transactions, sets autocommit or changes the schema: a block may that is sent as a text, in a default database, not in the mode "+
+			"ORACLE, neither prepared nor behind SET STATEMENT, and without AND CHAIN, RELEASE, READ ONLY, CONSISTENT SNAPSHOT and SET autocommit", c.what.Verb))
+		if err != nil {
+			return errors.Join(err, errHangUp)
+		}
+		return e
+	}
+	says := mentionOf(c.text, s.dialect)
+	found, why := known.unseen(says, anyDatabase)
 	if found != nil && string(c.payload[1:]) == c.text { // a prepared one has the database of the time when it was prepared
 		database, err := s.currentDatabase()
 		if err != nil {
 			return err
 		}
-		found = known.unseen(names, database)
+		found, why = known.unseen(says, database)
 	}
 	if found == nil {
 		return nil
 	}
-	return refused("%s is refused because of the procedure %s.%s: %s", c.what.Verb, found.database, found.name, found.unseen)
+	return refused("%s is refused because of the procedure %s.%s: %s", c.what.Verb, found.database, found.name, why)
 }
 
 // currentDatabase is the default one, in utf8mb4; "" without one.
@@ -208,8 +216,8 @@ func (r *programRun) mayWrite(p *prepared, database string) error {
 	if err != nil {
 		return err
 	}
-	if found := known.unseen(statement.ReadNames(p.text, p.dialect), database); found != nil {
-		return refused("%s is refused because of the procedure %s.%s: %s", p.what.Verb, found.database, found.name, found.unseen)
+	if found, why := known.unseen(mentionOf(p.text, p.dialect), database); found != nil {
+		return refused("%s is refused because of the procedure %s.%s: %s", p.what.Verb, found.database, found.name, why)
 	}
 	return nil
 }

@@ -38,7 +38,7 @@ func TestUnseen(t *testing.T) {
 		{"BEGIN NOT ATOMIC IF 1 THEN CALL middle(); END IF; END", "app", "raw"}, {"CALL räw()", "app", "raw"}, {"CALL grosse()", "app", ""}, {"CALL grobe()", "app", "größe"},
 	} {
 		got := ""
-		if found := known.unseen(statement.ReadNames(tc.text, d), tc.database); found != nil {
+		if found, _ := known.unseen(mentionOf(tc.text, d), tc.database); found != nil {
 			got = found.name
 		}
 		if got != tc.want {
@@ -62,13 +62,16 @@ func TestRenewedCallables(t *testing.T) {
 		text    string
 		was, is bool
 	}{{"CALL same()", true, false}, {"CALL raw('x')", true, false}, {"CALL gone()", true, false}, {"CALL quoted()", false, false}} {
-		names := statement.ReadNames(tc.text, d)
-		if was, is := first.unseen(names, "app") != nil, second.unseen(names, "app") != nil; was != tc.was || is != tc.is {
+		isUnseen := func(set *callableSet) bool {
+			found, _ := set.unseen(mentionOf(tc.text, d), "app")
+			return found != nil
+		}
+		if was, is := isUnseen(first), isUnseen(second); was != tc.was || is != tc.is {
 			t.Errorf("%s: unseen %t, then %t", tc.text, was, is)
 		}
 	}
 	programs[1].Body = "EXECUTE IMMEDIATE t"
-	if third := second.renewed(programs, d); third.unseen(statement.ReadNames("CALL same()", d), "app") == nil {
+	if found, _ := second.renewed(programs, d).unseen(mentionOf("CALL same()", d), "app"); found == nil {
 		t.Error("what a procedure has come to be is not noticed by who calls it")
 	}
 }

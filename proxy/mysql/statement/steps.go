@@ -30,7 +30,9 @@ type Program struct {
 	Calls bool
 	// Texts is set where it prepares or executes texts.
 	Texts bool
-	body  string
+	// Autocommit is set where it sets autocommit.
+	Autocommit bool
+	body       string
 	// makes is set where it makes tables for the session alone.
 	makes bool
 }
@@ -41,6 +43,12 @@ func ReadProgram(body string, d Dialect) (program Program, reason string) {
 	r.body = body
 	r.read()
 	return r.Program, r.reason
+}
+
+// HasSteps reports whether a block, as a client sends it, has steps other than calls, or sets autocommit.
+func HasSteps(block string, d Dialect) bool {
+	program, _ := ReadProgram(block, d)
+	return program.Stepped() || program.Autocommit
 }
 
 // Stepped reports whether a program has steps other than calls.
@@ -93,7 +101,7 @@ func (r *programReader) read() {
 			r.refuse(upper(r.tok.text) + " stands in it")
 		}
 		r.Calls = r.Calls || r.at("CALL")
-		begins = r.tok.punct(';') || r.at("BEGIN", "THEN", "ELSE", "LOOP", "REPEAT", "DO")
+		begins = r.tok.punct(';') || r.at("BEGIN", "ATOMIC", "THEN", "ELSE", "LOOP", "REPEAT", "DO")
 		r.skip()
 	}
 }
@@ -127,6 +135,7 @@ func (r *programReader) step() bool {
 		return r.callStep()
 	case "SET":
 		if q := r.parser; q.take("SET") && q.setsAutocommit() {
+			r.Autocommit = true
 			r.refuse("it sets autocommit")
 		}
 		return false
@@ -276,6 +285,64 @@ func readCall(text string, d Dialect, prepared bool) (c Call, ok bool) {
 		end = p.tok.end
 	}
 	return c, false
+}
+
+// CallUsing returns the CALL that EXECUTE is of one that was prepared: with the values that follow the word USING, if there are any, in the place of the parameters. ok is
+// false where it says anything else.
+func CallUsing(prepared, using string, d Dialect) (text string, ok bool) {
+	var values []string
+	if u := newParser(using, d); u.take("USING") {
+		if values = u.list(); values == nil {
+			return "", false
+		}
+	}
+	var out strings.Builder
+	done := 0
+	p := newParser(prepared, d)
+	for ; !p.end(); p.skip() {
+		if !p.tok.punct('?') {
+			continue
+		}
+		if len(values) == 0 || p.lexer.inside {
+			return "", false
+		}
+		value := values[0]
+		if values = values[1:]; !IsUserVariable(value, d) {
+			value = "(" + value + ")"
+		}
+		out.WriteString(prepared[done:p.tok.start] + value)
+		done = p.tok.end
+	}
+	out.WriteString(prepared[done:])
+	return out.String(), p.tok.kind != tokenBad && len(values) == 0
+}
+
+// list takes expressions with commas between; none where what stands there is not as many expressions.
+func (p *parser) list() (items []string) {
+	for {
+		start, end, depth := p.tok.start, p.tok.start, 0
+		for ; !p.end() && (depth > 0 || !p.tok.punct(',')); p.skip() {
+			switch {
+			case p.lexer.inside || p.at("DEFAULT", "IGNORE"):
+				return nil
+			case p.tok.punct('('):
+				depth++
+			case p.tok.punct(')'):
+				depth--
+			}
+			if depth < 0 {
+				return nil
+			}
+			end = p.tok.end
+		}
+		if start == end || depth != 0 || p.tok.kind == tokenBad {
+			return nil
+		}
+		items = append(items, p.lexer.text[start:end])
+		if !p.takePunct(',') {
+			return items
+		}
+	}
 }
 
 // IsPlain reports whether an argument is a number, a word, a variable that the client has made or a literal, which means the same in each sql_mode and

@@ -1,7 +1,7 @@
 package statement
 
 import (
-	"strconv"
+	"fmt"
 	"strings"
 )
 
@@ -63,7 +63,7 @@ func (p *parser) fact(f *Facts) (value string, found bool) {
 		if !p.takePunct('(') || !p.takePunct(')') {
 			return "", false
 		}
-		return strconv.FormatInt(*f.RowCount, 10), true
+		return fmt.Sprintf("IFNULL(%d,ROW_COUNT())", *f.RowCount), true // which has the type of the function
 	case p.tok.kind != tokenSystem:
 		return "", false
 	}
@@ -83,11 +83,16 @@ func (p *parser) fact(f *Facts) (value string, found bool) {
 		}
 		return "0", true
 	case name == "warning_count" && f.Warnings != nil:
-		return strconv.Itoa(*f.Warnings), true
+		return countAs(*f.Warnings, name), true
 	case name == "error_count" && f.Errors != nil:
-		return strconv.Itoa(*f.Errors), true
+		return countAs(*f.Errors, name), true
 	}
 	return "", false
+}
+
+// countAs is a number with the type of a variable.
+func countAs(n int, variable string) string {
+	return fmt.Sprintf("IF(1,CAST(%d AS UNSIGNED),@@session.%s)", n, variable)
 }
 
 // mentions reports whether text may contain the word, which is in lower case and has an underscore in it.

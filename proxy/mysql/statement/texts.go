@@ -59,6 +59,32 @@ func ReadNames(text string, d Dialect) Names {
 	return names
 }
 
+// ReadCalled returns the names of what a text calls, and those of its databases: what stands behind the word CALL. In the mode ORACLE a name is enough to call,
+// so these are all that stand in it.
+func ReadCalled(text string, d Dialect) Names {
+	if d.Oracle {
+		return ReadNames(text, d)
+	}
+	names := make(Names)
+	for p := newParser(text, d); p.tok.kind != tokenEnd && p.tok.kind != tokenBad; {
+		if !p.take("CALL") {
+			p.skip()
+			continue
+		}
+		for q, more := *p, true; more; more = q.takePunct('.') {
+			name := FoldName(q.name())
+			if name == "" {
+				break
+			}
+			if !isASCII(name) {
+				names[anyName] = struct{}{}
+			}
+			names[name] = struct{}{}
+		}
+	}
+	return names
+}
+
 // FoldName returns a name as Names has it: the server takes no notice of case, nor of spaces at the end.
 func FoldName(name string) string { return strings.ToLower(strings.TrimRight(name, " ")) }
 

@@ -51,7 +51,17 @@ const (
 	StatusAutocommit    = 1 << 1
 	StatusMoreResults   = 1 << 3
 	StatusCursor        = 1 << 6
-	StatusDropped       = 1 << 8 // the default database was
+	StatusDropped       = 1 << 8 // a database was
+	// StatusIndexes are what the server says about the use of indexes.
+	StatusIndexes = 1<<4 | 1<<5
+	// StatusOfStatement are those of the statement that was executed last, rather than of the session: these, results and cursors, a database that
+	// was dropped, what a statement that was prepared returns now, that it was slow, parameters for output, and that the session's state is told behind it.
+	StatusOfStatement = StatusIndexes | StatusMoreResults | StatusCursor | 1<<7 | StatusDropped | 1<<10 | 1<<11 | 1<<12 | 1<<14
+	// StatusNoBackslashEscapes and StatusAnsiQuotes are what the sql_mode says about how a text is read.
+	StatusNoBackslashEscapes = 1 << 9
+	StatusAnsiQuotes         = 1 << 15
+	// StatusReadOnly is set in a transaction that may not write.
+	StatusReadOnly = 1 << 13
 )
 
 // First bytes of packets.

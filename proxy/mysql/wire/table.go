@@ -1,33 +1,29 @@
 package wire
 
-import "encoding/binary"
-
-// Column of a Table.
-type Column struct {
-	Name   string
-	Number bool // an integer, else a text in utf8mb4
-}
+import (
+	"encoding/binary"
+	"strconv"
+)
 
 const (
-	typeLong      = 3
 	typeVarString = 253
 	charsetUTF8   = 45
-	charsetBinary = 63
 	flagNotNull   = 1
 )
 
-// Table returns the packets of a result of text rows. With extended, columns have a place for more about their types.
-func Table(columns []Column, rows [][]string, status uint16, deprecateEOF, extended bool) [][]byte {
+// Table returns the packets of a result of texts in utf8mb4. With extended, columns have a place for more about their types; with binaryRows, rows are those of
+// a prepared statement.
+func Table(columns []string, rows [][]string, status uint16, deprecateEOF, extended, binaryRows bool) [][]byte {
 	eof := []byte{HeaderEOF, 0, 0, byte(status), byte(status >> 8)}
 	packets := [][]byte{{byte(len(columns))}}
 	for _, c := range columns {
-		packets = append(packets, c.packet(extended))
+		packets = append(packets, textColumn(c, extended))
 	}
 	if !deprecateEOF {
 		packets = append(packets, eof)
 	}
 	for _, row := range rows {
-		var p []byte
+		p := beginRow(len(row), binaryRows)
 		for _, value := range row {
 			p = appendText(p, value)
 		}
@@ -40,24 +36,65 @@ func Table(columns []Column, rows [][]string, status uint16, deprecateEOF, exten
 	return append(packets, eof)
 }
 
-func (c *Column) packet(extended bool) []byte {
+// beginRow is what stands before the values of a row without NULL.
+func beginRow(columns int, binaryRow bool) []byte {
+	if !binaryRow {
+		return nil
+	}
+	return make([]byte, 1+(columns+7+2)/8)
+}
+
+// WarningRow is a row of SHOW WARNINGS.
+func WarningRow(level string, code uint16, message string, binaryRow bool) []byte {
+	p := appendText(beginRow(3, binaryRow), level)
+	if binaryRow {
+		p = binary.LittleEndian.AppendUint32(p, uint32(code))
+	} else {
+		p = appendText(p, strconv.Itoa(int(code)))
+	}
+	return appendText(p, message)
+}
+
+// CountRow is a row of one number of 64 bits.
+func CountRow(n uint64, binaryRow bool) []byte {
+	if binaryRow {
+		return binary.LittleEndian.AppendUint64(beginRow(1, true), n)
+	}
+	return appendText(nil, strconv.FormatUint(n, 10))
+}
+
+func textColumn(name string, extended bool) []byte {
 	p := appendText(nil, "def")
-	for _, text := range []string{"", "", "", c.Name, ""} { // database, table, its own name, name, its own name
+	for _, text := range []string{"", "", "", name, ""} { // database, table, its own name, name, its own name
 		p = appendText(p, text)
 	}
 	if extended {
 		p = append(p, 0)
 	}
-	kind, charset, size, flags := byte(typeVarString), uint16(charsetUTF8), uint32(2048), uint16(flagNotNull)
-	if c.Number {
-		kind, charset, size = typeLong, charsetBinary, 11
-	}
 	p = append(p, 0x0c)
-	p = binary.LittleEndian.AppendUint16(p, charset)
-	p = binary.LittleEndian.AppendUint32(p, size)
-	p = append(p, kind)
-	p = binary.LittleEndian.AppendUint16(p, flags)
+	p = binary.LittleEndian.AppendUint16(p, charsetUTF8)
+	p = binary.LittleEndian.AppendUint32(p, 2048)
+	p = append(p, typeVarString)
+	p = binary.LittleEndian.AppendUint16(p, flagNotNull)
 	return append(p, 0, 0, 0)
+}
+
+// RenamedTable is the definition of a column with another name in the place of that of its table.
+func RenamedTable(definition []byte, rename map[string]string) []byte {
+	rest := definition
+	var out []byte
+	for i := range 4 { // catalog, database, table, its own name
+		text, null, behind, ok := Text(rest)
+		if !ok || null {
+			return definition
+		}
+		name := string(text)
+		if to, found := rename[name]; found && i >= 2 {
+			name = to
+		}
+		out, rest = appendText(out, name), behind
+	}
+	return append(out, rest...)
 }
 
 // appendText appends a length-encoded text.
