@@ -16,7 +16,8 @@ const (
 	// need, takes before the node counts the backend as one that hangs and refuses.
 	lookStall = 2 * time.Second
 	// busyLag is the part of Config.MaxApplyLag, as a divisor, above which a leader that is busy hands over its office. Clients
-	// wait for what is as slow everywhere; where entries pile up, others are not busy.
+	// wait for what is as slow everywhere; where entries pile up, others are not busy. Those that were left to it say nothing
+	// about others: see seekThrough.
 	busyLag = 10
 )
 
@@ -25,20 +26,22 @@ const (
 func (r *Replicator) watchOwnBackend() {
 	r.watchCall()
 	allowed := applyStall + Allowance(int(r.applying.Load())) // before applied, which is published before it ends
-	applied := r.applied.Load()
-	if r.storeIsBusy() && r.commit.Load()-min(r.commit.Load(), applied) <= r.cfg.MaxApplyLag/busyLag {
+	applied, busy := r.applied.Load(), r.storeIsBusy()
+	bears := busy && !r.inArrears() && r.commit.Load()-min(r.commit.Load(), applied) <= r.cfg.MaxApplyLag/busyLag
+	if bears || !r.leading || applied >= r.commit.Load() || applied != r.appliedBefore {
 		r.appliedBefore, r.appliedAt = applied, r.leaseClock()
 		return
 	}
-	if !r.leading || applied >= r.commit.Load() || applied != r.appliedBefore {
-		r.appliedBefore, r.appliedAt = applied, r.leaseClock()
+	if r.leaseClock()-r.appliedAt <= allowed {
 		return
 	}
-	if r.leaseClock()-r.appliedAt > allowed {
-		r.appliedAt = r.leaseClock()
-		r.log.Warn("backend applies nothing", "applied", applied, "committed", r.commit.Load())
-		r.handOver()
+	r.appliedAt = r.leaseClock()
+	if busy && r.inArrears() {
+		r.seekThrough()
+		return
 	}
+	r.log.Warn("backend applies nothing", "applied", applied, "committed", r.commit.Load())
+	r.handOver()
 }
 
 // watchCall judges the call of Store.Apply that is under way: by ticks, since a node that was paused itself has to hear
@@ -95,5 +98,9 @@ func (a *applyLoop) apply(ctx context.Context, run applyRun) error {
 	a.calls++
 	a.r.call.Store(a.calls)
 	defer a.r.call.Store(0)
+	if len(run.entries) > 0 {
+		a.r.callBegun.Store(max(int64(a.r.leaseClock()), 1))
+		defer a.r.callBegun.Store(0)
+	}
 	return a.r.cfg.Store.Apply(ctx, run.entries)
 }
