@@ -33,6 +33,7 @@ type Backend struct {
 	connections  ownConnections
 	stats        counters
 	changing     atomic.Bool // a schema change is being executed
+	labour       labour
 	doubt        atomic.Pointer[error]
 
 	// What follows is touched only by the goroutine that calls Open, Apply and so on.
@@ -95,9 +96,10 @@ func (b *Backend) Stats() Stats {
 }
 
 var (
-	_ raft.Store   = (*Backend)(nil)
-	_ raft.Busier  = (*Backend)(nil)
-	_ raft.Doubter = (*Backend)(nil)
+	_ raft.Store     = (*Backend)(nil)
+	_ raft.Busier    = (*Backend)(nil)
+	_ raft.Explainer = (*Backend)(nil)
+	_ raft.Doubter   = (*Backend)(nil)
 )
 
 // New returns a Backend that has not connected yet.
@@ -118,8 +120,9 @@ func New(cfg Config) (*Backend, error) {
 	return b, nil
 }
 
-// Busy reports that a schema change is being executed, which takes as long on every other member. See raft.Busier.
-func (b *Backend) Busy() bool { return b.changing.Load() }
+// Busy reports that a schema change is being executed, or rows are being applied and come along, which takes as long on every other
+// member that has yet to. See raft.Busier.
+func (b *Backend) Busy() bool { return b.changing.Load() || b.labour.comesAlong() }
 
 // Version is what the server calls itself; "" before Open.
 func (b *Backend) Version() string {
