@@ -10,11 +10,12 @@ const executingAtLength = time.Second
 
 // Executing is what a backend was given and has been executing for a while. What comes behind it in the log waits.
 type Executing struct {
-	What string        `json:"what"` // for people
-	For  time.Duration `json:"for"`  // in ns
+	What string        `json:"what"`         // for people
+	Of   string        `json:"of,omitempty"` // of what, by names that are the clients'; not for everybody
+	For  time.Duration `json:"for"`          // in ns
 }
 
-// String tells it to people.
+// String tells it to people, without names of clients.
 func (e *Executing) String() string {
 	return fmt.Sprintf("%s for %v", e.What, e.For.Round(time.Second))
 }
@@ -27,8 +28,8 @@ func (r *Replicator) executing() *Executing {
 	}
 	e := Executing{What: fmt.Sprintf("log entry %d", r.applied.Load()+1), For: r.leaseClock() - time.Duration(begun)}
 	if x, ok := r.cfg.Store.(Explainer); ok {
-		if what, since := x.Executing(); what != "" {
-			e = Executing{What: what, For: time.Since(since)}
+		if what, of, since := x.Executing(); what != "" {
+			e = Executing{What: what, Of: of, For: time.Since(since)}
 		}
 	}
 	if e.For < executingAtLength {

@@ -115,7 +115,8 @@ type Replicator struct {
 	handOvers     handOvers
 	seeking       bool          // for a member that is through
 	appliedBefore uint64        // as of the last tick
-	appliedAt     time.Duration // on leaseClock, when applied last grew
+	appliedAt     time.Duration // on leaseClock, when applied last grew, or the backend was busy
+	soughtAt      time.Duration // on leaseClock, when applied last grew, or a member was sought that is through
 	callBefore    uint64        // as of the last tick
 	callTicks     int           // for which that call is under way
 	proposedAt    time.Duration // on leaseClock

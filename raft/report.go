@@ -75,6 +75,18 @@ func (r *Replicator) askReport(ctx context.Context, m Member) Report {
 	return report
 }
 
+// AskLeader asks the leader how it is. ok is false where there is none, or no answer.
+func (r *Replicator) AskLeader(ctx context.Context) (_ Status, ok bool) {
+	m, known := r.membership.get(r.leader.Load())
+	if !known || !r.isRunning() {
+		return Status{}, false
+	}
+	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
+	defer cancel()
+	report := r.askReport(ctx, m)
+	return report.Status, report.Problem == ""
+}
+
 func (r *Replicator) report() Report {
 	report := Report{Status: r.Status()}
 	report.Member = Member{ID: report.Status.ID, URL: report.Status.URL}

@@ -26,22 +26,24 @@ const (
 func (r *Replicator) watchOwnBackend() {
 	r.watchCall()
 	allowed := applyStall + Allowance(int(r.applying.Load())) // before applied, which is published before it ends
-	applied, busy := r.applied.Load(), r.storeIsBusy()
-	bears := busy && !r.inArrears() && r.commit.Load()-min(r.commit.Load(), applied) <= r.cfg.MaxApplyLag/busyLag
-	if bears || !r.leading || applied >= r.commit.Load() || applied != r.appliedBefore {
-		r.appliedBefore, r.appliedAt = applied, r.leaseClock()
+	applied := r.applied.Load()
+	if !r.leading || applied >= r.commit.Load() || applied != r.appliedBefore {
+		r.appliedBefore, r.appliedAt, r.soughtAt = applied, r.leaseClock(), r.leaseClock()
 		return
 	}
-	if r.leaseClock()-r.appliedAt <= allowed {
-		return
-	}
-	r.appliedAt = r.leaseClock()
-	if busy && r.inArrears() {
+	if r.inArrears() && r.leaseClock()-r.soughtAt > allowed {
+		r.soughtAt = r.leaseClock()
 		r.seekThrough()
+	}
+	if r.storeIsBusy() && (r.inArrears() || r.commit.Load()-applied <= r.cfg.MaxApplyLag/busyLag) {
+		r.appliedAt = r.leaseClock()
 		return
 	}
-	r.log.Warn("backend applies nothing", "applied", applied, "committed", r.commit.Load())
-	r.handOver()
+	if r.leaseClock()-r.appliedAt > allowed {
+		r.appliedAt = r.leaseClock()
+		r.log.Warn("backend applies nothing", "applied", applied, "committed", r.commit.Load())
+		r.handOver()
+	}
 }
 
 // watchCall judges the call of Store.Apply that is under way: by ticks, since a node that was paused itself has to hear

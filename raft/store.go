@@ -134,8 +134,9 @@ type Busier interface {
 
 // Explainer is an optional hook of a Store whose entries may take long to apply.
 type Explainer interface {
-	// Executing tells people what is being applied, and since when; "" where it does not know. Safe for concurrent use.
-	Executing() (what string, since time.Time)
+	// Executing tells people what is being applied, and since when; "" where it does not know. What is for everybody, and of may
+	// have names that are the clients'. Safe for concurrent use.
+	Executing() (what, of string, since time.Time)
 }
 
 // Doubter is an optional hook of a Store that may notice that its backend was changed otherwise than by Apply.

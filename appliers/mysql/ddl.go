@@ -96,8 +96,8 @@ func isTransactionEnd(info string) bool {
 func (b *Backend) executeSchema(ctx context.Context, o *operation) ([]byte, error) {
 	b.changing.Store(true)
 	defer b.changing.Store(false)
-	defer b.labour.begin(func() string {
-		return fmt.Sprintf("the schema change %s (log entry %d)", firstWords(o.text), o.entry.Index)
+	defer b.labour.begin(func() (string, string) {
+		return fmt.Sprintf("the schema change %s (log entry %d)", firstWords(o.text), o.entry.Index), ""
 	})()
 	defer b.tellLong(o)()
 	for first := true; ; first = false {

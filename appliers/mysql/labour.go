@@ -28,7 +28,7 @@ const (
 // labour is what the server is executing for the applier.
 type labour struct {
 	mu    sync.Mutex
-	what  func() string // nil for nothing
+	what  func() (what, of string) // nil for nothing
 	since time.Time
 	came  time.Time // when rows were seen to come along last; zero for not yet
 	steps *steps    // as of then; nil before the first look
@@ -38,7 +38,7 @@ type labour struct {
 type steps struct{ changed, read float64 }
 
 // begin notes what is being executed until end is called.
-func (l *labour) begin(what func() string) (end func()) {
+func (l *labour) begin(what func() (what, of string)) (end func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.what, l.since, l.came, l.steps = what, time.Now(), time.Time{}, nil
@@ -70,19 +70,20 @@ func (l *labour) comesAlong() bool {
 }
 
 // Executing tells people what the server is executing for the applier. See raft.Explainer.
-func (b *Backend) Executing() (what string, since time.Time) {
+func (b *Backend) Executing() (what, of string, since time.Time) {
 	b.labour.mu.Lock()
 	defer b.labour.mu.Unlock()
 	if b.labour.what == nil {
-		return "", time.Time{}
+		return "", "", time.Time{}
 	}
-	return b.labour.what(), b.labour.since
+	what, of = b.labour.what()
+	return what, of, b.labour.since
 }
 
 // labours looks, while rows are applied on a connection, whether they come along. The function that it returns ends that, and waits
 // for the end.
 func (b *Backend) labours(connection uint32, ops []operation) (done func()) {
-	end := b.labour.begin(func() string { return describeRows(ops) })
+	end := b.labour.begin(func() (string, string) { return describeRows(ops) })
 	ctx, cancel := context.WithCancel(context.Background())
 	over := make(chan struct{})
 	timer := time.AfterFunc(labourPause, func() {
@@ -145,8 +146,8 @@ func (b *Backend) readSteps(ctx context.Context, k **conn, connection uint32) (s
 	return s, err
 }
 
-// describeRows tells of which tables rows are being applied, and from where in the log.
-func describeRows(ops []operation) string {
+// describeRows tells from where in the log rows are being applied, and of which tables they are.
+func describeRows(ops []operation) (what, of string) {
 	tables := changedTables(ops)
 	if len(tables) > toldTables {
 		tables = append(tables[:toldTables], "and others")
@@ -155,7 +156,7 @@ func describeRows(ops []operation) string {
 	if last := ops[len(ops)-1].entry.Index; last != ops[0].entry.Index {
 		entries = fmt.Sprintf("entries %d to %d", ops[0].entry.Index, last)
 	}
-	return "changes of rows of " + strings.Join(tables, ", ") + " (log " + entries + ")"
+	return "changes of rows (log " + entries + ")", strings.Join(tables, ", ")
 }
 
 // changedTables are the tables of clients that the events of ops are about, up to one more than are told.

@@ -1,7 +1,6 @@
 package mysql
 
 import (
-	"strings"
 	"testing"
 	"time"
 
@@ -16,7 +15,7 @@ func TestComesAlong(t *testing.T) {
 	if l.comesAlong() {
 		t.Error("nothing is being applied")
 	}
-	end := l.begin(func() string { return "rows" })
+	end := l.begin(func() (string, string) { return "rows", "" })
 	for _, c := range []struct {
 		what string
 		seen steps
@@ -71,11 +70,11 @@ func TestLabourIsToldOf(t *testing.T) {
 			seen = follower.Busy()
 		}
 	}
-	if what, since := follower.Executing(); what != "changes of rows of bank.keyless (log entry 4)" || since.IsZero() {
-		t.Errorf("%q since %v", what, since)
+	if what, of, since := follower.Executing(); what != "changes of rows (log entry 4)" || of != "bank.keyless" || since.IsZero() {
+		t.Errorf("%q of %q since %v", what, of, since)
 	}
 	check(t, <-applied)
-	if what, _ := follower.Executing(); what != "" || follower.Busy() {
+	if what, _, _ := follower.Executing(); what != "" || follower.Busy() {
 		t.Errorf("it is over, and %q, busy %t", what, follower.Busy())
 	}
 
@@ -83,8 +82,8 @@ func TestLabourIsToldOf(t *testing.T) {
 	s.exec("BEGIN", "SELECT * FROM bank.t FOR UPDATE")
 	begin(commit(5, "UPDATE bank.t SET m=1"))
 	for waits := false; !waits; {
-		what, since := follower.Executing()
-		waits = strings.Contains(what, "bank.t ") && time.Since(since) > 3*labourPause
+		_, of, since := follower.Executing()
+		waits = of == "bank.t" && time.Since(since) > 3*labourPause
 		if follower.Busy() {
 			t.Fatal("a server whose rows are locked is taken for one that works")
 		}

@@ -19,6 +19,8 @@ type Node interface {
 	Read(ctx context.Context, fn func(context.Context) error) error
 	Office() (term uint64, ok bool)
 	Status() raft.Status
+	// AskLeader asks the leader how it is. ok is false where there is none, or no answer.
+	AskLeader(ctx context.Context) (_ raft.Status, ok bool)
 }
 
 // Backend is the local server, as an applier has it.

@@ -35,6 +35,7 @@ type Server struct {
 	accept       *tls.Config // nil without TLS
 	stats        counters
 	times        statementTimes
+	news         news
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
