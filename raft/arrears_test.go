@@ -105,3 +105,23 @@ func TestOfficeGoesToWhoIsThrough(t *testing.T) {
 	})
 	c.propose(other, "k=3")
 }
+
+// A majority has applied what the slower half has not.
+func TestAppliedByMajority(t *testing.T) {
+	c := newTestCluster(t, 3, nil)
+	leader := c.leader()
+	c.propose(leader, "k=1")
+	c.converged()
+	before := c.nodes[leader].Status().Applied
+	one, other := (leader+1)%3, (leader+2)%3
+	defer c.stores[one].hang()()
+	c.propose(leader, "k=2")
+	majority := func() uint64 { return c.nodes[leader].AppliedByMajority(t.Context()) }
+	eventually(t, "two of three to have it", func() bool { return majority() > before })
+	now := majority()
+	defer c.stores[other].hang()()
+	c.propose(leader, "k=3")
+	if got := majority(); got > now {
+		t.Errorf("%d is said to be applied by a majority, which hangs at %d", got, now)
+	}
+}

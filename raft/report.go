@@ -75,6 +75,21 @@ func (r *Replicator) askReport(ctx context.Context, m Member) Report {
 	return report
 }
 
+// AppliedByMajority asks the members, and returns up to where a majority of those that vote has applied the log.
+func (r *Replicator) AppliedByMajority(ctx context.Context) uint64 {
+	var applied []uint64
+	for _, report := range r.Reports(ctx) {
+		if !report.Member.Learner {
+			applied = append(applied, report.Status.Applied)
+		}
+	}
+	slices.Sort(applied)
+	if len(applied) == 0 {
+		return 0
+	}
+	return applied[(len(applied)-1)/2]
+}
+
 // AskLeader asks the leader how it is. ok is false where there is none, or no answer.
 func (r *Replicator) AskLeader(ctx context.Context) (_ Status, ok bool) {
 	m, known := r.membership.get(r.leader.Load())

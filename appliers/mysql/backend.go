@@ -34,6 +34,7 @@ type Backend struct {
 	stats        counters
 	changing     atomic.Bool // a schema change is being executed
 	labour       labour
+	owed         owed
 	doubt        atomic.Pointer[error]
 
 	// What follows is touched only by the goroutine that calls Open, Apply and so on.
@@ -115,7 +116,7 @@ func New(cfg Config) (*Backend, error) {
 		cfg.TLS = cfg.TLS.Clone()
 		cfg.TLS.ServerName = host
 	}
-	b := &Backend{cfg: cfg, log: cfg.Logger, untaken: make(map[string]bool)}
+	b := &Backend{cfg: cfg, log: cfg.Logger, untaken: make(map[string]bool), owed: owed{limit: maxOwed}}
 	b.transactions.init()
 	return b, nil
 }

@@ -103,6 +103,7 @@ func (s *Server) Serve(lis net.Listener) error {
 	}
 	s.tasks.Go(s.watchOffice)
 	s.tasks.Go(s.watchClients)
+	s.tasks.Go(s.watchOwed)
 	if s.cfg.Account.User != "" {
 		s.tasks.Go(s.watchEvents)
 		s.tasks.Go(s.dropLeftovers)
