@@ -69,10 +69,10 @@ func (c *campaign) again() bool {
 }
 
 // campaignTurn is after how many ticks without a word of the leader this member asks for votes, or 0 if that is left to
-// raft: it has no vote, it knows of no leader that it could miss, or it could not serve as one. Loop only.
+// raft: it has no vote, it knows of no leader that it could miss, or it could not serve as one, or not soon. Loop only.
 func (r *Replicator) campaignTurn() int {
 	leader := r.leader.Load()
-	if leader == 0 || r.campaign.silent < r.cfg.ElectionTicks || r.refusal() != nil {
+	if leader == 0 || r.campaign.silent < r.cfg.ElectionTicks || r.refusal() != nil || r.storeIsBusy() {
 		return 0
 	}
 	turn := r.cfg.ElectionTicks + firstCampaignTicks

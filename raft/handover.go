@@ -93,8 +93,9 @@ func (r *Replicator) bestSuccessor(serving map[uint64]bool) uint64 {
 // time that there is.
 const askServing = time.Second
 
-// serving returns the members that say that they serve. It is for a preference only: where none says so in time, the log decides.
-func (r *Replicator) serving(ctx context.Context) map[uint64]bool {
+// others asks the other voters how they are, and returns those of whom is is true. It is for a preference only: who does not answer in
+// time is not among them.
+func (r *Replicator) others(ctx context.Context, is func(Status) bool) map[uint64]bool {
 	patience := r.askServing
 	if deadline, ok := ctx.Deadline(); ok {
 		patience = min(patience, time.Until(deadline)/3)
@@ -102,17 +103,17 @@ func (r *Replicator) serving(ctx context.Context) map[uint64]bool {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	members := r.Members()
-	serves := make([]bool, len(members))
+	yes := make([]bool, len(members))
 	var asking sync.WaitGroup
 	for i, m := range members {
 		if m.ID != r.identity.ID && !m.Learner {
-			asking.Go(func() { serves[i] = r.askReport(ctx, m).Status.Serving })
+			asking.Go(func() { yes[i] = is(r.askReport(ctx, m).Status) })
 		}
 	}
 	asking.Wait()
-	serving := make(map[uint64]bool)
+	found := make(map[uint64]bool)
 	for i, m := range members {
-		serving[m.ID] = serves[i]
+		found[m.ID] = yes[i]
 	}
-	return serving
+	return found
 }

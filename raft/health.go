@@ -61,7 +61,7 @@ func (r *Replicator) whyWaiting() error {
 	case r.backendProblem.Load() != nil:
 		return fmt.Errorf("backend of this node: %w", *r.backendProblem.Load())
 	default:
-		return fmt.Errorf("leader is %s, backend has applied %d of %d", r.membership.name(r.leader.Load()), r.applied.Load(), r.commit.Load())
+		return fmt.Errorf("leader is %s, backend has applied %d of %d%s", r.membership.name(r.leader.Load()), r.applied.Load(), r.commit.Load(), r.executingText())
 	}
 }
 
@@ -118,7 +118,11 @@ func (r *Replicator) Status() Status {
 		err = r.whyWaiting()
 	}
 	if err == nil && s.Commit-min(s.Commit, s.Applied) > r.cfg.MaxApplyLag {
-		err = fmt.Errorf("backend of this node is catching up: it has applied %d of %d log entries", s.Applied, s.Commit)
+		err = fmt.Errorf("backend of this node is catching up: it has applied %d of %d log entries%s", s.Applied, s.Commit, r.executingText())
+	}
+	s.Executing = r.executing()
+	if err == nil && s.Leader == s.ID && r.inArrears() && s.Executing != nil {
+		err = fmt.Errorf("this node was elected and has yet to apply what was left: its backend has applied %d of %d log entries%s", s.Applied, s.Commit, r.executingText())
 	}
 	s.Serving = err == nil
 	if err != nil {

@@ -158,7 +158,7 @@ func (r *Replicator) waitApplied(ctx context.Context, index uint64) error {
 	case <-reached:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("%w: %w: this node's backend has applied index %d, not yet %d", ErrNotDone, context.Cause(ctx), r.applied.Load(), index)
+		return fmt.Errorf("%w: %w: this node's backend has applied index %d, not yet %d%s", ErrNotDone, context.Cause(ctx), r.applied.Load(), index, r.executingText())
 	case <-r.ctx.Done():
 		return fmt.Errorf("%w: %w", ErrNotDone, r.stopCause())
 	}

@@ -91,6 +91,7 @@ type Replicator struct {
 	backendProblem       atomic.Pointer[error]
 	applying             atomic.Int64           // bytes of the entries that the backend has been given, or 0
 	call                 atomic.Uint64          // number of the call of Store.Apply that is under way, or 0
+	callBegun            atomic.Int64           // on leaseClock, when it began, if it applies entries; 0 otherwise
 	problem              atomic.Pointer[string] // while starting
 	snapshotIndex        atomic.Uint64          // of the newest snapshot on disk
 	snapshotAt           atomic.Int64           // when it was put there, in ns since the epoch; 0 for before the start
@@ -112,8 +113,10 @@ type Replicator struct {
 	leaderless    leaderless
 	formerLeader  uint64
 	handOvers     handOvers
+	seeking       bool          // for a member that is through
 	appliedBefore uint64        // as of the last tick
-	appliedAt     time.Duration // on leaseClock, when applied last grew
+	appliedAt     time.Duration // on leaseClock, when applied last grew, or the backend was busy
+	soughtAt      time.Duration // on leaseClock, when applied last grew, or a member was sought that is through
 	callBefore    uint64        // as of the last tick
 	callTicks     int           // for which that call is under way
 	proposedAt    time.Duration // on leaseClock

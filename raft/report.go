@@ -75,6 +75,33 @@ func (r *Replicator) askReport(ctx context.Context, m Member) Report {
 	return report
 }
 
+// AppliedByMajority asks the members, and returns up to where a majority of those that vote has applied the log.
+func (r *Replicator) AppliedByMajority(ctx context.Context) uint64 {
+	var applied []uint64
+	for _, report := range r.Reports(ctx) {
+		if !report.Member.Learner {
+			applied = append(applied, report.Status.Applied)
+		}
+	}
+	slices.Sort(applied)
+	if len(applied) == 0 {
+		return 0
+	}
+	return applied[(len(applied)-1)/2]
+}
+
+// AskLeader asks the leader how it is. ok is false where there is none, or no answer.
+func (r *Replicator) AskLeader(ctx context.Context) (_ Status, ok bool) {
+	m, known := r.membership.get(r.leader.Load())
+	if !known || !r.isRunning() {
+		return Status{}, false
+	}
+	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
+	defer cancel()
+	report := r.askReport(ctx, m)
+	return report.Status, report.Problem == ""
+}
+
 func (r *Replicator) report() Report {
 	report := Report{Status: r.Status()}
 	report.Member = Member{ID: report.Status.ID, URL: report.Status.URL}

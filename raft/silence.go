@@ -16,7 +16,8 @@ const (
 	// need, takes before the node counts the backend as one that hangs and refuses.
 	lookStall = 2 * time.Second
 	// busyLag is the part of Config.MaxApplyLag, as a divisor, above which a leader that is busy hands over its office. Clients
-	// wait for what is as slow everywhere; where entries pile up, others are not busy.
+	// wait for what is as slow everywhere; where entries pile up, others are not busy. Those that were left to it say nothing
+	// about others: see seekThrough.
 	busyLag = 10
 )
 
@@ -26,12 +27,16 @@ func (r *Replicator) watchOwnBackend() {
 	r.watchCall()
 	allowed := applyStall + Allowance(int(r.applying.Load())) // before applied, which is published before it ends
 	applied := r.applied.Load()
-	if r.storeIsBusy() && r.commit.Load()-min(r.commit.Load(), applied) <= r.cfg.MaxApplyLag/busyLag {
-		r.appliedBefore, r.appliedAt = applied, r.leaseClock()
+	if !r.leading || applied >= r.commit.Load() || applied != r.appliedBefore {
+		r.appliedBefore, r.appliedAt, r.soughtAt = applied, r.leaseClock(), r.leaseClock()
 		return
 	}
-	if !r.leading || applied >= r.commit.Load() || applied != r.appliedBefore {
-		r.appliedBefore, r.appliedAt = applied, r.leaseClock()
+	if r.inArrears() && r.leaseClock()-r.soughtAt > allowed {
+		r.soughtAt = r.leaseClock()
+		r.seekThrough()
+	}
+	if r.storeIsBusy() && (r.inArrears() || r.commit.Load()-applied <= r.cfg.MaxApplyLag/busyLag) {
+		r.appliedAt = r.leaseClock()
 		return
 	}
 	if r.leaseClock()-r.appliedAt > allowed {
@@ -95,5 +100,9 @@ func (a *applyLoop) apply(ctx context.Context, run applyRun) error {
 	a.calls++
 	a.r.call.Store(a.calls)
 	defer a.r.call.Store(0)
+	if len(run.entries) > 0 {
+		a.r.callBegun.Store(max(int64(a.r.leaseClock()), 1))
+		defer a.r.callBegun.Store(0)
+	}
 	return a.r.cfg.Store.Apply(ctx, run.entries)
 }

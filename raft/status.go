@@ -43,6 +43,8 @@ type Status struct {
 	// Serving is false while reads and writes would be refused; Problem says why (no leader, backend down, ...).
 	Serving bool   `json:"serving"`
 	Problem string `json:"problem,omitempty"`
+	// Executing is what the backend has been executing for more than a second; nil for nothing.
+	Executing *Executing `json:"executing,omitempty"`
 }
 
 // LeaderURL returns the node URL of the leader, or "" when none is known.

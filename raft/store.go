@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 )
 
 // Position is a place in the log.
@@ -125,9 +126,17 @@ type Observer interface {
 
 // Busier is an optional hook of a Store whose single entries may take long to apply, and no longer elsewhere.
 type Busier interface {
-	// Busy reports that such an entry is being applied: a leader keeps its office meanwhile, unless entries pile up, no node
-	// takes the backend for one that hangs, and calls wait for longer than Config.Timeout. Safe for concurrent use.
+	// Busy reports that such an entry is being applied: a leader keeps its office meanwhile, unless entries pile up, or were left
+	// to it and another member is through with them, no node takes the backend for one that hangs, and calls wait for longer than
+	// Config.Timeout. Safe for concurrent use.
 	Busy() bool
+}
+
+// Explainer is an optional hook of a Store whose entries may take long to apply.
+type Explainer interface {
+	// Executing tells people what is being applied, and since when; "" where it does not know. What is for everybody, and of may
+	// have names that are the clients'. Safe for concurrent use.
+	Executing() (what, of string, since time.Time)
 }
 
 // Doubter is an optional hook of a Store that may notice that its backend was changed otherwise than by Apply.

@@ -18,7 +18,7 @@ func (r *Replicator) TransferLeadership(ctx context.Context, id uint64) error {
 func (r *Replicator) transferAsLeader(ctx context.Context, to uint64) error {
 	var serving map[uint64]bool
 	if to == 0 {
-		serving = r.serving(ctx)
+		serving = r.others(ctx, func(s Status) bool { return s.Serving && s.Executing == nil })
 	}
 	err := r.onLoop(ctx, func() error {
 		if !r.leading {

@@ -187,6 +187,9 @@ func (b *Backend) commitOwn(ctx context.Context, ops []operation, txs []*Transac
 	b.transactions.forget(txs)
 	for i := range ops {
 		b.markers = append(b.markers, marker{ops[i].epoch, ops[i].sequence, ops[i].entry.Index})
+		if lookups := txs[i].lookups; lookups > 0 {
+			b.owed.add(ops[i].entry.Index, lookups)
+		}
 		ops[i].reply([]byte{byte(Done)})
 	}
 	b.stats.committed.Add(uint64(len(ops)))

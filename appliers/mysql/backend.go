@@ -34,6 +34,8 @@ type Backend struct {
 	stats        counters
 	changing     atomic.Bool // a schema change is being executed
 	amid         amid
+	labour       labour
+	owed         owed
 	doubt        atomic.Pointer[error]
 
 	// What follows is touched only by the goroutine that calls Open, Apply and so on.
@@ -96,9 +98,10 @@ func (b *Backend) Stats() Stats {
 }
 
 var (
-	_ raft.Store   = (*Backend)(nil)
-	_ raft.Busier  = (*Backend)(nil)
-	_ raft.Doubter = (*Backend)(nil)
+	_ raft.Store     = (*Backend)(nil)
+	_ raft.Busier    = (*Backend)(nil)
+	_ raft.Explainer = (*Backend)(nil)
+	_ raft.Doubter   = (*Backend)(nil)
 )
 
 // New returns a Backend that has not connected yet.
@@ -114,13 +117,14 @@ func New(cfg Config) (*Backend, error) {
 		cfg.TLS = cfg.TLS.Clone()
 		cfg.TLS.ServerName = host
 	}
-	b := &Backend{cfg: cfg, log: cfg.Logger, untaken: make(map[string]bool)}
+	b := &Backend{cfg: cfg, log: cfg.Logger, untaken: make(map[string]bool), owed: owed{limit: maxOwed}}
 	b.transactions.init()
 	return b, nil
 }
 
-// Busy reports that a schema change is being executed, which takes as long on every other member. See raft.Busier.
-func (b *Backend) Busy() bool { return b.changing.Load() }
+// Busy reports that a schema change is being executed, or rows are being applied and come along, which takes as long on every other
+// member that has yet to. See raft.Busier.
+func (b *Backend) Busy() bool { return b.changing.Load() || b.labour.comesAlong() }
 
 // Version is what the server calls itself; "" before Open.
 func (b *Backend) Version() string {

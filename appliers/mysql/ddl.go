@@ -97,6 +97,9 @@ func (b *Backend) executeSchema(ctx context.Context, o *operation) ([]byte, erro
 	b.amid.note(o.text)
 	b.changing.Store(true)
 	defer b.changing.Store(false)
+	defer b.labour.begin(func() (string, string) {
+		return fmt.Sprintf("the schema change %s (log entry %d)", firstWords(o.text), o.entry.Index), ""
+	})()
 	defer b.tellLong(o)()
 	for first := true; ; first = false {
 		reply, err := b.trySchema(ctx, o)

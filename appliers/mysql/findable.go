@@ -82,8 +82,9 @@ func (c *capture) noteChanged(id uint64, bytes int) {
 }
 
 // checkFindable returns ErrUnfindable if the rows of one of these tables are not found, and ErrKeyless if that would take too long. A connection
-// has changed them.
-func (b *Backend) checkFindable(ctx context.Context, connection uint64, changed []mappedTable, known *findable) error {
+// has changed them. Otherwise it waits while too much is owed, and returns how many lookups these are.
+func (b *Backend) checkFindable(ctx context.Context, connection uint64, changed []mappedTable, known *findable) (lookups float64, err error) {
+	keyless := ""
 	for i := range changed {
 		t := &changed[i]
 		if t.keyless && t.bytes < keylessBytes {
@@ -97,9 +98,9 @@ func (b *Backend) checkFindable(ctx context.Context, connection uint64, changed 
 			" (SELECT SUM(trx_rows_modified) FROM information_schema.innodb_trx WHERE trx_mysql_thread_id="+strconv.FormatUint(connection, 10)+")")
 		switch {
 		case err != nil:
-			return fmt.Errorf("look at the keys of %s.%s: %w", t.database, t.table, err)
+			return 0, fmt.Errorf("look at the keys of %s.%s: %w", t.database, t.table, err)
 		case len(row) != 4 || row[0] != "0":
-			return fmt.Errorf("%s.%s %w", t.database, t.table, ErrUnfindable)
+			return 0, fmt.Errorf("%s.%s %w", t.database, t.table, ErrUnfindable)
 		}
 		indexed := row[1] != "0"
 		there, _ := strconv.ParseFloat(row[2], 64)
@@ -107,10 +108,17 @@ func (b *Backend) checkFindable(ctx context.Context, connection uint64, changed 
 		if most := float64(t.bytes / leastRow); err != nil || changes > most {
 			changes = most
 		}
-		if !indexed && changes*(there+changes) > maxLookups { // those that were removed are not counted any more
-			return fmt.Errorf("%s.%s %w", t.database, t.table, ErrKeyless)
-		}
 		known.add(t.id, indexed)
+		if indexed {
+			continue
+		}
+		keyless = t.database + "." + t.table
+		if lookups += changes * (there + changes); lookups > maxLookups { // those that were removed are not counted any more
+			return 0, fmt.Errorf("%s %w", keyless, ErrKeyless)
+		}
 	}
-	return nil
+	if keyless == "" {
+		return 0, nil
+	}
+	return lookups, b.owed.await(ctx, keyless, lookups)
 }

@@ -78,8 +78,9 @@ func (b *Backend) tryRows(ctx context.Context, ops []operation, to *raft.Positio
 	if err := b.gather(ctx, len(ops)); err != nil {
 		return err
 	}
-	impatiently := k.patiently()
+	impatiently, done := k.patiently(), b.labours(k.c.GetConnectionID(), ops)
 	err = b.executeRows(ctx, k, ops, to)
+	done()
 	impatiently()
 	b.gathered = time.Now()
 	if err != nil {

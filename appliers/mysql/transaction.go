@@ -49,6 +49,7 @@ type Transaction struct {
 	xid      string // the name as XA START takes it
 	session  Session
 	captured chan captured
+	lookups  float64 // that others have to do for its rows, as far as was looked; set by Captured
 
 	// Guarded by transactions.mu.
 	state     transactionState
@@ -182,7 +183,8 @@ func (t *Transaction) Captured(ctx context.Context) ([]byte, error) {
 		if c.trespassed || c.eventRuns > runs {
 			return nil, ErrTrespassed
 		}
-		if err := t.b.checkFindable(ctx, t.session.ConnectionID(), c.changed, c.findable); err != nil {
+		var err error
+		if t.lookups, err = t.b.checkFindable(ctx, t.session.ConnectionID(), c.changed, c.findable); err != nil {
 			return nil, err
 		}
 		if limit := t.b.cfg.MaxTransactionBytes; c.bytes > limit {

@@ -121,6 +121,7 @@ func (f *fakeNexus) Cluster(context.Context, *nexuspb.ClusterRequest) (*nexuspb.
 	}
 	all := members()
 	leader := leaderStatus()
+	leader.Executing = &nexuspb.Executing{What: "changes of rows (log entry 5013)", Of: "app.t", ForMs: 130_400}
 	if f.follower && f.joined > 0 {
 		leader.Sending = map[uint64]*nexuspb.Sending{joinID: {Sent: 5e6, Size: 10e6}}
 	}

@@ -49,6 +49,26 @@ type nodeRow struct {
 	Version  string `json:"version"`
 	Serving  bool   `json:"serving"`
 	State    string `json:"state"`
+	// Executing is what the backend has been executing for more than a second; what comes behind it waits.
+	Executing *executing `json:"executing,omitempty"`
+}
+
+// executing is what a backend executes at length, as JSON shows it.
+type executing struct {
+	What    string  `json:"what"`
+	Of      string  `json:"of,omitempty"` // tables whose rows are changed
+	Seconds float64 `json:"seconds"`
+}
+
+// behind is what the table has behind the state of a node, which may tell a part of it.
+func (e *executing) behind(state string) (text string) {
+	if !strings.Contains(state, e.What) {
+		text = fmt.Sprintf("; executing %s for %v", e.What, time.Duration(e.Seconds*float64(time.Second)).Round(time.Second))
+	}
+	if e.Of != "" {
+		text += ", of " + e.Of
+	}
+	return text
 }
 
 // seen is what one look at the cluster shows.
@@ -154,6 +174,9 @@ func (v *seen) rows() []nodeRow {
 			if !st.GetServing() {
 				row.State = st.GetProblem()
 			}
+			if e := st.GetExecuting(); e != nil {
+				row.Executing = &executing{What: e.GetWhat(), Of: e.GetOf(), Seconds: float64(e.GetForMs()) / 1000}
+			}
 		}
 		rows = append(rows, row)
 	}
@@ -184,7 +207,7 @@ func statusText(view *seen, coloured bool) string {
 		table = append(table, []cell{
 			{text: row.URL}, {text: row.ID, colour: dim}, {text: row.Role, colour: roleColour(row.Role)}, right(number(row.Term)),
 			right(number(row.Applied)), behind(row.Behind), right(numberOr(row.Snapshot, "none")), {text: row.Version},
-			{text: row.State, colour: stateColour(row.Serving)},
+			stateCell(&row),
 		})
 	}
 	b.WriteString(writeTable(table, coloured))
@@ -231,6 +254,18 @@ func roleColour(role string) colour {
 		return plain
 	}
 	return yellow
+}
+
+// stateCell is the state of a member that answers, and what its backend executes at length.
+func stateCell(row *nodeRow) cell {
+	c := cell{text: row.State, colour: stateColour(row.Serving)}
+	if row.Executing != nil {
+		c.text += row.Executing.behind(row.State)
+		if row.Serving {
+			c.colour = yellow
+		}
+	}
+	return c
 }
 
 func stateColour(serving bool) colour {

@@ -59,6 +59,7 @@ func newRaftCollector(node Node) *raftCollector {
 	gauge("nexus_raft_term", "Raft term.", func(s raft.Status) float64 { return float64(s.Term) })
 	gauge("nexus_raft_commit_index", "Last log index known to be committed.", func(s raft.Status) float64 { return float64(s.Commit) })
 	gauge("nexus_raft_applied_index", "Last log index applied to the backend.", func(s raft.Status) float64 { return float64(s.Applied) })
+	gauge("nexus_backend_executing_seconds", "How long the backend has been executing what it was given, if that is more than a second; 0 otherwise.", executingSeconds)
 	gauge("nexus_raft_snapshot_index", "Log index of the newest snapshot on disk; 0 without one.", func(s raft.Status) float64 { return float64(s.Snapshot) })
 	counter := func(name, help string, value func(raft.Status) float64) {
 		c.plain = append(c.plain, plainMetric{prometheus.NewDesc(name, help, nil, nil), prometheus.CounterValue, value})
@@ -98,6 +99,13 @@ func (c *raftCollector) Collect(ch chan<- prometheus.Metric) {
 	for _, m := range c.plain {
 		ch <- prometheus.MustNewConstMetric(m.desc, m.kind, m.value(st))
 	}
+}
+
+func executingSeconds(s raft.Status) float64 {
+	if s.Executing == nil {
+		return 0
+	}
+	return s.Executing.For.Seconds()
 }
 
 func verifiedIndex(s raft.Status) float64 {

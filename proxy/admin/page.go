@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -164,6 +165,9 @@ func describeMember(r *raft.Report, self, commit uint64) pageMember {
 	m.State = "ok"
 	if !st.Serving {
 		m.State = problem(*st)
+	}
+	if st.Executing != nil && !strings.Contains(m.State, st.Executing.What) {
+		m.State += "; executing " + st.Executing.String()
 	}
 	m.Activity = aboutOf(r).Activity
 	return m

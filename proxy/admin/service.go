@@ -196,7 +196,15 @@ func statusOf(st raft.Status, version string) *nexuspb.StatusResponse {
 		Version:     version,
 		Snapshot:    st.Snapshot,
 		Quarantined: st.Quarantined,
+		Executing:   executingOf(st.Executing),
 	}
+}
+
+func executingOf(e *raft.Executing) *nexuspb.Executing {
+	if e == nil {
+		return nil
+	}
+	return &nexuspb.Executing{What: sendable(e.What), Of: sendable(e.Of), ForMs: e.For.Milliseconds()}
 }
 
 func sendingOf(all map[uint64]raft.Sending) map[uint64]*nexuspb.Sending {

@@ -19,6 +19,10 @@ type Node interface {
 	Read(ctx context.Context, fn func(context.Context) error) error
 	Office() (term uint64, ok bool)
 	Status() raft.Status
+	// AppliedByMajority asks up to where a majority of the members has applied the log.
+	AppliedByMajority(ctx context.Context) uint64
+	// AskLeader asks the leader how it is. ok is false where there is none, or no answer.
+	AskLeader(ctx context.Context) (_ raft.Status, ok bool)
 }
 
 // Backend is the local server, as an applier has it.
@@ -29,6 +33,9 @@ type Backend interface {
 	// TLS protects a connection before somebody logs in; nil where nothing does.
 	TLS() *tls.Config
 	Begin(epoch uint64, session appliers.Session) (*appliers.Transaction, error)
+	// Owes reports whether others have yet to find rows that this server has committed, which Settle says they have up to an index.
+	Owes() bool
+	Settle(index uint64)
 	// Sequences go before the command of a transaction or schema change of the same epoch.
 	Sequences(epoch uint64) [][]byte
 	// HasSequences reports whether the server may have any.

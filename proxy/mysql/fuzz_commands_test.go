@@ -34,6 +34,8 @@ func (serverless) Address(uint64) string                                      { 
 func (serverless) Version() string                                            { return "10.11.0" }
 func (serverless) Programs(context.Context) ([]appliers.StoredProgram, error) { return nil, nil }
 func (serverless) SchemaChanges() uint64                                      { return 0 }
+func (serverless) Owes() bool                                                 { return false }
+func (serverless) Settle(uint64)                                              {}
 func (serverless) Events(context.Context) ([]appliers.Event, int, error)      { return nil, 0, nil }
 func (serverless) MakeProcedure(context.Context, *appliers.Event) (string, error) {
 	return "", errors.New("not now")

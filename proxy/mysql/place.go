@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/nexus-replication/nexus/raft"
@@ -42,9 +43,50 @@ func (s *Server) awaitPlace(ctx context.Context) (*place, error) {
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
-			return nil, err
+			return nil, s.explain(err)
 		}
 	}
+}
+
+// explain says what keeps the leader from serving, where it leads and has to apply first what is left, or else why no place was found.
+// Many clients may wait for the same: it is asked one time for all of them, and not again within a second.
+func (s *Server) explain(err error) error {
+	if st := s.node.Status(); st.Leader == 0 || st.Leader == st.ID {
+		return err
+	}
+	s.news.mu.Lock()
+	defer s.news.mu.Unlock()
+	if time.Since(s.news.at) > newsLast {
+		st, ok := s.node.AskLeader(s.ctx)
+		s.news.at, s.news.why = time.Now(), nil
+		if ok && st.Leader == st.ID && !st.Serving && st.Executing != nil {
+			s.news.why = inArrears("the leader "+st.URL, st)
+		}
+	}
+	if s.news.why != nil {
+		return s.news.why
+	}
+	return err
+}
+
+// newsLast is for how long what the leader has said of itself is told.
+const newsLast = time.Second
+
+// news is what keeps the leader from serving, as it has said itself; nil for nothing that it knows of.
+type news struct {
+	mu  sync.Mutex
+	at  time.Time
+	why error
+}
+
+// inArrears is told to who waits for a node that leads and has yet to apply what is left. Nobody knows yet who that is: it has no names of
+// clients' tables.
+func inArrears(who string, st raft.Status) error {
+	executing := ""
+	if st.Executing != nil {
+		executing = ", and has been executing " + st.Executing.String()
+	}
+	return fmt.Errorf("%s was elected just now, and its server has applied %d of %d entries of the log%s; try again", who, st.Applied, st.Commit, executing)
 }
 
 // tryPlace returns where a client is served now. A node that was elected just now has to apply first what is left.
@@ -57,7 +99,7 @@ func (s *Server) tryPlace(ctx context.Context) (*place, error) {
 		return nil, errors.New("no leader is known: a majority of the nodes must run and reach each other; try again")
 	}
 	if st.Leader == st.ID {
-		return nil, fmt.Errorf("this node was elected just now, and its server has applied %d of %d entries of the log; try again", st.Applied, st.Commit)
+		return nil, inArrears("this node", st)
 	}
 	c, err := s.dialLeader(ctx, st)
 	if err != nil {

@@ -35,6 +35,7 @@ type Server struct {
 	accept       *tls.Config // nil without TLS
 	stats        counters
 	times        statementTimes
+	news         news
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -103,6 +104,7 @@ func (s *Server) Serve(lis net.Listener) error {
 	}
 	s.tasks.Go(s.watchOffice)
 	s.tasks.Go(s.watchClients)
+	s.tasks.Go(s.watchOwed)
 	if s.cfg.Account.User != "" {
 		s.tasks.Go(s.watchEvents)
 		s.tasks.Go(s.dropLeftovers)

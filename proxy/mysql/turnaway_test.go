@@ -18,10 +18,13 @@ import (
 type follower struct {
 	Node
 	leader uint64
+	says   raft.Status // of the leader; the zero one for no answer
 }
 
 func (follower) Office() (uint64, bool) { return 0, false }
 func (f follower) Status() raft.Status  { return raft.Status{ID: 1, Leader: f.leader, Role: "follower"} }
+
+func (f follower) AskLeader(context.Context) (raft.Status, bool) { return f.says, f.says.ID != 0 }
 
 // scripted is a backend whose server says these packets, each when it is asked again, and leaves.
 type scripted struct {
@@ -65,6 +68,13 @@ func TestTurnedAway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	mute, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mute.Close()
+	silent := mute.Addr().String() // it accepts, and greets nobody
+	arrears := raft.Status{ID: 2, Leader: 2, URL: "http://b:9021", Applied: 7, Commit: 9, Executing: &raft.Executing{What: "changes of rows (log entry 8)", Of: "secret.table", For: 90 * time.Second}}
 	leading := alwaysLeader{}
 	response := append([]byte{0x8d, 0xa6, 0xff, 0, 0, 0, 0, 1, 45}, make([]byte, 23)...)
 	response = append(response, "root\x00\x00mysql_native_password\x00"...)
@@ -81,6 +91,10 @@ func TestTurnedAway(t *testing.T) {
 	}{
 		{"no leader", follower{}, scripted{}, response, 1053, "no leader is known: a majority"},
 		{"leader that is not reachable", follower{leader: 2}, scripted{leader: cluster.Address(closed)}, response, 1053, "cannot be reached from this node: connect: connection refused"},
+		{"leader that says nothing", follower{leader: 2}, scripted{leader: silent}, response, 1053, "the leader does not answer: no answer within"},
+		{"leader in arrears", follower{leader: 2, says: arrears}, scripted{leader: silent}, response, 1053,
+			"the leader http://b:9021 was elected just now, and its server has applied 7 of 9 entries of the log, and has been executing changes of rows (log entry 8) for 1m30s; try again"},
+		{"leader that serves by now", follower{leader: 2, says: raft.Status{ID: 2, Leader: 2, Serving: true}}, scripted{leader: silent}, response, 1053, "the leader does not answer: no answer within"},
 		{"leader without an address", follower{leader: 2}, scripted{}, response, 1053, "it is not known where the leader"},
 		{"no server", leading, scripted{unreachable: true}, response, 1053, "cannot be reached; connect to another node, or try again"},
 		{"silent server", leading, scripted{}, response, 1053, "does not answer; connect to another node"},
@@ -100,7 +114,7 @@ func TestTurnedAway(t *testing.T) {
 			if tc.code == codeShutdown && e.State != "08S01" {
 				t.Errorf("state %s", e.State)
 			}
-			for _, internal := range []string{"SELECT", "SET ", "dial", "10.1.2.3", "EOF", "pipe"} {
+			for _, internal := range []string{"SELECT", "SET ", "secret", "dial", "10.1.2.3", "EOF", "pipe"} {
 				if strings.Contains(e.Message, internal) {
 					t.Errorf("it tells of %q: %s", internal, e.Message)
 				}

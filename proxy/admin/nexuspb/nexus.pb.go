@@ -1196,7 +1196,9 @@ type StatusResponse struct {
 	// Whether this node was found to differ from the others.
 	Quarantined bool `protobuf:"varint,17,opt,name=quarantined,proto3" json:"quarantined,omitempty"`
 	// On the leader, the members that are being sent a snapshot.
-	Sending       map[uint64]*Sending `protobuf:"bytes,18,rep,name=sending,proto3" json:"sending,omitempty" protobuf_key:"fixed64,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Sending map[uint64]*Sending `protobuf:"bytes,18,rep,name=sending,proto3" json:"sending,omitempty" protobuf_key:"fixed64,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// What the backend has been executing for more than a second; what comes behind it in the log waits. Not set for nothing.
+	Executing     *Executing `protobuf:"bytes,19,opt,name=executing,proto3" json:"executing,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1357,6 +1359,75 @@ func (x *StatusResponse) GetSending() map[uint64]*Sending {
 	return nil
 }
 
+func (x *StatusResponse) GetExecuting() *Executing {
+	if x != nil {
+		return x.Executing
+	}
+	return nil
+}
+
+// Executing is what a backend executes at length.
+type Executing struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	What  string                 `protobuf:"bytes,1,opt,name=what,proto3" json:"what,omitempty"`
+	// Of which tables it changes rows, as far as that is known.
+	Of            string `protobuf:"bytes,2,opt,name=of,proto3" json:"of,omitempty"`
+	ForMs         int64  `protobuf:"varint,3,opt,name=for_ms,json=forMs,proto3" json:"for_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Executing) Reset() {
+	*x = Executing{}
+	mi := &file_nexus_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Executing) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Executing) ProtoMessage() {}
+
+func (x *Executing) ProtoReflect() protoreflect.Message {
+	mi := &file_nexus_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Executing.ProtoReflect.Descriptor instead.
+func (*Executing) Descriptor() ([]byte, []int) {
+	return file_nexus_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *Executing) GetWhat() string {
+	if x != nil {
+		return x.What
+	}
+	return ""
+}
+
+func (x *Executing) GetOf() string {
+	if x != nil {
+		return x.Of
+	}
+	return ""
+}
+
+func (x *Executing) GetForMs() int64 {
+	if x != nil {
+		return x.ForMs
+	}
+	return 0
+}
+
 // Sending is a snapshot on its way to a member, in bytes.
 type Sending struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1368,7 +1439,7 @@ type Sending struct {
 
 func (x *Sending) Reset() {
 	*x = Sending{}
-	mi := &file_nexus_proto_msgTypes[25]
+	mi := &file_nexus_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1380,7 +1451,7 @@ func (x *Sending) String() string {
 func (*Sending) ProtoMessage() {}
 
 func (x *Sending) ProtoReflect() protoreflect.Message {
-	mi := &file_nexus_proto_msgTypes[25]
+	mi := &file_nexus_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1393,7 +1464,7 @@ func (x *Sending) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sending.ProtoReflect.Descriptor instead.
 func (*Sending) Descriptor() ([]byte, []int) {
-	return file_nexus_proto_rawDescGZIP(), []int{25}
+	return file_nexus_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Sending) GetSent() uint64 {
@@ -1418,7 +1489,7 @@ type ClusterRequest struct {
 
 func (x *ClusterRequest) Reset() {
 	*x = ClusterRequest{}
-	mi := &file_nexus_proto_msgTypes[26]
+	mi := &file_nexus_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1430,7 +1501,7 @@ func (x *ClusterRequest) String() string {
 func (*ClusterRequest) ProtoMessage() {}
 
 func (x *ClusterRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_nexus_proto_msgTypes[26]
+	mi := &file_nexus_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1443,7 +1514,7 @@ func (x *ClusterRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClusterRequest.ProtoReflect.Descriptor instead.
 func (*ClusterRequest) Descriptor() ([]byte, []int) {
-	return file_nexus_proto_rawDescGZIP(), []int{26}
+	return file_nexus_proto_rawDescGZIP(), []int{27}
 }
 
 type ClusterResponse struct {
@@ -1456,7 +1527,7 @@ type ClusterResponse struct {
 
 func (x *ClusterResponse) Reset() {
 	*x = ClusterResponse{}
-	mi := &file_nexus_proto_msgTypes[27]
+	mi := &file_nexus_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1468,7 +1539,7 @@ func (x *ClusterResponse) String() string {
 func (*ClusterResponse) ProtoMessage() {}
 
 func (x *ClusterResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_nexus_proto_msgTypes[27]
+	mi := &file_nexus_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1481,7 +1552,7 @@ func (x *ClusterResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClusterResponse.ProtoReflect.Descriptor instead.
 func (*ClusterResponse) Descriptor() ([]byte, []int) {
-	return file_nexus_proto_rawDescGZIP(), []int{27}
+	return file_nexus_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ClusterResponse) GetNodes() []*NodeReport {
@@ -1504,7 +1575,7 @@ type NodeReport struct {
 
 func (x *NodeReport) Reset() {
 	*x = NodeReport{}
-	mi := &file_nexus_proto_msgTypes[28]
+	mi := &file_nexus_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1516,7 +1587,7 @@ func (x *NodeReport) String() string {
 func (*NodeReport) ProtoMessage() {}
 
 func (x *NodeReport) ProtoReflect() protoreflect.Message {
-	mi := &file_nexus_proto_msgTypes[28]
+	mi := &file_nexus_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1529,7 +1600,7 @@ func (x *NodeReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeReport.ProtoReflect.Descriptor instead.
 func (*NodeReport) Descriptor() ([]byte, []int) {
-	return file_nexus_proto_rawDescGZIP(), []int{28}
+	return file_nexus_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *NodeReport) GetMember() *Member {
@@ -1580,7 +1651,7 @@ type Activity struct {
 
 func (x *Activity) Reset() {
 	*x = Activity{}
-	mi := &file_nexus_proto_msgTypes[29]
+	mi := &file_nexus_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1592,7 +1663,7 @@ func (x *Activity) String() string {
 func (*Activity) ProtoMessage() {}
 
 func (x *Activity) ProtoReflect() protoreflect.Message {
-	mi := &file_nexus_proto_msgTypes[29]
+	mi := &file_nexus_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1605,7 +1676,7 @@ func (x *Activity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Activity.ProtoReflect.Descriptor instead.
 func (*Activity) Descriptor() ([]byte, []int) {
-	return file_nexus_proto_rawDescGZIP(), []int{29}
+	return file_nexus_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Activity) GetReads() uint64 {
@@ -1731,7 +1802,7 @@ const file_nexus_proto_rawDesc = "" +
 	"\bat_least\x18\x03 \x01(\bR\aatLeast\"\x0f\n" +
 	"\rRepairRequest\"\x10\n" +
 	"\x0eRepairResponse\"\x0f\n" +
-	"\rStatusRequest\"\xc5\x05\n" +
+	"\rStatusRequest\"\xf8\x05\n" +
 	"\x0eStatusResponse\x12!\n" +
 	"\fcluster_name\x18\x01 \x01(\tR\vclusterName\x12\x18\n" +
 	"\acluster\x18\x02 \x01(\x06R\acluster\x12\x0e\n" +
@@ -1751,13 +1822,18 @@ const file_nexus_proto_rawDesc = "" +
 	"\aversion\x18\x0f \x01(\tR\aversion\x12\x1a\n" +
 	"\bsnapshot\x18\x10 \x01(\x04R\bsnapshot\x12 \n" +
 	"\vquarantined\x18\x11 \x01(\bR\vquarantined\x12?\n" +
-	"\asending\x18\x12 \x03(\v2%.nexus.v1.StatusResponse.SendingEntryR\asending\x1a;\n" +
+	"\asending\x18\x12 \x03(\v2%.nexus.v1.StatusResponse.SendingEntryR\asending\x121\n" +
+	"\texecuting\x18\x13 \x01(\v2\x13.nexus.v1.ExecutingR\texecuting\x1a;\n" +
 	"\rProgressEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\x06R\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\x1aM\n" +
 	"\fSendingEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\x06R\x03key\x12'\n" +
-	"\x05value\x18\x02 \x01(\v2\x11.nexus.v1.SendingR\x05value:\x028\x01\"1\n" +
+	"\x05value\x18\x02 \x01(\v2\x11.nexus.v1.SendingR\x05value:\x028\x01\"F\n" +
+	"\tExecuting\x12\x12\n" +
+	"\x04what\x18\x01 \x01(\tR\x04what\x12\x0e\n" +
+	"\x02of\x18\x02 \x01(\tR\x02of\x12\x15\n" +
+	"\x06for_ms\x18\x03 \x01(\x03R\x05forMs\"1\n" +
 	"\aSending\x12\x12\n" +
 	"\x04sent\x18\x01 \x01(\x04R\x04sent\x12\x12\n" +
 	"\x04size\x18\x02 \x01(\x04R\x04size\"\x10\n" +
@@ -1809,7 +1885,7 @@ func file_nexus_proto_rawDescGZIP() []byte {
 	return file_nexus_proto_rawDescData
 }
 
-var file_nexus_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
+var file_nexus_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_nexus_proto_goTypes = []any{
 	(*CheckRequest)(nil),          // 0: nexus.v1.CheckRequest
 	(*CheckResponse)(nil),         // 1: nexus.v1.CheckResponse
@@ -1836,63 +1912,65 @@ var file_nexus_proto_goTypes = []any{
 	(*RepairResponse)(nil),        // 22: nexus.v1.RepairResponse
 	(*StatusRequest)(nil),         // 23: nexus.v1.StatusRequest
 	(*StatusResponse)(nil),        // 24: nexus.v1.StatusResponse
-	(*Sending)(nil),               // 25: nexus.v1.Sending
-	(*ClusterRequest)(nil),        // 26: nexus.v1.ClusterRequest
-	(*ClusterResponse)(nil),       // 27: nexus.v1.ClusterResponse
-	(*NodeReport)(nil),            // 28: nexus.v1.NodeReport
-	(*Activity)(nil),              // 29: nexus.v1.Activity
-	nil,                           // 30: nexus.v1.SaveRequest.ArgsEntry
-	nil,                           // 31: nexus.v1.LoadRequest.ArgsEntry
-	nil,                           // 32: nexus.v1.StatusResponse.ProgressEntry
-	nil,                           // 33: nexus.v1.StatusResponse.SendingEntry
+	(*Executing)(nil),             // 25: nexus.v1.Executing
+	(*Sending)(nil),               // 26: nexus.v1.Sending
+	(*ClusterRequest)(nil),        // 27: nexus.v1.ClusterRequest
+	(*ClusterResponse)(nil),       // 28: nexus.v1.ClusterResponse
+	(*NodeReport)(nil),            // 29: nexus.v1.NodeReport
+	(*Activity)(nil),              // 30: nexus.v1.Activity
+	nil,                           // 31: nexus.v1.SaveRequest.ArgsEntry
+	nil,                           // 32: nexus.v1.LoadRequest.ArgsEntry
+	nil,                           // 33: nexus.v1.StatusResponse.ProgressEntry
+	nil,                           // 34: nexus.v1.StatusResponse.SendingEntry
 }
 var file_nexus_proto_depIdxs = []int32{
-	30, // 0: nexus.v1.SaveRequest.args:type_name -> nexus.v1.SaveRequest.ArgsEntry
-	31, // 1: nexus.v1.LoadRequest.args:type_name -> nexus.v1.LoadRequest.ArgsEntry
+	31, // 0: nexus.v1.SaveRequest.args:type_name -> nexus.v1.SaveRequest.ArgsEntry
+	32, // 1: nexus.v1.LoadRequest.args:type_name -> nexus.v1.LoadRequest.ArgsEntry
 	11, // 2: nexus.v1.MembersResponse.members:type_name -> nexus.v1.Member
 	19, // 3: nexus.v1.VerifyResponse.members:type_name -> nexus.v1.VerifiedMember
 	20, // 4: nexus.v1.VerifiedMember.differences:type_name -> nexus.v1.PartDifference
 	11, // 5: nexus.v1.StatusResponse.members:type_name -> nexus.v1.Member
-	32, // 6: nexus.v1.StatusResponse.progress:type_name -> nexus.v1.StatusResponse.ProgressEntry
-	33, // 7: nexus.v1.StatusResponse.sending:type_name -> nexus.v1.StatusResponse.SendingEntry
-	28, // 8: nexus.v1.ClusterResponse.nodes:type_name -> nexus.v1.NodeReport
-	11, // 9: nexus.v1.NodeReport.member:type_name -> nexus.v1.Member
-	24, // 10: nexus.v1.NodeReport.status:type_name -> nexus.v1.StatusResponse
-	29, // 11: nexus.v1.NodeReport.activity:type_name -> nexus.v1.Activity
-	25, // 12: nexus.v1.StatusResponse.SendingEntry.value:type_name -> nexus.v1.Sending
-	0,  // 13: nexus.v1.Nexus.Check:input_type -> nexus.v1.CheckRequest
-	2,  // 14: nexus.v1.Nexus.Save:input_type -> nexus.v1.SaveRequest
-	4,  // 15: nexus.v1.Nexus.Load:input_type -> nexus.v1.LoadRequest
-	6,  // 16: nexus.v1.Nexus.AddNode:input_type -> nexus.v1.AddNodeRequest
-	7,  // 17: nexus.v1.Nexus.RemoveNode:input_type -> nexus.v1.RemoveNodeRequest
-	8,  // 18: nexus.v1.Nexus.ReplaceNode:input_type -> nexus.v1.ReplaceNodeRequest
-	9,  // 19: nexus.v1.Nexus.ListNodes:input_type -> nexus.v1.ListNodesRequest
-	10, // 20: nexus.v1.Nexus.TransferLeader:input_type -> nexus.v1.TransferLeaderRequest
-	13, // 21: nexus.v1.Nexus.Snapshot:input_type -> nexus.v1.SnapshotRequest
-	15, // 22: nexus.v1.Nexus.Backup:input_type -> nexus.v1.BackupRequest
-	17, // 23: nexus.v1.Nexus.Verify:input_type -> nexus.v1.VerifyRequest
-	21, // 24: nexus.v1.Nexus.Repair:input_type -> nexus.v1.RepairRequest
-	23, // 25: nexus.v1.Nexus.Status:input_type -> nexus.v1.StatusRequest
-	26, // 26: nexus.v1.Nexus.Cluster:input_type -> nexus.v1.ClusterRequest
-	1,  // 27: nexus.v1.Nexus.Check:output_type -> nexus.v1.CheckResponse
-	3,  // 28: nexus.v1.Nexus.Save:output_type -> nexus.v1.SaveResponse
-	5,  // 29: nexus.v1.Nexus.Load:output_type -> nexus.v1.LoadResponse
-	12, // 30: nexus.v1.Nexus.AddNode:output_type -> nexus.v1.MembersResponse
-	12, // 31: nexus.v1.Nexus.RemoveNode:output_type -> nexus.v1.MembersResponse
-	12, // 32: nexus.v1.Nexus.ReplaceNode:output_type -> nexus.v1.MembersResponse
-	12, // 33: nexus.v1.Nexus.ListNodes:output_type -> nexus.v1.MembersResponse
-	12, // 34: nexus.v1.Nexus.TransferLeader:output_type -> nexus.v1.MembersResponse
-	14, // 35: nexus.v1.Nexus.Snapshot:output_type -> nexus.v1.SnapshotResponse
-	16, // 36: nexus.v1.Nexus.Backup:output_type -> nexus.v1.BackupResponse
-	18, // 37: nexus.v1.Nexus.Verify:output_type -> nexus.v1.VerifyResponse
-	22, // 38: nexus.v1.Nexus.Repair:output_type -> nexus.v1.RepairResponse
-	24, // 39: nexus.v1.Nexus.Status:output_type -> nexus.v1.StatusResponse
-	27, // 40: nexus.v1.Nexus.Cluster:output_type -> nexus.v1.ClusterResponse
-	27, // [27:41] is the sub-list for method output_type
-	13, // [13:27] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	33, // 6: nexus.v1.StatusResponse.progress:type_name -> nexus.v1.StatusResponse.ProgressEntry
+	34, // 7: nexus.v1.StatusResponse.sending:type_name -> nexus.v1.StatusResponse.SendingEntry
+	25, // 8: nexus.v1.StatusResponse.executing:type_name -> nexus.v1.Executing
+	29, // 9: nexus.v1.ClusterResponse.nodes:type_name -> nexus.v1.NodeReport
+	11, // 10: nexus.v1.NodeReport.member:type_name -> nexus.v1.Member
+	24, // 11: nexus.v1.NodeReport.status:type_name -> nexus.v1.StatusResponse
+	30, // 12: nexus.v1.NodeReport.activity:type_name -> nexus.v1.Activity
+	26, // 13: nexus.v1.StatusResponse.SendingEntry.value:type_name -> nexus.v1.Sending
+	0,  // 14: nexus.v1.Nexus.Check:input_type -> nexus.v1.CheckRequest
+	2,  // 15: nexus.v1.Nexus.Save:input_type -> nexus.v1.SaveRequest
+	4,  // 16: nexus.v1.Nexus.Load:input_type -> nexus.v1.LoadRequest
+	6,  // 17: nexus.v1.Nexus.AddNode:input_type -> nexus.v1.AddNodeRequest
+	7,  // 18: nexus.v1.Nexus.RemoveNode:input_type -> nexus.v1.RemoveNodeRequest
+	8,  // 19: nexus.v1.Nexus.ReplaceNode:input_type -> nexus.v1.ReplaceNodeRequest
+	9,  // 20: nexus.v1.Nexus.ListNodes:input_type -> nexus.v1.ListNodesRequest
+	10, // 21: nexus.v1.Nexus.TransferLeader:input_type -> nexus.v1.TransferLeaderRequest
+	13, // 22: nexus.v1.Nexus.Snapshot:input_type -> nexus.v1.SnapshotRequest
+	15, // 23: nexus.v1.Nexus.Backup:input_type -> nexus.v1.BackupRequest
+	17, // 24: nexus.v1.Nexus.Verify:input_type -> nexus.v1.VerifyRequest
+	21, // 25: nexus.v1.Nexus.Repair:input_type -> nexus.v1.RepairRequest
+	23, // 26: nexus.v1.Nexus.Status:input_type -> nexus.v1.StatusRequest
+	27, // 27: nexus.v1.Nexus.Cluster:input_type -> nexus.v1.ClusterRequest
+	1,  // 28: nexus.v1.Nexus.Check:output_type -> nexus.v1.CheckResponse
+	3,  // 29: nexus.v1.Nexus.Save:output_type -> nexus.v1.SaveResponse
+	5,  // 30: nexus.v1.Nexus.Load:output_type -> nexus.v1.LoadResponse
+	12, // 31: nexus.v1.Nexus.AddNode:output_type -> nexus.v1.MembersResponse
+	12, // 32: nexus.v1.Nexus.RemoveNode:output_type -> nexus.v1.MembersResponse
+	12, // 33: nexus.v1.Nexus.ReplaceNode:output_type -> nexus.v1.MembersResponse
+	12, // 34: nexus.v1.Nexus.ListNodes:output_type -> nexus.v1.MembersResponse
+	12, // 35: nexus.v1.Nexus.TransferLeader:output_type -> nexus.v1.MembersResponse
+	14, // 36: nexus.v1.Nexus.Snapshot:output_type -> nexus.v1.SnapshotResponse
+	16, // 37: nexus.v1.Nexus.Backup:output_type -> nexus.v1.BackupResponse
+	18, // 38: nexus.v1.Nexus.Verify:output_type -> nexus.v1.VerifyResponse
+	22, // 39: nexus.v1.Nexus.Repair:output_type -> nexus.v1.RepairResponse
+	24, // 40: nexus.v1.Nexus.Status:output_type -> nexus.v1.StatusResponse
+	28, // 41: nexus.v1.Nexus.Cluster:output_type -> nexus.v1.ClusterResponse
+	28, // [28:42] is the sub-list for method output_type
+	14, // [14:28] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_nexus_proto_init() }
@@ -1906,7 +1984,7 @@ func file_nexus_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_nexus_proto_rawDesc), len(file_nexus_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   34,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
