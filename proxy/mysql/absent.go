@@ -42,7 +42,7 @@ func (s *Server) watchClients() {
 			cancel()
 		}
 		quiet++
-		if now := s.stats.commits.Load(); now != commits || s.gate.open() < 2 {
+		if now := s.stats.commits.Load(); now != commits || !s.gate.crowded() {
 			quiet, commits = 0, now
 		}
 		if quiet >= holdupPauses {

@@ -101,11 +101,11 @@ func (g *gate) remain() {
 	g.readmit()
 }
 
-// open is how many transactions are inside.
-func (g *gate) open() int {
+// crowded reports whether several transactions are inside.
+func (g *gate) crowded() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.inside
+	return g.inside > 1
 }
 
 // held says what keeps a schema change out.

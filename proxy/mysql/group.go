@@ -19,17 +19,13 @@ const (
 	// vainCommits do not wait after one for which nobody came. Those who are executed may be waiting for it: for a row that it
 	// has locked.
 	vainCommits = 32
-	// lingerShare: where a crowd has transactions open, some of which end at any moment, a commit waits for a sixteenth of what its
-	// own transaction has taken, up to mostPatience.
-	lingerShare = 16
 )
 
 // commitGroup gathers the commits of sessions into one proposal: each costs the disks, the network and the processors of all
-// nodes about the same, however many transactions stand in it. A commit waits for those of which it is known that they
-// are about to come, and, in a crowd, for those that may be: nobody who is alone waits.
+// nodes about the same, however many transactions stand in it. A commit waits for those only of which it is known that they
+// are about to come, so nobody who is alone waits.
 type commitGroup struct {
 	propose  func(ctx context.Context, commands [][]byte) (raft.Outcome, error)
-	inside   func() int    // how many transactions are open
 	patience time.Duration // groupPatience
 
 	mu     sync.Mutex
@@ -45,7 +41,6 @@ type commitGroup struct {
 type announcement struct {
 	round int
 	at    time.Time
-	takes time.Duration // since the client began it; 0 for one of a single statement
 }
 
 // gathering is a proposal that is being put together.
@@ -55,28 +50,20 @@ type gathering struct {
 	bytes    int
 	members  int
 	patience time.Duration // of its first member
-	opened   time.Time
-	timer    *time.Timer // after which it is given up; nil where nobody was waited for
-	until    time.Time   // for how long it may wait beyond the patience of its first member
-	// lingersUntil is for how long whoever may come is waited for: no longer than any member has patience for that.
-	lingersUntil time.Time
-	full         chan struct{} // closed when nobody is waited for any more
-	done         chan struct{} // closed when outcome and err are there
-	outcome      raft.Outcome
-	err          error
+	timer    *time.Timer   // after which it is given up; nil where nobody was waited for
+	until    time.Time     // for how long it may wait beyond the patience of its first member
+	full     chan struct{} // closed when nobody is waited for any more
+	done     chan struct{} // closed when outcome and err are there
+	outcome  raft.Outcome
+	err      error
 }
 
-// expect announces a transaction, which calls commit or forgo. Its client has begun it at that time, or it is a single statement.
-func (g *commitGroup) expect(begun time.Time) announcement {
-	a := announcement{at: time.Now()}
-	if !begun.IsZero() {
-		a.takes = a.at.Sub(begun)
-	}
+// expect announces a transaction, which calls commit or forgo.
+func (g *commitGroup) expect() announcement {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.coming++
-	a.round = g.round
-	return a
+	return announcement{g.round, time.Now()}
 }
 
 // forgo says that an announced transaction will not be proposed.
@@ -101,9 +88,7 @@ func (g *commitGroup) commit(ctx context.Context, a announcement, commands [][]b
 	for _, c := range commands {
 		size += len(c)
 	}
-	now := time.Now()
-	took := now.Sub(a.at)
-	lingersUntil := now.Add(g.mayLinger(a.takes))
+	took := time.Since(a.at)
 	g.mu.Lock()
 	g.reunion.came(took)
 	g.come(a)
@@ -115,10 +100,10 @@ func (g *commitGroup) commit(ctx context.Context, a announcement, commands [][]b
 	}
 	j := g.open
 	if j == nil {
-		j = &gathering{ctx: ctx, patience: g.patienceNow(), opened: now, lingersUntil: lingersUntil, full: make(chan struct{}), done: make(chan struct{})}
+		j = &gathering{ctx: ctx, patience: g.patienceNow(), full: make(chan struct{}), done: make(chan struct{})}
 		g.open = j
 		if g.reunion.away > 0 {
-			j.until = now.Add(g.reunion.longFlight())
+			j.until = time.Now().Add(g.reunion.longFlight())
 		}
 	}
 	first := len(j.commands)
@@ -126,9 +111,6 @@ func (g *commitGroup) commit(ctx context.Context, a announcement, commands [][]b
 	j.bytes += size
 	j.members++
 	j.ctx = later(j.ctx, ctx)
-	if lingersUntil.Before(j.lingersUntil) {
-		j.lingersUntil = lingersUntil
-	}
 	leads := j.members == 1
 	if leads && g.vain > 0 {
 		g.vain--
@@ -137,7 +119,7 @@ func (g *commitGroup) commit(ctx context.Context, a announcement, commands [][]b
 		g.closeIfFull()
 	}
 	if leads && g.open == j {
-		j.timer = time.NewTimer(g.firstWait(j))
+		j.timer = time.NewTimer(j.patience)
 	}
 	g.mu.Unlock()
 
@@ -164,49 +146,10 @@ func (g *commitGroup) patienceNow() time.Duration {
 	return max(g.patience, min(g.reunion.takes, mostPatience))
 }
 
-// mayLinger is for how long a transaction that took so long waits for whoever may come.
-func (g *commitGroup) mayLinger(took time.Duration) time.Duration {
-	if took == 0 || g.inside() < crowd {
-		return 0
-	}
-	return min(took/lingerShare, mostPatience)
-}
-
-// awaits reports whether it is known of others that they come soon.
-func (g *commitGroup) awaits(j *gathering) bool { return g.coming > 0 || g.reunion.awaits(j.members) }
-
-// lingers is for how long whoever may come is waited for, from now on.
-func (j *gathering) lingers() time.Duration {
-	if j.members >= enough {
-		return 0
-	}
-	return max(0, time.Until(j.lingersUntil))
-}
-
-// firstWait is after which time it is to be seen who has come.
-func (g *commitGroup) firstWait(j *gathering) time.Duration {
-	if g.awaits(j) {
-		return j.patience
-	}
-	return j.lingers()
-}
-
-// closeIfFull leaves alone what is open and awaits others: its timer ends that.
 func (g *commitGroup) closeIfFull() {
 	j := g.open
-	if j == nil {
+	if j == nil || j.bytes < groupBytes && (g.coming > 0 || g.reunion.awaits(j.members)) {
 		return
-	}
-	if j.bytes < groupBytes {
-		if g.awaits(j) {
-			return
-		}
-		if left := j.lingers(); left > 0 {
-			if j.timer != nil {
-				j.timer.Reset(left)
-			}
-			return
-		}
 	}
 	g.close()
 }
@@ -281,9 +224,6 @@ func (g *commitGroup) giveUp(j *gathering) (left time.Duration) {
 	defer g.mu.Unlock()
 	if g.open != j {
 		return 0
-	}
-	if left = j.patience - time.Since(j.opened); left > 0 && g.coming > 0 { // it has waited for whoever may come, and now somebody does
-		return left
 	}
 	if j.members == 1 && g.coming > 0 {
 		g.vain = vainCommits

@@ -36,7 +36,7 @@ func (e *echo) propose(_ context.Context, commands [][]byte) (raft.Outcome, erro
 
 func newGroup() (*commitGroup, *echo) {
 	e := new(echo)
-	return &commitGroup{propose: e.propose, inside: func() int { return 0 }, patience: groupPatience}, e
+	return &commitGroup{propose: e.propose, patience: groupPatience}, e
 }
 
 // commitAll announces one transaction of each list of commands, commits all at once, and returns an error for each.
@@ -45,7 +45,7 @@ func commitAll(g *commitGroup, lists ...[][]byte) []error {
 	var wg sync.WaitGroup
 	announced := make([]announcement, len(lists))
 	for i := range lists {
-		announced[i] = g.expect(time.Time{})
+		announced[i] = g.expect()
 	}
 	for i, commands := range lists {
 		wg.Go(func() {
@@ -88,7 +88,7 @@ func TestCommitsWaitForNobody(t *testing.T) {
 	g, e := newGroup()
 	for _, other := range []bool{false, true} {
 		if other {
-			a := g.expect(time.Time{})
+			a := g.expect()
 			go g.forgo(a)
 		}
 		if err := errors.Join(commitAll(g, [][]byte{[]byte("rows")})...); err != nil {
@@ -96,7 +96,7 @@ func TestCommitsWaitForNobody(t *testing.T) {
 		}
 	}
 	// One that takes longer than anybody waits.
-	a := g.expect(time.Time{})
+	a := g.expect()
 	if err := errors.Join(commitAll(g, [][]byte{[]byte("rows")})...); err != nil {
 		t.Error(err)
 	}
@@ -110,7 +110,7 @@ func TestCommitsWaitForNobody(t *testing.T) {
 func TestCommitsWaitInVainOnce(t *testing.T) {
 	g, _ := newGroup()
 	for i := range vainCommits + 1 {
-		a := g.expect(time.Time{}) // and waits for a row that the others have locked
+		a := g.expect() // and waits for a row that the others have locked
 		if err := errors.Join(commitAll(g, [][]byte{[]byte("rows")})...); err != nil {
 			t.Fatal(err)
 		}
@@ -124,7 +124,7 @@ func TestCommitsWaitInVainOnce(t *testing.T) {
 // Who was waited for once is not waited for again, however long it takes.
 func TestCommitsWaitForOneOnce(t *testing.T) {
 	g, _ := newGroup()
-	long := g.expect(time.Time{})
+	long := g.expect()
 	if err := errors.Join(commitAll(g, [][]byte{[]byte("a")}, [][]byte{[]byte("b")})...); err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +134,7 @@ func TestCommitsWaitForOneOnce(t *testing.T) {
 	if coming != 0 {
 		t.Fatalf("%d are waited for, though all but one have come", coming)
 	}
-	short := g.expect(time.Time{})
+	short := g.expect()
 	g.forgo(long)
 	if g.coming != 1 {
 		t.Fatalf("%d are waited for after the long one, want 1", g.coming)
@@ -147,7 +147,7 @@ func TestCommitsWaitForOneOnce(t *testing.T) {
 
 // A proposal lasts for as long as one of its members has time, and each of them waits for as long as it has.
 func TestCommitsHaveTheirOwnTime(t *testing.T) {
-	g := &commitGroup{patience: time.Minute, inside: func() int { return crowd }}
+	g := &commitGroup{patience: time.Minute}
 	ctx := func(limit time.Duration) context.Context {
 		ctx, cancel := context.WithTimeout(t.Context(), limit)
 		t.Cleanup(cancel)
@@ -156,8 +156,8 @@ func TestCommitsHaveTheirOwnTime(t *testing.T) {
 	leads, long := ctx(time.Minute), ctx(time.Hour)
 	j := &gathering{ctx: leads, members: 1, full: make(chan struct{}), done: make(chan struct{})}
 	g.open = j
-	never := g.expect(time.Time{})
-	a, b := g.expect(time.Time{}), g.expect(time.Time{})
+	never := g.expect()
+	a, b := g.expect(), g.expect()
 	patient := make(chan error, 1)
 	go func() {
 		_, err := g.commit(long, a, [][]byte{[]byte("a")})

@@ -19,7 +19,7 @@ type flights struct {
 
 func newFlights() (*commitGroup, *flights) {
 	f := &flights{begun: make(chan int, 100), outcome: make(chan struct{})}
-	return &commitGroup{patience: time.Minute, inside: func() int { return crowd }, propose: func(_ context.Context, commands [][]byte) (raft.Outcome, error) {
+	return &commitGroup{patience: time.Minute, propose: func(_ context.Context, commands [][]byte) (raft.Outcome, error) {
 		f.begun <- len(commands)
 		<-f.outcome
 		return raft.Outcome{Replies: make([]raft.Reply, len(commands))}, nil
@@ -37,7 +37,7 @@ func commitMany(t *testing.T, g *commitGroup, n int) (wait func()) {
 	g.mu.Unlock()
 	announced := make([]announcement, n)
 	for i := range announced {
-		announced[i] = g.expect(time.Time{})
+		announced[i] = g.expect()
 	}
 	var ends sync.WaitGroup
 	errs := make([]error, n)

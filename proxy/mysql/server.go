@@ -80,7 +80,7 @@ func New(cfg Config, node Node, backend Backend) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{cfg: cfg, node: node, backend: backend, gate: newGate(), accept: acceptTLS(&cfg), conns: make(map[*connection]bool), times: newStatementTimes()}
-	s.commits.propose, s.commits.inside, s.commits.patience = node.Propose, s.gate.open, groupPatience
+	s.commits.propose, s.commits.patience = node.Propose, groupPatience
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s, nil
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	appliers "github.com/nexus-replication/nexus/appliers/mysql"
 	"github.com/nexus-replication/nexus/proxy/mysql/statement"
@@ -18,18 +17,13 @@ import (
 type transaction struct {
 	xa    *appliers.Transaction // nil where it is read-only
 	wrote bool                  // a statement that is no plain read was executed
-	begun time.Time             // by the client; zero for one of a single statement
 	marking
 }
 
 // expect announces to the others that the session's transaction is about to be proposed.
 func (s *session) expect() {
 	s.expected = true
-	var begun time.Time
-	if s.tx != nil {
-		begun = s.tx.begun
-	}
-	s.announced = s.server.commits.expect(begun)
+	s.announced = s.server.commits.expect()
 }
 
 // forgo takes that back, if it is not proposed.
@@ -80,7 +74,7 @@ func (s *session) start(what statement.Statement) error {
 	if err != nil {
 		return err
 	}
-	s.tx = &transaction{xa: xa, begun: time.Now()}
+	s.tx = &transaction{xa: xa}
 	if what.Snapshot {
 		// XA has no such clause, but any consistent read fixes the snapshot.
 		if _, err := s.row("SELECT COUNT(*) FROM nexus.address"); err != nil {
