@@ -117,7 +117,7 @@ func New(cfg Config) (*Backend, error) {
 		cfg.TLS = cfg.TLS.Clone()
 		cfg.TLS.ServerName = host
 	}
-	b := &Backend{cfg: cfg, log: cfg.Logger, untaken: make(map[string]bool), owed: owed{limit: maxOwed}}
+	b := &Backend{cfg: cfg, log: cfg.Logger, untaken: make(map[string]bool), owed: owed{limit: maxOwed, first: make(chan struct{}, 1)}}
 	b.transactions.init()
 	return b, nil
 }

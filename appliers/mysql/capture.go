@@ -59,6 +59,7 @@ type capture struct {
 	markers     uint64                   // id of the table of markers
 	marks       int
 	trespassed  bool   // rows of Nexus's own were written that only Nexus may write
+	astray      bool   // a savepoint was gone back to that is not known
 	runs        uint64 // id of the table of the runs of events
 	eventRuns   int
 	savepoints  []savepoint // of the group
@@ -116,7 +117,7 @@ func (c *capture) HandleEvent(e *replication.BinlogEvent) error {
 	case kind == eventXAPrepare:
 		if xid, ok := preparedXID(raw[eventHeader:]); ok {
 			c.b.transactions.deliver(xid, captured{
-				events: c.events, bytes: c.bytes, trespassed: c.trespassed || c.marks != 1, eventRuns: c.eventRuns, changed: c.changed, findable: &c.findable,
+				events: c.events, bytes: c.bytes, trespassed: c.trespassed || c.marks != 1 && !c.astray, astray: c.astray, eventRuns: c.eventRuns, changed: c.changed, findable: &c.findable,
 			})
 		}
 		c.events, c.bytes = nil, 0
@@ -127,7 +128,7 @@ func (c *capture) HandleEvent(e *replication.BinlogEvent) error {
 
 func (c *capture) beginGroup(body []byte) {
 	c.settle(nil)
-	c.group, c.events, c.bytes, c.marks, c.trespassed, c.eventRuns = 0, nil, 0, 0, false, 0
+	c.group, c.events, c.bytes, c.marks, c.trespassed, c.astray, c.eventRuns = 0, nil, 0, 0, false, false, 0
 	c.changed, c.savepoints = nil, nil
 	clear(c.mapped)
 	clear(c.sequences)

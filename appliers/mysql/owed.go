@@ -21,6 +21,7 @@ const maxOwed = 1e9
 // what is too small to be looked at.
 type owed struct {
 	limit float64
+	first chan struct{} // held by who came first of those who wait: a large transaction waits until nothing is owed, which the others must not prevent
 
 	mu      sync.Mutex
 	entries []owedEntry   // by index
@@ -72,6 +73,17 @@ func (o *owed) admits(lookups float64) (ok bool, settled <-chan struct{}) {
 
 // await waits until so many lookups, of a table, may be added.
 func (o *owed) await(ctx context.Context, table string, lookups float64) error {
+	late := func() error { return fmt.Errorf("%s %w", table, ErrOwed) }
+	select {
+	case o.first <- struct{}{}:
+	default:
+		select {
+		case o.first <- struct{}{}:
+		case <-ctx.Done():
+			return late()
+		}
+	}
+	defer func() { <-o.first }()
 	for {
 		ok, settled := o.admits(lookups)
 		if ok {
@@ -80,7 +92,7 @@ func (o *owed) await(ctx context.Context, table string, lookups float64) error {
 		select {
 		case <-settled:
 		case <-ctx.Done():
-			return fmt.Errorf("%s %w", table, ErrOwed)
+			return late()
 		}
 	}
 }

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
 func TestOwed(t *testing.T) {
-	o := owed{limit: 10}
+	o := owed{limit: 10, first: make(chan struct{}, 1)}
 	admits := func(lookups float64) bool {
 		ok, _ := o.admits(lookups)
 		return ok
@@ -38,6 +40,42 @@ func TestOwed(t *testing.T) {
 	if !admits(1000) {
 		t.Error("all was settled")
 	}
+}
+
+// Who waits until nothing is owed is not overtaken by those who need less.
+func TestOwedInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := owed{limit: 10, first: make(chan struct{}, 1)}
+		o.add(3, 9)
+		var order []float64
+		var ended sync.WaitGroup
+		for _, lookups := range []float64{1000, 1} {
+			ended.Go(func() {
+				if err := o.await(t.Context(), "t", lookups); err != nil {
+					t.Error(err)
+				}
+				order = append(order, lookups)
+				o.add(uint64(4+len(order)), lookups)
+			})
+			synctest.Wait()
+		}
+		if len(order) > 0 {
+			t.Errorf("%v do not wait", order)
+		}
+		o.settle(3)
+		synctest.Wait()
+		if len(order) != 1 || order[0] != 1000 {
+			t.Errorf("%v came first", order)
+		}
+		o.settle(5)
+		ended.Wait()
+		o.add(9, 9)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := o.await(ctx, "t", 1000); !errors.Is(err, ErrOwed) {
+			t.Errorf("without time left: %v", err)
+		}
+	})
 }
 
 func isClosed(c <-chan struct{}) bool {

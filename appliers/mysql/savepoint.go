@@ -9,7 +9,7 @@ import (
 // savepoint is where a transaction stood when it said SAVEPOINT. The server takes rows out of its binary log when a transaction goes back to one, but not where it has
 // made temporary tables: then it writes ROLLBACK TO behind them.
 type savepoint struct {
-	name          string // in quotes
+	name          string // without quotes
 	events, bytes int
 	marks         int
 	eventRuns     int
@@ -22,14 +22,18 @@ func (c *capture) savepoint(raw []byte) {
 	}
 	text := string(raw[bytes.LastIndexByte(raw, 0)+1:])
 	if name, found := strings.CutPrefix(text, "SAVEPOINT "); found {
-		c.savepoints = append(c.savepoints, savepoint{name, len(c.events), c.bytes, c.marks, c.eventRuns})
+		c.savepoints = append(c.savepoints, savepoint{savepointName(name), len(c.events), c.bytes, c.marks, c.eventRuns})
 	}
 	name, found := strings.CutPrefix(text, "ROLLBACK TO ")
 	if !found {
 		return
 	}
+	name = savepointName(name)
 	for i, s := range slices.Backward(c.savepoints) {
-		if !strings.EqualFold(s.name, name) {
+		if !isPlainName(s.name) {
+			break // the server may take it for the one that is meant
+		}
+		if !isPlainName(name) || !strings.EqualFold(s.name, name) {
 			continue
 		}
 		c.savepoints = c.savepoints[:i+1]
@@ -39,5 +43,19 @@ func (c *capture) savepoint(raw []byte) {
 		}
 		return
 	}
-	c.trespassed = true // to where it goes back is not known
+	c.astray = true
+}
+
+// savepointName takes the quotes off, which are those of the session's sql_mode.
+func savepointName(text string) string {
+	if len(text) < 2 || text[0] != '`' && text[0] != '"' || text[len(text)-1] != text[0] {
+		return text
+	}
+	quote := text[:1]
+	return strings.ReplaceAll(text[1:len(text)-1], quote+quote, quote)
+}
+
+// isPlainName reports whether the server compares a name as strings.EqualFold does: it does not look at accents, nor at spaces behind.
+func isPlainName(name string) bool {
+	return !strings.HasSuffix(name, " ") && !strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r > '~' })
 }

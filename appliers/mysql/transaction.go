@@ -61,6 +61,7 @@ type captured struct {
 	events     []byte
 	bytes      int  // more than events has if they are too many to be kept
 	trespassed bool // it wrote rows that are Nexus's own
+	astray     bool // it went back to a savepoint that is not known
 	eventRuns  int  // how often it wrote that events were executed
 
 	changed  []mappedTable // of which it is not known whether others find their rows
@@ -69,6 +70,9 @@ type captured struct {
 
 // ErrTrespassed means that a transaction wrote rows that are Nexus's own, and must be rolled back.
 var ErrTrespassed = errors.New("the tables position, applied, schema_change, address, global_variable, program_answer, rehearsal and event_run of schema nexus are Nexus's own")
+
+// ErrAstray means that a transaction went back to a savepoint, and it is not certain to which. It must be rolled back.
+var ErrAstray = errors.New("it has made a temporary table, and gone back to a savepoint which the server may not tell from another one: give savepoints names of ASCII letters")
 
 // transactions are those that the sessions of this node have open.
 type transactions struct {
@@ -182,6 +186,9 @@ func (t *Transaction) Captured(ctx context.Context) ([]byte, error) {
 		}
 		if c.trespassed || c.eventRuns > runs {
 			return nil, ErrTrespassed
+		}
+		if c.astray {
+			return nil, ErrAstray
 		}
 		var err error
 		if t.lookups, err = t.b.checkFindable(ctx, t.session.ConnectionID(), c.changed, c.findable); err != nil {

@@ -207,18 +207,25 @@ func testPrograms(t *testing.T, db *sql.DB) {
 	if got := mustQuery(t, db, "SELECT COUNT(*) FROM app.calls"); got != "4" {
 		t.Errorf("%s calls, want 4", got)
 	}
-	// A procedure that opens its session does not open it for what comes later.
-	execute(t, db, "CREATE PROCEDURE app.opens() BEGIN SET SESSION tx_read_only=0; INSERT INTO app.calls (who) VALUES ('opens'); END")
-	conn, err := db.Conn(t.Context())
-	check(t, err)
-	defer conn.Close()
-	_, err = conn.ExecContext(t.Context(), "CALL app.opens()")
-	check(t, err)
-	if got := mustQuery(t, conn, "SELECT variable_value FROM information_schema.session_variables WHERE variable_name='TX_READ_ONLY'"); got != "ON" {
-		t.Errorf("the session is open: tx_read_only is %s", got)
+	testNothingOpensItsSession(t, db)
+}
+
+// A program that would open its session is refused, and one that the server has already does not come to that.
+func testNothingOpensItsSession(t *testing.T, db *sql.DB) {
+	conn := oneConn(t, db)
+	for _, opens := range []string{"SET SESSION tx_read_only=0", "SET @a=1, @@session.tx_read_only=0", "SET LOCAL TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE", "SET STATEMENT tx_read_only=0 FOR INSERT INTO app.calls (who) VALUES ('it')"} {
+		for _, text := range []string{"CREATE PROCEDURE app.opens() BEGIN %s; INSERT INTO app.calls (who) VALUES ('opens'); END", "CREATE FUNCTION app.opens() RETURNS INT BEGIN %s; RETURN 1; END",
+			"BEGIN NOT ATOMIC %s; INSERT INTO app.calls (who) VALUES ('opens'); END"} {
+			if _, err := conn.ExecContext(within(t, 40*time.Second), fmt.Sprintf(text, opens)); code(err) != 1235 {
+				t.Errorf(text+": %v", opens, err)
+			}
+		}
 	}
 	if _, err := conn.ExecContext(t.Context(), "SET STATEMENT tx_read_only=0 FOR SELECT app.called()"); code(err) != 1235 {
 		t.Errorf("a statement that opens the session: %v", err)
+	}
+	if got := mustQuery(t, conn, "SELECT COUNT(*) FROM app.calls WHERE who='opens'"); got != "0" {
+		t.Errorf("%s rows of programs that were refused", got)
 	}
 }
 

@@ -40,8 +40,8 @@ func TestReadOnlyPort(t *testing.T) {
 	db := open(t, leader)
 	execute(t, db, "CREATE DATABASE app", "CREATE TABLE app.t (id INT PRIMARY KEY, v INT)", "INSERT INTO app.t VALUES (1, 0)",
 		"CREATE FUNCTION app.locks() RETURNS INT BEGIN DECLARE x INT; SELECT v INTO x FROM app.t WHERE id=1 LOCK IN SHARE MODE; RETURN x; END",
-		"CREATE FUNCTION app.writes() RETURNS INT BEGIN SET SESSION tx_read_only=0; UPDATE app.t SET v=-1; RETURN 1; END",
-		"CREATE PROCEDURE app.opens() BEGIN SET SESSION tx_read_only=0; UPDATE app.t SET v=-1; END")
+		"CREATE FUNCTION app.writes() RETURNS INT BEGIN UPDATE app.t SET v=-1; RETURN 1; END",
+		"CREATE PROCEDURE app.opens() BEGIN UPDATE app.t SET v=-1; END")
 	for i, n := range c.Nodes {
 		if got := mustQuery(t, readers[i], "SELECT @@port"); got != strconv.Itoa(n.MariaDB.Port) {
 			t.Errorf("%s answers from the server at %s", n.Name, got)

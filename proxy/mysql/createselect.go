@@ -175,7 +175,7 @@ func (s *session) makeTemporary(c call, text string, made *changed) error {
 		return s.inTransaction(text, made)
 	}
 	if err := s.ask(openSession); err != nil { // else what writes is not even prepared
-		return err
+		return s.lost(err)
 	}
 	id, err := s.prepareOnce(text)
 	var server *wire.Error

@@ -205,8 +205,8 @@ func (s *session) inside(c call) (bool, error) {
 	if c.what.Locks {
 		s.client.BeforeFlush = s.proveOffice
 	}
-	if s.tx.xa != nil && mayLose(&c.what, s.tx.wrote) && !statement.MentionsWord(c.text, s.dialect, "ROW_COUNT") { // which it would hear of the marker
-		if err := s.markEarly(); err != nil {
+	if s.tx.xa != nil && mayLose(&c.what) {
+		if err := s.markBefore(&c); err != nil {
 			return true, s.failWith(err)
 		}
 	}

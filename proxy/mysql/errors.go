@@ -100,7 +100,7 @@ func captureError(err error) *wire.Error {
 	if errors.Is(err, appliers.ErrTrespassed) {
 		return &wire.Error{Code: codeDenied, State: "42000", Message: "Nexus: the transaction was rolled back: " + reason(err)}
 	}
-	if errors.Is(err, appliers.ErrUnfindable) || errors.Is(err, appliers.ErrKeyless) {
+	if errors.Is(err, appliers.ErrUnfindable) || errors.Is(err, appliers.ErrKeyless) || errors.Is(err, appliers.ErrAstray) {
 		return &wire.Error{Code: codeNotSupported, State: "42000", Message: "Nexus: the transaction was rolled back: " + reason(err)}
 	}
 	return commitError(err)

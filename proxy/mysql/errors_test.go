@@ -32,7 +32,7 @@ func TestErrorsTellNoInternals(t *testing.T) {
 	for name, make := range map[string]func(error) *wire.Error{
 		"unavailable": unavailable, "commit": commitError, "capture": captureError,
 	} {
-		for _, kind := range []error{nil, raft.ErrOutcomeUnknown, raft.ErrNotDone, raft.ErrTooLarge, appliers.ErrTrespassed, appliers.ErrUnfindable, appliers.ErrKeyless, appliers.ErrOwed} {
+		for _, kind := range []error{nil, raft.ErrOutcomeUnknown, raft.ErrNotDone, raft.ErrTooLarge, appliers.ErrTrespassed, appliers.ErrAstray, appliers.ErrUnfindable, appliers.ErrKeyless, appliers.ErrOwed} {
 			err := late
 			if kind != nil {
 				err = errors.Join(kind, late)

@@ -24,10 +24,11 @@ const (
 	markLost            // it was not there when it should have been
 )
 
-// mayLose reports whether a statement may lose something of its transaction: of itself, where it calls programs, or of what was written before. Of functions
-// and triggers nobody asks, nor of a CALL that is a transaction of its own: to look for the marker behind it would take its warnings away.
-func mayLose(what *statement.Statement, wrote bool) bool {
-	return what.Calls || wrote && what.Kind == statement.Temporary && strings.HasPrefix(what.Verb, "CREATE")
+// mayLose reports whether a statement may lose something of its transaction: of itself, where it calls programs, or of what was written before, by a function
+// maybe that was read from. Of functions and triggers that do so nobody asks, nor of a CALL that is a transaction of its own: to look for the marker behind it
+// would take its warnings away.
+func mayLose(what *statement.Statement) bool {
+	return what.Calls || what.Kind == statement.Temporary && strings.HasPrefix(what.Verb, "CREATE")
 }
 
 // remark is the statement that makes the marker one of the rows, if it is not there.
@@ -47,6 +48,14 @@ func checkMarker(xa *appliers.Transaction) string {
 }
 
 const lostMessage = "Nexus: the transaction was rolled back: a CREATE TEMPORARY TABLE ... SELECT has failed in it, and the server has lost what was written before"
+
+// markBefore is markEarly before a statement of the client. The marker would be what ROW_COUNT() tells of; a block asks that of its own statements.
+func (s *session) markBefore(c *call) error {
+	if s.tx.marking == notMarked && (c.what.Verb == "CALL" || c.what.Kind == statement.Temporary) && statement.AsksFor(c.text, s.dialect, "ROW_COUNT") {
+		return refused("%s that asks for ROW_COUNT() is refused in a transaction: say SET @n=ROW_COUNT() before, and use @n", c.what.Verb)
+	}
+	return s.markEarly()
+}
 
 // markEarly is for the open transaction before what may lose it.
 func (s *session) markEarly() error {

@@ -122,6 +122,8 @@ func (p *parser) besideTransaction() string {
 			return refusedVerb("XA")
 		case q.setsGlobal(before):
 			return "SET GLOBAL in a program would change the leader's server alone; call it from the session"
+		case q.opensSession(before):
+			return "a program would let its session write beside the log: say SET TRANSACTION in the session"
 		case q.writesSystem(before):
 			return reasonSystem
 		}
@@ -143,6 +145,25 @@ func (p *parser) setsGlobal(before token) bool {
 		return false
 	}
 	return q.name() != "" && (before.is("SET") || q.takeAssign()) // or a variable of that name
+}
+
+// opensSession reports whether the access mode of transactions to come may be set here, behind the token before.
+func (p *parser) opensSession(before token) bool {
+	q := *p
+	if q.variable("TX_READ_ONLY") || q.variable("TRANSACTION_READ_ONLY") {
+		q.skip()
+		assigned := before.is("SET") || before.is("SESSION") || before.is("LOCAL") || before.is("STATEMENT") || before.punct(',') || before.punct('.')
+		return assigned && q.takeAssign()
+	}
+	if !before.is("SET") && !before.is("SESSION") && !before.is("LOCAL") || !q.take("TRANSACTION") {
+		return false
+	}
+	for ; q.tok.kind != tokenEnd && q.tok.kind != tokenBad && !q.tok.punct(';'); q.skip() {
+		if q.at("WRITE") {
+			return true
+		}
+	}
+	return false
 }
 
 // writesSystem reports whether a statement begins here, behind the token before, that writes a table of the database mysql.

@@ -89,3 +89,13 @@ func MentionsWord(text string, d Dialect, word string) bool {
 	}
 	return false
 }
+
+// AsksFor reports whether a function of the server, in upper case, is called in a part of a statement.
+func AsksFor(text string, d Dialect, function string) bool {
+	for p := newParser(text, d); p.tok.kind != tokenEnd && p.tok.kind != tokenBad; p.skip() {
+		if q := *p; q.take(function) && q.tok.punct('(') {
+			return true
+		}
+	}
+	return false
+}
