@@ -102,33 +102,19 @@ func TestWhatIsWrittenBesideTheLogIsFound(t *testing.T) {
 	}
 }
 
-// ownTransaction begins a transaction in k and returns its name, as watcher finds it in the list of processes.
-func ownTransaction(t *testing.T, k, watcher *sql.Conn) string {
+// ownTransaction begins a transaction in k and returns its name, as its server was told it. Who has the luck to look at the right moment finds it in the list of processes.
+func ownTransaction(t *testing.T, k *sql.Conn, server *sql.DB) string {
 	t.Helper()
-	ctx := within(t, 60*time.Second)
 	id := mustQuery(t, k, "SELECT CONNECTION_ID()")
-	for {
-		began := make(chan error, 1)
-		go func() { _, err := k.ExecContext(ctx, "BEGIN"); began <- err }()
-		for waiting := true; waiting; {
-			select {
-			case err := <-began:
-				check(t, err)
-				waiting = false
-			default:
-			}
-			info, err := query(ctx, watcher, "SELECT info FROM information_schema.processlist WHERE id="+id)
-			check(t, err)
-			if name := regexp.MustCompile(`\b0x[0-9a-f]{20,}`).FindString(info); name != "" {
-				if waiting {
-					check(t, <-began)
-				}
-				return name
-			}
-		}
-		_, err := k.ExecContext(ctx, "ROLLBACK")
-		check(t, err)
+	execute(t, server, "SET GLOBAL log_output='TABLE'", "SET GLOBAL general_log=1")
+	exec(t, k, "BEGIN", "DO 0") // the server is told of the transaction with the first statement
+	text := mustQuery(t, server, "SELECT GROUP_CONCAT(CONVERT(argument USING utf8mb4)) FROM mysql.general_log WHERE thread_id="+id)
+	execute(t, server, "SET GLOBAL general_log=0", "TRUNCATE mysql.general_log")
+	name := regexp.MustCompile(`XA START (0x[0-9a-f]{20,})`).FindStringSubmatch(text)
+	if name == nil {
+		t.Fatalf("the server was told %q", text)
 	}
+	return name[1]
 }
 
 // What ends the snapshot of LOCK TABLES ... READ makes COMMIT mean what it says again.

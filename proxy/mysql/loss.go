@@ -2,7 +2,6 @@ package mysql
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 
 	appliers "github.com/nexus-replication/nexus/appliers/mysql"
@@ -44,8 +43,11 @@ const codeLost = codeCommitFailed
 
 // checkMarker fails if the marker is not there. It takes no right to read it.
 func checkMarker(xa *appliers.Transaction) string {
-	return remark(xa) + fmt.Sprintf(";IF ROW_COUNT()>0 THEN SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO=%d, MESSAGE_TEXT='%s'; END IF", codeLost, lostMessage) + noWarnings
+	return remark(xa) + ";IF ROW_COUNT()>0 THEN RESIGNAL; END IF" + noWarnings
 }
+
+// codeNotThere is what the server answers RESIGNAL outside of a handler with. SIGNAL has a literal, which is none of an SQLSTATE in some character sets.
+const codeNotThere = 1645
 
 const lostMessage = "Nexus: the transaction was rolled back: a CREATE TEMPORARY TABLE ... SELECT has failed in it, and the server has lost what was written before"
 
@@ -78,7 +80,7 @@ func (s *session) savepoint(c call) (bool, error) {
 	if tx != nil && tx.marking == markedFirst {
 		var server *wire.Error
 		switch err := s.ask(block(checkMarker(tx.xa))); {
-		case errors.As(err, &server) && server.Code == codeLost:
+		case errors.As(err, &server) && server.Code == codeNotThere:
 			tx.marking = markLost
 		case err != nil:
 			return true, s.failWith(err)
@@ -91,8 +93,10 @@ func (s *session) savepoint(c call) (bool, error) {
 
 // lostTransaction rolls back a transaction that is known to be lost.
 func (s *session) lostTransaction() error {
-	return errors.Join(&wire.Error{Code: codeLost, State: "HY000", Message: lostMessage}, s.rollback())
+	return errors.Join(errLost, s.rollback())
 }
+
+var errLost = &wire.Error{Code: codeLost, State: "HY000", Message: lostMessage}
 
 // lastMark is what stands before XA END.
 func (t *transaction) lastMark() string {

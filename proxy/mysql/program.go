@@ -190,7 +190,10 @@ func (r *programRun) passOn(rolledBack, begins bool, change func() (failed *wire
 		return errors.Join(err, errHangUp)
 	}
 	xa.Follow(before)
-	s.tx = &transaction{xa: xa, wrote: true, marking: markedFirst}
+	s.tx = &transaction{xa: xa, wrote: true}
+	if !rolledBack {
+		s.tx.marking = markedFirst
+	}
 	if err := r.stillSeen(); err != nil {
 		return errors.Join(err, errHangUp)
 	}
@@ -217,7 +220,10 @@ func (r *programRun) endTransaction(rolledBack bool) error {
 		s.over()
 		return nil
 	}
-	r.own++ // the marker
+	r.own++ // the marker of the next one
+	if s.tx.marking == notMarked {
+		r.own++
+	}
 	if err := xa.Prepare(); err != nil {
 		return s.fenced(err)
 	}

@@ -262,6 +262,9 @@ func (s *session) notPrepared(xa *appliers.Transaction, err error) error {
 	if !errors.As(err, &server) {
 		return err // the applier rolls it back
 	}
+	if server.Code == codeNotThere {
+		server = errLost
+	}
 	s.server.stats.rollbacks.Add(1)
 	return errors.Join(server, s.rollbackEnded(xa))
 }
