@@ -12,7 +12,7 @@ func TestProgramOfNobodyEndsWithItsNode(t *testing.T) {
 	c, leader := startCluster(t)
 	db := open(t, leader)
 	execute(t, db, "CREATE DATABASE app", "CREATE TABLE app.t (id INT AUTO_INCREMENT PRIMARY KEY, v VARCHAR(80))", "CREATE USER ''@'%'", "GRANT ALL ON app.* TO ''@'%'", "CREATE USER u@'%'", "GRANT ALL ON app.* TO u@'%'",
-		"CREATE DEFINER=''@'%' PROCEDURE app.p() BEGIN DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END; INSERT INTO t (v) VALUES ('lost'); DO SLEEP(5); ROLLBACK; SET SESSION TRANSACTION READ WRITE; INSERT INTO t (v) VALUES ('beside'); END")
+		"CREATE DEFINER=''@'%' PROCEDURE app.p() BEGIN DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END; INSERT INTO t (v) VALUES ('lost'); DO SLEEP(5); ROLLBACK; INSERT INTO t (v) VALUES ('beside'); END")
 	server, err := leader.MariaDB.Client()
 	check(t, err)
 	defer server.Close()
@@ -50,7 +50,7 @@ func TestProgramIsInATransaction(t *testing.T) {
 	c, leader := startCluster(t)
 	db := open(t, leader)
 	execute(t, db, "CREATE DATABASE app", "CREATE TABLE app.t (id INT AUTO_INCREMENT PRIMARY KEY, v VARCHAR(80))", "CREATE USER u@'%'", "GRANT ALL ON app.* TO u@'%'", "CREATE USER mighty@'%'", "GRANT ALL ON *.* TO mighty@'%' WITH GRANT OPTION")
-	const escape = " BEGIN SET SESSION TRANSACTION READ WRITE; INSERT INTO t (v) VALUES ('beside'); END; "
+	const escape = " BEGIN INSERT INTO t (v) VALUES ('beside'); END; "
 	for _, attack := range []struct{ user, body string }{
 		{"u", "DECLARE EXIT HANDLER FOR SQLWARNING" + escape + "CREATE TEMPORARY TABLE plain (a INT) ENGINE=MyISAM; INSERT INTO t (v) VALUES ('lost'); INSERT INTO plain VALUES (1); ROLLBACK; INSERT INTO t (v) VALUES ('kept');"},
 		{"u", "DECLARE CONTINUE HANDLER FOR SQLWARNING" + escape + "CREATE TEMPORARY TABLE plain (a INT) ENGINE=Aria; INSERT INTO t (v) VALUES ('lost'); INSERT INTO plain VALUES (1); ROLLBACK; INSERT INTO t (v) VALUES ('kept');"},
@@ -79,7 +79,7 @@ func TestProgramThatIsNotLed(t *testing.T) {
 	c, leader := startCluster(t)
 	db := open(t, leader)
 	execute(t, db, "CREATE DATABASE app", "CREATE TABLE app.t (id INT AUTO_INCREMENT PRIMARY KEY, v VARCHAR(80))", "CREATE USER u@'%'", "GRANT EXECUTE ON app.* TO u@'%'",
-		"CREATE PROCEDURE app.inside() BEGIN INSERT INTO t (v) VALUES ('1'); COMMIT; INSERT INTO t (v) VALUES ('2'); DO SLEEP(5); ROLLBACK; SET SESSION TRANSACTION READ WRITE; INSERT INTO t (v) VALUES ('3'); END",
+		"CREATE PROCEDURE app.inside() BEGIN INSERT INTO t (v) VALUES ('1'); COMMIT; INSERT INTO t (v) VALUES ('2'); DO SLEEP(5); ROLLBACK; INSERT INTO t (v) VALUES ('3'); END",
 		"CREATE PROCEDURE app.outermost() BEGIN DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END; CALL inside(); INSERT INTO t (v) VALUES ('4'); COMMIT; END")
 	server, err := leader.MariaDB.Client()
 	check(t, err)

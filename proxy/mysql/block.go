@@ -39,9 +39,9 @@ func (r *programRun) notOthers() string {
 // variables declares those of the program's own. All names of transactions of a program have the same secret, so one is enough to make the others of.
 func (r *programRun) variables(xa *appliers.Transaction, locks string) string {
 	v := r.name
-	return fmt.Sprintf("DECLARE %s, %s, %s, %s INT DEFAULT 0; DECLARE %s INT DEFAULT 1; DECLARE %s BIGINT UNSIGNED DEFAULT %d; DECLARE %s VARCHAR(80) CHARACTER SET utf8mb4 DEFAULT %s; DECLARE %s VARCHAR(40) CHARACTER SET utf8mb4 DEFAULT %s;"+
+	return fmt.Sprintf("DECLARE %s, %s, %s, %s INT DEFAULT 0; DECLARE %s BIGINT UNSIGNED DEFAULT %d; DECLARE %s VARCHAR(80) CHARACTER SET utf8mb4 DEFAULT %s; DECLARE %s VARCHAR(40) CHARACTER SET utf8mb4 DEFAULT %s;"+
 		" DECLARE %s CHAR(5) CHARACTER SET utf8mb4; DECLARE %s VARCHAR(512) CHARACTER SET utf8mb4; DECLARE %s, %s, %s VARCHAR(64) CHARACTER SET utf8mb4;",
-		v("n"), v("step"), v("code"), v("ok"), v("marked"), v("sequence"), xa.Sequence(), v("xid"), literal(xa.Name()), v("locks"), locks, v("state"), v("message"), v("key"), v("next"), v("hash"))
+		v("n"), v("step"), v("code"), v("ok"), v("sequence"), xa.Sequence(), v("xid"), literal(xa.Name()), v("locks"), locks, v("state"), v("message"), v("key"), v("next"), v("hash"))
 }
 
 // begin tells the node the hash of the first key.

@@ -322,9 +322,6 @@ func (s *session) beginRun(p *procedure, e *entry) (r *programRun, err error) {
 	if s.tx.marking == markLost {
 		return nil, s.lostTransaction()
 	}
-	if err := s.markEarly(); err != nil {
-		return nil, err
-	}
 	if s.server.backend.SchemaChanges() != p.asOf { // before this transaction kept others out
 		if err := s.rollback(); err != nil {
 			return nil, err

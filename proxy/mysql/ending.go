@@ -55,11 +55,11 @@ func (r *programRun) toNext(rolledBack bool, epoch uint64, between string) strin
 	xa := func(verb string) string {
 		return "EXECUTE IMMEDIATE CONCAT('XA " + verb + " 0x', HEX(" + v("xid") + "));"
 	}
-	mark := fmt.Sprintf("INSERT INTO nexus.applied VALUES (%d,%s);", epoch, v("sequence"))
 	var b strings.Builder
 	if !rolledBack {
-		// A marker that was the first row is there already (1062), or lost with what was written before: see loss.go.
-		fmt.Fprintf(&b, "BEGIN DECLARE EXIT HANDLER FOR 1062 BEGIN %[1]s END; %[2]s IF %[3]s THEN %[4]s ELSE %[1]s END IF; END;", xa("END")+xa("PREPARE"), mark, v("marked"), xa("END")+xa("ROLLBACK"))
+		// The client may have marked its transaction before it called the program: see loss.go.
+		fmt.Fprintf(&b, "BEGIN DECLARE CONTINUE HANDLER FOR 1062 BEGIN END; INSERT INTO nexus.applied VALUES (%d,%s); END;", epoch, v("sequence"))
+		b.WriteString(xa("END") + xa("PREPARE"))
 	}
 	b.WriteString("BEGIN DECLARE CONTINUE HANDLER FOR SQLWARNING BEGIN END; DECLARE EXIT HANDLER FOR SQLEXCEPTION, NOT FOUND " + r.giveUp() + " ")
 	if rolledBack {
@@ -74,11 +74,6 @@ func (r *programRun) toNext(rolledBack bool, epoch uint64, between string) strin
 	b.WriteString(between)
 	answer := r.answer(rolledBack) + r.nameTransaction() + r.tellSequence()
 	next := "COMMIT; " + openFor + xa("START") // where autocommit is off, the row was read in a transaction
-	if rolledBack {                            // the diagnostics of what it was for are to stay
-		next += "SET " + v("marked") + "=0;"
-	} else {
-		next += mark + "SET " + v("marked") + "=1; DO 0;"
-	}
 	b.WriteString(r.wait(answer + fmt.Sprintf("IF %s=%s-1 THEN %s ELSE %s END IF;", v("step"), v("n"), next, r.giveUp())))
 	b.WriteString(" END;")
 	return b.String()

@@ -191,9 +191,6 @@ func (r *programRun) passOn(rolledBack, begins bool, change func() (failed *wire
 	}
 	xa.Follow(before)
 	s.tx = &transaction{xa: xa, wrote: true}
-	if !rolledBack {
-		s.tx.marking = markedFirst
-	}
 	if err := r.stillSeen(); err != nil {
 		return errors.Join(err, errHangUp)
 	}
@@ -220,9 +217,8 @@ func (r *programRun) endTransaction(rolledBack bool) error {
 		s.over()
 		return nil
 	}
-	r.own++ // the marker of the next one
-	if s.tx.marking == notMarked {
-		r.own++
+	if s.tx.marking != markedFirst {
+		r.own++ // the marker
 	}
 	if err := xa.Prepare(); err != nil {
 		return s.fenced(err)
