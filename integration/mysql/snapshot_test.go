@@ -97,6 +97,10 @@ func TestBackupBesideSchemaChanges(t *testing.T) {
 					return
 				}
 			}
+			select { // a snapshot needs a moment without: it is begun again for each table that was named meanwhile
+			case <-time.After(5 * time.Second):
+			case <-ctx.Done():
+			}
 		}
 		changed <- nil
 	}()
