@@ -224,8 +224,8 @@ func (s *session) reset(payload []byte) error {
 		return err
 	}
 	// The server goes on with who was logged in before, and a session that has begun anew.
-	if err := s.ask(closeSession); err != nil {
-		return s.lost(err)
+	if err := s.shut(); err != nil {
+		return err
 	}
 	if err := s.readDialect(); err != nil {
 		return s.lost(err)

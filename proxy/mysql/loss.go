@@ -38,9 +38,6 @@ func remark(xa *appliers.Transaction) string {
 // noWarnings takes away the warning of remark that the marker is there.
 const noWarnings = ";DO (SELECT COUNT(*) FROM nexus.rehearsal)"
 
-// codeLost is for a transaction that cannot be committed because the server has lost it.
-const codeLost = codeCommitFailed
-
 // checkMarker fails if the marker is not there. It takes no right to read it.
 func checkMarker(xa *appliers.Transaction) string {
 	return remark(xa) + ";IF ROW_COUNT()>0 THEN RESIGNAL; END IF" + noWarnings
@@ -48,8 +45,6 @@ func checkMarker(xa *appliers.Transaction) string {
 
 // codeNotThere is what the server answers RESIGNAL outside of a handler with. SIGNAL has a literal, which is none of an SQLSTATE in some character sets.
 const codeNotThere = 1645
-
-const lostMessage = "Nexus: the transaction was rolled back: a CREATE TEMPORARY TABLE ... SELECT has failed in it, and the server has lost what was written before"
 
 // markBefore is markEarly before a statement of the client. The marker would be what ROW_COUNT() tells of; a block asks that of its own statements.
 func (s *session) markBefore(c *call) error {
@@ -96,7 +91,9 @@ func (s *session) lostTransaction() error {
 	return errors.Join(errLost, s.rollback())
 }
 
-var errLost = &wire.Error{Code: codeLost, State: "HY000", Message: lostMessage}
+// errLost is for a transaction that cannot be committed because the server has lost it.
+var errLost = &wire.Error{Code: codeCommitFailed, State: "HY000", Message: "Nexus: the transaction was rolled back: " +
+	"a CREATE TEMPORARY TABLE ... SELECT has failed in it, and the server has lost what was written before"}
 
 // lastMark is what stands before XA END.
 func (t *transaction) lastMark() string {

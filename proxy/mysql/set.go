@@ -90,8 +90,8 @@ func (s *session) afterSet(assignments []statement.Assignment) error {
 	}
 	if access != statement.AccessDefault {
 		s.access = access
-		if err := s.ask(closeSession); err != nil {
-			return s.lost(err)
+		if err := s.shut(); err != nil {
+			return err
 		}
 	}
 	if dialect {

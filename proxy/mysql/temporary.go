@@ -106,8 +106,8 @@ func (s *session) alterTemporary(c call) (failed bool, err error) {
 		return true, s.lost(err)
 	}
 	s.rowCountAfter(r)
-	if err := s.ask(closeSession); err != nil {
-		return true, s.lost(err)
+	if err := s.shut(); err != nil {
+		return true, err
 	}
 	return r.err != nil, nil
 }
