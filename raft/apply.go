@@ -40,6 +40,8 @@ type applyLoop struct {
 	scratch   scratch
 	// open is the place of the last piece of an entry whose other pieces are still to come; 0 if there are none.
 	open uint64
+	// ranAt is when entries were applied last.
+	ranAt time.Time
 }
 
 func (a *applyLoop) run(ctx context.Context) {
@@ -51,6 +53,10 @@ func (a *applyLoop) run(ctx context.Context) {
 	}
 	for {
 		target := a.r.committed.wait(ctx, max(a.position.Index, a.open), idleCheck)
+		if ctx.Err() != nil {
+			return
+		}
+		target = a.linger(ctx, target)
 		if ctx.Err() != nil {
 			return
 		}

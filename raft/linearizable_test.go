@@ -117,6 +117,7 @@ func TestLinearizableUnderPartitions(t *testing.T) {
 
 func testLinearizable(t *testing.T, leases bool) {
 	c := newTestCluster(t, 3, func(cfg *Config) {
+		cfg.ApplyInterval = 20 * time.Millisecond
 		cfg.LeaseReads = leases
 		cfg.SnapshotCount = 50
 		cfg.Timeout = 500 * time.Millisecond

@@ -144,6 +144,7 @@ func (r *Replicator) observe() {
 			r.cutting = nil
 			r.forgetWaits()
 		}
+		r.awaited.note() // a leader applies at once
 		r.log.Info("raft", "role", roleName(status.RaftState), "term", status.Term, "leader", formatID(status.Lead))
 	}
 	if status.Lead != 0 {

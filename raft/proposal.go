@@ -51,6 +51,7 @@ func (p *proposal) refuse() {
 
 // pendingSet holds this node's own proposals that were offered, by id.
 type pendingSet struct {
+	came awaited
 	mu   sync.Mutex
 	byID map[uint64]*proposal
 }
@@ -60,6 +61,13 @@ func (s *pendingSet) add(p *proposal, term uint64) {
 	p.term = term
 	s.byID[p.id] = p
 	s.mu.Unlock()
+	s.came.note()
+}
+
+func (s *pendingSet) empty() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.byID) == 0
 }
 
 func (s *pendingSet) has(id uint64) bool {

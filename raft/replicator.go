@@ -76,6 +76,7 @@ type Replicator struct {
 	pendingBytes atomic.Int64
 	committed    *watermark // index up to which entries may be applied
 	applyWaits   applyWaits
+	awaited      awaited
 	noAnswer     *NoAnswerError // within Config.Timeout
 	snapshotTurn snapshotTurn
 	pinning      sync.Mutex // held while snapshots are purged, or one is chosen that must not be
@@ -161,6 +162,7 @@ func New(cfg Config) (*Replicator, error) {
 	if err != nil {
 		return nil, err
 	}
+	came := newAwaited()
 	r := &Replicator{
 		cfg:        cfg,
 		log:        cfg.Logger,
@@ -173,7 +175,9 @@ func New(cfg Config) (*Replicator, error) {
 		dialects:   newDialects(),
 		changeTurn: make(chan struct{}, 1),
 		verifyTurn: make(chan struct{}, 1),
-		pending:    pendingSet{byID: make(map[uint64]*proposal)},
+		pending:    pendingSet{came: came, byID: make(map[uint64]*proposal)},
+		applyWaits: applyWaits{came: came},
+		awaited:    came,
 		committed:  newWatermark(),
 		noAnswer:   &NoAnswerError{After: cfg.Timeout},
 		forwards:   new(forwards),

@@ -8,6 +8,7 @@ import (
 
 // applyWaits are the readers that wait for a position.
 type applyWaits struct {
+	came  awaited
 	mu    sync.Mutex
 	waits []applyWait
 }
@@ -27,7 +28,14 @@ func (w *applyWaits) at(index uint64) <-chan struct{} {
 	}
 	reached := make(chan struct{})
 	w.waits = append(w.waits, applyWait{index: index, reached: reached})
+	w.came.note()
 	return reached
+}
+
+func (w *applyWaits) empty() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.waits) == 0
 }
 
 func (w *applyWaits) advance(index uint64) {

@@ -45,15 +45,13 @@ type Backend struct {
 	saved   raft.Position // what nexus.position says
 	savedAt time.Time
 	purged  time.Time
-	// gathered is when rows of another server were applied last.
-	gathered time.Time
-	known    known    // markers that are there; nil while that is to be read
-	markers  []marker // applied, whose rows can go once a position at or after theirs is saved
-	epoch    uint64   // markers of earlier epochs are gone
-	lost     []uint64 // connections of this node's own that were given up: what was said on them may still be executed
-	fatal    error
-	reading  reading
-	untaken  map[string]bool // global variables of the log that the server does not take
+	known   known    // markers that are there; nil while that is to be read
+	markers []marker // applied, whose rows can go once a position at or after theirs is saved
+	epoch   uint64   // markers of earlier epochs are gone
+	lost    []uint64 // connections of this node's own that were given up: what was said on them may still be executed
+	fatal   error
+	reading reading
+	untaken map[string]bool // global variables of the log that the server does not take
 
 	problemMu sync.Mutex
 	problem   error

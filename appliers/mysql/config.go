@@ -27,8 +27,6 @@ type Config struct {
 	ReplyTimeout time.Duration
 	// SaveInterval is how far, in time, the position may be behind what was committed from prepared transactions.
 	SaveInterval time.Duration
-	// GatherInterval is the least time between two transactions that apply rows of another server.
-	GatherInterval time.Duration
 	// PurgeInterval is how often the part of the binary log that was read is removed.
 	PurgeInterval time.Duration
 	// DDLPatience is how long a schema change waits for readers of this server before they are disconnected.
@@ -42,12 +40,11 @@ type Config struct {
 // NewConfig returns the defaults, to be completed with Addr and User.
 func NewConfig() Config {
 	return Config{
-		DialTimeout:    5 * time.Second,
-		ReplyTimeout:   30 * time.Second,
-		SaveInterval:   200 * time.Millisecond,
-		GatherInterval: 5 * time.Millisecond,
-		PurgeInterval:  30 * time.Second,
-		DDLPatience:    2 * time.Second,
+		DialTimeout:   5 * time.Second,
+		ReplyTimeout:  30 * time.Second,
+		SaveInterval:  200 * time.Millisecond,
+		PurgeInterval: 30 * time.Second,
+		DDLPatience:   2 * time.Second,
 
 		MaxTransactionBytes: 256 << 20,
 
@@ -68,7 +65,7 @@ func (c *Config) Validate() error {
 		value time.Duration
 	}{
 		{"DialTimeout", c.DialTimeout}, {"ReplyTimeout", c.ReplyTimeout}, {"SaveInterval", c.SaveInterval},
-		{"GatherInterval", c.GatherInterval}, {"PurgeInterval", c.PurgeInterval}, {"DDLPatience", c.DDLPatience},
+		{"PurgeInterval", c.PurgeInterval}, {"DDLPatience", c.DDLPatience},
 	} {
 		if d.value < time.Millisecond {
 			return fmt.Errorf("config: %s is %v, want at least 1ms", d.name, d.value)

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/nexus-replication/nexus/raft"
 	"github.com/nexus-replication/nexus/raft/failpoint"
@@ -75,14 +74,10 @@ func (b *Backend) tryRows(ctx context.Context, ops []operation, to *raft.Positio
 	if err != nil {
 		return err
 	}
-	if err := b.gather(ctx, len(ops)); err != nil {
-		return err
-	}
 	impatiently, done := k.patiently(), b.labours(k.c.GetConnectionID(), ops)
 	err = b.executeRows(ctx, k, ops, to)
 	done()
 	impatiently()
-	b.gathered = time.Now()
 	if err != nil {
 		b.applier = nil
 		if serverCode(err) == 0 {
@@ -100,24 +95,6 @@ func (b *Backend) tryRows(ctx context.Context, ops []operation, to *raft.Positio
 		ops[i].reply([]byte{byte(Done)})
 	}
 	return nil
-}
-
-// manyRows transactions are applied without waiting for more.
-const manyRows = 32
-
-// gather waits where the last rows were applied a moment ago: what comes meanwhile is applied in one transaction, which costs
-// this machine a fraction of what it would one by one, and nobody is kept waiting but readers of this very server.
-func (b *Backend) gather(ctx context.Context, transactions int) error {
-	pause := b.cfg.GatherInterval - time.Since(b.gathered)
-	if pause <= 0 || transactions >= manyRows {
-		return nil
-	}
-	select {
-	case <-time.After(pause):
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("apply rows: %w", context.Cause(ctx))
-	}
 }
 
 func (b *Backend) executeRows(ctx context.Context, k *conn, ops []operation, to *raft.Position) error {
