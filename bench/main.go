@@ -49,7 +49,7 @@ func main() {
 }
 
 func parseOptions(args []string) (*options, error) {
-	o := &options{runner: runner{log: os.Stderr}}
+	o := &options{runner: runner{log: os.Stderr, version: firstLine("git", "describe", "--always", "--dirty")}}
 	f := flag.NewFlagSet("bench", flag.ExitOnError)
 	f.StringVar(&o.bin, "bin", "bin", "directory of the programs")
 	f.StringVar(&o.against, "against", "", "directory of the programs of another version, whose nodes take turns with those of -bin")

@@ -18,7 +18,8 @@ type runner struct {
 	against string // directory of the programs of another version, or nothing
 	slice   time.Duration
 	rounds  int
-	network bool // this process has a network of its own, whose bytes are all of the benchmark's
+	version string // of the tree at the start: results are written into it
+	network bool   // this process has a network of its own, whose bytes are all of the benchmark's
 	log     io.Writer
 }
 

@@ -41,7 +41,7 @@ func fill(s *report.Sample, before, after state, child time.Duration) {
 func (r *runner) machine(dir string) (report.Machine, error) {
 	m := report.Machine{
 		Time: time.Now().UTC().Truncate(time.Second), CPUs: runtime.NumCPU(), CPU: cpuModel(),
-		System: firstLine("uname", "-sr"), Version: firstLine("git", "describe", "--always", "--dirty"),
+		System: firstLine("uname", "-sr"), Version: r.version,
 		Network: r.network, Slice: r.slice.Seconds(), Rounds: r.rounds,
 		Programs: map[string]string{"go": runtime.Version(), "redis": firstLine("redis-server", "--version"), "mariadb": firstLine("mariadbd", "--version"),
 			"nexus": firstLine(filepath.Join(r.bin, "redis_repl"), "-version")},
