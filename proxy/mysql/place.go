@@ -123,6 +123,7 @@ func withoutAddress(err error) error {
 // leaderConn is a connection to the leader, which calls itself host.
 type leaderConn struct {
 	net.Conn
+	id     uint64
 	reader *bufio.Reader // has the beginning of the greeting
 	host   string
 }
@@ -152,7 +153,7 @@ func (s *Server) dialLeader(ctx context.Context, st raft.Status) (*leaderConn, e
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("address of the leader: %w", err), c.Close())
 	}
-	return &leaderConn{Conn: c, reader: bufio.NewReader(c), host: host}, nil
+	return &leaderConn{Conn: c, id: st.Leader, reader: bufio.NewReader(c), host: host}, nil
 }
 
 // awaitGreeting waits until a leader begins to answer: one that has died, or leads no more, may accept connections all the same.

@@ -21,6 +21,7 @@ func (s *Server) relay(ctx context.Context, c *connection, leader *leaderConn) {
 	defer leader.Close()
 	s.mu.Lock()
 	c.close = func() { c.client.Close(); leader.Close() }
+	c.relayed.conn = leader
 	draining := s.draining
 	s.mu.Unlock()
 	if draining {
@@ -40,6 +41,29 @@ func (s *Server) relay(ctx context.Context, c *connection, leader *leaderConn) {
 		}
 	}
 	r.pump()
+}
+
+// movedLooks at another leader, one at each officePause, end a relay: by then who has led has answered what it could, and has closed its
+// sessions. If it has not, it is stopped or cut off, and would keep its clients waiting for as long as that lasts.
+const movedLooks = 20
+
+// relayed is what the watch over offices knows of a connection that is relayed. Guarded by Server.mu.
+type relayed struct {
+	conn  *leaderConn // nil for others
+	moved int         // looks in a row at which another member was known to lead
+}
+
+// isLost reports, once, that the leader of the relay has not led for long. None is known (0) where this node is cut off, which says nothing.
+func (r *relayed) isLost(leader uint64) bool {
+	switch {
+	case r.conn == nil || leader == 0:
+		return false
+	case leader == r.conn.id:
+		r.moved = 0
+		return false
+	}
+	r.moved++
+	return r.moved == movedLooks
 }
 
 // relay is a client and its connection to the leader.

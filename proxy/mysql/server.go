@@ -71,7 +71,8 @@ type connection struct {
 	epoch    uint64   // in which it is served here; 0 while it is relayed, and for readers
 	close    func()
 	session  *session // nil while it is relayed, or logs in
-	absent   int      // how often in a row its end was found closed while a statement was executed
+	relayed  relayed
+	absent   int // how often in a row its end was found closed while a statement was executed
 }
 
 // New returns a Server that answers for node in front of backend.
@@ -221,7 +222,7 @@ func (s *Server) serve(c *connection) {
 }
 
 // watchOffice closes the connections of an office that is over, as any failover does, and those that the server has
-// closed: a client that is idle would notice only when its next statement fails.
+// closed: a client that is idle would notice only when its next statement fails. It ends relays to who leads no more.
 func (s *Server) watchOffice() {
 	tick := time.NewTicker(officePause)
 	defer tick.Stop()
@@ -232,9 +233,14 @@ func (s *Server) watchOffice() {
 			return
 		}
 		term, ok := s.node.Office()
+		leader := s.node.Status().Leader
 		s.mu.Lock()
 		var over []*connection
+		var lost []*leaderConn
 		for c := range s.conns {
+			if c.relayed.isLost(leader) {
+				lost = append(lost, c.relayed.conn)
+			}
 			if c.epoch == 0 {
 				continue
 			}
@@ -245,6 +251,9 @@ func (s *Server) watchOffice() {
 		s.mu.Unlock()
 		for _, c := range over {
 			c.close()
+		}
+		for _, conn := range lost {
+			conn.Close() // which ends the relay
 		}
 	}
 }
