@@ -166,6 +166,14 @@ func testQuit(t *testing.T, leader, follower *cluster.Node) {
 	if after := aborted(); after >= before+clients {
 		t.Errorf("of %d clients that quit, the server calls %d aborted", clients, after-before)
 	}
+	before = aborted()
+	db := open(t, leader)
+	for range clients {
+		execute(t, db, "CREATE OR REPLACE VIEW app.q AS SELECT 1") // each on a connection of its node's own
+	}
+	if after := aborted(); after >= before+clients/2 {
+		t.Errorf("behind %d schema changes, the server calls %d clients aborted", clients, after-before)
+	}
 }
 
 func testWaitTimeout(t *testing.T, n *cluster.Node) {
