@@ -169,6 +169,12 @@ func (k *conn) close() {
 	_ = k.c.Close()
 }
 
+// leave is close where all that was said has been answered: the server warns in its log of who leaves without a word.
+func (k *conn) leave() {
+	_ = k.c.Quit()
+	k.close()
+}
+
 func brief(text string) string {
 	if len(text) > 60 {
 		return text[:60] + "..."

@@ -152,7 +152,8 @@ func (b *Backend) trySchema(ctx context.Context, o *operation) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer k.close()
+	end := k.close
+	defer func() { end() }()
 	defer k.patiently()()
 	prelude := []string{
 		fmt.Sprintf("SET SESSION lock_wait_timeout=%d", max(1, int(b.cfg.DDLPatience.Seconds()))),
@@ -177,9 +178,11 @@ func (b *Backend) trySchema(ctx context.Context, o *operation) ([]byte, error) {
 			// The leader's server has these settings, so this one is installed differently: its time zones, say.
 			return nil, fmt.Errorf("the server does not take what the session of a schema change has set, as others do: %w", err)
 		default:
+			end = k.leave
 			return appendWarnings(failure(err), b.warnings(ctx, k)), nil
 		}
 	}
+	end = k.leave
 	b.stats.schema.Add(1)
 	if namesSequence.MatchString(o.text) {
 		b.sequences.any.Store(true)

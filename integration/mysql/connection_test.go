@@ -3,6 +3,7 @@ package mysql
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -29,6 +30,7 @@ func TestConnections(t *testing.T) {
 	t.Run("KillQuery", func(t *testing.T) { testKillQuery(t, leader, follower) })
 	t.Run("KillWaiting", func(t *testing.T) { testKillWaiting(t, leader, follower) })
 	t.Run("Vanish", func(t *testing.T) { testVanish(t, leader, follower) })
+	t.Run("Quit", func(t *testing.T) { testQuit(t, leader, follower) })
 	t.Run("WaitTimeout", func(t *testing.T) { testWaitTimeout(t, follower) })
 	t.Run("Reset", func(t *testing.T) { testReset(t, follower) })
 	t.Run("ProcessKill", func(t *testing.T) { testProcessKill(t, leader, follower) })
@@ -140,6 +142,37 @@ func testVanish(t *testing.T, leader, follower *cluster.Node) {
 		if got := mustQuery(t, open(t, n), "SELECT COUNT(*) FROM app.t WHERE v<0"); got != "0" {
 			t.Errorf("%s: %s rows of a client that is gone", n.Name, got)
 		}
+	}
+}
+
+// testQuit sees that a client that takes its leave is none of those that the server warns of in its log.
+func testQuit(t *testing.T, leader, follower *cluster.Node) {
+	direct, err := leader.MariaDB.Client()
+	check(t, err)
+	defer direct.Close()
+	aborted := func() int {
+		count, err := strconv.Atoi(mustQuery(t, direct, "SELECT variable_value FROM information_schema.global_status WHERE variable_name='Aborted_clients'"))
+		check(t, err)
+		return count
+	}
+	const clients = 20
+	before := aborted()
+	for i := range clients {
+		client := oneConn(t, open(t, []*cluster.Node{leader, follower}[i%2]))
+		id := mustQuery(t, client, "SELECT CONNECTION_ID()")
+		check(t, client.Raw(func(c any) error { return c.(driver.Conn).Close() }))
+		awaitAnswer(t, direct, "SELECT COUNT(*) FROM information_schema.processlist WHERE id="+id, "0")
+	}
+	if after := aborted(); after >= before+clients {
+		t.Errorf("of %d clients that quit, the server calls %d aborted", clients, after-before)
+	}
+	before = aborted()
+	db := open(t, leader)
+	for range clients {
+		execute(t, db, "CREATE OR REPLACE VIEW app.q AS SELECT 1") // each on a connection of its node's own
+	}
+	if after := aborted(); after >= before+clients/2 {
+		t.Errorf("behind %d schema changes, the server calls %d clients aborted", clients, after-before)
 	}
 }
 

@@ -15,6 +15,7 @@ var (
 	only   = flag.String("tests", "", "run these tests, with commas between")
 	part   = flag.String("part", "", "run a part of the golden file, such as 2/5")
 	update = flag.Bool("update", false, "write the outcomes into the golden file")
+	onward = flag.Bool("onward", false, "go on where a test is stopped, to see whether the servers hold the same behind the rest of it")
 	keep   = flag.String("keep", "", "directory that keeps what the tests printed")
 
 	nodeBinary string

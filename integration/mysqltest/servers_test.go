@@ -99,15 +99,15 @@ func (l *lab) test(t *testing.T, name string) outcome {
 	var err error
 	l.leader, err = l.cluster.Leader(within(t, 40*time.Second))
 	check(t, err)
-	direct, err := target{"direct", l.alone.Port, l.dir}.run(ctx, filepath.Join(l.dir, name), name)
+	direct, err := target{"direct", l.alone.Port, l.dir, l.alone.DataDir}.run(ctx, filepath.Join(l.dir, name), name)
 	check(t, err)
 	if err := errors.Join(rollBackPrepared(ctx, l.direct(t)), setBack(ctx, l.direct(t), l.directly), prepare(ctx, l.direct(t))); err != nil {
 		l.renew(t, err)
 	}
-	if direct.skipped || direct.err != "" {
+	if direct.skipped || direct.err != "" && !*onward {
 		return compare(name, direct, printed{})
 	}
-	through, err := target{"through", l.leader.Ports.Client, l.dir}.run(ctx, filepath.Join(l.dir, name), name)
+	through, err := target{"through", l.leader.Ports.Client, l.dir, l.leader.MariaDB.DataDir}.run(ctx, filepath.Join(l.dir, name), name)
 	check(t, err)
 	o := compare(name, direct, through)
 	if err := l.equal(ctx); err != nil {

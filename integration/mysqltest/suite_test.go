@@ -24,11 +24,11 @@ const patience = 60 * time.Second
 // codeSkipped is the exit code of mariadb-test where a test says that it cannot run here.
 const codeSkipped = 62
 
-// unsuited matches tests that want more than a server that answers: one they may start and stop, one that was built for
-// debugging, a second one that replicates, or the schema that measures.
+// unsuited matches tests that want more than a server that answers: one they may start and stop or take the accounts of, one that
+// was built for debugging, a second one that replicates, or the schema that measures.
 var unsuited = regexp.MustCompile(`(?im)restart_mysqld|shutdown_mysqld|start_mysqld|kill_mysqld|shutdown_server|have_debug|have_perfschema|` +
 	`master-slave|have_log_bin|have_binlog|galera|performance_schema|mysqlbinlog|MYSQLD_BOOTSTRAP|mysql_upgrade|MYSQL_UPGRADE|RESET\s+MASTER|` +
-	`SHOW\s+BINLOG|binlog_format|wsrep|have_rocksdb|install\s+soname|install\s+plugin|MYSQLD_LAST_CMD|safe_process|datadir`)
+	`SHOW\s+BINLOG|binlog_format|wsrep|have_rocksdb|install\s+soname|install\s+plugin|MYSQLD_LAST_CMD|safe_process|datadir|truncate\s+table\s+mysql\.global_priv`)
 
 // fileOf returns the path of a test without its ending. Tests of another suite than "main" are named "suite/test".
 func fileOf(name string) string {
@@ -86,6 +86,7 @@ type target struct {
 	name string
 	port int
 	root string // where its servers may read and write files
+	data string // of its server
 }
 
 // stdData is the directory of the files that tests read.
@@ -105,6 +106,9 @@ func (to target) run(ctx context.Context, dir, name string) (printed, error) {
 	cmd := exec.CommandContext(ctx, "mariadb-test", "--no-defaults", "--silent", "--protocol=tcp", "--host=127.0.0.1", "--port="+strconv.Itoa(to.port), "--user=root",
 		"--database=test", "--tmpdir="+filepath.Join(dir, "tmp"), "--character-sets-dir=/usr/share/mysql/charsets", "--logdir="+filepath.Join(dir, "log"),
 		"--record", "--test-file="+fileOf(name)+".test", "--result-file="+result)
+	if *onward {
+		cmd.Args = append(cmd.Args, "--continue-on-error")
+	}
 	cmd.Dir = suiteDir
 	cmd.Env = append(os.Environ(), to.environment(dir)...)
 	var out bytes.Buffer
@@ -147,9 +151,16 @@ func (to target) environment(dir string) []string {
 
 // neutral takes out of a text what tells one target from another.
 func (to target) neutral(text, dir string) string {
-	text = strings.ReplaceAll(text, dir, "DIR")
+	text = strings.ReplaceAll(strings.ReplaceAll(text, dir, "DIR"), to.data, "DATA")
+	text = scratchFile.ReplaceAllString(text, "DIR/tmpX")
 	return strings.ReplaceAll(text, strconv.Itoa(to.port), "PORT")
 }
+
+// scratchFile is what mariadb-test writes perl into.
+var scratchFile = regexp.MustCompile(`DIR/tmp[A-Za-z0-9]{6}\b`)
+
+// failedClient is what a program said that a test executes.
+var failedClient = regexp.MustCompile(`(?m)^ERROR .*$`)
 
 var failedQuery = regexp.MustCompile(`(?s)(?:mysqltest: |\n)At line \d+: (.*?)(?:\n\n|\nThe result|$)`)
 
@@ -158,6 +169,9 @@ func brokenBy(out string) string {
 	found := failedQuery.FindStringSubmatch(out)
 	if found == nil {
 		return oneLine("mariadb-test failed: " + out)
+	}
+	if said := failedClient.FindString(out); said != "" && strings.HasPrefix(found[1], "exec of ") {
+		return oneLine("exec: " + said)
 	}
 	return oneLine(found[1])
 }
@@ -219,6 +233,12 @@ func TestCompare(t *testing.T) {
 		}
 	}
 	if got := brokenBy("mysqltest: In included file \"x\": \nincluded from y at line 3:\nAt line 8: query 'A' failed: 1235: no"); got != "query 'A' failed: 1235: no" {
+		t.Error(got)
+	}
+	if got := brokenBy("ERROR 1235 (42000) at line 1: no\nmysqltest: At line 8: exec of 'mariadb < DIR/x' failed, error: 256\n\nThe result"); got != "exec: ERROR 1235 (42000) at line 1: no" {
+		t.Error(got)
+	}
+	if got := (target{port: 3306, data: "/x/data"}).neutral("/x/data/test /y/tmp/a /y/tmpAb12zZ 3306", "/y"); got != "DATA/test DIR/tmp/a DIR/tmpX PORT" {
 		t.Error(got)
 	}
 	if got := brokenBy("mysqltest: At line 8: query 'LOCK  TABLES\n t' failed: 1235: no\n\nThe result"); got != "query 'LOCK TABLES t' failed: 1235: no" {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	appliers "github.com/nexus-replication/nexus/appliers/mysql"
 	"github.com/nexus-replication/nexus/proxy/mysql/statement"
 	"github.com/nexus-replication/nexus/proxy/mysql/wire"
 )
@@ -45,6 +46,9 @@ func (s *session) lockTables(c call) error {
 	}
 	if err := s.mayLock(c); err != nil {
 		return err
+	}
+	if c.what.Writes && s.access == statement.ReadOnly {
+		return s.refuseReadOnly()
 	}
 	if err := s.proveOffice(); err != nil {
 		return err
@@ -165,12 +169,20 @@ func (s *session) endsUnderLock(c call) bool {
 	return s.locked == readLock && s.tx != nil && s.tx.xa == nil && !c.what.Release && !c.what.Chain
 }
 
+// errReadOnly is the server's.
+var errReadOnly = &wire.Error{Code: codeReadOnly, State: "25006", Message: "Cannot execute statement in a READ ONLY transaction"}
+
+// refuseReadOnly returns it for a statement that the server is not asked to execute.
+func (s *session) refuseReadOnly() error {
+	s.facts.warnings = []appliers.Warning{{Level: "Error", Code: errReadOnly.Code, Message: errReadOnly.Message}}
+	return errReadOnly
+}
+
 // changeInReadOnly is the error for who changes the schema in a transaction that is READ ONLY. That is one of LOCK TABLES, maybe: the
 // server then speaks of the table.
 func (s *session) changeInReadOnly(what *statement.Statement) *wire.Error {
-	readOnly := &wire.Error{Code: codeReadOnly, State: "25006", Message: "Cannot execute statement in a READ ONLY transaction"}
 	if s.locked != readLock || len(what.Tables) == 0 {
-		return readOnly
+		return errReadOnly
 	}
 	if what.Verb == "RENAME" {
 		return &wire.Error{Code: codeActiveLocks, State: "HY000", Message: "Can't execute the given command because you have active locked tables or an active transaction"}

@@ -30,11 +30,14 @@ func (s *session) newPrepared(text string) *prepared {
 	return p
 }
 
+// errUnpreparable is the server's. Some clients say a statement as a text where they meet it.
+var errUnpreparable = &wire.Error{Code: 1295, State: "HY000", Message: "This command is not supported in the prepared statement protocol yet"}
+
 // refusal is why a statement cannot be prepared, or nil.
 func (s *session) refusal(p *prepared) *wire.Error {
 	switch p.what.Kind {
 	case statement.Prepare, statement.Execute, statement.Deallocate:
-		return refused("%s cannot be prepared", p.what.Verb)
+		return errUnpreparable
 	}
 	if e := s.refuses(&p.what); e != nil {
 		return e

@@ -142,6 +142,7 @@ func (s *session) run() error {
 			return errors.New("a command without a byte")
 		}
 		if payload[0] == wire.ComQuit {
+			_ = s.send(payload) // else the server counts the client as one that was aborted, and warns of it in its log
 			return nil
 		}
 		if err := s.slowDown(); err != nil {

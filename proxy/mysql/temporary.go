@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/nexus-replication/nexus/proxy/mysql/statement"
 	"github.com/nexus-replication/nexus/proxy/mysql/wire"
 )
 
@@ -33,6 +34,8 @@ func (s *session) changeTemporary(c call) (done, failed bool, err error) {
 	switch {
 	case len(temporary) == 0:
 		return false, false, nil
+	case s.access == statement.ReadOnly && s.locked == noLock:
+		failed, err = s.answer1(c, errors.Join(s.commit(), s.refuseReadOnly()))
 	case len(others) > 0 && c.what.Behind > 0:
 		failed, err = s.answer1(c, s.dropBoth(c, temporary, others))
 	case len(others) > 0:

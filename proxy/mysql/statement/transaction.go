@@ -19,18 +19,22 @@ func (p *parser) start(verb string) Statement {
 		return refuse(verb, reasonReplication)
 	}
 	s := Statement{Kind: Begin, Verb: verb}
+	only, write := false, false
 	for !p.end() {
 		switch {
 		case p.take("WITH", "CONSISTENT", "SNAPSHOT"):
 			s.Snapshot = true
 		case p.take("READ", "ONLY"):
-			s.Access = ReadOnly
+			s.Access, only = ReadOnly, true
 		case p.take("READ", "WRITE"):
-			s.Access = ReadWrite
+			s.Access, write = ReadWrite, true
 		case p.takePunct(','):
 		default:
 			return refuse(verb, "Nexus does not know what follows START TRANSACTION")
 		}
+	}
+	if only && write {
+		return p.malformed(verb, "a transaction is READ ONLY or READ WRITE")
 	}
 	return s
 }
