@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -107,7 +106,7 @@ func (b *Backend) Snapshot(ctx context.Context) (io.ReadCloser, error) {
 		if err == nil {
 			err = d.w.Flush()
 		}
-		if err != nil && b.amid.any() && !errors.Is(err, raft.ErrBusy) { // which has made it wait, or ended its connection
+		if b.amid.any() && byOtherSchema(err) {
 			err = fmt.Errorf("%w: the schema was changed meanwhile: %w", raft.ErrBusy, err)
 		}
 		_ = in.CloseWithError(err) // never fails; nil ends the stream well
