@@ -282,6 +282,15 @@ func (d *dump) columns(ctx context.Context, t *table) error {
 			t.Key = append(t.Key, i)
 		}
 	}
+	if len(t.Columns) > 0 {
+		return nil
+	}
+	// Only the number of the rows of a table of generated columns has to be told. Who restores gives one of them a value, which the server passes over.
+	row, err := d.k.row(ctx, "SELECT column_name FROM information_schema.columns WHERE table_schema="+quote(t.Database)+" AND table_name="+quote(t.Name)+" ORDER BY ordinal_position LIMIT 1")
+	if err != nil {
+		return err
+	}
+	t.Columns, t.selects = row, []string{"NULL"}
 	return nil
 }
 
