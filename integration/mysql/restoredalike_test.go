@@ -10,6 +10,16 @@ import (
 	"github.com/nexus-replication/nexus/integration/cluster"
 )
 
+// programsOfClients select what is no table.
+var programsOfClients = []string{
+	"SELECT routine_name, routine_type, routine_definition, dtd_identifier, is_deterministic, sql_data_access, security_type, sql_mode, routine_comment, definer, character_set_client, collation_connection, database_collation" +
+		" FROM information_schema.routines WHERE routine_schema='app' ORDER BY 1, 2",
+	"SELECT table_name, view_definition, check_option, is_updatable, definer, security_type, character_set_client, collation_connection, algorithm FROM information_schema.views WHERE table_schema='app' ORDER BY 1",
+	"SELECT trigger_name, action_order, action_statement, sql_mode, definer, character_set_client FROM information_schema.triggers WHERE trigger_schema='app' ORDER BY 1",
+	"SELECT event_name, event_definition, interval_value, starts, event_comment, status FROM information_schema.events WHERE event_schema='app' ORDER BY 1",
+	"SELECT schema_name, default_collation_name, schema_comment FROM information_schema.schemata WHERE schema_name='app'",
+}
+
 // What the scripts leave is the same on a server that was filled from a backup.
 func TestRestoredAlike(t *testing.T) {
 	t.Parallel()
@@ -27,7 +37,11 @@ func TestRestoredAlike(t *testing.T) {
 		want, err := digest(within(t, 40*time.Second), c.Nodes[0])
 		check(t, err)
 		n := restored(t, c.Nodes[0])
-		mustQuery(t, open(t, n), "SELECT 1") // it serves
+		for _, programs := range programsOfClients {
+			if got, want := mustQuery(t, open(t, n), programs), mustQuery(t, open(t, c.Nodes[0]), programs); got != want {
+				t.Errorf("%s: %s:\n got %s\nwant %s", script, programs, got, want)
+			}
+		}
 		got, err := digest(within(t, 40*time.Second), n)
 		check(t, err)
 		for table := range want {
