@@ -1,9 +1,12 @@
 package mysql
 
 import (
+	"errors"
 	"regexp"
 	"strings"
 	"sync"
+
+	"github.com/nexus-replication/nexus/raft"
 )
 
 // Rows of a snapshot are read while entries go on being applied. A consistent read shows them as they were, but does not care what a table is called: behind
@@ -47,6 +50,21 @@ func (a *amid) note(text string) {
 			a.words[word] = true
 		}
 	}
+}
+
+// byOtherSchema reports whether an error in the middle of a snapshot may come of a schema change, which has made it wait, taken away what it was about to read, or
+// ended its connection. What else the server says would be there the next time too.
+func byOtherSchema(err error) bool {
+	if err == nil || errors.Is(err, raft.ErrBusy) {
+		return false
+	}
+	switch serverCode(err) {
+	case 0, // the connection
+		1049, 1051, 1054, 1109, 1146, // no such database, table or column
+		1205, 1213, 1305, 1317, 1412, 1615, 1684, 1927: // waited for, rolled back, interrupted, changed
+		return true
+	}
+	return false
 }
 
 // any reports whether there were schema changes.

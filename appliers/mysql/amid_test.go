@@ -38,6 +38,27 @@ func TestWhatSchemaChangesName(t *testing.T) {
 	}
 }
 
+// What a schema change does to a snapshot passes, so that the next one is taken at once. What would be there again is told.
+func TestWhatSchemaChangesDoToSnapshots(t *testing.T) {
+	for _, tc := range []struct {
+		err    error
+		passes bool
+	}{
+		{fmt.Errorf("%w: named", raft.ErrBusy), false}, {io.ErrUnexpectedEOF, true},
+		{&ServerError{Code: 1146, State: "42S02", Message: "Table 'a.b' doesn't exist"}, true}, {&ServerError{Code: 1054, State: "42S22", Message: "Unknown column 'x'"}, true},
+		{&ServerError{Code: 1412, State: "HY000", Message: "Table definition has changed"}, true}, {&ServerError{Code: 1205, State: "HY000", Message: "Lock wait timeout exceeded"}, true},
+		{&ServerError{Code: 1030, State: "HY000", Message: "Got error 126 from storage engine"}, false}, {&ServerError{Code: 1932, State: "42S02", Message: "Table doesn't exist in engine"}, false},
+		{&ServerError{Code: 1712, State: "HY000", Message: "Index is corrupted"}, false}, {&ServerError{Code: 1064, State: "42000", Message: "You have an error in your SQL syntax"}, false},
+	} {
+		if got := byOtherSchema(fmt.Errorf("snapshot of a.b: %w", tc.err)); got != tc.passes {
+			t.Errorf("%v passes: %v", tc.err, got)
+		}
+	}
+	if byOtherSchema(nil) {
+		t.Error("no error passes")
+	}
+}
+
 // A snapshot that is read while the schema changes holds what was there before, or there is none.
 func TestSnapshotBesideSchemaChanges(t *testing.T) {
 	m := openMember(t, 1)

@@ -203,7 +203,11 @@ func (r *restorer) object(ctx context.Context, o *object) error {
 }
 
 func (r *restorer) make(ctx context.Context, o *object) error {
-	if err := r.k.run(ctx, append(append([]string{}, o.Before...), o.Statement)...); err != nil {
+	texts := []string{o.Statement}
+	if o.Kind == "table" {
+		texts = makeTable(o.Statement)
+	}
+	if err := r.k.run(ctx, append(append([]string{}, o.Before...), texts...)...); err != nil {
 		return fmt.Errorf("make %s %s: %w", o.Kind, o.Name, err)
 	}
 	if err := r.plain(ctx); err != nil {
@@ -211,6 +215,23 @@ func (r *restorer) make(ctx context.Context, o *object) error {
 	}
 	_, err := r.k.exec(ctx, "BEGIN") // a definition has committed what was open
 	return err
+}
+
+// makeTable makes a table by the definition that the server has shown. That columns are without a history, should the table get one again, the server takes only where it
+// has one.
+func makeTable(definition string) []string {
+	const without, with, partitions = " WITHOUT SYSTEM VERSIONING", " WITH SYSTEM VERSIONING", "\n PARTITION BY "
+	columns := strings.Index(definition, " (\n")
+	options := strings.LastIndex(definition, "\n) ")
+	named, ok := strings.CutPrefix(definition[:max(columns, 0)], "CREATE TABLE ")
+	if !ok || options < columns || !strings.Contains(definition[:options], without) || strings.Contains(definition[options:], with) {
+		return []string{definition}
+	}
+	end := len(definition)
+	if at := strings.Index(definition[options:], partitions); at >= 0 {
+		end = options + at
+	}
+	return []string{definition[:end] + with + definition[end:], "ALTER TABLE " + named + " DROP SYSTEM VERSIONING"}
 }
 
 // makeViews makes views until all are there: each may select from others.

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -107,7 +106,7 @@ func (b *Backend) Snapshot(ctx context.Context) (io.ReadCloser, error) {
 		if err == nil {
 			err = d.w.Flush()
 		}
-		if err != nil && b.amid.any() && !errors.Is(err, raft.ErrBusy) { // which has made it wait, or ended its connection
+		if b.amid.any() && byOtherSchema(err) {
 			err = fmt.Errorf("%w: the schema was changed meanwhile: %w", raft.ErrBusy, err)
 		}
 		_ = in.CloseWithError(err) // never fails; nil ends the stream well
@@ -283,6 +282,15 @@ func (d *dump) columns(ctx context.Context, t *table) error {
 			t.Key = append(t.Key, i)
 		}
 	}
+	if len(t.Columns) > 0 {
+		return nil
+	}
+	// Only the number of the rows of a table of generated columns has to be told. Who restores gives one of them a value, which the server passes over.
+	row, err := d.k.row(ctx, "SELECT column_name FROM information_schema.columns WHERE table_schema="+quote(t.Database)+" AND table_name="+quote(t.Name)+" ORDER BY ordinal_position LIMIT 1")
+	if err != nil {
+		return err
+	}
+	t.Columns, t.selects = row, []string{"NULL"}
 	return nil
 }
 

@@ -143,7 +143,7 @@ func digest(ctx context.Context, n *cluster.Node) (map[string]string, error) {
 		return nil, err
 	}
 	defer db.Close()
-	tables, err := query(ctx, db, "SELECT CONCAT('`', table_schema, '`.`', table_name, '`') FROM information_schema.tables WHERE table_type='BASE TABLE'"+
+	tables, err := query(ctx, db, "SELECT CONCAT('`', table_schema, '`.`', REPLACE(table_name, '`', '``'), '`') FROM information_schema.tables WHERE table_type='BASE TABLE'"+
 		" AND table_schema NOT IN ('mysql','information_schema','performance_schema','sys') AND NOT (table_schema='nexus' AND table_name IN ('position','applied','schema_change','address','global_variable','program_answer','rehearsal'))")
 	if err != nil {
 		return nil, err

@@ -81,6 +81,9 @@ func (s *session) readBlock(body string) (p *procedure, e *entry, err error) {
 	if unseen, _, err := s.server.unseenIn(p); unseen != nil || err != nil {
 		return nil, nil, err
 	}
+	if p.loses, err = s.server.mayLose(body, p.dialect); err != nil {
+		return nil, nil, err
+	}
 	if client != "utf8mb4" {
 		if err := s.ask("SET SESSION character_set_client=utf8mb4"); err != nil {
 			return nil, nil, err

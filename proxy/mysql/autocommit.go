@@ -16,9 +16,16 @@ func (s *session) autocommit(c call) (bool, error) {
 	xa, err := s.beginAutocommit()
 	if err == nil {
 		err = s.checkCalls(&c)
+		loses := false
+		if err == nil && c.what.Calls {
+			loses, err = s.server.mayLose(c.text, s.dialect)
+		}
 		if err != nil {
 			xa.End(true)
 			s.over()
+		}
+		if loses {
+			return s.autocommitMarked(c, xa)
 		}
 	}
 	if err == nil {
@@ -107,6 +114,40 @@ func (s *session) autocommitFile(c call) (bool, error) {
 		return true, nil
 	}
 	return s.answerHeld(s.client.LastPacket(), s.commitEnding(xa, endXA(xa)...))
+}
+
+// autocommitMarked is autocommit for a program that may lose what it has written: see loss.go. What it warns of is asked before that is looked for.
+func (s *session) autocommitMarked(c call, xa *appliers.Transaction) (bool, error) {
+	if err := s.ask(openFor+"XA START "+xa.XID(), xa.Mark()); err != nil {
+		return true, s.lost(err)
+	}
+	s.client.Hold = true
+	mark := s.client.Mark()
+	if err := s.send(c.payload); err != nil {
+		return true, s.lost(err)
+	}
+	r, err := s.relayResults(shape{more: c.more, cursor: wantsCursor(c.payload), outside: true})
+	if err != nil {
+		s.client.Rewind(mark)
+		return true, s.lost(err)
+	}
+	s.rowCountAfter(r)
+	if r.err != nil {
+		if err := s.rollback(); err != nil {
+			return true, s.lost(err)
+		}
+		return true, nil
+	}
+	s.tx.marking = markedFirst
+	warnings, err := s.noted()
+	if err != nil {
+		s.client.Rewind(mark)
+		return true, s.lost(err)
+	}
+	if err = s.commit(); err == nil {
+		s.facts.warnings = warnings
+	}
+	return s.answerHeld(mark, err)
 }
 
 func (s *session) beginAutocommit() (*appliers.Transaction, error) {

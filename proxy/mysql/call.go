@@ -290,7 +290,7 @@ func (s *session) beginRun(p *procedure, e *entry) (r *programRun, err error) {
 		return nil, err
 	}
 	first := &level{p: p, user: p.account, foreign: p.foreign, rehearsed: e.rehearsed, unsure: e.unsure}
-	r = &programRun{level: first, s: s, caller: p.caller, tag: newTag(), explicit: s.tx != nil, schema: p.asOf, standIns: make(map[*procedure]*standIn), known: make(map[string]rights),
+	r = &programRun{level: first, s: s, caller: p.caller, tag: newTag(), explicit: s.tx != nil, schema: p.asOf, loses: p.loses, standIns: make(map[*procedure]*standIn), known: make(map[string]rights),
 		fillings: make(map[*statement.Step]*fillingStep)}
 	for _, callee := range p.reached {
 		r.standIns[callee] = &standIn{name: appliers.NewStandInName(), asOf: p.asOf}
@@ -328,6 +328,11 @@ func (s *session) beginRun(p *procedure, e *entry) (r *programRun, err error) {
 		}
 		return nil, justChanged
 	}
+	if p.loses {
+		if err := s.markEarly(); err != nil {
+			return nil, errors.Join(err, r.withoutTransaction())
+		}
+	}
 	ctx, cancel := s.context(s.server.cfg.Timeout)
 	defer cancel()
 	if r.steering, err = s.server.backend.Steer(ctx, s.id); err != nil {
@@ -352,6 +357,11 @@ func (s *session) understandsResults() error {
 // takeBack ends a run of which nothing was executed.
 func (r *programRun) takeBack() error {
 	r.endSteering()
+	return r.withoutTransaction()
+}
+
+// withoutTransaction rolls back the transaction that was begun for the run.
+func (r *programRun) withoutTransaction() error {
 	if r.explicit {
 		return nil
 	}

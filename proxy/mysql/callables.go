@@ -25,6 +25,7 @@ type callable struct {
 	says           mention
 	unseen         string // why the server must not execute it by itself; "" where it may
 	stepped        bool   // it has steps, or sets autocommit
+	loses          bool   // it may lose what its transaction has written: see loss.go
 	digest         [sha256.Size]byte
 	at             int // in its set
 }
@@ -111,7 +112,7 @@ func (set *callableSet) renewed(programs []appliers.StoredProgram, d statement.D
 		p := &programs[i]
 		next := &callable{database: statement.FoldName(p.Database), name: p.Name, digest: digestOf(p)}
 		if old := before[[2]string{next.database, next.name}]; old != nil && old.digest == next.digest {
-			next.says, next.unseen, next.stepped = old.says, old.unseen, old.stepped // in a set of its own: others may be reading the old one
+			next.says, next.unseen, next.stepped, next.loses = old.says, old.unseen, old.stepped, old.loses // in a set of its own: others may be reading the old one
 		} else {
 			next.look(p.Body, withMode(d, p.Mode), hasWord(p.Mode, "ORACLE"))
 		}
@@ -135,6 +136,7 @@ func (p *callable) look(body string, d statement.Dialect, oracle bool) {
 	}
 	program, _ := statement.ReadProgram(body, d)
 	p.stepped = program.Stepped() || program.Autocommit
+	p.loses = makesTemporary(body, d) || p.unseen == textsUnseen
 }
 
 // needsNode reports whether the server must not, or cannot, execute it by itself.
@@ -162,6 +164,11 @@ func (p *callable) called() statement.Names { return p.says.called }
 // mayLead returns a procedure that needs the node, and that a text with these names may call in a database.
 func (set *callableSet) mayLead(names statement.Names, database string) *callable {
 	return set.find(names, database, (*callable).names, (*callable).needsNode)
+}
+
+// mayLose returns whether a procedure that a text with these names may call may lose something of its transaction.
+func (set *callableSet) mayLose(names statement.Names) bool {
+	return set.find(names, anyDatabase, (*callable).names, func(p *callable) bool { return p.loses }) != nil
 }
 
 // find returns a procedure that is one of those wanted, and that a text with these names may call in a database. What a procedure calls in turn tells further.

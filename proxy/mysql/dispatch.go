@@ -89,6 +89,9 @@ func (s *session) dispatch(c call) (failed bool, err error) {
 		return true, s.failWith(err)
 	}
 	if c.what.Kind == statement.Diagnostics {
+		if c.what.Verb == "SHOW" {
+			s.facts.rowCount = nil // the server has shown rows since, whatever they were
+		}
 		if ok, failed, err := s.showWarnings(c); ok {
 			return failed, err
 		}

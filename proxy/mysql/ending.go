@@ -57,8 +57,8 @@ func (r *programRun) toNext(rolledBack bool, epoch uint64, between string) strin
 	}
 	var b strings.Builder
 	if !rolledBack {
-		// The client may have marked its transaction before it called the program: see loss.go.
-		fmt.Fprintf(&b, "BEGIN DECLARE CONTINUE HANDLER FOR 1062 BEGIN END; INSERT INTO nexus.applied VALUES (%d,%s); END;", epoch, v("sequence"))
+		// The transaction may have its marker already: see loss.go.
+		fmt.Fprintf(&b, "BEGIN DECLARE CONTINUE HANDLER FOR 1062 SET %[1]s=0; SET %[1]s=1; %[2]s END;", v("ok"), r.mark(epoch))
 		b.WriteString(xa("END") + xa("PREPARE"))
 	}
 	b.WriteString("BEGIN DECLARE CONTINUE HANDLER FOR SQLWARNING BEGIN END; DECLARE EXIT HANDLER FOR SQLEXCEPTION, NOT FOUND " + r.giveUp() + " ")
@@ -68,16 +68,27 @@ func (r *programRun) toNext(rolledBack bool, epoch uint64, between string) strin
 		b.WriteString(r.tell(tellCommitted, 1))
 	} else {
 		// After an error that a handler has passed over, nothing of it is prepared.
-		b.WriteString("IF @@in_transaction THEN " + r.tell(tellPrepared, 1) + " ELSE " + r.tell(tellFailed, 1) + " END IF;")
+		b.WriteString("IF @@in_transaction THEN " + r.tell(tellPrepared, 1, v("ok")) + " ELSE " + r.tell(tellFailed, 1, v("ok")) + " END IF;")
 		b.WriteString(r.wait(xa("COMMIT") + r.tell(tellCommitted, 1)))
 	}
 	b.WriteString(between)
 	answer := r.answer(rolledBack) + r.nameTransaction() + r.tellSequence()
 	next := "COMMIT; " + openFor + xa("START") // where autocommit is off, the row was read in a transaction
+	if r.marks(rolledBack) {
+		next += " " + r.mark(epoch) + " DO 0;" // which ROW_COUNT() tells of
+	}
 	b.WriteString(r.wait(answer + fmt.Sprintf("IF %s=%s-1 THEN %s ELSE %s END IF;", v("step"), v("n"), next, r.giveUp())))
 	b.WriteString(" END;")
 	return b.String()
 }
+
+// mark is the marker of the transaction that the program is in.
+func (r *programRun) mark(epoch uint64) string {
+	return fmt.Sprintf("INSERT INTO nexus.applied VALUES (%d,%s);", epoch, r.name("sequence"))
+}
+
+// marks reports whether the next transaction of the program begins with its marker. Behind ROLLBACK that would clear the diagnostics.
+func (r *programRun) marks(rolledBack bool) bool { return r.loses && !rolledBack }
 
 // answer reads what the node has left for the program. The table has a name that no variable of the procedure's has: they would come before columns.
 func (r *programRun) answer(rolledBack bool) string {

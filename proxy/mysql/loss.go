@@ -30,6 +30,20 @@ func mayLose(what *statement.Statement) bool {
 	return what.Calls || what.Kind == statement.Temporary && strings.HasPrefix(what.Verb, "CREATE")
 }
 
+// makesTemporary reports whether a text may make a temporary table.
+func makesTemporary(text string, d statement.Dialect) bool {
+	return statement.MentionsWord(text, d, "TEMPORARY")
+}
+
+// mayLose reports whether a program, or a CALL, may lose something of its transaction.
+func (s *Server) mayLose(text string, d statement.Dialect) (bool, error) {
+	if makesTemporary(text, d) || statement.ExecutesTexts(text, d) {
+		return true, nil
+	}
+	known, err := s.readCallables(false)
+	return err == nil && known.mayLose(statement.ReadNames(text, d)), err
+}
+
 // remark is the statement that makes the marker one of the rows, if it is not there.
 func remark(xa *appliers.Transaction) string {
 	return strings.Replace(xa.Mark(), "INSERT", "INSERT IGNORE", 1)

@@ -31,6 +31,8 @@ type procedure struct {
 	failing map[int]bool
 	// reached are all of these, of this one and of each other, where the client calls it.
 	reached []*procedure
+	// loses is set where the transactions of it may be lost: see loss.go.
+	loses bool
 }
 
 // out reports whether the caller is told the value of a parameter.
@@ -180,7 +182,8 @@ func (s *session) readProcedure(called calledName) (*procedure, error) {
 		}
 		p.hidden = row[0] == "0"
 	}
-	return p, nil
+	p.loses, err = s.server.mayLose(p.Body, p.dialect)
+	return p, err
 }
 
 // readStored reads a procedure as the server has it. It returns nil where it cannot be executed with its steps.

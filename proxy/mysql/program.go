@@ -40,6 +40,7 @@ type programRun struct {
 	binary    bool          // rows come as those of a prepared statement
 	own       uint64        // rows that the answer counts, and that are none of the client's
 	schema    uint64        // how many schema changes there were when it was seen last what the program may call
+	loses     bool          // a transaction may be lost: each has its marker first
 	standIns  map[*procedure]*standIn
 	known     map[string]rights // of accounts
 	fillings  map[*statement.Step]*fillingStep
@@ -191,6 +192,10 @@ func (r *programRun) passOn(rolledBack, begins bool, change func() (failed *wire
 	}
 	xa.Follow(before)
 	s.tx = &transaction{xa: xa, wrote: true}
+	if r.marks(rolledBack) {
+		s.tx.marking = markedFirst
+		r.own++
+	}
 	if err := r.stillSeen(); err != nil {
 		return errors.Join(err, errHangUp)
 	}
@@ -223,8 +228,13 @@ func (r *programRun) endTransaction(rolledBack bool) error {
 	if err := xa.Prepare(); err != nil {
 		return s.fenced(err)
 	}
-	if err := r.expect(tellPrepared); err != nil {
+	values, err := r.expectRow(tellPrepared, 1)
+	if err != nil {
 		return err
+	}
+	if s.tx.marking == markedFirst && values[0] != "0" {
+		s.server.stats.rollbacks.Add(1)
+		return errors.Join(errLost, s.rollbackXA(xa))
 	}
 	return s.commitPrepared(xa)
 }
