@@ -144,7 +144,6 @@ func (r *Replicator) observe() {
 			r.cutting = nil
 			r.forgetWaits()
 		}
-		r.awaited.note() // a leader applies at once
 		r.log.Info("raft", "role", roleName(status.RaftState), "term", status.Term, "leader", formatID(status.Lead))
 	}
 	if status.Lead != 0 {
@@ -156,8 +155,11 @@ func (r *Replicator) observe() {
 	r.leading = leading
 	r.role.Store(uint32(status.RaftState))
 	r.term.Store(status.Term)
-	if before := r.leader.Swap(status.Lead); before != 0 && before != status.Lead {
-		r.formerLeader = before
+	if before := r.leader.Swap(status.Lead); before != status.Lead {
+		r.awaited.note() // a leader applies at once
+		if before != 0 {
+			r.formerLeader = before
+		}
 	}
 	r.commit.Store(status.Commit)
 }

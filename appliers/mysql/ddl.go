@@ -77,35 +77,18 @@ func (b *Backend) schemaOutcome(ctx context.Context, begun []string) (done bool,
 		if err != nil {
 			return false, nil, err
 		}
-		if hasStandalone(events) {
-			return true, []byte{byte(Done)}, nil
+		for _, e := range events {
+			if e[2] == "Query" && !strings.HasPrefix(e[5], "XA ") && !isTransactionEnd(e[5]) {
+				return true, []byte{byte(Done)}, nil
+			}
 		}
 		pos = "4"
 	}
 	return false, nil, nil
 }
 
-// hasStandalone reports whether a statement stands in events, which begin between two groups, that is in no transaction: sessions of clients
-// may execute some meanwhile, in which savepoints are statements too.
-func hasStandalone(events [][]string) bool {
-	inside := false
-	for _, e := range events {
-		info := e[5]
-		switch e[2] {
-		case "Gtid": // which says in MariaDB how the group begins
-			inside = strings.HasPrefix(info, "BEGIN") || strings.HasPrefix(info, "XA START")
-		case "Anonymous_Gtid":
-			inside = false
-		case "Query":
-			switch {
-			case info == "BEGIN" || strings.HasPrefix(info, "XA START"):
-				inside = true
-			case !inside && !strings.HasPrefix(info, "XA ") && info != "COMMIT" && info != "ROLLBACK":
-				return true
-			}
-		}
-	}
-	return false
+func isTransactionEnd(info string) bool {
+	return info == "COMMIT" || info == "ROLLBACK" || info == "BEGIN"
 }
 
 // executeSchema returns the reply to the statement. Readers that keep it waiting for too long are disconnected: nothing
@@ -237,8 +220,8 @@ func firstWords(text string) string {
 	return strings.Join(words[:min(len(words), 2)], " ")
 }
 
-// endReaders disconnects sessions of clients, of which none has a transaction open that may write and that a schema change could wait
-// for: see the barrier of proxy/mysql. Where busy is set, those are spared that wait for their client outside of any transaction: they should hold
+// endReaders disconnects sessions of clients, of which none has a transaction open that may write: see the barrier of
+// proxy/mysql. Where busy is set, those are spared that wait for their client outside of any transaction: they should hold
 // no locks.
 func (b *Backend) endReaders(ctx context.Context, busy bool) error {
 	own := []string{"CONNECTION_ID()"}

@@ -93,24 +93,6 @@ func (g *gate) exclude(ctx context.Context) error {
 	return err
 }
 
-// pass waits until no schema change is inside, and keeps others out until passed is called. Transactions go on, and new ones begin.
-func (g *gate) pass(ctx context.Context) error {
-	return g.await(ctx, func() bool {
-		if g.closed {
-			return false
-		}
-		g.closed = true
-		return true
-	})
-}
-
-func (g *gate) passed() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.closed = false
-	g.wake()
-}
-
 // remain is readmit for who goes on inside as one of the others.
 func (g *gate) remain() {
 	g.mu.Lock()

@@ -66,35 +66,3 @@ func TestGateGivesUp(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
-
-// A schema change that passes is beside transactions, and beside no other.
-func TestGatePass(t *testing.T) {
-	g := newGate()
-	check := func(what string, err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatalf("%s: %v", what, err)
-		}
-	}
-	over, cancel := context.WithCancel(t.Context())
-	cancel()
-	check("a transaction", g.enter(t.Context()))
-	check("beside it", g.pass(over))
-	check("a transaction that begins meanwhile", g.enter(over))
-	if err := g.pass(over); !errors.Is(err, context.Canceled) {
-		t.Errorf("two at a time: %v", err)
-	}
-	g.leave()
-	g.leave()
-	if err := g.exclude(over); !errors.Is(err, context.Canceled) {
-		t.Errorf("one that excludes, beside one that passes: %v", err)
-	}
-	g.passed()
-	check("alone", g.exclude(over))
-	if err := g.pass(over); !errors.Is(err, context.Canceled) {
-		t.Errorf("one that passes, beside one that excludes: %v", err)
-	}
-	g.readmit()
-	check("behind all", g.pass(over))
-	g.passed()
-}

@@ -245,6 +245,14 @@ func (r *programRun) stillSeen() error {
 	if found != nil {
 		return s.final(refused("a procedure was ended behind a transaction that it has committed or rolled back, because it may call %s.%s, which was changed meanwhile: %s", found.database, found.name, why))
 	}
+	if !r.loses {
+		if r.loses, err = s.server.mayLose(first.Body, first.dialect); err != nil {
+			return err
+		}
+		if r.loses { // and the transaction that goes on now has its marker last
+			return s.final(refused("a procedure was ended behind a transaction that it has committed or rolled back, because what it calls was changed meanwhile, so that it makes temporary tables or executes texts"))
+		}
+	}
 	r.schema = changes
 	return nil
 }

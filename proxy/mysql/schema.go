@@ -60,11 +60,7 @@ func (s *session) schemaChange(c call) error {
 	if err != nil {
 		return err
 	}
-	around := s.behindBarrier
-	if c.what.Unhindered() {
-		around = s.besideOthers
-	}
-	err = around(func(ctx context.Context) error {
+	err = s.behindBarrier(func(ctx context.Context) error {
 		err := s.proposeSchema(ctx, prelude, text)
 		var unordered *unorderedError
 		if errors.As(err, &unordered) {
@@ -119,31 +115,15 @@ func (s *session) behindBarrier(change func(context.Context) error) error {
 	return s.behindBarrierFor(patience, change)
 }
 
-// besideOthers calls change while no other schema change is executed; see statement.Unhindered.
-func (s *session) besideOthers(change func(context.Context) error) error {
-	patience, err := s.barrierPatience()
-	if err != nil {
-		return err
-	}
-	gate := s.server.gate
-	return s.inTurn(patience, gate.pass, gate.passed, change)
-}
-
 // behindBarrierFor is behindBarrier, for a session that cannot be asked how long it waits.
 func (s *session) behindBarrierFor(patience time.Duration, change func(context.Context) error) error {
-	gate := s.server.gate
-	return s.inTurn(patience, gate.exclude, gate.readmit, change)
-}
-
-// inTurn calls change between enter and leave.
-func (s *session) inTurn(patience time.Duration, enter func(context.Context) error, leave func(), change func(context.Context) error) error {
 	if s.locked.excludes() { // it is there already
 		ctx, cancel := s.context(s.server.cfg.SchemaTimeout)
 		defer cancel()
 		return change(ctx)
 	}
 	barrier, cancelBarrier := s.interruptible(patience)
-	err := enter(barrier)
+	err := s.server.gate.exclude(barrier)
 	cancelBarrier()
 	if errors.Is(err, errInterrupted) {
 		return errInterrupted
@@ -152,7 +132,7 @@ func (s *session) inTurn(patience time.Duration, enter func(context.Context) err
 		return &wire.Error{Code: codeLockTimeout, State: "HY000", Message: fmt.Sprintf("Nexus: the schema was not changed: "+
 			"%s for %v; end them and try again", s.server.gate.held(), patience)}
 	}
-	defer leave()
+	defer s.server.gate.readmit()
 	ctx, cancel := s.context(s.server.cfg.SchemaTimeout)
 	defer cancel()
 	return change(ctx)

@@ -68,12 +68,6 @@ func (s *Statement) AsRole(text string, d Dialect, role string) string {
 	return out.String() + text[done:]
 }
 
-// Unhindered reports whether a schema change needs no lock that a transaction may hold, whatever that has read or written: the server
-// executes it beside all transactions. REVOKE is not among them, since it may take from PUBLIC, for a moment, what transactions need.
-func (s *Statement) Unhindered() bool {
-	return s.makesNew || s.ChangesAccounts() && s.Verb != "REVOKE"
-}
-
 // ChangesAccounts reports whether the statement is about accounts, roles or privileges; not for RENAME USER.
 func (s *Statement) ChangesAccounts() bool {
 	switch s.Verb {

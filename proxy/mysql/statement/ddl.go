@@ -30,12 +30,10 @@ func (p *parser) create(verb string) Statement {
 	case "ROLE":
 		return p.createRole(verb)
 	case "VIEW":
-		return Statement{Kind: DDL, Verb: verb, Definer: p.defines, makesNew: !replace && !p.at("IF")}
+		return Statement{Kind: DDL, Verb: verb, Definer: p.defines}
 	case "INDEX":
 		return p.onTable(verb)
-	case "DATABASE", "SCHEMA":
-		return Statement{Kind: DDL, Verb: verb, makesNew: !replace}
-	case "USER", "SERVER":
+	case "DATABASE", "SCHEMA", "USER", "SERVER":
 		return Statement{Kind: DDL, Verb: verb}
 	case "TABLESPACE", "UNDO", "LOGFILE", "RESOURCE", "SPATIAL REFERENCE":
 		return refuse(verb, reasonServer)
@@ -101,7 +99,6 @@ func (p *parser) createTable(verb string, replace bool) Statement {
 		}
 	} else {
 		s.Name = p.newTable()
-		s.makesNew = !replace && !p.has("REFERENCES")
 	}
 	s.Engine, s.Rewritten = engine, rewritten
 	return s

@@ -156,10 +156,6 @@ type Statement struct {
 	Engine    string
 	Rewritten string
 
-	// makesNew is set where CREATE makes something that nobody can have used before, and no more than reads what is there: it replaces
-	// nothing, has no foreign key, and is no view that may be there already.
-	makesNew bool
-
 	// Numbers is set where ALTER TABLE numbers the rows that are there already, or keeps one of several, in the order that the
 	// server has them in; Ignores where that is ALTER IGNORE TABLE.
 	Numbers, Ignores bool

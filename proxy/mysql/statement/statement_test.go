@@ -28,7 +28,7 @@ func describe(s Statement) string {
 	}{
 		{"read only", s.Access == ReadOnly}, {"read write", s.Access == ReadWrite}, {"snapshot", s.Snapshot},
 		{"session", s.Session}, {"chain", s.Chain}, {"release", s.Release}, {"query only", s.QueryOnly}, {"local file", s.LocalFile}, {"numbers", s.Numbers}, {"locks", s.Locks}, {"writes a file", s.WritesFile},
-		{"writes", s.Writes}, {"everything", s.Everything}, {"unhindered", s.Unhindered()},
+		{"writes", s.Writes}, {"everything", s.Everything},
 	} {
 		if f.set {
 			b.WriteString(", " + f.name)
