@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -40,6 +41,30 @@ func TestRemovedMachineComesBack(t *testing.T) {
 	stop()
 	awaitEqual(t, c)
 	l.audit(t, open(t, gone))
+}
+
+// A node that was removed closes the connections of its clients, and tells those who come that it serves them no more.
+func TestRemovedNodeTurnsAway(t *testing.T) {
+	t.Parallel()
+	c, leader := startCluster(t)
+	gone, err := c.Follower(within(t, 40*time.Second))
+	check(t, err)
+	conn, err := open(t, gone).Conn(within(t, 40*time.Second))
+	check(t, err)
+	defer conn.Close()
+	mustQuery(t, conn, "SELECT 1")
+	if out, err := repl(t, leader, "removeNode", gone.URL()); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	const reason = "Nexus: this node was removed from its cluster; connect to another node"
+	eventually(t, 60*time.Second, func() error { return wantTurnedAway(visitOnce(gone), reason) })
+	eventually(t, 60*time.Second, func() error {
+		if _, err := query(within(t, 40*time.Second), conn, "SELECT 1"); err == nil {
+			return errors.New("a connection that was open is served")
+		}
+		return nil
+	})
+	mustQuery(t, open(t, leader), "SELECT 1")
 }
 
 // emptyServer has the server of a node start again with nothing.

@@ -69,6 +69,7 @@ type connection struct {
 	local    bool     // from within this process
 	reader   bool     // of the port for reading, served here whoever leads
 	epoch    uint64   // in which it is served here; 0 while it is relayed, and for readers
+	placed   bool     // it is relayed or logged in, and not about to be told that it is not served
 	close    func()
 	session  *session // nil while it is relayed, or logs in
 	absent   int      // how often in a row its end was found closed while a statement was executed
@@ -196,6 +197,9 @@ func (s *Server) serve(c *connection) {
 			return
 		}
 		if place.leader != nil {
+			s.mu.Lock()
+			c.placed = true
+			s.mu.Unlock()
 			s.relay(ctx, c, place.leader)
 			return
 		}
@@ -213,7 +217,7 @@ func (s *Server) serve(c *connection) {
 		s.mu.Unlock()
 		return
 	}
-	c.epoch, c.close, c.session = epoch, session.Disconnect, session
+	c.epoch, c.placed, c.close, c.session = epoch, true, session.Disconnect, session
 	s.mu.Unlock()
 	if err := session.run(); err != nil {
 		s.cfg.Logger.Debug("session ended", "client", c.client.RemoteAddr(), "err", err)
@@ -221,7 +225,7 @@ func (s *Server) serve(c *connection) {
 }
 
 // watchOffice closes the connections of an office that is over, as any failover does, and those that the server has
-// closed: a client that is idle would notice only when its next statement fails.
+// closed: a client that is idle would notice only when its next statement fails. Of a node that was removed, all are closed.
 func (s *Server) watchOffice() {
 	tick := time.NewTicker(officePause)
 	defer tick.Stop()
@@ -232,9 +236,14 @@ func (s *Server) watchOffice() {
 			return
 		}
 		term, ok := s.node.Office()
+		removed := s.isRemoved()
 		s.mu.Lock()
 		var over []*connection
 		for c := range s.conns {
+			if removed && c.placed {
+				over = append(over, c)
+				continue
+			}
 			if c.epoch == 0 {
 				continue
 			}
