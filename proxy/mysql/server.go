@@ -36,6 +36,7 @@ type Server struct {
 	stats        counters
 	times        statementTimes
 	news         news
+	filled       atomic.Bool // the local server has held all that was acknowledged, once since the process started
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -204,6 +205,10 @@ func (s *Server) serve(c *connection) {
 			return
 		}
 		epoch = place.epoch
+	} else if err := s.awaitFilled(ctx); err != nil {
+		s.cfg.Logger.Debug("a reader is turned away", "client", c.client.RemoteAddr(), "err", err)
+		_ = s.turnAway(ctx, wire.NewConn(c.client, s.cfg.MaxPacket), c.local, unserved(s.whyUnread())) // it is about to be closed
+		return
 	}
 	session := newSession(s, c, epoch)
 	defer session.end()
