@@ -88,6 +88,34 @@ func TestReaderOfJoiningNode(t *testing.T) {
 	}
 }
 
+// A node whose server does not answer serves no readers: it ends their connections where they ask, and turns new ones away.
+func TestReaderOfSilentServer(t *testing.T) {
+	t.Parallel()
+	c, leader, readers := startReaders(t)
+	n := c.Others(leader)[0]
+	conn, err := readers[slices.Index(c.Nodes, n)].Conn(within(t, 40*time.Second))
+	check(t, err)
+	defer conn.Close()
+	mustQuery(t, conn, "SELECT 1")
+	check(t, n.MariaDB.Pause())
+	eventually(t, 60*time.Second, func() error {
+		if n.Ready(within(t, 10*time.Second)) == nil {
+			return errors.New("the node says that it serves")
+		}
+		return nil
+	})
+	if _, err := query(within(t, 40*time.Second), conn, "SELECT 1"); code(err) != 1053 {
+		t.Errorf("a session that was open: %v", err)
+	}
+	if err := conn.PingContext(within(t, 40*time.Second)); err == nil || code(err) != 0 {
+		t.Errorf("it goes on: %v", err)
+	}
+	check(t, wantTurnedAway(logInAt(addressOf(t, n), "root", ""), "Nexus: the server behind this node"))
+	check(t, n.MariaDB.Resume())
+	check(t, n.AwaitReady(within(t, 60*time.Second)))
+	check(t, logInAt(addressOf(t, n), "root", ""))
+}
+
 // Every node answers reads from its own server, and never without what was acknowledged before, by whichever node.
 func TestReadOnlyPort(t *testing.T) {
 	t.Parallel()
