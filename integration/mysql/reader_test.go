@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -20,10 +21,8 @@ func startReaders(t *testing.T) (*cluster.Cluster, *cluster.Node, []*sql.DB) {
 	c := newCluster(t, cluster.Options{Flags: []string{"-nexus-repl-timeout", "2s"}})
 	readers := make([]*sql.DB, len(c.Nodes))
 	for i, n := range c.Nodes {
-		port, err := cluster.FreePort()
-		check(t, err)
-		n.Args = append(n.Args, "-readOnlyPort", strconv.Itoa(port))
-		readers[i], err = sql.Open("mysql", "root@tcp("+cluster.Address(port)+")/?multiStatements=true&timeout=2s&readTimeout=15s")
+		var err error
+		readers[i], err = sql.Open("mysql", "root@tcp("+readOnlyPort(t, n)+")/?multiStatements=true&timeout=2s&readTimeout=15s")
 		check(t, err)
 		t.Cleanup(func() { readers[i].Close() })
 	}
@@ -31,6 +30,90 @@ func startReaders(t *testing.T) (*cluster.Cluster, *cluster.Node, []*sql.DB) {
 	leader, err := c.Leader(within(t, 40*time.Second))
 	check(t, err)
 	return c, leader, readers
+}
+
+// readOnlyPort has a node serve a port for reading, and returns its address.
+func readOnlyPort(t *testing.T, n *cluster.Node) string {
+	t.Helper()
+	port, err := cluster.FreePort()
+	check(t, err)
+	n.Args = append(n.Args, "-readOnlyPort", strconv.Itoa(port))
+	return cluster.Address(port)
+}
+
+// addressOf is where a node serves its port for reading.
+func addressOf(t *testing.T, n *cluster.Node) string {
+	t.Helper()
+	i := slices.Index(n.Args, "-readOnlyPort")
+	port, err := strconv.Atoi(n.Args[i+1])
+	check(t, err)
+	return cluster.Address(port)
+}
+
+// A node that joins with an empty server does not call a right password wrong on its port for reading.
+func TestReaderOfJoiningNode(t *testing.T) {
+	t.Parallel()
+	c, leader := startCluster(t, "-nexus-snapshot-count", "50")
+	db := open(t, leader)
+	execute(t, db, "CREATE USER teller@'%' IDENTIFIED BY 'secret'", "CREATE DATABASE app", "CREATE TABLE app.t (id INT PRIMARY KEY)")
+	for i := range 100 {
+		execute(t, db, fmt.Sprintf("INSERT INTO app.t VALUES (%d)", i))
+	}
+	joiner, err := c.AddNode()
+	check(t, err)
+	addr := readOnlyPort(t, joiner)
+	check(t, joiner.MariaDB.StartReady(within(t, 40*time.Second)))
+	check(t, joiner.Start())
+	eventually(t, 60*time.Second, func() error {
+		return wantTurnedAway(logInAt(addr, "teller", "secret"), "Nexus: this node waits to be added to the cluster")
+	})
+	added := make(chan error, 1)
+	go func() {
+		out, err := repl(t, leader, "addNode", joiner.URL())
+		if err != nil {
+			err = fmt.Errorf("%w: %s", err, out)
+		}
+		added <- err
+	}()
+	eventually(t, 60*time.Second, func() error {
+		err := logInAt(addr, "teller", "secret")
+		if err != nil && code(err) != 1053 {
+			t.Fatalf("a login while the node is filled: %v", err)
+		}
+		return err
+	})
+	check(t, <-added)
+	if err := logInAt(addr, "teller", "wrong"); code(err) != 1045 {
+		t.Errorf("a wrong password: %v", err)
+	}
+}
+
+// A node whose server does not answer serves no readers: it ends their connections where they ask, and turns new ones away.
+func TestReaderOfSilentServer(t *testing.T) {
+	t.Parallel()
+	c, leader, readers := startReaders(t)
+	n := c.Others(leader)[0]
+	conn, err := readers[slices.Index(c.Nodes, n)].Conn(within(t, 40*time.Second))
+	check(t, err)
+	defer conn.Close()
+	mustQuery(t, conn, "SELECT 1")
+	check(t, n.MariaDB.Pause())
+	eventually(t, 60*time.Second, func() error {
+		if n.Ready(within(t, 10*time.Second)) == nil {
+			return errors.New("the node says that it serves")
+		}
+		return nil
+	})
+	if _, err := query(within(t, 40*time.Second), conn, "SELECT 1"); code(err) != 1053 {
+		t.Errorf("a session that was open: %v", err)
+	}
+	if err := conn.PingContext(within(t, 40*time.Second)); err == nil || code(err) != 0 {
+		t.Errorf("it goes on: %v", err)
+	}
+	check(t, wantTurnedAway(logInAt(addressOf(t, n), "root", ""), "Nexus: the server behind this node"))
+	check(t, n.MariaDB.Resume())
+	check(t, n.AwaitReady(within(t, 60*time.Second)))
+	check(t, logInAt(addressOf(t, n), "root", ""))
 }
 
 // Every node answers reads from its own server, and never without what was acknowledged before, by whichever node.

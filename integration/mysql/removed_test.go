@@ -1,8 +1,11 @@
 package mysql
 
 import (
+	"database/sql"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -40,6 +43,37 @@ func TestRemovedMachineComesBack(t *testing.T) {
 	stop()
 	awaitEqual(t, c)
 	l.audit(t, open(t, gone))
+}
+
+// A node that was removed closes the connections of its clients, and tells those who come that it serves them no more.
+func TestRemovedNodeTurnsAway(t *testing.T) {
+	t.Parallel()
+	c, leader, readers := startReaders(t)
+	gone, err := c.Follower(within(t, 40*time.Second))
+	check(t, err)
+	reader := readers[slices.Index(c.Nodes, gone)]
+	var sessions []*sql.Conn
+	for _, db := range []*sql.DB{open(t, gone), reader} {
+		conn, err := db.Conn(within(t, 40*time.Second))
+		check(t, err)
+		t.Cleanup(func() { conn.Close() })
+		mustQuery(t, conn, "SELECT 1")
+		sessions = append(sessions, conn)
+	}
+	if out, err := repl(t, leader, "removeNode", gone.URL()); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	const reason = "Nexus: this node was removed from its cluster; connect to another node"
+	for i, addr := range []string{gone.Addr(), addressOf(t, gone)} {
+		eventually(t, 60*time.Second, func() error { return wantTurnedAway(logInAt(addr, "root", ""), reason) })
+		eventually(t, 60*time.Second, func() error {
+			if _, err := query(within(t, 40*time.Second), sessions[i], "SELECT 1"); err == nil {
+				return fmt.Errorf("a connection to %s that was open is served", addr)
+			}
+			return nil
+		})
+	}
+	mustQuery(t, open(t, leader), "SELECT 1")
 }
 
 // emptyServer has the server of a node start again with nothing.

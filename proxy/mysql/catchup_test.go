@@ -59,4 +59,10 @@ func TestReadWaitsForSchemaChange(t *testing.T) {
 	if err := s.catchUp(); !errors.As(err, &told) || told.Code != codeUnknown {
 		t.Errorf("where there is no schema change: %v", err)
 	}
+
+	var final *finalError
+	s.reader = true
+	if err := s.catchUp(); !errors.As(err, &final) || final.told.Code != codeShutdown {
+		t.Errorf("a reader where there is no schema change: %v", err)
+	}
 }

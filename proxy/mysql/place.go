@@ -36,6 +36,9 @@ func (s *Server) awaitPlace(ctx context.Context) (*place, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, s.cfg.Timeout, &raft.NoAnswerError{After: s.cfg.Timeout})
 	defer cancel()
 	for pause := placePause; ; pause = min(2*pause, maxPlacePause) {
+		if s.isRemoved() { // for good; it may know a leader still
+			return nil, errRemoved
+		}
 		p, err := s.tryPlace(ctx)
 		if err == nil {
 			return p, nil
@@ -47,6 +50,17 @@ func (s *Server) awaitPlace(ctx context.Context) (*place, error) {
 		}
 	}
 }
+
+// errRemoved is what clients of a node are told that was removed from its cluster.
+var errRemoved = errors.New("this node was removed from its cluster; connect to another node")
+
+// errNoLeader is for who comes where nobody leads.
+var errNoLeader = errors.New("no leader is known: a majority of the nodes must run and reach each other; try again")
+
+// roleRemoved is how a node calls its role that was removed.
+const roleRemoved = "removed"
+
+func (s *Server) isRemoved() bool { return s.node.Status().Role == roleRemoved }
 
 // explain says what keeps the leader from serving, where it leads and has to apply first what is left, or else why no place was found.
 // Many clients may wait for the same: it is asked one time for all of them, and not again within a second.
@@ -96,7 +110,7 @@ func (s *Server) tryPlace(ctx context.Context) (*place, error) {
 	}
 	st := s.node.Status()
 	if st.Leader == 0 {
-		return nil, errors.New("no leader is known: a majority of the nodes must run and reach each other; try again")
+		return nil, errNoLeader
 	}
 	if st.Leader == st.ID {
 		return nil, inArrears("this node", st)

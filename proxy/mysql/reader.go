@@ -95,5 +95,8 @@ func (s *session) catchUp() error {
 		return &wire.Error{Code: codeLockTimeout, State: "HY000", Message: fmt.Sprintf("Nexus: not executed: a schema change was "+
 			"executed for %v; try again", limit)}
 	}
+	if s.reader { // nothing of the statement was executed, nor will the next one be: a pool would keep the connection
+		return s.final(unserved(reason(err)))
+	}
 	return unavailable(err)
 }

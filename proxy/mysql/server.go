@@ -36,6 +36,7 @@ type Server struct {
 	stats        counters
 	times        statementTimes
 	news         news
+	filled       atomic.Bool // the local server has held all that was acknowledged, once since the process started
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -69,6 +70,7 @@ type connection struct {
 	local    bool     // from within this process
 	reader   bool     // of the port for reading, served here whoever leads
 	epoch    uint64   // in which it is served here; 0 while it is relayed, and for readers
+	placed   bool     // it is relayed or logged in, and not about to be told that it is not served
 	close    func()
 	session  *session // nil while it is relayed, or logs in
 	relayed  relayed
@@ -197,10 +199,17 @@ func (s *Server) serve(c *connection) {
 			return
 		}
 		if place.leader != nil {
+			s.mu.Lock()
+			c.placed = true
+			s.mu.Unlock()
 			s.relay(ctx, c, place.leader)
 			return
 		}
 		epoch = place.epoch
+	} else if err := s.awaitFilled(ctx); err != nil {
+		s.cfg.Logger.Debug("a reader is turned away", "client", c.client.RemoteAddr(), "err", err)
+		_ = s.turnAway(ctx, wire.NewConn(c.client, s.cfg.MaxPacket), c.local, unserved(s.whyUnread())) // it is about to be closed
+		return
 	}
 	session := newSession(s, c, epoch)
 	defer session.end()
@@ -214,7 +223,7 @@ func (s *Server) serve(c *connection) {
 		s.mu.Unlock()
 		return
 	}
-	c.epoch, c.close, c.session = epoch, session.Disconnect, session
+	c.epoch, c.placed, c.close, c.session = epoch, true, session.Disconnect, session
 	s.mu.Unlock()
 	if err := session.run(); err != nil {
 		s.cfg.Logger.Debug("session ended", "client", c.client.RemoteAddr(), "err", err)
@@ -222,7 +231,8 @@ func (s *Server) serve(c *connection) {
 }
 
 // watchOffice closes the connections of an office that is over, as any failover does, and those that the server has
-// closed: a client that is idle would notice only when its next statement fails. It ends relays to who leads no more.
+// closed: a client that is idle would notice only when its next statement fails. It ends relays to who leads no more; of a node
+// that was removed, all are closed.
 func (s *Server) watchOffice() {
 	tick := time.NewTicker(officePause)
 	defer tick.Stop()
@@ -234,10 +244,15 @@ func (s *Server) watchOffice() {
 		}
 		term, ok := s.node.Office()
 		leader := s.node.Status().Leader
+		removed := s.isRemoved()
 		s.mu.Lock()
 		var over []*connection
 		var lost []*leaderConn
 		for c := range s.conns {
+			if removed && c.placed {
+				over = append(over, c)
+				continue
+			}
 			if c.relayed.isLost(leader) {
 				lost = append(lost, c.relayed.conn)
 			}
