@@ -30,6 +30,7 @@ type fakeNexus struct {
 	joined int    // how often it was asked since a node is to join
 
 	follower bool // the asked node does not lead
+	silent   bool // the node that is to join does not answer
 	quick    bool // changes do not wait until somebody asks how far they are
 }
 
@@ -125,14 +126,22 @@ func (f *fakeNexus) Cluster(context.Context, *nexuspb.ClusterRequest) (*nexuspb.
 	if f.follower && f.joined > 0 {
 		leader.Sending = map[uint64]*nexuspb.Sending{joinID: {Sent: 5e6, Size: 10e6}}
 	}
-	return &nexuspb.ClusterResponse{Nodes: []*nexuspb.NodeReport{
+	joiner := &nexuspb.NodeReport{Member: &nexuspb.Member{Id: joinID, Url: "http://127.0.0.1:9024", Learner: true}}
+	if f.silent {
+		joiner.Problem = "does not answer: connection refused"
+	}
+	nodes := []*nexuspb.NodeReport{
 		{Member: all[1], Status: leader, Activity: &nexuspb.Activity{
 			Reads: 1000 * f.looks, Writes: 100 * f.looks, Commands: 1100 * f.looks, Clients: 7,
 			ReadSeconds: 0.5 * float64(f.looks), ReadsTimed: 500 * f.looks, WriteSeconds: 0.2 * float64(f.looks), WritesTimed: 100 * f.looks,
 		}},
 		{Member: all[0], Status: follower, Activity: &nexuspb.Activity{}},
 		{Member: all[2], Problem: "no answer within 1s"},
-	}}, nil
+	}
+	if f.joined > 0 {
+		nodes = append(nodes, joiner)
+	}
+	return &nexuspb.ClusterResponse{Nodes: nodes}, nil
 }
 
 func (f *fakeNexus) members(changed bool) (*nexuspb.MembersResponse, error) {

@@ -19,7 +19,11 @@ func (s *session) newBar(what string, size int64, bytes bool) *progress.Bar {
 	return progress.Start(s.progress, what, size, bytes)
 }
 
-const progressPause = 300 * time.Millisecond
+const (
+	progressPause = 300 * time.Millisecond
+	// silence is how long a node that joins is not heard before that is told.
+	silence = 2 * time.Second
+)
 
 // follow shows how far the node at url is on its way into the cluster, until the returned function is called: as a bar
 // on a terminal, else in a line whenever it changes. With replaces, who votes there at first is the one to be replaced.
@@ -70,6 +74,7 @@ type join struct {
 	replaces bool
 	old      uint64 // id of the voter at url that it replaces, or 0
 	looked   bool
+	silent   time.Time // since when the learner has not answered; zero while it does
 }
 
 // joinStep is where a node is on its way.
@@ -108,7 +113,12 @@ func (s *session) joining(ctx context.Context, j *join) joinStep {
 	case !m.GetLearner():
 		return joinStep{text: j.url + " votes."}
 	}
-	leading := s.leaderOf(ctx, st)
+	nodes := s.reports(ctx)
+	if problem := j.problem(nodes, m.GetId(), time.Now()); problem != "" {
+		return joinStep{text: fmt.Sprintf("%s is a learner and does not answer since %s: %s. It is waited for.",
+			j.url, j.silent.Format(time.TimeOnly), problem)}
+	}
+	leading := leaderOf(st, nodes)
 	if sending, ok := leading.GetSending()[m.GetId()]; ok && sending.GetSize() > 0 {
 		const mega = 1e6
 		return joinStep{
@@ -126,17 +136,39 @@ func (s *session) joining(ctx context.Context, j *join) joinStep {
 	return joinStep{text: j.url + " is a learner and is sent what it lacks."}
 }
 
-// leaderOf returns what the leader says of itself, who alone knows how far others are, or else what the asked node says.
-func (s *session) leaderOf(ctx context.Context, asked *nexuspb.StatusResponse) *nexuspb.StatusResponse {
-	if asked.GetLeader() == asked.GetId() {
-		return asked
-	}
+// reports returns what all members say of themselves, as the asked node hears it; nothing where it is of a former version.
+func (s *session) reports(ctx context.Context) []*nexuspb.NodeReport {
 	resp, err := s.client.Cluster(ctx, &nexuspb.ClusterRequest{})
 	if err != nil {
-		return asked // of a former version, perhaps
+		return nil
 	}
-	for _, n := range resp.GetNodes() {
-		if st := n.GetStatus(); st != nil && st.GetId() == asked.GetLeader() {
+	return resp.GetNodes()
+}
+
+// problem returns why the learner with an id is not heard, once that has lasted.
+func (j *join) problem(nodes []*nexuspb.NodeReport, id uint64, now time.Time) string {
+	problem := ""
+	for _, n := range nodes {
+		if n.GetMember().GetId() == id {
+			problem = n.GetProblem()
+		}
+	}
+	switch {
+	case problem == "":
+		j.silent = time.Time{}
+	case j.silent.IsZero():
+		j.silent = now
+	}
+	if problem == "" || now.Sub(j.silent) < silence {
+		return ""
+	}
+	return strings.TrimPrefix(problem, "does not answer: ")
+}
+
+// leaderOf returns what the leader says of itself, who alone knows how far others are, or else what the asked node says.
+func leaderOf(asked *nexuspb.StatusResponse, nodes []*nexuspb.NodeReport) *nexuspb.StatusResponse {
+	for _, n := range nodes {
+		if st := n.GetStatus(); st != nil && st.GetId() == asked.GetLeader() && asked.GetLeader() != asked.GetId() {
 			return st
 		}
 	}

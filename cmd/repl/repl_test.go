@@ -21,11 +21,15 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
 	"github.com/nexus-replication/nexus/integration/cluster"
+	"github.com/nexus-replication/nexus/proxy/admin/nexuspb"
 )
 
 var update = flag.Bool("update", false, "write the golden files, and the manual page")
@@ -188,6 +192,31 @@ func TestAddNodeAskedOfAFollower(t *testing.T) {
 	}
 	if !strings.Contains(both.String(), "is sent a snapshot: 50 % of 10.0 MB.") {
 		t.Errorf("got %q", both.String())
+	}
+}
+
+// A node that dies on its way is told of, once it has not answered for a while, and no more when it answers again.
+func TestAddNodeTellsOfSilence(t *testing.T) {
+	f, addr := startFake(t)
+	conn, err := grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	s := &session{client: nexuspb.NewNexusClient(conn)}
+	j := join{url: "http://127.0.0.1:9024"}
+	f.joined, f.silent = 1, true
+	if step := s.joining(t.Context(), &j); strings.Contains(step.text, "does not answer") || j.silent.IsZero() {
+		t.Errorf("%q, silent since %v", step.text, j.silent)
+	}
+	j.silent = time.Date(2020, 1, 1, 12, 34, 56, 0, time.Local)
+	want := "http://127.0.0.1:9024 is a learner and does not answer since 12:34:56: connection refused. It is waited for."
+	if step := s.joining(t.Context(), &j); step.text != want || step.of != 0 {
+		t.Errorf("%+v", step)
+	}
+	f.silent = false
+	if step := s.joining(t.Context(), &j); strings.Contains(step.text, "does not answer") || !j.silent.IsZero() {
+		t.Errorf("%q, silent since %v", step.text, j.silent)
 	}
 }
 

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"bytes"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,10 +37,18 @@ type runningScript struct {
 	kept bool
 	over bool
 
+	// The clock counts steps, not time: one that took much longer than it should is one in which this node itself was
+	// stopped. What the backend did meanwhile it says next.
 	timer *time.Timer
+	step  time.Duration
+	begun time.Time // the step
+	steps int64     // that are left
 }
 
 const (
+	// clockStep is how long a step is at most, and how much too late it may end and still count.
+	clockStep = 250 * time.Millisecond
+
 	errTextBusyScript   = "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."
 	errTextBusyFunction = "BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE."
 	errTextNotBusy      = "NOTBUSY No scripts in execution right now."
@@ -52,19 +61,32 @@ func (r *running) begin(function bool, args [][]byte, attend func()) *runningScr
 	if after <= 0 {
 		return nil
 	}
-	script := &runningScript{of: r, function: function, args: args, since: time.Now()}
-	script.timer = time.AfterFunc(time.Duration(after)*time.Millisecond, func() {
-		if r.isLate(script) {
+	left, now := time.Duration(min(after, math.MaxInt64/int64(time.Millisecond)))*time.Millisecond, time.Now()
+	steps := 1 + (left-1)/clockStep
+	script := &runningScript{of: r, function: function, args: args, since: now, begun: now, steps: int64(steps), step: left / steps}
+	script.timer = time.AfterFunc(math.MaxInt64, func() { // it does not run before timer is set
+		if script.stepped(time.Now()) {
 			attend()
 		}
 	})
+	script.timer.Reset(script.step)
 	return script
 }
 
-func (r *running) isLate(script *runningScript) bool {
+// stepped ends a step of the clock, and reports whether the backend is busy with the script from now on.
+func (script *runningScript) stepped(now time.Time) bool {
+	r := script.of
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if script.over {
+		return false
+	}
+	if now.Sub(script.begun) <= script.step+clockStep {
+		script.steps--
+	}
+	if script.steps > 0 {
+		script.begun = now
+		script.timer.Reset(script.step)
 		return false
 	}
 	script.keepArgs()

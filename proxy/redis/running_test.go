@@ -2,6 +2,7 @@ package redis
 
 import (
 	"bytes"
+	"math"
 	"runtime"
 	"strings"
 	"testing"
@@ -9,6 +10,44 @@ import (
 
 	backend "github.com/nexus-replication/nexus/appliers/redis"
 )
+
+// The time in which the node itself was stopped is not the script's: what the backend says then is read first.
+func TestOwnPauseMakesNoScriptBusy(t *testing.T) {
+	var r running
+	r.after.Store(time.Hour.Milliseconds())
+	script := r.begin(false, nil, func() {})
+	defer script.end()
+	now := script.begun
+	step := func(took time.Duration) bool {
+		now = now.Add(took)
+		return script.stepped(now)
+	}
+	steps := int(time.Hour / script.step)
+	for range steps - 1 {
+		if step(script.step) {
+			t.Fatal("busy before its time")
+		}
+	}
+	if step(2*time.Hour) || r.current() != nil {
+		t.Fatal("busy for the time in which the node was stopped")
+	}
+	if !step(script.step) || r.current() != script {
+		t.Error("not busy after as long as it takes")
+	}
+}
+
+// A threshold may be longer than a time can be.
+func TestScriptIsBusyNever(t *testing.T) {
+	var r running
+	for _, after := range []int64{1 << 58, math.MaxInt64} { // in nanoseconds, 2^58 ms are a multiple of 2^64
+		r.after.Store(after)
+		script := r.begin(false, nil, func() {})
+		if script.steps <= 1 || script.step <= 0 {
+			t.Errorf("%d steps of %v", script.steps, script.step)
+		}
+		script.end()
+	}
+}
 
 // What others are told about a script stays as it was, although its session goes on and reads into the same memory.
 func TestBusyStatsAreTheScripts(t *testing.T) {
