@@ -25,6 +25,7 @@ func (b *Backend) Restore(ctx context.Context, id raft.Identity, snap *raft.Snap
 	b.stats.restored.Add(1)
 	b.report(err)
 	if err != nil {
+		b.log.Warn("the backend could not be filled", "index", snap.Index, "err", err)
 		b.drop()
 		return fmt.Errorf("restore the snapshot at index %d: %w", snap.Index, err)
 	}
@@ -205,6 +206,9 @@ func (r *restorer) object(ctx context.Context, o *object) error {
 func (r *restorer) make(ctx context.Context, o *object) error {
 	texts := []string{o.Statement}
 	if o.Kind == "table" {
+		if err := plainTable(o); err != nil {
+			return fmt.Errorf("make %s %s: %w", o.Kind, o.Name, err)
+		}
 		texts = makeTable(o.Statement)
 	}
 	if err := r.k.run(ctx, append(append([]string{}, o.Before...), texts...)...); err != nil {

@@ -221,7 +221,7 @@ func (d *dump) beginTables(ctx context.Context) error {
 			continue
 		}
 		if !own {
-			if err := d.define(ctx, "table", t.Database+"."+t.Name, "SET STATEMENT "+keepingOptions+" FOR SHOW CREATE TABLE "+t.quoted(), 1, []string{"USE " + name(t.Database), "SET SESSION " + keepingOptions}); err != nil {
+			if err := d.defineTable(ctx, &t); err != nil {
 				return err
 			}
 		}
@@ -236,6 +236,20 @@ func (d *dump) beginTables(ctx context.Context) error {
 // keepingOptions has options that the server does not know among the others of a definition. Else they stand in a comment, which one may end: what stands behind it would
 // be executed by who restores that.
 const keepingOptions = "sql_mode='IGNORE_BAD_TABLE_OPTIONS'"
+
+func (d *dump) defineTable(ctx context.Context, t *table) error {
+	ask := "SET STATEMENT " + keepingOptions + " FOR SHOW CREATE TABLE " + t.quoted()
+	if err := d.define(ctx, "table", t.Database+"."+t.Name, ask, 1, []string{"USE " + name(t.Database), "SET SESSION " + keepingOptions}); err != nil {
+		return err
+	}
+	made := &d.objects[len(d.objects)-1]
+	definition, err := d.quoteForeignKeys(ctx, t, made.Statement)
+	if err != nil {
+		return err
+	}
+	made.Statement = definition
+	return nil
+}
 
 // sequenceValue is the kind of the object that sets a sequence to where it was.
 const sequenceValue = "sequence value"
