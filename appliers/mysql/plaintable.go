@@ -32,6 +32,25 @@ func plainTable(o *object) error {
 	return nil
 }
 
+// unquoted returns text with dots in the place of whatever is quoted.
+func unquoted(text string) string {
+	bare := []byte(text)
+	for i := 0; i < len(text); i++ {
+		if c := text[i]; c != '`' && c != '\'' && c != '"' {
+			continue
+		}
+		end := quotedEnd(text, i)
+		if end < 0 {
+			break
+		}
+		for j := i; j < end; j++ {
+			bare[j] = '.'
+		}
+		i = end - 1
+	}
+	return string(bare)
+}
+
 // onlyDeclares reports whether text has no query in it, nothing that another statement may begin behind, and no comment that would hide the rest.
 func onlyDeclares(text string) bool {
 	depth, inComment := 0, false

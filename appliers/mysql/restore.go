@@ -225,14 +225,15 @@ func (r *restorer) make(ctx context.Context, o *object) error {
 // has one.
 func makeTable(definition string) []string {
 	const without, with, partitions = " WITHOUT SYSTEM VERSIONING", " WITH SYSTEM VERSIONING", "\n PARTITION BY "
-	columns := strings.Index(definition, " (\n")
-	options := strings.LastIndex(definition, "\n) ")
+	bare := unquoted(definition) // a comment may say the same words
+	columns := strings.Index(bare, " (\n")
+	options := strings.LastIndex(bare, "\n) ")
 	named, ok := strings.CutPrefix(definition[:max(columns, 0)], "CREATE TABLE ")
-	if !ok || options < columns || !strings.Contains(definition[:options], without) || strings.Contains(definition[options:], with) {
+	if !ok || options < columns || !strings.Contains(bare[:options], without) || strings.Contains(bare[options:], with) {
 		return []string{definition}
 	}
 	end := len(definition)
-	if at := strings.Index(definition[options:], partitions); at >= 0 {
+	if at := strings.Index(bare[options:], partitions); at >= 0 {
 		end = options + at
 	}
 	return []string{definition[:end] + with + definition[end:], "ALTER TABLE " + named + " DROP SYSTEM VERSIONING"}

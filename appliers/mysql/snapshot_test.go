@@ -92,6 +92,8 @@ func TestMakeTable(t *testing.T) {
 		with("", ""):                                               {with("", "")},
 		with(without, " WITH SYSTEM VERSIONING"):                   {with(without, " WITH SYSTEM VERSIONING")},
 		with(without, " COMMENT='c'"):                              {with(without, " COMMENT='c' WITH SYSTEM VERSIONING"), drop},
+		with(" COMMENT 'x WITHOUT SYSTEM VERSIONING'", ""):         {with(" COMMENT 'x WITHOUT SYSTEM VERSIONING'", "")},
+		with(" COMMENT '\n) it''s'"+without, " COMMENT='\n) '"):    {with(" COMMENT '\n) it''s'"+without, " COMMENT='\n) ' WITH SYSTEM VERSIONING"), drop},
 		with(without, "\n PARTITION BY HASH (`id`)\nPARTITIONS 2"): {with(without, " WITH SYSTEM VERSIONING\n PARTITION BY HASH (`id`)\nPARTITIONS 2"), drop},
 	} {
 		if got := makeTable(definition); !slices.Equal(got, want) {
