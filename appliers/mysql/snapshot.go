@@ -324,7 +324,7 @@ func isBinary(dataType string) bool {
 // beginPrograms reads views and stored programs.
 func (d *dump) beginPrograms(ctx context.Context) error {
 	rows, err := d.k.rows(ctx, "SELECT routine_schema, routine_name, routine_type, sql_mode, character_set_client, collation_connection FROM information_schema.routines"+
-		" WHERE routine_schema NOT IN ("+systemSchemas+") AND routine_type IN ('FUNCTION','PROCEDURE') AND NOT ("+ownProcedures+") ORDER BY routine_type, 1, 2")
+		" WHERE routine_schema NOT IN ("+systemSchemas+") AND routine_type IN ('FUNCTION','PROCEDURE','PACKAGE','PACKAGE BODY') AND NOT ("+ownProcedures+") ORDER BY routine_type, 1, 2") // a package before its body
 	if err != nil {
 		return err
 	}
