@@ -246,8 +246,11 @@ func (d *dump) defineTable(ctx context.Context, t *table) error {
 		return err
 	}
 	made := &d.objects[len(d.objects)-1]
-	definition, err := d.quoteForeignKeys(ctx, t, made.Statement)
+	definition, err := d.quoteDirectories(ctx, t, made.Statement)
 	if err != nil {
+		return err
+	}
+	if definition, err = d.quoteForeignKeys(ctx, t, definition); err != nil {
 		return err
 	}
 	made.Statement = definition
