@@ -268,13 +268,12 @@ func (r *restorer) makeViews(ctx context.Context) error {
 
 // rows inserts rows of t.
 func (r *restorer) rows(ctx context.Context, t *table, rows []byte) error {
-	columns := make([]string, len(t.Columns))
-	for i, c := range t.Columns {
-		columns[i] = name(c)
-	}
-	head := "REPLACE INTO " + t.quoted() + " (" + strings.Join(columns, ",") + ") VALUES "
-	if len(t.Key) == 0 || t.Versioned { // to replace a row would make another one of the past
-		head = "INSERT" + strings.TrimPrefix(head, "REPLACE")
+	head := t.insertHead()
+	if len(t.Period) == 2 {
+		var err error
+		if rows, err = r.unseen(ctx, t, rows); err != nil {
+			return fmt.Errorf("rows of %s: %w", t.quoted(), err)
+		}
 	}
 	for len(rows) > 0 {
 		r.insert = append(r.insert[:0], head...)
@@ -300,6 +299,19 @@ func (r *restorer) rows(ctx context.Context, t *table, rows []byte) error {
 	return nil
 }
 
+// insertHead is what stands before the rows of a statement that inserts some.
+func (t *table) insertHead() string {
+	columns := make([]string, len(t.Columns))
+	for i, c := range t.Columns {
+		columns[i] = name(c)
+	}
+	verb := "REPLACE"
+	if len(t.Key) == 0 || t.Versioned { // to replace a row would make another one of the past
+		verb = "INSERT"
+	}
+	return verb + " INTO " + t.quoted() + " (" + strings.Join(columns, ",") + ") VALUES "
+}
+
 func (r *restorer) row(t *table, rows []byte) ([]byte, error) {
 	if len(t.Columns) == 0 {
 		return nil, errors.New("a table without columns")
@@ -318,6 +330,10 @@ func (r *restorer) row(t *table, rows []byte) ([]byte, error) {
 		isBinary := len(binary) > 0 && binary[0] == i
 		if isBinary {
 			binary = binary[1:]
+		}
+		if t.living && i == t.Period[1] {
+			r.insert = append(r.insert, "DEFAULT"...)
+			continue
 		}
 		if null {
 			r.insert = append(r.insert, "NULL"...)

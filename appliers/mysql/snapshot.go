@@ -48,11 +48,14 @@ type table struct {
 	Key []int `json:"key,omitempty"`
 	// Versioned says that rows of the past are among the rows.
 	Versioned bool `json:"versioned,omitempty"`
+	// Period are the places of the times at which rows begin and end. Those that end no later than they begin come first. See unseen.
+	Period []int `json:"period,omitempty"`
 	// Binary are the places of those that hold bytes rather than text.
 	Binary []int `json:"binary,omitempty"`
 
 	selects []string // what is selected for each column
 	where   string
+	living  bool // rows are inserted as if they had no end yet
 }
 
 func (t *table) quoted() string { return name(t.Database) + "." + name(t.Name) }
@@ -243,8 +246,11 @@ func (d *dump) defineTable(ctx context.Context, t *table) error {
 		return err
 	}
 	made := &d.objects[len(d.objects)-1]
-	definition, err := d.quoteForeignKeys(ctx, t, made.Statement)
+	definition, err := d.quoteDirectories(ctx, t, made.Statement)
 	if err != nil {
+		return err
+	}
+	if definition, err = d.quoteForeignKeys(ctx, t, definition); err != nil {
 		return err
 	}
 	made.Statement = definition
@@ -280,7 +286,7 @@ func (d *dump) columns(ctx context.Context, t *table) error {
 		if slices.ContainsFunc(rows, func(row []string) bool { return row[2] == "PRI" }) {
 			keyed = "PRI"
 		}
-		rows = append(rows, []string{"row_start", "timestamp", ""}, []string{"row_end", "timestamp", keyed})
+		rows = append(rows, []string{"row_start", "timestamp", "", "ROW START"}, []string{"row_end", "timestamp", keyed, "ROW END"})
 	}
 	for i, row := range rows {
 		t.Columns = append(t.Columns, row[0])
@@ -296,6 +302,7 @@ func (d *dump) columns(ctx context.Context, t *table) error {
 			t.Key = append(t.Key, i)
 		}
 	}
+	t.Period = periodOf(rows)
 	if len(t.Columns) > 0 {
 		return nil
 	}
@@ -320,7 +327,7 @@ func isBinary(dataType string) bool {
 // beginPrograms reads views and stored programs.
 func (d *dump) beginPrograms(ctx context.Context) error {
 	rows, err := d.k.rows(ctx, "SELECT routine_schema, routine_name, routine_type, sql_mode, character_set_client, collation_connection FROM information_schema.routines"+
-		" WHERE routine_schema NOT IN ("+systemSchemas+") AND routine_type IN ('FUNCTION','PROCEDURE') AND NOT ("+ownProcedures+") ORDER BY routine_type, 1, 2")
+		" WHERE routine_schema NOT IN ("+systemSchemas+") AND routine_type IN ('FUNCTION','PROCEDURE','PACKAGE','PACKAGE BODY') AND NOT ("+ownProcedures+") ORDER BY routine_type, 1, 2") // a package before its body
 	if err != nil {
 		return err
 	}
@@ -398,9 +405,20 @@ func (d *dump) writeTable(ctx context.Context, t *table) error {
 	if t.Versioned {
 		text += " FOR SYSTEM_TIME ALL"
 	}
+	if len(t.Period) > 0 {
+		start, end := name(t.Columns[t.Period[0]]), name(t.Columns[t.Period[1]])
+		if err := d.writeRows(ctx, t, text+" WHERE "+start+">="+end); err != nil {
+			return err
+		}
+		return d.writeRows(ctx, t, text+" WHERE "+start+"<"+end)
+	}
 	if t.where != "" {
 		text += " WHERE " + t.where
 	}
+	return d.writeRows(ctx, t, text)
+}
+
+func (d *dump) writeRows(ctx context.Context, t *table, text string) error {
 	rows := make([]byte, 0, rowsBytes+4096)
 	err := d.k.stream(ctx, text, len(t.Columns), func(row []byte) error {
 		rows = append(rows, row...)

@@ -25,7 +25,7 @@ func TestRestoredAlike(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, cluster.Options{Size: 1})
 	check(t, c.StartReady(within(t, 60*time.Second)))
-	for _, script := range []string{"keys", "types", "partitions"} {
+	for _, script := range []string{"keys", "types", "partitions", "objects"} {
 		lines, err := os.ReadFile(filepath.Join("testdata/alike", script+".sql"))
 		check(t, err)
 		s := newSpeaker(t, c.Nodes[0].Addr())
