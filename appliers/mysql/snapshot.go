@@ -407,7 +407,7 @@ func (d *dump) writeTable(ctx context.Context, t *table) error {
 	}
 	if len(t.Period) > 0 {
 		start, end := name(t.Columns[t.Period[0]]), name(t.Columns[t.Period[1]])
-		if err := d.writeRows(ctx, t, text+" WHERE "+start+">="+end); err != nil {
+		if err := d.writeRows(ctx, t, text+" WHERE "+start+">="+end+" ORDER BY "+end); err != nil {
 			return err
 		}
 		return d.writeRows(ctx, t, text+" WHERE "+start+"<"+end)
