@@ -108,6 +108,7 @@ func TestLeaderStaysDuringLongApply(t *testing.T) {
 	t.Parallel()
 	c := newTestCluster(t, 3, func(cfg *Config) {
 		unhurried(cfg)
+		cfg.ElectionTicks = 50 // or a busy machine elects another
 		cfg.Store = slowStore{cfg.Store}
 	})
 	proposed := make(chan error, 1)
