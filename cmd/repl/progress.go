@@ -167,8 +167,11 @@ func (j *join) problem(nodes []*nexuspb.NodeReport, id uint64, now time.Time) st
 
 // leaderOf returns what the leader says of itself, who alone knows how far others are, or else what the asked node says.
 func leaderOf(asked *nexuspb.StatusResponse, nodes []*nexuspb.NodeReport) *nexuspb.StatusResponse {
+	if asked.GetLeader() == asked.GetId() {
+		return asked
+	}
 	for _, n := range nodes {
-		if st := n.GetStatus(); st != nil && st.GetId() == asked.GetLeader() && asked.GetLeader() != asked.GetId() {
+		if st := n.GetStatus(); st != nil && st.GetId() == asked.GetLeader() {
 			return st
 		}
 	}

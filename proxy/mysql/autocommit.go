@@ -108,12 +108,17 @@ func (s *session) autocommitFile(c call) (bool, error) {
 	}
 	s.rowCountAfter(r)
 	if r.err != nil {
-		if err := s.rollback(); err != nil {
-			return true, s.lost(err)
-		}
-		return true, nil
+		return true, s.rollbackFailed()
 	}
 	return s.answerHeld(s.client.LastPacket(), s.commitEnding(xa, endXA(xa)...))
+}
+
+// rollbackFailed takes back what a statement has done of which the client gets the error.
+func (s *session) rollbackFailed() error {
+	if err := s.rollback(); err != nil {
+		return s.lost(err)
+	}
+	return nil
 }
 
 // autocommitMarked is autocommit for a program that may lose what it has written: see loss.go. What it warns of is asked before that is looked for.
@@ -133,10 +138,7 @@ func (s *session) autocommitMarked(c call, xa *appliers.Transaction) (bool, erro
 	}
 	s.rowCountAfter(r)
 	if r.err != nil {
-		if err := s.rollback(); err != nil {
-			return true, s.lost(err)
-		}
-		return true, nil
+		return true, s.rollbackFailed()
 	}
 	s.tx.marking = markedFirst
 	warnings, err := s.noted()

@@ -27,7 +27,7 @@ func (s *Server) awaitFilled(ctx context.Context) error {
 // whyUnread is why the local server is not read. Nobody knows yet who is told that: it has no addresses, nor words of the server.
 func (s *Server) whyUnread() string {
 	switch st := s.node.Status(); {
-	case st.Role == roleRemoved:
+	case isRemoved(st):
 		return reason(errRemoved)
 	case st.Role == "starting":
 		return "this node is starting" + elsewhere

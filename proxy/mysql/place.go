@@ -36,7 +36,7 @@ func (s *Server) awaitPlace(ctx context.Context) (*place, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, s.cfg.Timeout, &raft.NoAnswerError{After: s.cfg.Timeout})
 	defer cancel()
 	for pause := placePause; ; pause = min(2*pause, maxPlacePause) {
-		if s.isRemoved() { // for good; it may know a leader still
+		if isRemoved(s.node.Status()) { // for good; it may know a leader still
 			return nil, errRemoved
 		}
 		p, err := s.tryPlace(ctx)
@@ -60,7 +60,7 @@ var errNoLeader = errors.New("no leader is known: a majority of the nodes must r
 // roleRemoved is how a node calls its role that was removed.
 const roleRemoved = "removed"
 
-func (s *Server) isRemoved() bool { return s.node.Status().Role == roleRemoved }
+func isRemoved(st raft.Status) bool { return st.Role == roleRemoved }
 
 // explain says what keeps the leader from serving, where it leads and has to apply first what is left, or else why no place was found.
 // Many clients may wait for the same: it is asked one time for all of them, and not again within a second.

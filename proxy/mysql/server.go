@@ -243,8 +243,8 @@ func (s *Server) watchOffice() {
 			return
 		}
 		term, ok := s.node.Office()
-		leader := s.node.Status().Leader
-		removed := s.isRemoved()
+		st := s.node.Status()
+		removed := isRemoved(st)
 		s.mu.Lock()
 		var over []*connection
 		var lost []*leaderConn
@@ -253,7 +253,7 @@ func (s *Server) watchOffice() {
 				over = append(over, c)
 				continue
 			}
-			if c.relayed.isLost(leader) {
+			if c.relayed.isLost(st.Leader) {
 				lost = append(lost, c.relayed.conn)
 			}
 			if c.epoch == 0 {
