@@ -65,7 +65,7 @@ func TestSettledAgain(t *testing.T) {
 	tx, data := m.prepare(t, s, 2, "INSERT INTO bank.keyless VALUES (1)")
 	ctx := within(t, 40*time.Second)
 	check(t, m.kill(ctx, []uint64{s.ConnectionID()}))
-	check(t, m.rollBackPrepared(ctx, func(uint64, uint64) bool { return true }))
+	check(t, m.rollBackPrepared(ctx, func(string) bool { return true }))
 	e := entry(2, 3, data)
 	ops, err := decode([]raft.Entry{e})
 	check(t, err)
@@ -80,6 +80,44 @@ func TestSettledAgain(t *testing.T) {
 	}
 	if n := m.transactions.count(); n != 0 {
 		t.Errorf("%d transactions are still open", n)
+	}
+}
+
+// The transactions of a session may have one name, one after the other. What the binary log has of one that was rolled back is not taken for the next one's.
+func TestNameOfAnother(t *testing.T) {
+	m := openKeyless(t)
+	s := m.session(t)
+	first, _ := m.prepare(t, s, 2, "INSERT INTO bank.keyless VALUES (1)")
+	if _, err := first.Again(); err == nil {
+		t.Error("two transactions have one name at the same time")
+	}
+	s.exec("XA ROLLBACK " + first.XID())
+	first.End(true)
+	tx, err := first.Again()
+	check(t, err)
+	if tx.XID() != first.XID() || tx.Sequence() == first.Sequence() {
+		t.Fatalf("%s %d behind %s %d", tx.XID(), tx.Sequence(), first.XID(), first.Sequence())
+	}
+	m.transactions.deliver(tx.Name(), captured{marked: transactionID{2, first.Sequence()}, events: []byte("of the first")})
+	s.exec("XA START "+tx.XID(), "INSERT INTO bank.keyless VALUES (2)", tx.Mark(), "XA END "+tx.XID())
+	check(t, tx.Prepare())
+	s.exec("XA PREPARE " + tx.XID())
+	data, err := tx.Captured(within(t, 40*time.Second))
+	check(t, err)
+	m.apply(t, entry(2, 3, data))
+	m.rows(t, "2")
+
+	// One that its session gave up is found by the name.
+	lost, err := tx.Again()
+	check(t, err)
+	s.exec("XA START "+lost.XID(), "INSERT INTO bank.keyless VALUES (3)", lost.Mark(), "XA END "+lost.XID())
+	check(t, lost.Prepare())
+	s.exec("XA PREPARE " + lost.XID())
+	lost.End(false)
+	m.apply(t)
+	m.rows(t, "2")
+	if got := m.query(t, "XA RECOVER"); got != "" {
+		t.Errorf("still prepared: %s", got)
 	}
 }
 

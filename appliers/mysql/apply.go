@@ -206,7 +206,7 @@ func (b *Backend) settle(ctx context.Context, tx *Transaction, o *operation) err
 	if err != nil {
 		return err
 	}
-	if listed[transactionID{tx.epoch, tx.sequence}] != "" {
+	if _, prepared := listed[tx.Name()]; prepared {
 		if _, err := b.conn.exec(ctx, "XA COMMIT "+tx.XID()); err == nil || !isRolledBack(err) {
 			return err
 		}

@@ -183,7 +183,7 @@ func (b *Backend) open(ctx context.Context) error {
 	if err := b.grant(ctx, b.conn); err != nil { // a crash may have come between a REVOKE and this
 		return err
 	}
-	if err := b.rollBackPrepared(ctx, func(uint64, uint64) bool { return true }); err != nil {
+	if err := b.rollBackPrepared(ctx, func(string) bool { return true }); err != nil {
 		return err
 	}
 	if err := b.loadAddresses(ctx); err != nil {

@@ -58,9 +58,10 @@ type capture struct {
 	sequences   map[uint64]sequenceState // of the group, by table
 	markers     uint64                   // id of the table of markers
 	marks       int
-	trespassed  bool   // rows of Nexus's own were written that only Nexus may write
-	astray      bool   // a savepoint was gone back to that is not known
-	runs        uint64 // id of the table of the runs of events
+	marked      transactionID // what the last of them says
+	trespassed  bool          // rows of Nexus's own were written that only Nexus may write
+	astray      bool          // a savepoint was gone back to that is not known
+	runs        uint64        // id of the table of the runs of events
 	eventRuns   int
 	savepoints  []savepoint // of the group
 	checksums   bool        // events of this file end with one
@@ -117,7 +118,8 @@ func (c *capture) HandleEvent(e *replication.BinlogEvent) error {
 	case kind == eventXAPrepare:
 		if xid, ok := preparedXID(raw[eventHeader:]); ok {
 			c.b.transactions.deliver(xid, captured{
-				events: c.events, bytes: c.bytes, trespassed: c.trespassed || c.marks != 1 && !c.astray, astray: c.astray, eventRuns: c.eventRuns, changed: c.changed, findable: &c.findable,
+				marked: c.marked, events: c.events, bytes: c.bytes, trespassed: c.trespassed || c.marks != 1 && !c.astray, astray: c.astray,
+				eventRuns: c.eventRuns, changed: c.changed, findable: &c.findable,
 			})
 		}
 		c.events, c.bytes = nil, 0
@@ -202,7 +204,9 @@ func (c *capture) checkRows(raw []byte) {
 	c.marks++
 	if raw[4] != eventFirstRows || len(raw) != markSize {
 		c.trespassed = true
+		return
 	}
+	c.marked = transactionID{binary.LittleEndian.Uint64(raw[markSize-16:]), binary.LittleEndian.Uint64(raw[markSize-8:])}
 }
 
 func tableID(body []byte) uint64 {

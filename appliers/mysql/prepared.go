@@ -8,14 +8,14 @@ import (
 )
 
 // rollBackPrepared rolls back the prepared transactions of Nexus that which selects. Their connections are gone.
-func (b *Backend) rollBackPrepared(ctx context.Context, which func(epoch, sequence uint64) bool) error {
+func (b *Backend) rollBackPrepared(ctx context.Context, which func(name string) bool) error {
 	listed, err := b.recover(ctx)
 	if err != nil {
 		return err
 	}
-	doubted := make(map[transactionID]error)
-	for id, name := range listed {
-		if !which(id.epoch, id.sequence) {
+	doubted := make(map[string]error)
+	for name, id := range listed {
+		if !which(name) {
 			continue
 		}
 		b.log.Info("rolling back a prepared transaction", "epoch", id.epoch, "sequence", id.sequence)
@@ -23,7 +23,7 @@ func (b *Backend) rollBackPrepared(ctx context.Context, which func(epoch, sequen
 		switch {
 		case err == nil, serverCode(err) == codeNoXID:
 		case isRolledBack(err):
-			doubted[id] = err
+			doubted[name] = err
 		default:
 			return err
 		}
@@ -34,8 +34,8 @@ func (b *Backend) rollBackPrepared(ctx context.Context, which func(epoch, sequen
 	if listed, err = b.recover(ctx); err != nil {
 		return err
 	}
-	for id, err := range doubted {
-		if listed[id] != "" {
+	for name, err := range doubted {
+		if _, there := listed[name]; there {
 			return fmt.Errorf("%w, and it is there still", err)
 		}
 	}
@@ -55,20 +55,20 @@ func isRolledBack(err error) bool {
 	return false
 }
 
-// recover lists the names of the prepared transactions of Nexus.
-func (b *Backend) recover(ctx context.Context) (map[transactionID]string, error) {
+// recover lists the names of the prepared transactions of Nexus, with what they say: the epoch, and which transaction was the first of that name.
+func (b *Backend) recover(ctx context.Context) (map[string]transactionID, error) {
 	rows, err := b.conn.rows(ctx, "XA RECOVER FORMAT='RAW'")
 	if err != nil {
 		return nil, err
 	}
-	list := make(map[transactionID]string)
+	list := make(map[string]transactionID)
 	for _, row := range rows {
 		text := row[len(row)-1]
 		if raw, err := hex.DecodeString(strings.TrimPrefix(text, "0x")); err == nil && strings.HasPrefix(text, "0x") {
 			text = string(raw)
 		}
 		if id, ok := parseXID(text); ok {
-			list[id] = text
+			list[text] = id
 		}
 	}
 	return list, nil

@@ -43,7 +43,7 @@ func (b *Backend) restore(ctx context.Context, snap *raft.Snapshot) error {
 	if err := b.endOthers(ctx); err != nil {
 		return err
 	}
-	if err := b.rollBackPrepared(ctx, func(uint64, uint64) bool { return true }); err != nil {
+	if err := b.rollBackPrepared(ctx, func(string) bool { return true }); err != nil {
 		return err
 	}
 	if err := b.clear(ctx); err != nil {

@@ -58,6 +58,7 @@ type Transaction struct {
 
 // captured is what the binary log holds of a transaction.
 type captured struct {
+	marked     transactionID // as its marker says, where it has one
 	events     []byte
 	bytes      int  // more than events has if they are too many to be kept
 	trespassed bool // it wrote rows that are Nexus's own
@@ -80,6 +81,7 @@ type transactions struct {
 	next   uint64
 	fenced uint64 // epochs before it are over
 	byID   map[transactionID]*Transaction
+	byName map[string]*Transaction
 	// expected are the names of those that the applier commits, until the binary log shows that.
 	expected map[string]struct{}
 	// given are those that their sessions ended without certainty, up to the next takeGiven.
@@ -90,6 +92,7 @@ type transactionID struct{ epoch, sequence uint64 }
 
 func (t *transactions) init() {
 	t.byID = make(map[transactionID]*Transaction)
+	t.byName = make(map[string]*Transaction)
 	t.expected = make(map[string]struct{})
 }
 
@@ -101,17 +104,40 @@ func (t *transactions) count() int {
 
 // Begin registers a transaction that session is about to start in epoch.
 func (b *Backend) Begin(epoch uint64, session Session) (*Transaction, error) {
-	t := &b.transactions
+	return b.transactions.register(&Transaction{b: b, epoch: epoch, session: session})
+}
+
+// Again registers another transaction of the same session, under the name that t had, which has ended for certain. Which of them
+// rows are of, their marker tells; which of them is prepared, that the others have ended.
+func (t *Transaction) Again() (*Transaction, error) {
+	return t.b.transactions.register(&Transaction{b: t.b, epoch: t.epoch, session: t.session, secret: t.secret, name: t.name, xid: t.xid})
+}
+
+func (t *transactions) register(tx *Transaction) (*Transaction, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if epoch < t.fenced {
+	if tx.epoch < t.fenced {
 		return nil, ErrFenced
 	}
 	t.next++
-	tx := &Transaction{b: b, epoch: epoch, sequence: t.next, session: session, captured: make(chan captured, 1)}
-	tx.rename(newSecret())
+	tx.sequence, tx.captured = t.next, make(chan captured, 1)
+	if tx.name == "" {
+		tx.rename(newSecret())
+	}
+	if t.byName[tx.name] != nil {
+		return nil, fmt.Errorf("transaction %d is to have the name of another one, which has not ended", tx.sequence)
+	}
 	t.byID[transactionID{tx.epoch, tx.sequence}] = tx
+	t.byName[tx.name] = tx
 	return tx, nil
+}
+
+// remove forgets a transaction. It is called with mu held.
+func (t *transactions) remove(tx *Transaction) {
+	delete(t.byID, transactionID{tx.epoch, tx.sequence})
+	if t.byName[tx.name] == tx {
+		delete(t.byName, tx.name)
+	}
 }
 
 // XID is the transaction's name, as XA START takes it: in digits, which mean the same whatever character set the connection is
@@ -120,7 +146,14 @@ func (t *Transaction) XID() string { return t.xid }
 
 // Follow gives the transaction, before it is started, the secret of the one before it in the same program, which knows that and
 // has to be told the sequence only: everybody may read what programs are told.
-func (t *Transaction) Follow(before *Transaction) { t.rename(before.secret) }
+func (t *Transaction) Follow(before *Transaction) {
+	all := &t.b.transactions
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	delete(all.byName, t.name)
+	t.rename(before.secret)
+	all.byName[t.name] = t
+}
 
 // Name has at most 64 bytes, as XA takes.
 func (t *Transaction) Name() string { return t.name }
@@ -211,7 +244,7 @@ func (t *Transaction) End(certain bool) {
 	defer s.mu.Unlock()
 	t.state = ended
 	if certain {
-		delete(s.byID, transactionID{t.epoch, t.sequence})
+		s.remove(t)
 		return
 	}
 	if s.byID[transactionID{t.epoch, t.sequence}] == t { // not fenced meanwhile
@@ -265,7 +298,7 @@ func (t *transactions) missed() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for name := range t.expected {
-		if id, ok := parseXID(name); !ok || t.byID[id] == nil {
+		if t.byName[name] == nil {
 			delete(t.expected, name)
 		}
 	}
@@ -284,20 +317,17 @@ func (t *transactions) forget(txs []*Transaction) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, tx := range txs {
-		delete(t.byID, transactionID{tx.epoch, tx.sequence})
+		t.remove(tx)
 	}
 }
 
-// deliver hands what was captured to the transaction called xid.
+// deliver hands what was captured to the transaction called xid, if it is of that one and not of an earlier one of that name, which was rolled
+// back: what is read again after a reconnection, or came late.
 func (t *transactions) deliver(xid string, c captured) {
-	id, ok := parseXID(xid)
-	if !ok {
-		return
-	}
 	t.mu.Lock()
-	tx := t.byID[id]
+	tx := t.byName[xid]
 	t.mu.Unlock()
-	if tx == nil || tx.Name() != xid {
+	if tx == nil || !c.trespassed && !c.astray && c.marked != (transactionID{tx.epoch, tx.sequence}) {
 		return
 	}
 	select {
@@ -353,16 +383,16 @@ func (b *Backend) endTransactions(ctx context.Context, over []*Transaction) erro
 	}
 	b.forgetKnown() // a commit of theirs may have come through
 	ids := make([]uint64, 0, len(over))
-	names := make(map[transactionID]bool)
+	names := make(map[string]bool)
 	for _, tx := range over {
 		tx.session.Disconnect()
 		ids = append(ids, tx.session.ConnectionID())
-		names[transactionID{tx.epoch, tx.sequence}] = true
+		names[tx.Name()] = true
 	}
 	if err := b.kill(ctx, ids); err != nil {
 		return fmt.Errorf("end transactions of an earlier term: %w", err)
 	}
-	if err := b.rollBackPrepared(ctx, func(epoch, sequence uint64) bool { return names[transactionID{epoch, sequence}] }); err != nil {
+	if err := b.rollBackPrepared(ctx, func(name string) bool { return names[name] }); err != nil {
 		return err
 	}
 	b.transactions.forget(over)

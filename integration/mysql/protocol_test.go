@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	osexec "os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -112,6 +113,46 @@ func TestCursors(t *testing.T) {
 	if got := mustQuery(t, db, "SELECT COUNT(*) FROM app.t"); got != "5" {
 		t.Errorf("%s rows", got)
 	}
+}
+
+// A client has no part in the statements that its node has prepared on the same connection: whatever it says to their ids is answered as for those that there are not.
+func TestStatementsOfTheNode(t *testing.T) {
+	t.Parallel()
+	c, leader := startCluster(t)
+	alone := startServerAlone(t)
+	var answers [2][]string
+	for i, addr := range []string{leader.Addr(), alone.Addr()} {
+		r := openRaw(t, addr)
+		write := func(n int) {
+			if got := r.say(fmt.Sprintf("INSERT INTO app.t VALUES (%d)", n)); strings.HasPrefix(got, "ERROR") {
+				t.Fatalf("%s: %s", addr, got)
+			}
+		}
+		r.say("CREATE DATABASE app")
+		r.say("CREATE TABLE app.t (id INT PRIMARY KEY)")
+		for n := range 20 {
+			write(n)
+		}
+		for id := uint32(0); id < 20; id++ {
+			name := binary.LittleEndian.AppendUint32(nil, id)
+			say := func(command byte, rest ...byte) { r.send(slices.Concat([]byte{command}, name, rest)...) }
+			for _, ask := range []func(){
+				func() { say(wire.ComStmtReset) }, func() { say(wire.ComStmtFetch, 1, 0, 0, 0) }, func() { say(wire.ComStmtExecute, 0, 1, 0, 0, 0) },
+			} {
+				ask()
+				answers[i] = append(answers[i], r.answers())
+			}
+			say(wire.ComStmtSendLongData, 0, 0, 'x')
+			say(wire.ComStmtClose)
+		}
+		for n := range 20 {
+			write(100 + n)
+		}
+	}
+	if got, want := answers[0], answers[1]; !slices.Equal(got, want) {
+		t.Errorf("%q\nwant %q", got, want)
+	}
+	awaitEqual(t, c)
 }
 
 // What MariaDB's own clients are told about the type of a column.

@@ -23,6 +23,27 @@ func (s *session) ask(texts ...string) error {
 	return s.answers(len(texts))
 }
 
+// askCommands is ask for commands.
+func (s *session) askCommands(commands [][]byte) error {
+	if err := s.collect(commands); err != nil {
+		return err
+	}
+	if err := s.backend.Flush(); err != nil {
+		return err
+	}
+	return s.answers(len(commands))
+}
+
+// collect collects commands of this node's own.
+func (s *session) collect(commands [][]byte) error {
+	for _, c := range commands {
+		if err := s.backend.Command(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // answers reads the responses to n statements that yield no rows, and returns the first error that the server answered.
 func (s *session) answers(n int) error {
 	var first error

@@ -36,14 +36,14 @@ func (s *session) autocommit(c call) (bool, error) {
 	}
 	s.expect()
 	defer s.forgo()
-	before := block(openFor+"XA START "+xa.XID(), xa.Mark())
+	before, behind := s.markedStartOf(xa), s.endOf(xa)
 	if asksNothing(&c.what) {
-		s.backend.Await(3 * wire.LeastAnswer)
+		s.backend.Await((len(before) + 1 + len(behind)) * wire.LeastAnswer)
 	}
-	if err := s.sendAll(before, c.payload, block(endXA(xa)...)); err != nil {
+	if err := s.sendAll(before, c.payload, behind); err != nil {
 		return true, s.lost(err)
 	}
-	if err := s.answer(); err != nil {
+	if err := s.answers(len(before)); err != nil {
 		return true, s.lost(err)
 	}
 	s.client.Hold = true // the answer is the client's only when the rows are safe
@@ -55,7 +55,7 @@ func (s *session) autocommit(c call) (bool, error) {
 	}
 	s.rowCountAfter(r)
 	failpoint.Hit("mysql.executed")
-	ended := s.answer()
+	ended := s.answers(len(behind))
 	if r.err != nil {
 		s.server.stats.rollbacks.Add(1)
 		roll := s.rollbackXA
@@ -110,7 +110,7 @@ func (s *session) autocommitFile(c call) (bool, error) {
 	if r.err != nil {
 		return true, s.rollbackFailed()
 	}
-	return s.answerHeld(s.client.LastPacket(), s.commitEnding(xa, endXA(xa)...))
+	return s.answerHeld(s.client.LastPacket(), s.commitEnding(xa, s.endOf(xa)))
 }
 
 // rollbackFailed takes back what a statement has done of which the client gets the error.
@@ -155,21 +155,27 @@ func (s *session) autocommitMarked(c call, xa *appliers.Transaction) (bool, erro
 func (s *session) beginAutocommit() (*appliers.Transaction, error) {
 	s.nextAccess = statement.AccessDefault
 	xa, err := s.beginXA()
-	if err == nil {
-		s.tx = &transaction{xa: xa, wrote: true}
+	if err != nil {
+		return nil, err
 	}
-	return xa, err
+	if err := s.nameOften(xa); err != nil {
+		xa.End(true) // the server was told nothing of it
+		s.leaveGate()
+		return nil, err
+	}
+	s.tx = &transaction{xa: xa, wrote: true}
+	return xa, nil
 }
 
-// sendAll sends a command between statements of this node's own.
-func (s *session) sendAll(before string, payload []byte, behind string) error {
-	if err := s.backend.Query(before); err != nil {
+// sendAll sends a command between commands of this node's own.
+func (s *session) sendAll(before [][]byte, payload []byte, behind [][]byte) error {
+	if err := s.collect(before); err != nil {
 		return err
 	}
 	if err := s.backend.Command(payload); err != nil {
 		return err
 	}
-	if err := s.backend.Query(behind); err != nil {
+	if err := s.collect(behind); err != nil {
 		return err
 	}
 	return s.backend.Flush()

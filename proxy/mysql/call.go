@@ -318,6 +318,7 @@ func (s *session) beginRun(p *procedure, e *entry) (r *programRun, err error) {
 		}
 		s.tx = &transaction{xa: xa}
 	}
+	r.firstSequence, r.firstName = s.tx.xa.Sequence(), s.tx.xa.Name()
 	s.tx.wrote = true
 	if s.tx.marking == markLost {
 		return nil, s.lostTransaction()

@@ -102,9 +102,10 @@ func (r *programRun) answer(rolledBack bool) string {
 		v("step"), v("code"), v("state"), v("message"), v("sequence"), v("answer"), from)
 }
 
-// nameTransaction makes the name of a transaction out of that of another one, and its number.
+// nameTransaction makes the name of a transaction out of that of another one, and its number. The first one may have the name of one before it: see often.go.
 func (r *programRun) nameTransaction() string {
-	return fmt.Sprintf("SET %[1]s=CONCAT(SUBSTRING_INDEX(%[1]s, '-', 2), '-', %[2]s, '-', SUBSTRING_INDEX(%[1]s, '-', -1)); ", r.name("xid"), r.name("sequence"))
+	return fmt.Sprintf("SET %[1]s=IF(%[2]s=%[3]d, %[4]s, CONCAT(SUBSTRING_INDEX(%[1]s, '-', 2), '-', %[2]s, '-', SUBSTRING_INDEX(%[1]s, '-', -1))); ",
+		r.name("xid"), r.name("sequence"), r.firstSequence, literal(r.firstName))
 }
 
 // giveUp ends a program whose node has gone, or does not want it to go on. An error it could have a handler for, and do behind that what nobody looks at.

@@ -214,6 +214,7 @@ func (s *session) reset(payload []byte) error {
 	}
 	clear(s.statements)
 	clear(s.named)
+	s.often, s.begun = nil, 0
 	s.forgetNames()
 	s.ownTemporary = 0
 	s.access, s.nextAccess = 0, 0

@@ -131,9 +131,9 @@ func (s *session) relayPrepared(first []byte, p *prepared) error {
 	return nil
 }
 
-// unknownPrepared is the server's word for a statement that was not prepared.
-func unknownPrepared(name string) *wire.Error {
-	return &wire.Error{Code: 1243, State: "HY000", Message: fmt.Sprintf("Unknown prepared statement handler (%s) given to EXECUTE", name)}
+// unknownPrepared is the server's word for a statement that was not prepared, and that somebody wants something of.
+func unknownPrepared(name, wants string) *wire.Error {
+	return &wire.Error{Code: 1243, State: "HY000", Message: fmt.Sprintf("Unknown prepared statement handler (%s) given to %s", name, wants)}
 }
 
 // execute answers COM_STMT_EXECUTE.
@@ -149,7 +149,7 @@ func (s *session) execute(payload []byte) error {
 	}
 	p := s.statements[id]
 	if p == nil {
-		s.fail(unknownPrepared(fmt.Sprint(id)))
+		s.fail(unknownPrepared(fmt.Sprint(id), "mysqld_stmt_execute"))
 		return nil
 	}
 	_, err := s.timedAs(p.what, len(payload), func() (bool, error) { return s.dispatchPrepared(p, call{payload: payload}) })
@@ -236,12 +236,32 @@ func (p *prepared) asOther(payload, id []byte) (other []byte, ok bool) {
 
 // sendLongData is COM_STMT_SEND_LONG_DATA, to which there is no response.
 func (s *session) sendLongData(payload []byte) error {
-	if len(payload) >= 5 {
-		if p := s.statements[binary.LittleEndian.Uint32(payload[1:])]; p != nil {
-			p.long = true
-		}
+	p := s.statement(payload)
+	if p == nil {
+		return nil
 	}
+	p.long = true
 	return s.send(payload)
+}
+
+// statement is the one that a command names, or nil: the server has others of this connection, which are the node's.
+func (s *session) statement(payload []byte) *prepared {
+	if len(payload) < 5 {
+		return nil
+	}
+	return s.statements[binary.LittleEndian.Uint32(payload[1:])]
+}
+
+// passTo passes a command to a statement on, and what the server answers.
+func (s *session) passTo(payload []byte, command string, relay func() error) error {
+	if len(payload) < 5 {
+		return fmt.Errorf("%s ends early", command)
+	}
+	if s.statement(payload) == nil {
+		s.fail(unknownPrepared(fmt.Sprint(binary.LittleEndian.Uint32(payload[1:])), command))
+		return nil
+	}
+	return s.pass(payload, relay)
 }
 
 // informedPrepared is the text of a statement, which has no parameters then, with the facts in the place of what asks for them.
@@ -278,6 +298,11 @@ func (s *session) prepareOnce(text string) (id []byte, err error) {
 	if err := s.send(append([]byte{wire.ComStmtPrepare}, text...)); err != nil {
 		return nil, err
 	}
+	return s.preparedID()
+}
+
+// preparedID reads the response to COM_STMT_PREPARE.
+func (s *session) preparedID() (id []byte, err error) {
 	p, err := s.backend.ReadPacket()
 	if err != nil {
 		return nil, err
@@ -302,8 +327,9 @@ func (s *session) prepareOnce(text string) (id []byte, err error) {
 
 // closeStatement is COM_STMT_CLOSE, to which there is no response.
 func (s *session) closeStatement(payload []byte) error {
-	if len(payload) >= 5 {
-		delete(s.statements, binary.LittleEndian.Uint32(payload[1:]))
+	if s.statement(payload) == nil {
+		return nil
 	}
+	delete(s.statements, binary.LittleEndian.Uint32(payload[1:]))
 	return s.send(payload)
 }

@@ -44,6 +44,9 @@ type programRun struct {
 	standIns  map[*procedure]*standIn
 	known     map[string]rights // of accounts
 	fillings  map[*statement.Step]*fillingStep
+
+	firstSequence uint64 // of the transaction that it begins in
+	firstName     string
 }
 
 // level is one procedure that is being executed, or about to be.

@@ -61,6 +61,8 @@ type session struct {
 	valueRead          string // of the expression that was evaluated last
 
 	tx        *transaction // nil outside of one
+	often     *often       // nil in a session that has had few transactions
+	begun     int          // transactions that were counted to that end
 	expected  bool         // by the other sessions, to commit
 	announced announcement // to them
 
@@ -199,12 +201,14 @@ func (s *session) command(payload []byte) error {
 		return s.closeStatement(payload)
 	case wire.ComInitDB:
 		return s.initDatabase(payload)
-	case wire.ComPing, wire.ComStmtReset, wire.ComStatistics:
+	case wire.ComPing, wire.ComStatistics:
 		return s.pass(payload, s.relayOne)
+	case wire.ComStmtReset:
+		return s.passTo(payload, "mysqld_stmt_reset", s.relayOne)
 	case wire.ComProcessKill:
 		return s.processKill(payload)
 	case wire.ComStmtFetch:
-		return s.pass(payload, s.relayRows)
+		return s.passTo(payload, "mysqld_stmt_fetch", s.relayRows)
 	case wire.ComRefresh:
 		return s.refresh(payload)
 	case wire.ComFieldList:

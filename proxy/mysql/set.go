@@ -232,7 +232,7 @@ func (s *session) executeNamed(c call) (bool, error) {
 	}
 	p := s.named[statement.FoldName(c.what.Name)]
 	if p == nil { // should the server know one nevertheless, nobody has looked at it
-		s.fail(unknownPrepared(c.what.Name))
+		s.fail(unknownPrepared(c.what.Name, "EXECUTE"))
 		return true, nil
 	}
 	return s.dispatchPrepared(s.settled(p, c), c)

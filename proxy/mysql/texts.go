@@ -130,7 +130,7 @@ func (r *programRun) judge(step *statement.Step, row []string) (*prepared, appli
 	switch {
 	case step.Source == "":
 		if p = r.s.named[name]; p == nil {
-			return nil, appliers.Refuse, unknownPrepared(step.What.Name)
+			return nil, appliers.Refuse, unknownPrepared(step.What.Name, "EXECUTE")
 		}
 		database, meant = anyDatabase, p.database
 	case t.null:

@@ -105,7 +105,7 @@ func (s *session) beginXA() (*appliers.Transaction, error) {
 	if err := s.enterGate(); err != nil {
 		return nil, err
 	}
-	xa, err := s.server.backend.Begin(s.epoch, s)
+	xa, err := s.register()
 	if err != nil {
 		s.leaveGate()
 		return nil, commitError(err)
@@ -123,7 +123,7 @@ func (s *session) startXA() (*appliers.Transaction, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.backend.QueryAhead(openFor+"XA START "+xa.XID(), s.started); err != nil {
+	if err := s.backend.CommandAhead(s.startOf(xa), s.started); err != nil {
 		xa.End(true)
 		s.leaveGate()
 		return nil, fmt.Errorf("start a transaction: %w: %w", err, errHangUp)
@@ -230,17 +230,20 @@ func (s *session) commitWritten(xa *appliers.Transaction) error {
 	if s.tx.marking == markLost {
 		return s.lostTransaction()
 	}
-	return s.commitEnding(xa, append([]string{s.tx.lastMark()}, endXA(xa)...)...)
+	if err := s.commitEnding(xa, s.markedEndOf(xa, s.tx)); err != nil {
+		return err
+	}
+	return s.nameOften(xa)
 }
 
-// commitEnding replicates the open transaction and commits it, after these statements.
-func (s *session) commitEnding(xa *appliers.Transaction, last ...string) error {
+// commitEnding replicates the open transaction and commits it, after these commands.
+func (s *session) commitEnding(xa *appliers.Transaction, last [][]byte) error {
 	if err := xa.Prepare(); err != nil {
 		return s.fenced(err)
 	}
 	s.expect()
 	defer s.forgo()
-	if err := s.ask(block(last...)); err != nil {
+	if err := s.askCommands(last); err != nil {
 		return s.notPrepared(xa, err)
 	}
 	return s.commitPrepared(xa)
@@ -249,11 +252,6 @@ func (s *session) commitEnding(xa *appliers.Transaction, last ...string) error {
 // block makes one statement of several, which costs one answer and ends with the first that fails.
 func block(texts ...string) string {
 	return "BEGIN NOT ATOMIC " + strings.Join(texts, ";") + ";END"
-}
-
-// endXA prepares a transaction, and closes the session, which a procedure that was called may have opened.
-func endXA(xa *appliers.Transaction) []string {
-	return []string{"XA END " + xa.XID(), "XA PREPARE " + xa.XID(), closeSession}
 }
 
 // notPrepared rolls back a transaction that could not be prepared.
@@ -399,7 +397,7 @@ func (s *session) SendCommit(xid string) error {
 	if run := s.steered.Load(); run != nil {
 		return run.sendCommit()
 	}
-	if err := s.backend.Query("XA COMMIT " + xid); err != nil {
+	if err := s.backend.Command(s.commitOf(xid)); err != nil {
 		return err
 	}
 	return s.backend.Flush()

@@ -161,20 +161,23 @@ func (c *Conn) Command(payload []byte) error {
 }
 
 // Query collects a statement of this node's own.
-func (c *Conn) Query(text string) error {
+func (c *Conn) Query(text string) error { return c.Command(Query(text)) }
+
+// Query is the command that executes text.
+func Query(text string) []byte {
 	payload := make([]byte, 0, len(text)+1)
 	payload = append(payload, ComQuery)
-	return c.Command(append(payload, text...))
+	return append(payload, text...)
 }
 
-// QueryAhead collects a statement of this node's own that goes with whatever is sent next. Its answer, of one packet, is given to take
+// CommandAhead collects a command of this node's own that goes with whatever is sent next. Its answer, of one packet, is given to take
 // before the next packet is read, whose reader gets the error that take returns.
-func (c *Conn) QueryAhead(text string, take func(p []byte) error) error {
+func (c *Conn) CommandAhead(payload []byte, take func(p []byte) error) error {
 	if c.ahead != nil {
 		return errors.New("a statement that goes ahead of another one is behind one already")
 	}
 	c.ahead = take
-	return c.Query(text)
+	return c.Command(payload)
 }
 
 // Mark is a place in what was collected.

@@ -105,13 +105,13 @@ func TestQueryAhead(t *testing.T) {
 	refusal := errors.New("no")
 	for _, want := range []error{nil, refusal} {
 		check := func(p []byte) error { taken = append(taken, p...); return want }
-		if err := c.QueryAhead("first", check); err != nil {
+		if err := c.CommandAhead(Query("first"), check); err != nil {
 			t.Fatal(err)
 		}
 		if to.written.Len() > 0 {
 			t.Errorf("%q is written before there is anything else", to.written.Bytes())
 		}
-		if c.QueryAhead("second", check) == nil {
+		if c.CommandAhead(Query("second"), check) == nil {
 			t.Error("two go ahead")
 		}
 		if err := errors.Join(c.Query("x"), c.Flush()); err != nil {
