@@ -93,6 +93,7 @@ func TestHandOverReachesWhoCanServe(t *testing.T) {
 
 // Where no member can serve, terms last, and the first that can again is found.
 func TestHandOverWhereNobodyCanServe(t *testing.T) {
+	t.Parallel()
 	c := newTestCluster(t, 3, nil)
 	c.count(3)
 	for i := range c.stores {
