@@ -67,6 +67,7 @@ func elected(c *testCluster, heirs []int) (leader, other int, term uint64) {
 
 // Members that are equally behind do not take turns in office, however many entries are left.
 func TestEquallyBusyMembersDoNotTakeTurns(t *testing.T) {
+	t.Parallel()
 	c := newTestCluster(t, 3, func(cfg *Config) {
 		unhurried(cfg)
 		cfg.MaxApplyLag, cfg.Store = 2*busyLag, laboriousStore{cfg.Store.(*mapStore)}

@@ -134,6 +134,7 @@ func (s workingStore) Busy() bool { return s.working.Load() }
 
 // Calls wait for what is as slow everywhere, beyond their time limit, and no leader hands over for it.
 func TestBusyBackendIsWaitedFor(t *testing.T) {
+	t.Parallel()
 	working := new(atomic.Bool)
 	c := newTestCluster(t, 3, func(cfg *Config) {
 		unhurried(cfg)

@@ -15,6 +15,9 @@ const (
 	// their votes after this many more ticks, and the next one in the order of ids so many later.
 	firstCampaignTicks = 2
 	nextCampaignTicks  = 3
+
+	// firstTerm is that of the entries with which a log begins. Nobody leads in it.
+	firstTerm = 1
 )
 
 // campaign makes members ask for votes sooner than raft would.
@@ -24,7 +27,7 @@ const (
 // again soon, where raft would wait for another election timeout.
 //
 // It breaks no lease: who asks has heard of no leader for an election timeout, and asks first, by PreVote, whether the
-// others have not either.
+// others have not either. Members of a new cluster, which has had no leader, ask as soon as they run.
 type campaign struct {
 	draw   func(n int) int
 	ticks  int // left; 0 when the member is no candidate
@@ -71,11 +74,17 @@ func (c *campaign) again() bool {
 // campaignTurn is after how many ticks without a word of the leader this member asks for votes, or 0 if that is left to
 // raft: it has no vote, it knows of no leader that it could miss, or it could not serve as one, or not soon. Loop only.
 func (r *Replicator) campaignTurn() int {
-	leader := r.leader.Load()
-	if leader == 0 || r.campaign.silent < r.cfg.ElectionTicks || r.refusal() != nil || r.storeIsBusy() {
+	leader, patience := r.leader.Load(), r.cfg.ElectionTicks
+	if leader == 0 {
+		if r.term.Load() != firstTerm {
+			return 0
+		}
+		patience = 0 // there was none
+	}
+	if r.campaign.silent < patience || r.refusal() != nil || r.storeIsBusy() {
 		return 0
 	}
-	turn := r.cfg.ElectionTicks + firstCampaignTicks
+	turn := patience + firstCampaignTicks
 	for _, m := range r.membership.list() {
 		switch {
 		case m.Learner || m.ID == leader:

@@ -123,3 +123,9 @@ func TestCampaignTurns(t *testing.T) {
 	}
 	c.nodes[odd].quarantined.Store(nil)
 }
+
+// A new cluster, which has had no leader, does not wait for an election timeout.
+func TestFirstCampaign(t *testing.T) {
+	c := newTestCluster(t, 3, func(cfg *Config) { cfg.ElectionTicks = 1_000_000 })
+	c.propose(c.leader(), "k=v")
+}

@@ -30,15 +30,9 @@ func TestHandOversAreSpaced(t *testing.T) {
 // Who is asked to hand over prefers a member that serves to one that would hand over again.
 func TestSuccessorServes(t *testing.T) {
 	c := newTestCluster(t, 3, func(cfg *Config) { cfg.ElectionTicks = 1000 }) // none by chance
-	first := c.nodes[0]
-	eventually(t, "a leader", func() bool {
-		role := first.Status().Role
-		if role == "follower" {
-			first.mail.call(func() { _ = first.node.Campaign() })
-		}
-		return role == "leader"
-	})
-	c.propose(0, "k=v")
+	leader := c.leader()
+	first := c.nodes[leader]
+	c.propose(leader, "k=v")
 	c.converged()
 	choose := func(serving map[uint64]bool) (to uint64) {
 		if err := first.onLoop(t.Context(), func() error { to = first.bestSuccessor(serving); return nil }); err != nil {
@@ -46,11 +40,11 @@ func TestSuccessorServes(t *testing.T) {
 		}
 		return to
 	}
-	ids := []uint64{c.nodes[1].identity.ID, c.nodes[2].identity.ID}
+	able, lame := (leader+1)%3, (leader+2)%3
+	ids := []uint64{c.nodes[able].identity.ID, c.nodes[lame].identity.ID}
 	eventually(t, "whoever serves is preferred", func() bool {
 		return choose(map[uint64]bool{ids[0]: true}) == ids[0] && choose(map[uint64]bool{ids[1]: true}) == ids[1]
 	})
-	able, lame := 1, 2
 	switch choose(nil) { // where nobody is known to serve
 	case ids[0]:
 		able, lame = lame, able
@@ -99,6 +93,7 @@ func TestHandOverReachesWhoCanServe(t *testing.T) {
 
 // Where no member can serve, terms last, and the first that can again is found.
 func TestHandOverWhereNobodyCanServe(t *testing.T) {
+	t.Parallel()
 	c := newTestCluster(t, 3, nil)
 	c.count(3)
 	for i := range c.stores {

@@ -108,8 +108,10 @@ func (c *testCluster) cut(a, b int, drop bool) {
 
 // Registers through all members while members are isolated from each other, alone or by leadership transfers.
 func TestLinearizableUnderPartitions(t *testing.T) {
+	t.Parallel()
 	for _, leases := range []bool{false, true} {
 		t.Run(fmt.Sprintf("leases=%v", leases), func(t *testing.T) {
+			t.Parallel()
 			testLinearizable(t, leases)
 		})
 	}

@@ -102,7 +102,8 @@ func (n *simNode) pause(d time.Duration) {
 		return
 	}
 	n.w.note("n%d pauses for %v", n.i, d)
-	n.paused, n.pausedAt = true, n.w.now()
+	n.paused = true
+	n.pausedAt.Store(int64(n.w.now()))
 	run := n.run
 	n.w.after(d, func() {
 		if n.run == run {
@@ -117,7 +118,7 @@ func (n *simNode) wake() {
 	}
 	n.w.note("n%d wakes", n.i)
 	n.paused = false
-	n.frozen += n.w.now() - n.pausedAt
+	n.frozen.Add(int64(n.w.now()) - n.pausedAt.Swap(0))
 	run := n.run
 	if n.tickOwed {
 		n.deferred = append(n.deferred, func() {

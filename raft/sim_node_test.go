@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"sync/atomic"
 	"testing/synctest"
 	"time"
 )
@@ -21,10 +22,11 @@ type simNode struct {
 	dir   string
 	store *simStore
 
-	// The clocks: this many seconds go by in one of the world; where they stand; what they stood still (only if cheating).
-	rate   float64
-	wall   time.Duration
-	frozen time.Duration
+	// The clocks: this many seconds go by in one of the world; where they stand; what they stood still (only if cheating), and
+	// since when they do, 0 while they run. Whoever calls the node asks for the time, so the two are atomic.
+	rate             float64
+	wall             time.Duration
+	frozen, pausedAt atomic.Int64
 
 	run       int // grows with each start and stop of the program
 	r         *Replicator
@@ -34,7 +36,6 @@ type simNode struct {
 	mail      mail
 	turnDue   bool
 	paused    bool
-	pausedAt  time.Duration
 	deferred  []func() // until it is awake
 	tickOwed  bool
 	turnDelay time.Duration // of a slow disk or a busy machine
@@ -117,9 +118,9 @@ func (n *simNode) config() Config {
 func (n *simNode) clock() time.Duration {
 	at := n.w.now()
 	if n.w.cheat.frozenClocks {
-		at -= n.frozen
-		if n.paused {
-			at -= n.w.now() - n.pausedAt
+		at -= time.Duration(n.frozen.Load())
+		if since := time.Duration(n.pausedAt.Load()); since != 0 {
+			at -= n.w.now() - since
 		}
 	}
 	return time.Duration(float64(at) * n.rate)
@@ -321,5 +322,6 @@ func (n *simNode) stop() {
 	}
 	left.restore(n.w)
 	n.r, n.disk, n.handler, n.up, n.dead, n.crashIn = nil, nil, nil, false, false, 0
+	n.pausedAt.Store(0)
 	n.paused, n.deferred, n.turnDue, n.tickOwed, n.turnDelay, n.mail = false, nil, false, false, 0, mail{}
 }

@@ -2,5 +2,7 @@
 
 package raft
 
-// simDefaultRounds take about half a minute of one processor.
-const simDefaultRounds = 1500
+const (
+	simDefaultRounds = 1500 // about half a minute of one processor
+	simScriptSeeds   = 3    // of each script
+)

@@ -2,5 +2,8 @@
 
 package raft
 
-// simDefaultRounds are few, because the race detector makes each ten times slower.
-const simDefaultRounds = 150
+// Few rounds and seeds, because the race detector makes each ten times slower.
+const (
+	simDefaultRounds = 150
+	simScriptSeeds   = 1
+)

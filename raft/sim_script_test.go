@@ -9,7 +9,7 @@ import (
 // script runs a cluster with leisurely clients and without faults but those that play makes.
 func script(t *testing.T, plan func(*simPlan), play func(w *simWorld)) {
 	t.Helper()
-	for seed := range uint64(3) {
+	for seed := range uint64(simScriptSeeds) {
 		inSimulation(t, seed, func(t *testing.T, dir string) {
 			w := newSimWorld(t, seed, dir, simCheat{plan: func(p *simPlan) {
 				*p = simPlan{

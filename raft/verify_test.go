@@ -418,6 +418,7 @@ func TestVerifyMemberMissing(t *testing.T) {
 // A member whose backend takes nothing is told as such, and so is a cluster of them, instead of waiting for as long as a
 // comparison may take.
 func TestVerifyWhereNothingIsApplied(t *testing.T) {
+	t.Parallel()
 	c := newTestCluster(t, 3, func(cfg *Config) { cfg.Timeout = time.Second })
 	c.propose(0, "k=v")
 	c.converged()

@@ -165,6 +165,7 @@ func TestWaitEnds(t *testing.T) {
 // A node whose backend says nothing does not know whether one who waits there was served before its time was up, or before the wait was
 // lost. It must say neither that he was not nor that he may be asked for again.
 func TestWaitThatMayHaveBeenServed(t *testing.T) {
+	t.Parallel()
 	for _, end := range []func(c *testCluster, i int, w *waiting){
 		func(_ *testCluster, _ int, w *waiting) { w.cancel() },
 		func(c *testCluster, i int, _ *waiting) { c.nodes[i].mail.call(func() { c.nodes[i].link.cancel() }) },

@@ -135,10 +135,14 @@ func (c *Cluster) AddNode() (*Node, error) {
 
 // StartReady starts all backends and all nodes and waits until each node serves.
 func (c *Cluster) StartReady(ctx context.Context) error {
-	for _, n := range c.Nodes {
-		if err := n.server().StartReady(ctx); err != nil {
-			return err
-		}
+	errs := make([]error, len(c.Nodes))
+	var wg sync.WaitGroup
+	for i, n := range c.Nodes {
+		wg.Go(func() { errs[i] = n.server().StartReady(ctx) })
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return err
 	}
 	for _, n := range c.Nodes {
 		if err := n.Start(); err != nil {

@@ -10,6 +10,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"sync"
 
 	// The driver of MariaDB.Client.
 	_ "github.com/go-sql-driver/mysql"
@@ -58,6 +59,12 @@ func mariadbArgs(data string) []string {
 	return args
 }
 
+// installed is what mariadb-install-db has made for this process. It takes seconds each time, to make the same.
+var installed struct {
+	sync.Mutex
+	image
+}
+
 // initMariaDB makes a data directory whose accounts are root at this machine, without a password, and nobody.
 func initMariaDB(dir, data string) error {
 	if _, err := os.Stat(filepath.Join(data, "mysql")); err == nil {
@@ -66,12 +73,26 @@ func initMariaDB(dir, data string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	args := append(mariadbArgs(data), "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve")
-	out, err := exec.Command("mariadb-install-db", args...).CombinedOutput()
+	installed.Lock()
+	defer installed.Unlock()
+	var err error
+	if installed.image == nil {
+		installed.image, err = installMariaDB(data)
+	} else {
+		err = installed.write(data)
+	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("make the data directory %s: %w\n%s", data, err, tail(string(out))), os.RemoveAll(data))
+		return errors.Join(fmt.Errorf("make the data directory %s: %w", data, err), os.RemoveAll(data))
 	}
 	return nil
+}
+
+func installMariaDB(data string) (image, error) {
+	args := append(mariadbArgs(data), "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve")
+	if out, err := exec.Command("mariadb-install-db", args...).CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("%w\n%s", err, tail(string(out)))
+	}
+	return readImage(data)
 }
 
 // Addr is where it listens.

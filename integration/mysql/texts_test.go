@@ -111,9 +111,7 @@ func checkAlike(t *testing.T, c *cluster.Cluster) {
 		if got := mustQuery(t, server, "SELECT @@global.wait_timeout"); got == "4321" {
 			t.Errorf("%s has a wait_timeout that a text has set", n.Name)
 		}
-		if got := mustQuery(t, server, "XA RECOVER"); got != "" {
-			t.Errorf("prepared on %s: %s", n.Name, got)
-		}
+		awaitAnswer(t, server, "XA RECOVER", "") // a client that was broken off may have left a transaction that is about to end
 		check(t, server.Close())
 	}
 }
