@@ -154,6 +154,7 @@ func (b *Backend) clear(ctx context.Context) error {
 
 // restorer makes what a snapshot holds.
 type restorer struct {
+	known   bool // the server knows the accounts and functions of the snapshot
 	b       *Backend
 	k       *conn
 	views   []*object          // which may need each other
@@ -175,17 +176,24 @@ func (r *restorer) run(ctx context.Context, data io.Reader) error {
 	}
 	err = s.each(
 		func(o *object) error { return r.object(ctx, o) },
-		func(t *table) error {
-			if t.Database == "mysql" && t.Name == procTable { // the functions that views call
-				return nil
-			}
-			return r.makeViews(ctx)
-		},
+		func(t *table) error { return r.table(ctx, t) },
 		func(t *table, rows []byte) error { return r.rows(ctx, t, rows) })
 	if err == nil {
 		_, err = r.k.exec(ctx, "COMMIT")
 	}
 	return err
+}
+
+// table is called before the rows of a table. Views are made before the first of a client's: the server's own say which roles and functions there are.
+func (r *restorer) table(ctx context.Context, t *table) error {
+	if t.Database == "mysql" || r.known {
+		return nil
+	}
+	r.known = true
+	if err := r.k.run(ctx, "FLUSH PRIVILEGES", "BEGIN"); err != nil {
+		return err
+	}
+	return r.makeViews(ctx)
 }
 
 // plain sets the session up for definitions and rows as they were read.
@@ -335,9 +343,9 @@ func (t *table) insertHead() string {
 	for i, c := range t.Columns {
 		columns[i] = name(c)
 	}
-	verb := "REPLACE"
-	if len(t.Key) == 0 || t.Versioned { // to replace a row would make another one of the past
-		verb = "INSERT"
+	verb := "INSERT" // there are no others; not all tables know REPLACE
+	if t.Database == "mysql" || IsBookkeeping(t.Database, t.Name) {
+		verb = "REPLACE"
 	}
 	return verb + " INTO " + t.quoted() + " (" + strings.Join(columns, ",") + ") VALUES "
 }

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"github.com/nexus-replication/nexus/raft"
@@ -201,6 +200,7 @@ func (d *dump) beginOwn(ctx context.Context) error {
 	for _, of := range wholeTables {
 		tables = append(tables, table{Database: "mysql", Name: of})
 	}
+	own := make([]table, 0, len(tables)+len(d.tables))
 	for _, t := range tables {
 		if err := d.columns(ctx, &t); err != nil {
 			return err
@@ -212,12 +212,9 @@ func (d *dump) beginOwn(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("read %s: %w", t.quoted(), err)
 		}
-		if t.Name == procTable { // before views are made, which call functions
-			d.tables = slices.Insert(d.tables, 0, t)
-			continue
-		}
-		d.tables = append(d.tables, t)
+		own = append(own, t)
 	}
+	d.tables = append(own, d.tables...) // views and triggers call functions, and may have roles for definers
 	return nil
 }
 

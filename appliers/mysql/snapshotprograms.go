@@ -71,11 +71,33 @@ func (d *dump) beginViews(ctx context.Context) error {
 			left++
 			continue
 		}
+		if err == nil {
+			err = d.keepPlaces(ctx, v)
+		}
 		if err != nil {
 			return err
 		}
 	}
 	d.b.stats.unreadable.Store(int64(left))
+	return nil
+}
+
+// noPlace is what the server shows for ORDER BY 1 and GROUP BY 1 in a view of something that is gone.
+const noPlace = " by ''"
+
+// keepPlaces takes the text of the view that was read last from where the server does not show noPlace in it.
+func (d *dump) keepPlaces(ctx context.Context, v view) error {
+	o := &d.objects[len(d.objects)-1]
+	head, body, ok := strings.Cut(o.Statement, " VIEW "+name(v.name)+" AS ")
+	if !ok || len(o.Bytes) > 0 || !strings.Contains(body, noPlace) {
+		return nil
+	}
+	row, err := d.k.row(ctx, "SELECT view_definition, IF(check_option='NONE', '', CONCAT(' WITH ', check_option, ' CHECK OPTION')) FROM information_schema.views"+
+		" WHERE table_schema="+quote(v.database)+" AND table_name="+quote(v.name))
+	if err != nil || len(row) < 2 || row[0] == "" {
+		return err
+	}
+	o.Statement = head + " VIEW " + name(v.name) + " AS " + row[0] + row[1]
 	return nil
 }
 
