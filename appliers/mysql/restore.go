@@ -324,7 +324,11 @@ func (r *restorer) rows(ctx context.Context, t *table, rows []byte) error {
 				return &raft.FatalError{Err: fmt.Errorf("%s: %w", t.quoted(), err)}
 			}
 		}
-		if _, err := r.k.exec(ctx, string(r.insert)); err != nil {
+		_, err := r.k.exec(ctx, string(r.insert))
+		if serverCode(err) == codeOutOfRange { // as numbers of 2^63 and more are in the mode signedSubtraction
+			err = r.k.run(ctx, "FLUSH TABLES", "BEGIN", "SET STATEMENT sql_mode='NO_AUTO_VALUE_ON_ZERO' FOR "+string(r.insert))
+		}
+		if err != nil {
 			return fmt.Errorf("rows of %s: %w", t.quoted(), err)
 		}
 		if r.written += len(r.insert); r.written > restoreTransaction {
