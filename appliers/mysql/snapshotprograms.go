@@ -88,7 +88,8 @@ const noPlace = " by ''"
 // keepPlaces takes the text of the view that was read last from where the server does not show noPlace in it.
 func (d *dump) keepPlaces(ctx context.Context, v view) error {
 	o := &d.objects[len(d.objects)-1]
-	head, body, ok := strings.Cut(o.Statement, " VIEW "+name(v.name)+" AS ")
+	named := " VIEW " + name(v.database) + "." + name(v.name) + " AS "
+	head, body, ok := strings.Cut(o.Statement, named)
 	if !ok || len(o.Bytes) > 0 || !strings.Contains(body, noPlace) {
 		return nil
 	}
@@ -97,7 +98,7 @@ func (d *dump) keepPlaces(ctx context.Context, v view) error {
 	if err != nil || len(row) < 2 || row[0] == "" {
 		return err
 	}
-	o.Statement = head + " VIEW " + name(v.name) + " AS " + row[0] + row[1]
+	o.Statement = head + named + row[0] + row[1]
 	return nil
 }
 
