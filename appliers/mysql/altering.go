@@ -6,10 +6,13 @@ import (
 	"time"
 )
 
-// triedPrefix begins the names of the tables, in the database nexus, that TryAltering makes.
+// triedPrefix begins the names of what TryAltering and TryView make in the database nexus.
 const triedPrefix = "tried_"
 
-// dropTriedTimeout bounds the removal of such a table. What is left then goes when the backend is opened.
+// notTried is the condition for what is no such table or view.
+const notTried = "NOT (table_schema='nexus' AND table_name REGEXP '^" + triedPrefix + "[0-9a-f]{16}$')"
+
+// dropTriedTimeout bounds the removal of it. What is left then goes when the backend is opened.
 const dropTriedTimeout = 10 * time.Second
 
 // TryAltering executes an ALTER TABLE on an empty table like the one that is meant, on this server and not in its log, and returns what the server says of it. The table is
@@ -37,14 +40,14 @@ func (b *Backend) TryAltering(ctx context.Context, prelude []string, table strin
 	return err
 }
 
-// dropTried drops what TryAltering has left.
+// dropTried drops what TryAltering and TryView have left.
 func (k *conn) dropTried(ctx context.Context) error {
-	rows, err := k.rows(ctx, "SELECT table_name FROM information_schema.tables WHERE table_schema='nexus' AND table_name REGEXP '^"+triedPrefix+"[0-9a-f]{16}$'")
+	rows, err := k.rows(ctx, "SELECT IF(table_type='VIEW', 'VIEW', 'TABLE'), table_name FROM information_schema.tables WHERE table_schema='nexus' AND NOT "+notTried)
 	if err != nil {
 		return err
 	}
 	for _, row := range rows {
-		if err := k.run(ctx, "DROP TABLE IF EXISTS nexus."+name(row[0])); err != nil {
+		if err := k.run(ctx, "DROP "+row[0]+" IF EXISTS nexus."+name(row[1])); err != nil {
 			return err
 		}
 	}

@@ -65,7 +65,7 @@ type marker struct {
 
 type counters struct {
 	committed, applied, schema, restored, beside atomic.Uint64
-	untaken                                      atomic.Int64
+	untaken, unreadable                          atomic.Int64
 }
 
 // Stats counts what happened since the process started.
@@ -78,6 +78,8 @@ type Stats struct {
 	Beside uint64
 	// Untaken counts global variables of which the server does not have the value that clients have set.
 	Untaken int
+	// Unreadable counts views that the last snapshot does not have, because the server cannot read them.
+	Unreadable int
 	// Open counts transactions of sessions.
 	Open int
 	// Up is false while the server cannot be used, as far as was noticed.
@@ -91,7 +93,7 @@ func (b *Backend) SchemaChanges() uint64 { return b.stats.schema.Load() + b.stat
 func (b *Backend) Stats() Stats {
 	return Stats{
 		Committed: b.stats.committed.Load(), Applied: b.stats.applied.Load(), SchemaChanges: b.stats.schema.Load(),
-		Beside: b.stats.beside.Load(), Untaken: int(b.stats.untaken.Load()), Open: b.transactions.count(), Up: b.Healthy() == nil,
+		Beside: b.stats.beside.Load(), Untaken: int(b.stats.untaken.Load()), Unreadable: int(b.stats.unreadable.Load()), Open: b.transactions.count(), Up: b.Healthy() == nil,
 	}
 }
 

@@ -15,7 +15,7 @@ var errNotPlain = errors.New("its definition in the snapshot is not only that of
 // plainTable refuses the definition of a table that does more than to make it. One whose names were not quoted as they have to be may do so.
 func plainTable(o *object) error {
 	const create = "CREATE TABLE "
-	text := o.Statement
+	text := o.text()
 	if !strings.HasPrefix(text, create+"`") {
 		return errNotPlain
 	}

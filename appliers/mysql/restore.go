@@ -58,7 +58,7 @@ func (b *Backend) restore(ctx context.Context, snap *raft.Snapshot) error {
 	}
 	defer k.close()
 	defer k.patiently()()
-	r := &restorer{b: b, k: k}
+	r := &restorer{b: b, k: k, tables: make(map[string]*object)}
 	if err := r.run(ctx, snap.Data); err != nil {
 		return err
 	}
@@ -135,7 +135,7 @@ func (b *Backend) clear(ctx context.Context) error {
 		return err
 	}
 	for _, row := range rows {
-		if _, err := b.conn.exec(ctx, "DROP "+row[0]+" nexus."+name(row[1])); err != nil {
+		if _, err := b.conn.exec(ctx, "DROP "+row[0]+" IF EXISTS nexus."+name(row[1])); err != nil {
 			return err
 		}
 	}
@@ -154,10 +154,12 @@ func (b *Backend) clear(ctx context.Context) error {
 
 // restorer makes what a snapshot holds.
 type restorer struct {
+	known   bool // the server knows the accounts and functions of the snapshot
 	b       *Backend
 	k       *conn
-	views   []*object // which may need each other
-	written int       // since the transaction began
+	views   []*object          // which may need each other
+	tables  map[string]*object // by their names in quotes
+	written int                // since the transaction began
 	insert  []byte
 }
 
@@ -174,12 +176,21 @@ func (r *restorer) run(ctx context.Context, data io.Reader) error {
 	}
 	err = s.each(
 		func(o *object) error { return r.object(ctx, o) },
-		func(*table) error { return nil },
+		func(t *table) error { return r.table(ctx, t) },
 		func(t *table, rows []byte) error { return r.rows(ctx, t, rows) })
 	if err == nil {
 		_, err = r.k.exec(ctx, "COMMIT")
 	}
-	if err != nil {
+	return err
+}
+
+// table is called before the rows of a table. Views are made before the first of a client's: the server's own say which roles and functions there are.
+func (r *restorer) table(ctx context.Context, t *table) error {
+	if t.Database == "mysql" || r.known {
+		return nil
+	}
+	r.known = true
+	if err := r.k.run(ctx, "FLUSH PRIVILEGES", "BEGIN"); err != nil {
 		return err
 	}
 	return r.makeViews(ctx)
@@ -187,14 +198,19 @@ func (r *restorer) run(ctx context.Context, data io.Reader) error {
 
 // plain sets the session up for definitions and rows as they were read.
 func (r *restorer) plain(ctx context.Context) error {
-	return r.k.run(ctx, "SET NAMES utf8mb4", "SET SESSION sql_mode='NO_AUTO_VALUE_ON_ZERO', foreign_key_checks=0, unique_checks=0, check_constraint_checks=0, innodb_strict_mode=0, system_versioning_insert_history=1")
+	return r.k.run(ctx, "SET NAMES utf8mb4", "SET SESSION sql_mode='NO_AUTO_VALUE_ON_ZERO,"+signedSubtraction+"', foreign_key_checks=0, unique_checks=0, check_constraint_checks=0, innodb_strict_mode=0, system_versioning_insert_history=1")
 }
 
 func (r *restorer) object(ctx context.Context, o *object) error {
+	if o.Copied {
+		return nil
+	}
 	switch o.Kind {
 	case "view":
 		r.views = append(r.views, o)
 		return nil
+	case "table":
+		r.tables[o.quotedTable()] = o
 	case "database":
 		text := strings.Replace(o.Statement, "CREATE DATABASE ", "CREATE DATABASE IF NOT EXISTS ", 1)
 		_, err := r.k.exec(ctx, text)
@@ -203,13 +219,24 @@ func (r *restorer) object(ctx context.Context, o *object) error {
 	return r.make(ctx, o)
 }
 
+// quotedTable is the name of a table, with its database, in quotes.
+func (o *object) quotedTable() string {
+	for _, said := range o.Before {
+		if database, ok := strings.CutPrefix(said, "USE `"); ok {
+			plain := strings.ReplaceAll(strings.TrimSuffix(database, "`"), "``", "`")
+			return name(plain) + "." + name(strings.TrimPrefix(o.Name, plain+"."))
+		}
+	}
+	return name(o.Name)
+}
+
 func (r *restorer) make(ctx context.Context, o *object) error {
-	texts := []string{o.Statement}
+	texts := []string{o.text()}
 	if o.Kind == "table" {
 		if err := plainTable(o); err != nil {
 			return fmt.Errorf("make %s %s: %w", o.Kind, o.Name, err)
 		}
-		texts = makeTable(o.Statement)
+		texts = makeTable(o.text())
 	}
 	if err := r.k.run(ctx, append(append([]string{}, o.Before...), texts...)...); err != nil {
 		return fmt.Errorf("make %s %s: %w", o.Kind, o.Name, err)
@@ -239,9 +266,14 @@ func makeTable(definition string) []string {
 	return []string{definition[:end] + with + definition[end:], "ALTER TABLE " + named + " DROP SYSTEM VERSIONING"}
 }
 
-// makeViews makes views until all are there: each may select from others.
+// makeViews makes views until all are there: each may select from others. The tables are there, and empty.
 func (r *restorer) makeViews(ctx context.Context) error {
-	for left := r.views; len(left) > 0; {
+	if len(r.views) == 0 {
+		return nil
+	}
+	left := r.views
+	r.views = nil
+	for len(left) > 0 {
 		var again []*object
 		var failed error
 		for _, o := range left {
@@ -257,13 +289,19 @@ func (r *restorer) makeViews(ctx context.Context) error {
 			}
 		}
 		if len(again) == len(left) {
-			// Views of what was dropped exist, but cannot be made.
-			r.b.log.Warn("views could not be restored: what they select from is not there", "views", len(again), "err", failed)
-			return nil
+			lost, err := r.makeLost(ctx, left)
+			if err != nil {
+				return fmt.Errorf("restore views of what is not there: %w", err)
+			}
+			if len(lost) > 0 {
+				r.b.log.Error("views could not be restored: what they select from is not there", "views", len(lost), "first", lost[0].Name, "err", failed)
+			}
+			break
 		}
 		left = again
 	}
-	return nil
+	_, err := r.k.exec(ctx, "BEGIN") // the transaction of the rows
+	return err
 }
 
 // rows inserts rows of t.
@@ -286,7 +324,11 @@ func (r *restorer) rows(ctx context.Context, t *table, rows []byte) error {
 				return &raft.FatalError{Err: fmt.Errorf("%s: %w", t.quoted(), err)}
 			}
 		}
-		if _, err := r.k.exec(ctx, string(r.insert)); err != nil {
+		_, err := r.k.exec(ctx, string(r.insert))
+		if serverCode(err) == codeOutOfRange { // as numbers of 2^63 and more are in the mode signedSubtraction
+			err = r.k.run(ctx, "FLUSH TABLES", "BEGIN", "SET STATEMENT sql_mode='NO_AUTO_VALUE_ON_ZERO' FOR "+string(r.insert))
+		}
+		if err != nil {
 			return fmt.Errorf("rows of %s: %w", t.quoted(), err)
 		}
 		if r.written += len(r.insert); r.written > restoreTransaction {
@@ -305,9 +347,9 @@ func (t *table) insertHead() string {
 	for i, c := range t.Columns {
 		columns[i] = name(c)
 	}
-	verb := "REPLACE"
-	if len(t.Key) == 0 || t.Versioned { // to replace a row would make another one of the past
-		verb = "INSERT"
+	verb := "INSERT" // there are no others; not all tables know REPLACE
+	if t.Database == "mysql" || IsBookkeeping(t.Database, t.Name) {
+		verb = "REPLACE"
 	}
 	return verb + " INTO " + t.quoted() + " (" + strings.Join(columns, ",") + ") VALUES "
 }

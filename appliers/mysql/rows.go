@@ -40,6 +40,9 @@ func (b *Backend) applyOthers(ctx context.Context, ops []operation) error {
 // which they bring the backend and without their markers, if it is known that none of them was applied before; or with the markers.
 func (b *Backend) applyRows(ctx context.Context, ops []operation, to *raft.Position) error {
 	err := b.tryRows(ctx, ops, to)
+	if serverCode(err) == codeOutOfRange {
+		err = b.applySigned(ctx, ops, to)
+	}
 	if serverCode(err) == codeLockTimeout && b.transactions.count() == 0 {
 		// Only readers are left, of which a function may lock what it reads.
 		b.log.Warn("rows that are to be applied are locked by sessions of this server, which are disconnected")

@@ -2,11 +2,11 @@ package mysql
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"github.com/nexus-replication/nexus/raft"
@@ -37,6 +37,18 @@ type object struct {
 	Name      string   `json:"name"`
 	Before    []string `json:"before,omitempty"` // statements that set up the session for it
 	Statement string   `json:"statement"`
+	// Bytes are the statement in the character set that Before sets, where that is no Unicode, or where parts of it are in another one.
+	Bytes []byte `json:"bytes,omitempty"`
+	// Copied says that rows of procTable have it, with all that no statement tells. The statement is there to be compared.
+	Copied bool `json:"copied,omitempty"`
+}
+
+// text is the statement as the server is to get it.
+func (o *object) text() string {
+	if len(o.Bytes) > 0 {
+		return string(o.Bytes)
+	}
+	return o.Statement
 }
 
 // table is one of which the snapshot holds rows.
@@ -55,7 +67,8 @@ type table struct {
 
 	selects []string // what is selected for each column
 	where   string
-	living  bool // rows are inserted as if they had no end yet
+	early   [][]byte // rows that were read before the others
+	living  bool     // rows are inserted as if they had no end yet
 }
 
 func (t *table) quoted() string { return name(t.Database) + "." + name(t.Name) }
@@ -68,6 +81,9 @@ var privilegeTables = []struct{ name, user string }{
 
 // eventTable holds the events, of which the number of the server that has made them is not replicated.
 const eventTable = "event"
+
+// procTable holds the stored functions, procedures and packages.
+const procTable = "proc"
 
 // wholeTables of the database mysql are replicated with all of their rows: events, and what CREATE SERVER says.
 var wholeTables = []string{eventTable, "servers"}
@@ -140,6 +156,7 @@ type dump struct {
 	objects []object // in the order of their making: databases, tables, routines, views
 	tables  []table
 	late    []object // triggers, which must not see the rows come
+	views   []view
 }
 
 // begin fixes the state and reads all but the rows.
@@ -157,29 +174,47 @@ func (d *dump) begin(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := d.listViews(ctx); err != nil {
+		return err
+	}
 	if err := d.beginTables(ctx); err != nil {
 		return err
 	}
 	if err := d.beginPrograms(ctx); err != nil {
 		return err
 	}
+	return d.beginOwn(ctx)
+}
+
+// beginOwn reads the rows of the server's own tables, which are no part of a consistent read.
+func (d *dump) beginOwn(ctx context.Context) error {
+	var tables []table
 	for _, p := range privilegeTables {
 		t := table{Database: "mysql", Name: p.name, where: d.b.replicatedAccounts(p.user)}
 		if t.Name == "procs_priv" {
 			t.where += " AND NOT (Routine_name REGEXP " + ownProcedureName + ")"
 		}
-		if err := d.columns(ctx, &t); err != nil {
-			return err
-		}
-		d.tables = append(d.tables, t)
+		tables = append(tables, t)
 	}
+	tables = append(tables, table{Database: "mysql", Name: procTable, where: clientsProcedures})
 	for _, of := range wholeTables {
-		t := table{Database: "mysql", Name: of}
+		tables = append(tables, table{Database: "mysql", Name: of})
+	}
+	own := make([]table, 0, len(tables)+len(d.tables))
+	for _, t := range tables {
 		if err := d.columns(ctx, &t); err != nil {
 			return err
 		}
-		d.tables = append(d.tables, t)
+		err := d.selectRows(ctx, &t, t.selection(), func(rows []byte) error {
+			t.early = append(t.early, bytes.Clone(rows))
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("read %s: %w", t.quoted(), err)
+		}
+		own = append(own, t)
 	}
+	d.tables = append(own, d.tables...) // views and triggers call functions, and may have roles for definers
 	return nil
 }
 
@@ -193,177 +228,8 @@ func (d *dump) define(ctx context.Context, kind, what, ask string, column int, b
 		return fmt.Errorf("%s: the server does not tell the definition", ask)
 	}
 	o := object{Kind: kind, Name: what, Before: before, Statement: row[column]}
-	if kind == "trigger" {
-		d.late = append(d.late, o)
-	} else {
-		d.objects = append(d.objects, o)
-	}
+	d.objects = append(d.objects, o)
 	return nil
-}
-
-func (d *dump) beginTables(ctx context.Context) error {
-	rows, err := d.k.rows(ctx, "SELECT table_schema, table_name, table_type FROM information_schema.tables WHERE table_schema NOT IN ("+
-		systemSchemas+") AND table_type<>'VIEW' ORDER BY table_type='SEQUENCE' DESC, data_length, 1, 2") // a column may take its values from a sequence; small tables come and go
-	if err != nil {
-		return err
-	}
-	for _, row := range rows {
-		t := table{Database: row[0], Name: row[1]}
-		if row[2] == "SEQUENCE" {
-			if err := d.beginSequence(ctx, t.Database, t.Name); err != nil {
-				return err
-			}
-			continue
-		}
-		t.Versioned = row[2] == "SYSTEM VERSIONED"
-		if row[2] != "BASE TABLE" && !t.Versioned {
-			return fmt.Errorf("%s is a %s: snapshots of these are not there yet", t.quoted(), row[2])
-		}
-		own := IsBookkeeping(t.Database, t.Name)
-		if own && t.Name != "address" && t.Name != "global_variable" {
-			continue
-		}
-		if !own {
-			if err := d.defineTable(ctx, &t); err != nil {
-				return err
-			}
-		}
-		if err := d.columns(ctx, &t); err != nil {
-			return err
-		}
-		d.tables = append(d.tables, t)
-	}
-	return nil
-}
-
-// keepingOptions has options that the server does not know among the others of a definition. Else they stand in a comment, which one may end: what stands behind it would
-// be executed by who restores that.
-const keepingOptions = "sql_mode='IGNORE_BAD_TABLE_OPTIONS'"
-
-func (d *dump) defineTable(ctx context.Context, t *table) error {
-	ask := "SET STATEMENT " + keepingOptions + " FOR SHOW CREATE TABLE " + t.quoted()
-	if err := d.define(ctx, "table", t.Database+"."+t.Name, ask, 1, []string{"USE " + name(t.Database), "SET SESSION " + keepingOptions}); err != nil {
-		return err
-	}
-	made := &d.objects[len(d.objects)-1]
-	definition, err := d.quoteDirectories(ctx, t, made.Statement)
-	if err != nil {
-		return err
-	}
-	if definition, err = d.quoteForeignKeys(ctx, t, definition); err != nil {
-		return err
-	}
-	made.Statement = definition
-	return nil
-}
-
-// sequenceValue is the kind of the object that sets a sequence to where it was.
-const sequenceValue = "sequence value"
-
-func (d *dump) beginSequence(ctx context.Context, database, sequence string) error {
-	what := name(database) + "." + name(sequence)
-	if err := d.define(ctx, "sequence", database+"."+sequence, "SHOW CREATE SEQUENCE "+what, 1, []string{"USE " + name(database)}); err != nil {
-		return err
-	}
-	row, err := d.k.row(ctx, "SELECT next_not_cached_value, cycle_count FROM "+what)
-	if err != nil {
-		return err
-	}
-	d.objects = append(d.objects, object{Kind: sequenceValue, Name: database + "." + sequence, Statement: "DO SETVAL(" + what + "," + row[0] + ",0," + row[1] + ")"})
-	return nil
-}
-
-// columns finds out which columns have to be written, and how.
-func (d *dump) columns(ctx context.Context, t *table) error {
-	rows, err := d.k.rows(ctx, "SELECT column_name, data_type, column_key, IFNULL(generation_expression, '') FROM information_schema.columns WHERE table_schema="+quote(t.Database)+
-		" AND table_name="+quote(t.Name)+" AND (is_generated='NEVER' OR generation_expression IN ('ROW START','ROW END')) AND NOT (table_schema='mysql' AND column_name IN ('originator','last_executed')) ORDER BY ordinal_position")
-	if err != nil {
-		return err
-	}
-	if t.Versioned && !slices.ContainsFunc(rows, func(row []string) bool { return row[3] != "" }) {
-		// They are not told of where the definition does not say them. The second is a part of the key.
-		keyed := ""
-		if slices.ContainsFunc(rows, func(row []string) bool { return row[2] == "PRI" }) {
-			keyed = "PRI"
-		}
-		rows = append(rows, []string{"row_start", "timestamp", "", "ROW START"}, []string{"row_end", "timestamp", keyed, "ROW END"})
-	}
-	for i, row := range rows {
-		t.Columns = append(t.Columns, row[0])
-		expression := name(row[0])
-		if row[1] == "float" {
-			expression = "CAST(" + expression + " AS DOUBLE)" // with all its digits
-		}
-		if isBinary(row[1]) {
-			t.Binary = append(t.Binary, i)
-		}
-		t.selects = append(t.selects, expression)
-		if row[2] == "PRI" {
-			t.Key = append(t.Key, i)
-		}
-	}
-	t.Period = periodOf(rows)
-	if len(t.Columns) > 0 {
-		return nil
-	}
-	// Only the number of the rows of a table of generated columns has to be told. Who restores gives one of them a value, which the server passes over.
-	row, err := d.k.row(ctx, "SELECT column_name FROM information_schema.columns WHERE table_schema="+quote(t.Database)+" AND table_name="+quote(t.Name)+" ORDER BY ordinal_position LIMIT 1")
-	if err != nil {
-		return err
-	}
-	t.Columns, t.selects = row, []string{"NULL"}
-	return nil
-}
-
-// isBinary reports whether values of a type are bytes, which no character set applies to.
-func isBinary(dataType string) bool {
-	switch dataType {
-	case "bit", "geometry", "point", "linestring", "polygon", "multipoint", "multilinestring", "multipolygon", "geometrycollection":
-		return true
-	}
-	return strings.HasSuffix(dataType, "blob") || strings.HasSuffix(dataType, "binary")
-}
-
-// beginPrograms reads views and stored programs.
-func (d *dump) beginPrograms(ctx context.Context) error {
-	rows, err := d.k.rows(ctx, "SELECT routine_schema, routine_name, routine_type, sql_mode, character_set_client, collation_connection FROM information_schema.routines"+
-		" WHERE routine_schema NOT IN ("+systemSchemas+") AND routine_type IN ('FUNCTION','PROCEDURE','PACKAGE','PACKAGE BODY') AND NOT ("+ownProcedures+") ORDER BY routine_type, 1, 2") // a package before its body
-	if err != nil {
-		return err
-	}
-	for _, row := range rows {
-		what := name(row[0]) + "." + name(row[1])
-		if err := d.define(ctx, strings.ToLower(row[2]), what, "SHOW CREATE "+row[2]+" "+what, 2, programSession(row[0], row[3], row[4], row[5])); err != nil {
-			return err
-		}
-	}
-	rows, err = d.k.rows(ctx, "SELECT table_schema, table_name, character_set_client, collation_connection FROM information_schema.views WHERE table_schema NOT IN ("+systemSchemas+") ORDER BY 1, 2")
-	if err != nil {
-		return err
-	}
-	for _, row := range rows {
-		what := name(row[0]) + "." + name(row[1])
-		if err := d.define(ctx, "view", what, "SHOW CREATE VIEW "+what, 1, programSession(row[0], "", row[2], row[3])); err != nil {
-			return err
-		}
-	}
-	rows, err = d.k.rows(ctx, "SELECT trigger_schema, trigger_name, sql_mode, character_set_client, collation_connection FROM information_schema.triggers"+
-		" WHERE trigger_schema NOT IN ("+systemSchemas+") ORDER BY trigger_schema, event_object_table, action_timing, event_manipulation, action_order")
-	if err != nil {
-		return err
-	}
-	for _, row := range rows {
-		what := name(row[0]) + "." + name(row[1])
-		if err := d.define(ctx, "trigger", what, "SHOW CREATE TRIGGER "+what, 2, programSession(row[0], row[2], row[3], row[4])); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func programSession(database, mode, charset, collation string) []string {
-	return []string{"USE " + name(database),
-		"SET SESSION character_set_client=" + charset + ", collation_connection=" + collation + ", sql_mode=" + quote(mode)}
 }
 
 // write writes all records.
@@ -398,49 +264,68 @@ func (d *dump) writeTable(ctx context.Context, t *table) error {
 	if err := d.recordJSON(recordTable, t); err != nil {
 		return err
 	}
+	if t.Database == "mysql" {
+		for _, rows := range t.early {
+			if err := d.record(recordRows, rows); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	if err := d.hold(ctx, t); err != nil {
 		return err
 	}
+	text := t.selection()
+	if len(t.Period) == 0 {
+		return d.writeRows(ctx, t, text)
+	}
+	start, end := name(t.Columns[t.Period[0]]), name(t.Columns[t.Period[1]])
+	if err := d.writeRows(ctx, t, text+" WHERE "+start+">="+end+" ORDER BY "+end); err != nil {
+		return err
+	}
+	return d.writeRows(ctx, t, text+" WHERE "+start+"<"+end)
+}
+
+// selection is the statement that selects all rows that are replicated.
+func (t *table) selection() string {
 	text := "SELECT " + strings.Join(t.selects, ",") + " FROM " + t.quoted()
 	if t.Versioned {
 		text += " FOR SYSTEM_TIME ALL"
 	}
-	if len(t.Period) > 0 {
-		start, end := name(t.Columns[t.Period[0]]), name(t.Columns[t.Period[1]])
-		if err := d.writeRows(ctx, t, text+" WHERE "+start+">="+end+" ORDER BY "+end); err != nil {
-			return err
-		}
-		return d.writeRows(ctx, t, text+" WHERE "+start+"<"+end)
-	}
 	if t.where != "" {
 		text += " WHERE " + t.where
 	}
-	return d.writeRows(ctx, t, text)
+	return text
 }
 
 func (d *dump) writeRows(ctx context.Context, t *table, text string) error {
+	return d.selectRows(ctx, t, text, func(rows []byte) error { return d.record(recordRows, rows) })
+}
+
+// selectRows calls take for some rows at a time, which it may not keep.
+func (d *dump) selectRows(ctx context.Context, t *table, text string, take func(rows []byte) error) error {
 	rows := make([]byte, 0, rowsBytes+4096)
 	err := d.k.stream(ctx, text, len(t.Columns), func(row []byte) error {
 		rows = append(rows, row...)
 		if len(rows) < rowsBytes {
 			return nil
 		}
-		err := d.record(recordRows, rows)
+		err := take(rows)
 		rows = rows[:0]
 		return err
 	})
 	if err != nil || len(rows) == 0 {
 		return err
 	}
-	return d.record(recordRows, rows)
+	return take(rows)
 }
 
-// hold keeps a table from being changed, until the next one is held. Those of the server's own, and of Nexus, no schema change comes to.
+// hold keeps a table from being changed, until the next one is held. Those of Nexus no schema change comes to.
 func (d *dump) hold(ctx context.Context, t *table) error {
 	if err := d.k.run(ctx, "ROLLBACK TO SAVEPOINT begun", "DO (SELECT COUNT(*) FROM "+t.quoted()+" WHERE FALSE)"); err != nil {
 		return err
 	}
-	if t.Database != "mysql" && !IsBookkeeping(t.Database, t.Name) && d.b.amid.names(t.Name) {
+	if !IsBookkeeping(t.Database, t.Name) && d.b.amid.names(t.Name) {
 		return fmt.Errorf("%w: a schema change has named this table, or one that is called like it", raft.ErrBusy)
 	}
 	return nil

@@ -16,7 +16,8 @@ func TestPolicy(t *testing.T) {
 	t.Parallel()
 	c, leader := startCluster(t)
 	db := open(t, leader)
-	execute(t, db, "CREATE DATABASE app", "CREATE TABLE app.t (id INT PRIMARY KEY)", "INSERT INTO app.t VALUES (1)")
+	execute(t, db, "CREATE DATABASE app", "CREATE TABLE app.t (id INT PRIMARY KEY)", "INSERT INTO app.t VALUES (1)", "CREATE TABLE app.v (a INT) WITH SYSTEM VERSIONING",
+		"CREATE PROCEDURE app.makes_view() BEGIN START TRANSACTION; CREATE VIEW d AS WITH `c d` AS (SELECT 1 AS x) SELECT * FROM `c d`; COMMIT; END")
 	for _, tc := range []struct{ text, says string }{
 		{"SELECT * FROM app.t INTO OUTFILE '/tmp/nexus-out'", "secure_file_priv"},
 		{"SELECT id FROM app.t INTO DUMPFILE '/tmp/nexus-out'", "secure_file_priv"},
@@ -33,6 +34,11 @@ func TestPolicy(t *testing.T) {
 		{"SET a.b=1", "does not know the variable"},
 		{"FLUSH RELAY LOGS", "single backend"}, {"FLUSH TABLES app.t FOR EXPORT", "single backend"},
 		{"CREATE VIEW app.d AS SELECT GET_LOCK('a', 1)", "on every server"},
+		{"CREATE OR REPLACE VIEW app.d AS WITH `a b` AS (SELECT 1 AS x) SELECT * FROM `a b`", "need no quotes"},
+		{"/*!50001 CREATE ALGORITHM=MERGE */ /*!50001 VIEW app.d AS WITH `1` AS (SELECT 1 AS x) SELECT * FROM `1` */", "need no quotes"},
+		{"EXECUTE IMMEDIATE 'CREATE VIEW app.d AS WITH `select` AS (SELECT 1 AS x) SELECT * FROM `select`'", "need no quotes"},
+		{"CALL app.makes_view()", "need no quotes"},
+		{"CREATE VIEW app.d AS SELECT * FROM app.v FOR SYSTEM_TIME BETWEEN '2020-01-01' AND NOW()", "does not read this view back"},
 		{"HANDLER app.t OPEN", "use SELECT"},
 		{"EXECUTE IMMEDIATE 'SET GLOBAL max_connections=10'", "-maxConnections"},
 		{"EXECUTE IMMEDIATE CONCAT('SET GLOBAL ', 'max_connections=10')", "-maxConnections"},

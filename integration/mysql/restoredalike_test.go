@@ -15,7 +15,7 @@ var programsOfClients = []string{
 	"SELECT routine_name, routine_type, routine_definition, dtd_identifier, is_deterministic, sql_data_access, security_type, sql_mode, routine_comment, definer, character_set_client, collation_connection, database_collation" +
 		" FROM information_schema.routines WHERE routine_schema='app' ORDER BY 1, 2",
 	"SELECT table_name, view_definition, check_option, is_updatable, definer, security_type, character_set_client, collation_connection, algorithm FROM information_schema.views WHERE table_schema='app' ORDER BY 1",
-	"SELECT trigger_name, action_order, action_statement, sql_mode, definer, character_set_client FROM information_schema.triggers WHERE trigger_schema='app' ORDER BY 1",
+	"SELECT trigger_name, action_order, action_statement, sql_mode, definer, character_set_client, database_collation FROM information_schema.triggers WHERE trigger_schema='app' ORDER BY 1",
 	"SELECT event_name, event_definition, interval_value, starts, event_comment, status FROM information_schema.events WHERE event_schema='app' ORDER BY 1",
 	"SELECT schema_name, default_collation_name, schema_comment FROM information_schema.schemata WHERE schema_name='app'",
 }
@@ -25,7 +25,7 @@ func TestRestoredAlike(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, cluster.Options{Size: 1})
 	check(t, c.StartReady(within(t, 60*time.Second)))
-	for _, script := range []string{"keys", "types", "partitions", "objects"} {
+	for _, script := range []string{"keys", "types", "partitions", "objects", "definitions"} {
 		lines, err := os.ReadFile(filepath.Join("testdata/alike", script+".sql"))
 		check(t, err)
 		s := newSpeaker(t, c.Nodes[0].Addr())

@@ -56,6 +56,8 @@ type Backend interface {
 	MakeStandIn(ctx context.Context, p *appliers.Procedure, procedure, body string) error
 	// TryAltering executes an ALTER TABLE on an empty table like the one that is meant.
 	TryAltering(ctx context.Context, prelude []string, table string, altering func(other string) string) error
+	// TryView makes a view of another name, and returns an *appliers.UnreadableError if the server does not read it back as it was made.
+	TryView(ctx context.Context, prelude []string, making func(other string) string) error
 	// Row returns what a question of the node's own selects, whatever clients may see.
 	Row(ctx context.Context, question string) ([]string, error)
 	// Programs returns the procedures of the server, whoever may see them.

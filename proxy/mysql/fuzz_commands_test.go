@@ -44,6 +44,9 @@ func (serverless) DropProcedure(context.Context, string, string) error { return 
 func (serverless) TryAltering(context.Context, []string, string, func(string) string) error {
 	return errors.New("no server")
 }
+func (serverless) TryView(context.Context, []string, func(string) string) error {
+	return errors.New("no server")
+}
 
 func (serverless) MakeStandIn(context.Context, *appliers.Procedure, string, string) error {
 	return errors.New("not now")

@@ -48,6 +48,7 @@ func NewCollector(server *Server, backend Counted) prometheus.Collector {
 	add(count, "nexus_mysql_schema_changes_total", "Schema changes that were applied.", func(_ Stats, b appliers.Stats) float64 { return float64(b.SchemaChanges) })
 	add(count, "nexus_mysql_beside_total", "Row events that did not come through the log: the backend differs from the others.", func(_ Stats, b appliers.Stats) float64 { return float64(b.Beside) })
 	add(gauge, "nexus_mysql_untaken_variables", "Global variables of which the server does not have the value that clients have set: it is installed differently.", func(_ Stats, b appliers.Stats) float64 { return float64(b.Untaken) })
+	add(gauge, "nexus_mysql_unreadable_views", "Views that the last snapshot, backup or comparison of this node left out, because the server cannot read their definitions.", func(_ Stats, b appliers.Stats) float64 { return float64(b.Unreadable) })
 	add(count, "nexus_mysql_events_total", "Events that this node has executed.", func(p Stats, _ appliers.Stats) float64 { return float64(p.Events) })
 	add(count, "nexus_mysql_failed_events_total", "Events that ended with an error; the log of the node tells which.", func(p Stats, _ appliers.Stats) float64 { return float64(p.FailedEvents) })
 	return c

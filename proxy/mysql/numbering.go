@@ -82,12 +82,9 @@ func aboutTwo(table [2]string, other, question string) string {
 	return strings.NewReplacer("DATABASE_", literal(table[0]), "TABLE_", literal(table[1]), "OTHER_", literal(other)).Replace(question)
 }
 
-// refuseNumbering returns an unorderedError for such a change; text is executed behind prelude. No row is written meanwhile.
-func (s *session) refuseNumbering(ctx context.Context, prelude []string, text string) error {
-	if !mayNumber.MatchString(text) {
-		return nil
-	}
-	dialect, current, charset := s.server.dialect(), "", "utf8mb4"
+// understanding is how a text behind prelude is read: in which dialect, database and character set.
+func (s *Server) understanding(prelude []string) (dialect statement.Dialect, current, charset string) {
+	dialect, charset = s.dialect(), "utf8mb4"
 	for _, said := range prelude {
 		if name, found := strings.CutPrefix(said, "USE "); found {
 			_, current = statement.Named(name, dialect)
@@ -99,6 +96,15 @@ func (s *session) refuseNumbering(ctx context.Context, prelude []string, text st
 			charset = found[1]
 		}
 	}
+	return dialect, current, charset
+}
+
+// refuseNumbering returns an unorderedError for such a change; text is executed behind prelude. No row is written meanwhile.
+func (s *session) refuseNumbering(ctx context.Context, prelude []string, text string) error {
+	if !mayNumber.MatchString(text) {
+		return nil
+	}
+	dialect, current, charset := s.server.understanding(prelude)
 	what := statement.Classify(text, dialect)
 	if !what.Numbers && what.Chance == "" || len(what.Tables) == 0 {
 		return nil

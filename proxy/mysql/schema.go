@@ -161,6 +161,9 @@ func (s *session) proposeSchema(ctx context.Context, prelude []string, texts ...
 		if err := s.refuseNumbering(ctx, prelude, text); err != nil {
 			return err
 		}
+		if err := s.refuseUnreadable(ctx, prelude, text); err != nil {
+			return err
+		}
 		commands = append(commands, appliers.EncodeSchema(s.epoch, prelude, text))
 	}
 	outcome, err := s.server.node.Propose(ctx, commands)

@@ -64,6 +64,23 @@ func AlteringTable(text string, d Dialect, inner int, table string) string {
 	return text[:at] + table + text[at+len(p.table()):]
 }
 
+// NamingView returns a CREATE VIEW or ALTER VIEW, which begins at inner in text, that makes a view of another name; "" if it names none.
+func NamingView(text string, d Dialect, inner int, view string) string {
+	p := newParser(text[inner:], d)
+	verb := inner + p.tok.start
+	behind := verb + len(p.tok.text)
+	p.skip()
+	p.take("OR", "REPLACE")
+	p.object()
+	p.take("IF", "NOT", "EXISTS")
+	at := inner + p.tok.start
+	named := p.table()
+	if named == "" {
+		return ""
+	}
+	return text[:verb] + "CREATE" + text[behind:at] + view + text[at+len(named):]
+}
+
 // chance returns what the rest of the statement mentions that answers differently on every server or at every call.
 func (p *parser) chance() string {
 	if name := p.calls(chanceFunctions...); name != "" {
