@@ -105,7 +105,7 @@ func loadIdentity(cfg *Config) (identity, error) {
 	}
 	var id identity
 	if err := json.Unmarshal(data, &id); err != nil {
-		return identity{}, fmt.Errorf("read the node's identity from %s: %w", path, err)
+		return identity{}, fmt.Errorf("read the node's identity from %s: %w: it is damaged, restore it or replace the node", path, err)
 	}
 	switch {
 	case id.Version != identityVersion:
