@@ -106,6 +106,10 @@ func (r *Replicator) step(m *mail) {
 		}
 	}
 	for i := range m.messages {
+		if err := r.forgotten(&m.messages[i]); err != nil {
+			r.fail(err)
+			continue // it would panic
+		}
 		if r.ignores(&m.messages[i]) || r.answersByLease(&m.messages[i]) {
 			continue
 		}

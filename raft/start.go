@@ -32,6 +32,9 @@ func (r *Replicator) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := checkForgotten(r.cfg.DataDir); err != nil {
+		return err
+	}
 	r.identityMu.Lock()
 	r.identity = id
 	r.identityMu.Unlock()
