@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -57,5 +59,24 @@ func TestOldCopyOfDirectory(t *testing.T) {
 	}
 	if err := checkForgotten(saved); err != nil {
 		t.Errorf("as the only member: %v", err)
+	}
+}
+
+// A first member that lost its log, and whose backend is empty too, does not begin anew as what it was.
+func TestLostLog(t *testing.T) {
+	c := newTestCluster(t, 1, nil)
+	c.leader()
+	c.propose(0, "a=1")
+	c.stop(0)
+	if err := os.RemoveAll(filepath.Join(c.dirs[0], walDir)); err != nil {
+		t.Fatal(err)
+	}
+	c.stores[0].wipe()
+	again, err := New(c.config(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := again.Start(t.Context()); err == nil || !strings.Contains(err.Error(), "has had a log") {
+		t.Errorf("it starts: %v", err)
 	}
 }

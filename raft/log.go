@@ -70,6 +70,9 @@ func openLog(dir string, id identity, lg *zap.Logger) (*diskLog, error) {
 		}
 		return l, nil
 	}
+	if id.Logged {
+		return nil, fmt.Errorf("data directory %s has had a log, and %s holds none: it is damaged, replace this node", dir, l.walPath)
+	}
 	// A directory without a complete first segment is what a crash during creation leaves.
 	if err := os.RemoveAll(l.walPath); err != nil {
 		return nil, fmt.Errorf("clear the unfinished log: %w", err)
