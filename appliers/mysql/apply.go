@@ -240,19 +240,10 @@ func (b *Backend) idle(ctx context.Context) error {
 		b.take(held)
 		return &raft.BehindError{Position: held}
 	}
-	if b.transactions.count() > 0 {
-		if err := b.lookAtBinlog(ctx); err != nil {
-			return err
-		}
+	if err := b.lookAtBinlog(ctx); err != nil {
+		return err
 	}
 	return b.purge(ctx)
-}
-
-// lookAtBinlog gets no answer while somebody hangs in writing the binary log, as is done for as long as its disk is full. Clients whose
-// transactions hang there propose nothing, so that nothing else shows it, and others could lead meanwhile.
-func (b *Backend) lookAtBinlog(ctx context.Context) error {
-	_, err := b.conn.row(ctx, "SHOW MASTER STATUS")
-	return err
 }
 
 // savePosition writes the position down, and removes the markers that it makes needless.

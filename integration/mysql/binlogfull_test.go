@@ -40,7 +40,7 @@ func TestBinlogDiskFull(t *testing.T) {
 	execute(t, db, "CREATE DATABASE app", "CREATE TABLE app.t (id INT PRIMARY KEY, pad TEXT)")
 	execute(t, db, "INSERT INTO app.t VALUES (0, REPEAT('x', 10000))")
 	check(t, disks[old].Fill())
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
 	_, err = db.ExecContext(ctx, "INSERT INTO app.t VALUES (1, REPEAT('x', 10000))")
 	if err == nil || ctx.Err() != nil {
