@@ -3,6 +3,7 @@ package raft
 import (
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 
 	"go.etcd.io/etcd/raft/v3/raftpb"
@@ -27,6 +28,8 @@ func TestDiskOfLogHangs(t *testing.T) {
 	c.propose(old, "a=1")
 	r := c.nodes[old]
 	held := &heldLog{released: make(chan struct{})}
+	release := sync.OnceFunc(func() { close(held.released) })
+	t.Cleanup(release) // or the node does not stop
 	err := r.onLoop(t.Context(), func() error {
 		held.writeAheadLog = r.disk.wal
 		r.disk.wal = held
@@ -49,7 +52,7 @@ func TestDiskOfLogHangs(t *testing.T) {
 		_, err := c.nodes[other].Propose(t.Context(), [][]byte{[]byte("b=1")})
 		return err == nil
 	})
-	close(held.released)
+	release()
 	eventually(t, "the node to serve again", func() bool { return r.Status().Serving })
 	if got := c.read(old, "b"); got != "1" {
 		t.Errorf("it reads %q", got)
