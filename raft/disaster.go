@@ -56,7 +56,7 @@ func ForceSingleMember(cfg Config) (ForcedCluster, error) {
 	if err := errors.Join(err, l.close()); err != nil {
 		return forced, err
 	}
-	return forced, dropRemovedNote(&cfg)
+	return forced, errors.Join(dropRemovedNote(&cfg), dropForgottenNote(&cfg))
 }
 
 // forceSingle commits all that is in the log, and the removal of everybody else behind it.

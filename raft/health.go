@@ -25,6 +25,9 @@ func (r *Replicator) refusal() error {
 	if err := r.absence(); err != nil {
 		return err
 	}
+	if err := r.logStall(); err != nil {
+		return err
+	}
 	if p := r.backendProblem.Load(); p != nil {
 		return fmt.Errorf("backend of this node: %w", *p)
 	}
@@ -55,7 +58,10 @@ func (r *Replicator) startProblem() string {
 
 // whyWaiting is the likely reason why an answer does not come.
 func (r *Replicator) whyWaiting() error {
+	stall := r.logStall()
 	switch {
+	case stall != nil:
+		return stall
 	case r.leader.Load() == 0:
 		return errors.New("no leader: a majority of the members is not reachable")
 	case r.backendProblem.Load() != nil:

@@ -26,6 +26,7 @@ type identity struct {
 	Cluster     uint64   `json:"cluster"`             // 0 until the first contact with the other members
 	Bootstrap   []Member `json:"bootstrap,omitempty"` // the first members, empty on a node that joined later
 	Contacts    []Member `json:"contacts,omitempty"`  // the members when a node joined later: from whom it gets the log
+	Logged      bool     `json:"logged,omitempty"`    // it has had a log: without one it has forgotten what it promised
 }
 
 const (
@@ -105,7 +106,7 @@ func loadIdentity(cfg *Config) (identity, error) {
 	}
 	var id identity
 	if err := json.Unmarshal(data, &id); err != nil {
-		return identity{}, fmt.Errorf("read the node's identity from %s: %w", path, err)
+		return identity{}, fmt.Errorf("read the node's identity from %s: %w: it is damaged, restore it or replace the node", path, err)
 	}
 	switch {
 	case id.Version != identityVersion:

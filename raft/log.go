@@ -62,10 +62,16 @@ func openLog(dir string, id identity, lg *zap.Logger) (*diskLog, error) {
 	}
 	l := &diskLog{walPath: filepath.Join(dir, walDir), memory: etcdraft.NewMemoryStorage(), snapshots: files}
 	if wal.Exist(l.walPath) {
+		if err := removeCopies(l.walPath); err != nil {
+			return nil, err
+		}
 		if err := l.read(meta, lg); err != nil {
 			return nil, err
 		}
 		return l, nil
+	}
+	if id.Logged {
+		return nil, fmt.Errorf("data directory %s has had a log, and %s holds none: it is damaged, replace this node", dir, l.walPath)
 	}
 	// A directory without a complete first segment is what a crash during creation leaves.
 	if err := os.RemoveAll(l.walPath); err != nil {
@@ -81,7 +87,7 @@ func openLog(dir string, id identity, lg *zap.Logger) (*diskLog, error) {
 func (l *diskLog) read(meta []byte, lg *zap.Logger) error {
 	known, err := wal.ValidSnapshotEntries(lg, l.walPath)
 	if err != nil {
-		return fmt.Errorf("read the log in %s: %w", l.walPath, err)
+		return fmt.Errorf("read the log in %s: %w", l.walPath, damaged(err))
 	}
 	if l.base, err = l.snapshots.newest(known); err != nil {
 		return err
@@ -93,15 +99,25 @@ func (l *diskLog) read(meta []byte, lg *zap.Logger) error {
 	for repaired := false; ; repaired = true {
 		w, err := wal.Open(lg, l.walPath, from)
 		if err != nil {
-			return fmt.Errorf("open the log in %s: %w", l.walPath, err)
+			return fmt.Errorf("open the log in %s: %w", l.walPath, damaged(err))
 		}
 		found, state, entries, err := w.ReadAll()
 		if err != nil {
 			w.Close()
-			if repaired || !errors.Is(err, io.ErrUnexpectedEOF) || !wal.Repair(lg, l.walPath) {
-				return fmt.Errorf("read the log in %s: %w: it is damaged beyond its torn tail, replace this node", l.walPath, err)
+			if !repaired && errors.Is(err, io.ErrUnexpectedEOF) {
+				cut, cutErr := cutTornTail(l.walPath)
+				if cutErr != nil {
+					return fmt.Errorf("read the log in %s: %w", l.walPath, cutErr)
+				}
+				if cut {
+					continue
+				}
 			}
-			continue
+			return fmt.Errorf("read the log in %s: %w", l.walPath, damaged(err))
+		}
+		if len(found) == 0 {
+			w.Close()
+			return fmt.Errorf("read the log in %s: its last segment is empty: %w", l.walPath, errLogDamaged)
 		}
 		if string(found) != string(meta) {
 			w.Close()

@@ -37,7 +37,7 @@ func (r *Replicator) runLoop(ctx context.Context) {
 			r.tick()
 		default:
 		}
-		if err := r.turn(&m); err != nil {
+		if err := r.timedTurn(&m); err != nil {
 			r.fail(err)
 			return
 		}
@@ -106,6 +106,10 @@ func (r *Replicator) step(m *mail) {
 		}
 	}
 	for i := range m.messages {
+		if err := r.forgotten(&m.messages[i]); err != nil {
+			r.fail(err)
+			continue // it would panic
+		}
 		if r.ignores(&m.messages[i]) || r.answersByLease(&m.messages[i]) {
 			continue
 		}

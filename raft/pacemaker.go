@@ -32,6 +32,7 @@ func (r *Replicator) save(state raftpb.HardState, entries []raftpb.Entry) error 
 	for i := range entries {
 		bytes += len(entries[i].Data)
 	}
+	r.logTurn.bytes.Store(int64(bytes))
 	if bytes >= longWrite {
 		defer r.beat(r.signsOfLife(), time.Duration(bytes)*time.Second/slowDisk)()
 	}

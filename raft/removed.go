@@ -23,7 +23,7 @@ type removedNote struct {
 }
 
 // ownFiles are what a node makes in its data directory, but for the lock and the note of its removal.
-var ownFiles = []string{walDir, snapshotDir, quarantineFile, restoringFile, identityFile}
+var ownFiles = []string{walDir, snapshotDir, quarantineFile, restoringFile, forgottenFile, identityFile}
 
 // errUnconfirmed means that whoever answers at the URL of a member says that this node was removed, which need not be that
 // member. The node stops, but finds out anew when it is started.

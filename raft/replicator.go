@@ -89,6 +89,7 @@ type Replicator struct {
 	lagging              atomic.Bool
 	noLeader             atomic.Bool // for longer than a fail-over takes, as of the last tick
 	lease                lease
+	logTurn              logTurn
 	backendProblem       atomic.Pointer[error]
 	applying             atomic.Int64           // bytes of the entries that the backend has been given, or 0
 	call                 atomic.Uint64          // number of the call of Store.Apply that is under way, or 0

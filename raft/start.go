@@ -32,6 +32,9 @@ func (r *Replicator) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := checkForgotten(r.cfg.DataDir); err != nil {
+		return err
+	}
 	r.identityMu.Lock()
 	r.identity = id
 	r.identityMu.Unlock()
@@ -67,10 +70,24 @@ func (r *Replicator) open(ctx context.Context) (position Position, err error) {
 	if r.disk, err = openLog(r.cfg.DataDir, r.identity, newZap(r.log)); err != nil {
 		return position, err
 	}
+	if err := r.noteLogged(); err != nil {
+		return position, err
+	}
 	if err := r.loadQuarantine(); err != nil {
 		return position, err
 	}
 	return r.openFirst(ctx)
+}
+
+// noteLogged makes durable that there is a log, before anything is promised that stands in it alone.
+func (r *Replicator) noteLogged() error {
+	r.identityMu.Lock()
+	defer r.identityMu.Unlock()
+	if r.identity.Logged {
+		return nil
+	}
+	r.identity.Logged = true
+	return r.identity.save(r.cfg.DataDir)
 }
 
 // begin makes the node ready to run. The loops are still to be started.

@@ -240,6 +240,9 @@ func (b *Backend) idle(ctx context.Context) error {
 		b.take(held)
 		return &raft.BehindError{Position: held}
 	}
+	if err := b.lookAtBinlog(ctx); err != nil {
+		return err
+	}
 	return b.purge(ctx)
 }
 

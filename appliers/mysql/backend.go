@@ -45,6 +45,7 @@ type Backend struct {
 	saved   raft.Position // what nexus.position says
 	savedAt time.Time
 	purged  time.Time
+	binlog  quietBinlog
 	known   known    // markers that are there; nil while that is to be read
 	markers []marker // applied, whose rows can go once a position at or after theirs is saved
 	epoch   uint64   // markers of earlier epochs are gone
