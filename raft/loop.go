@@ -37,7 +37,7 @@ func (r *Replicator) runLoop(ctx context.Context) {
 			r.tick()
 		default:
 		}
-		if err := r.timedTurn(&m); err != nil {
+		if err := r.turn(&m); err != nil {
 			r.fail(err)
 			return
 		}

@@ -26,18 +26,17 @@ func Allowance(bytes int) time.Duration {
 // leader would take itself for cut off from them.
 func (r *Replicator) save(state raftpb.HardState, entries []raftpb.Entry) error {
 	if len(entries) == 0 {
-		return r.disk.save(state, nil)
+		return r.write(0, func() error { return r.disk.save(state, nil) })
 	}
 	bytes := 0
 	for i := range entries {
 		bytes += len(entries[i].Data)
 	}
-	r.logTurn.bytes.Store(int64(bytes))
 	if bytes >= longWrite {
 		defer r.beat(r.signsOfLife(), time.Duration(bytes)*time.Second/slowDisk)()
 	}
 	begun := r.leaseClock()
-	if err := r.disk.save(state, entries); err != nil {
+	if err := r.write(bytes, func() error { return r.disk.save(state, entries) }); err != nil {
 		return err
 	}
 	r.gathering.saved(r.leaseClock() - begun)

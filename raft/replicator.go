@@ -89,7 +89,7 @@ type Replicator struct {
 	lagging              atomic.Bool
 	noLeader             atomic.Bool // for longer than a fail-over takes, as of the last tick
 	lease                lease
-	logTurn              logTurn
+	logWrite             logWrite
 	backendProblem       atomic.Pointer[error]
 	applying             atomic.Int64           // bytes of the entries that the backend has been given, or 0
 	call                 atomic.Uint64          // number of the call of Store.Apply that is under way, or 0
@@ -174,6 +174,7 @@ func New(cfg Config) (*Replicator, error) {
 		opened:     make(chan struct{}),
 		membership: newMemberSet(),
 		dialects:   newDialects(),
+		logWrite:   logWrite{made: time.Now()},
 		changeTurn: make(chan struct{}, 1),
 		verifyTurn: make(chan struct{}, 1),
 		pending:    pendingSet{came: came, byID: make(map[uint64]*proposal)},
