@@ -196,7 +196,6 @@ func (s *session) changeInReadOnly(what *statement.Statement) *wire.Error {
 	return &wire.Error{Code: codeNotLocked, State: "HY000", Message: "Table '" + name + "' was not locked with LOCK TABLES"}
 }
 
-// lastName is the name of a table without its database and quotes.
 // wholeName is the name of a table with its database.
 func wholeName(table, current string) [2]string {
 	if at := strings.LastIndexByte(table, '.'); at >= 0 {
@@ -205,6 +204,7 @@ func wholeName(table, current string) [2]string {
 	return [2]string{current, lastName(table)}
 }
 
+// lastName is the name of a table without its database and quotes.
 func lastName(table string) string {
 	name := strings.TrimSpace(table[strings.LastIndexByte(table, '.')+1:])
 	return strings.ReplaceAll(strings.Trim(name, "`"), "``", "`")
