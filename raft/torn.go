@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"go.etcd.io/etcd/client/pkg/v3/fileutil"
 	"go.etcd.io/etcd/server/v3/wal/walpb"
 )
 
@@ -170,10 +171,11 @@ func hasEmptySector(data []byte, offset int64) bool {
 // errLogDamaged means that the log does not hold what was written to it.
 var errLogDamaged = errors.New("it is damaged beyond its torn tail, replace this node")
 
-// damaged adds errLogDamaged to an error of reading the log, unless it was the system that could not read or write.
+// damaged adds errLogDamaged to an error of reading the log, unless it was the system that could not read or write, or another process
+// that has it.
 func damaged(err error) error {
 	var system syscall.Errno
-	if errors.As(err, &system) {
+	if errors.As(err, &system) || errors.Is(err, fileutil.ErrLocked) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", err, errLogDamaged)

@@ -157,3 +157,18 @@ func TestFlippedBitIsNoTornTail(t *testing.T) {
 		})
 	}
 }
+
+// A log that another process holds is not damaged.
+func TestLockedLogIsNotDamaged(t *testing.T) {
+	open, _ := writtenLog(t, 'x')
+	l, err := open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := open(); err == nil || errors.Is(err, errLogDamaged) {
+		t.Errorf("it is held, and opens with %v", err)
+	}
+	if got := last(t, l); got != 10 {
+		t.Errorf("the log ends at %d", got)
+	}
+}
