@@ -264,7 +264,7 @@ func fillFromBackup(cfg Config, dir string, from io.Reader) error {
 	self := Member{ID: nodeID, URL: cfg.NodeURL}
 	id := identity{
 		Version: identityVersion, ClusterName: cfg.ClusterName, URL: cfg.NodeURL, ID: nodeID,
-		Cluster: clusterID(cfg.ClusterName+rand.Text(), []Member{self}), Bootstrap: []Member{self},
+		Cluster: clusterID(cfg.ClusterName+rand.Text(), []Member{self}), Bootstrap: []Member{self}, Logged: true,
 	}
 	lg := zap.NewNop()
 	files, err := openSnapshots(dir, lg)

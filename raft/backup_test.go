@@ -156,6 +156,18 @@ func TestRestoreBackupRefuses(t *testing.T) {
 	if _, err := RestoreBackup(cfg, bytes.NewReader(file)); err == nil {
 		t.Error("restored a second time over the first")
 	}
+
+	// Without its log it would begin as an empty cluster.
+	id, err := loadIdentity(&cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(cfg.DataDir, walDir)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openLog(cfg.DataDir, id, newZap(cfg.Logger)); err == nil || !strings.Contains(err.Error(), "has had a log") {
+		t.Errorf("the restored log is lost, and opens with %v", err)
+	}
 }
 
 type brokenWriter struct{ left int }

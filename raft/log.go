@@ -89,6 +89,9 @@ func (l *diskLog) read(meta []byte, lg *zap.Logger) error {
 	if err != nil {
 		return fmt.Errorf("read the log in %s: %w", l.walPath, damaged(err))
 	}
+	if err := checkSynced(l.walPath); err != nil {
+		return fmt.Errorf("read the log in %s: %w", l.walPath, damaged(err))
+	}
 	if l.base, err = l.snapshots.newest(known); err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"go.etcd.io/etcd/client/pkg/v3/fileutil"
 	"go.etcd.io/etcd/server/v3/wal/walpb"
 )
 
@@ -81,14 +82,10 @@ func findTornTail(segment io.Reader, size int64) (at int64, torn bool, err error
 		if _, err := io.ReadFull(segment, head[:]); err != nil {
 			return at, false, err
 		}
-		length := int64(binary.LittleEndian.Uint64(head[:]))
-		if length == 0 {
+		if head == [frameHeadBytes]byte{} {
 			return at, false, nil // what is reserved for records to come
 		}
-		record, padding := length&(1<<56-1), int64(0)
-		if length < 0 {
-			padding = length >> 56 & 7
-		}
+		record, padding := frameSize(head[:])
 		if left -= frameHeadBytes; record+padding > left {
 			begin, err := io.ReadAll(io.LimitReader(segment, min(left, recordHeadBytes)))
 			return at, begins(begin, record, at+frameHeadBytes), err
@@ -105,6 +102,17 @@ func findTornTail(segment io.Reader, size int64) (at int64, torn bool, err error
 	}
 }
 
+// frameSize returns the length of a record and of its padding, which its frame begins with.
+func frameSize(head []byte) (record, padding int64) {
+	length := int64(binary.LittleEndian.Uint64(head))
+	if length < 0 {
+		padding = length >> 56 & 7
+	}
+	return length & (1<<56 - 1), padding
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
 // follows reports whether a record is what was written behind those with the sum, which goes on with it.
 func follows(data []byte, sum *uint32) bool {
 	var record walpb.Record
@@ -116,7 +124,7 @@ func follows(data []byte, sum *uint32) bool {
 		*sum = record.Crc
 		return whole
 	}
-	*sum = crc32.Update(*sum, crc32.MakeTable(crc32.Castagnoli), record.Data)
+	*sum = crc32.Update(*sum, castagnoli, record.Data)
 	return *sum == record.Crc
 }
 
@@ -126,9 +134,14 @@ func begins(data []byte, length, offset int64) bool {
 	if len(data) < recordHeadBytes || hasEmptySector(data, offset) {
 		return true
 	}
+	return saysLength(data, length)
+}
+
+// saysLength reports whether a record of that length begins with data, of which there is enough, as far as that tells.
+func saysLength(data []byte, length int64) bool {
 	var before int64
 	for _, tag := range []byte{0x08, 0x10, 0x1a} { // type, sum, data
-		if data[before] != tag {
+		if before >= int64(len(data)) || data[before] != tag {
 			return false
 		}
 		value, n := binary.Uvarint(data[before+1:])
@@ -158,10 +171,11 @@ func hasEmptySector(data []byte, offset int64) bool {
 // errLogDamaged means that the log does not hold what was written to it.
 var errLogDamaged = errors.New("it is damaged beyond its torn tail, replace this node")
 
-// damaged adds errLogDamaged to an error of reading the log, unless it was the system that could not read or write.
+// damaged adds errLogDamaged to an error of reading the log, unless it was the system that could not read or write, or another process
+// that has it.
 func damaged(err error) error {
 	var system syscall.Errno
-	if errors.As(err, &system) {
+	if errors.As(err, &system) || errors.Is(err, fileutil.ErrLocked) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", err, errLogDamaged)

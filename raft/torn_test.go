@@ -13,8 +13,20 @@ import (
 	"go.etcd.io/etcd/raft/v3/raftpb"
 )
 
+// writeEntries writes entries at once.
+func writeEntries(t *testing.T, l *diskLog, first, n uint64, fill byte) {
+	t.Helper()
+	entries := make([]raftpb.Entry, n)
+	for i := range entries {
+		entries[i] = raftpb.Entry{Term: 1, Index: first + uint64(i), Type: raftpb.EntryConfChange, Data: bytes.Repeat([]byte{fill}, 2000)}
+	}
+	if err := l.save(raftpb.HardState{Term: 1, Commit: first - 1}, entries); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // writtenLog has a log of ten entries written and closed, and returns how to open it again, and its one segment.
-func writtenLog(t *testing.T) (open func() (*diskLog, error), segment string) {
+func writtenLog(t *testing.T, fill byte) (open func() (*diskLog, error), segment string) {
 	t.Helper()
 	dir := t.TempDir()
 	open = func() (*diskLog, error) {
@@ -25,10 +37,7 @@ func writtenLog(t *testing.T) (open func() (*diskLog, error), segment string) {
 		t.Fatal(err)
 	}
 	for i := range uint64(10) {
-		entry := raftpb.Entry{Term: 1, Index: i + 1, Type: raftpb.EntryConfChange, Data: bytes.Repeat([]byte{'x'}, 2000)}
-		if err := l.save(raftpb.HardState{Term: 1, Commit: i}, []raftpb.Entry{entry}); err != nil {
-			t.Fatal(err)
-		}
+		writeEntries(t, l, i+1, 1, fill)
 	}
 	if err := l.close(); err != nil {
 		t.Fatal(err)
@@ -36,6 +45,9 @@ func writtenLog(t *testing.T) (open func() (*diskLog, error), segment string) {
 	segments, err := filepath.Glob(filepath.Join(dir, walDir, "*.wal"))
 	if err != nil || len(segments) != 1 {
 		t.Fatalf("%q, %v", segments, err)
+	}
+	if err := os.Truncate(segments[0], 64<<10); err != nil { // what is reserved is long
+		t.Fatal(err)
 	}
 	return open, segments[0]
 }
@@ -74,7 +86,7 @@ func last(t *testing.T, l *diskLog) uint64 {
 func TestTornTailIsCutOffInPlace(t *testing.T) {
 	for _, left := range []int{3, 8, 20, 100, 1900} {
 		t.Run(fmt.Sprint(left), func(t *testing.T) {
-			open, segment := writtenLog(t)
+			open, segment := writtenLog(t, 'x')
 			offsets, _ := frames(t, segment)
 			at := offsets[9] + left
 			if err := os.Truncate(segment, int64(at)); err != nil {
@@ -106,7 +118,7 @@ func TestTornTailIsCutOffInPlace(t *testing.T) {
 
 // A sector that has not reached the disk is of a torn write too, where the rest of it has.
 func TestTornSector(t *testing.T) {
-	open, segment := writtenLog(t)
+	open, segment := writtenLog(t, 'x')
 	offsets, content := frames(t, segment)
 	sector := (offsets[9]/sectorBytes + 2) * sectorBytes
 	clear(content[sector : sector+sectorBytes])
@@ -126,7 +138,7 @@ func TestTornSector(t *testing.T) {
 func TestFlippedBitIsNoTornTail(t *testing.T) {
 	for _, at := range []int{0, 2, 3, 4, 6, 8, 9, 10, 14, 17, 25, 1000} {
 		t.Run(fmt.Sprint(at), func(t *testing.T) {
-			open, segment := writtenLog(t)
+			open, segment := writtenLog(t, 'x')
 			offsets, content := frames(t, segment)
 			content[offsets[4]+at] ^= 1 << 5
 			if err := os.WriteFile(segment, content, 0o600); err != nil {
@@ -143,5 +155,20 @@ func TestFlippedBitIsNoTornTail(t *testing.T) {
 				t.Errorf("the segment was changed, %v", err)
 			}
 		})
+	}
+}
+
+// A log that another process holds is not damaged.
+func TestLockedLogIsNotDamaged(t *testing.T) {
+	open, _ := writtenLog(t, 'x')
+	l, err := open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := open(); err == nil || errors.Is(err, errLogDamaged) {
+		t.Errorf("it is held, and opens with %v", err)
+	}
+	if got := last(t, l); got != 10 {
+		t.Errorf("the log ends at %d", got)
 	}
 }
