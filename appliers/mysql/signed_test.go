@@ -31,22 +31,3 @@ func TestRestoreInBothModes(t *testing.T) {
 		}
 	}
 }
-
-// Rows that only one mode takes are not applied twice where what comes behind them fails.
-func TestSignedRowsBeforeLockedOnes(t *testing.T) {
-	entries := []raft.Entry{entry(2, 1), entry(2, 2, schema(2, "CREATE DATABASE bank"), signedSchema("CREATE TABLE bank.keyless (a INT UNSIGNED) PARTITION BY RANGE (a-5) (PARTITION p0 VALUES LESS THAN (0), PARTITION p1 VALUES LESS THAN MAXVALUE)"),
-		schema(2, "CREATE TABLE bank.locked (a INT PRIMARY KEY) AS SELECT 1 AS a"))}
-	leader := openMember(t, 1)
-	leader.apply(t, entries...)
-	_, first := leader.prepare(t, leader.session(t), 2, signed+"INSERT INTO bank.keyless VALUES (2)")
-	_, second := leader.prepare(t, leader.session(t), 2, "UPDATE bank.locked SET a=2")
-
-	m := openMember(t, 2)
-	m.apply(t, entries...)
-	m.session(t).exec("FLUSH TABLES", "BEGIN", "SELECT * FROM bank.locked FOR UPDATE")
-	m.apply(t, entry(2, 3, first), entry(2, 4, second))
-	m.rows(t, "2")
-	if got := m.query(t, "SELECT a FROM bank.locked"); got != "2" {
-		t.Errorf("locked: %s", got)
-	}
-}
