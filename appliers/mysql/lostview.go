@@ -86,8 +86,11 @@ func (s *standIns) supply(ctx context.Context, o *object, said *ServerError, oth
 		if !ok || slices.ContainsFunc(others, func(v *object) bool { return v.Name == table }) {
 			return false, nil
 		}
+		if err := s.create(ctx, database, "CREATE TABLE "+table+" (nexus_no_column INT)"); err != nil {
+			return false, err
+		}
 		s.tables = append(s.tables, table)
-		return true, s.create(ctx, database, "CREATE TABLE "+table+" (nexus_no_column INT)")
+		return true, nil
 	}
 	if found := missingColumn.FindStringSubmatch(said.Message); found != nil {
 		return s.addColumn(ctx, o, found[1])
@@ -102,15 +105,25 @@ func (s *standIns) supply(ctx context.Context, o *object, said *ServerError, oth
 		}
 	}
 	database, function, ok := quoted(o, found[1])
-	if !ok || arguments > 0 && !slices.Contains(s.functions, function) {
+	if !ok {
 		return false, nil
 	}
-	s.functions = append(s.functions, function)
+	verb, ours := "CREATE", slices.Contains(s.functions, function)
+	if ours {
+		verb = "CREATE OR REPLACE"
+	}
 	parameters := make([]string, arguments)
 	for i := range parameters {
 		parameters[i] = "p" + strconv.Itoa(i) + " INT"
 	}
-	return true, s.create(ctx, database, "CREATE OR REPLACE FUNCTION "+function+"("+strings.Join(parameters, ",")+") RETURNS INT RETURN 1")
+	// This fails where a client's has the name, with other parameters than the view knows.
+	if err := s.create(ctx, database, verb+" FUNCTION "+function+"("+strings.Join(parameters, ",")+") RETURNS INT RETURN 1"); err != nil {
+		return false, err
+	}
+	if !ours {
+		s.functions = append(s.functions, function)
+	}
+	return true, nil
 }
 
 // addColumn adds a column to all tables that a view may mean: in its definition the server has written of each column which table it is of.

@@ -10,11 +10,8 @@ import (
 	"github.com/nexus-replication/nexus/raft"
 )
 
-// restoreBytes is about what one INSERT and one transaction of a restore hold.
-const (
-	restoreInsert      = 1 << 20
-	restoreTransaction = 16 << 20
-)
+// restoreInsert is about what one INSERT of a restore holds.
+const restoreInsert = 1 << 20
 
 // Restore replaces everything on the server. See raft.Store.
 func (b *Backend) Restore(ctx context.Context, id raft.Identity, snap *raft.Snapshot) error {
@@ -154,13 +151,13 @@ func (b *Backend) clear(ctx context.Context) error {
 
 // restorer makes what a snapshot holds.
 type restorer struct {
-	known   bool // the server knows the accounts and functions of the snapshot
-	b       *Backend
-	k       *conn
-	views   []*object          // which may need each other
-	tables  map[string]*object // by their names in quotes
-	written int                // since the transaction began
-	insert  []byte
+	known  bool // the server knows the accounts and functions of the snapshot
+	b      *Backend
+	k      *conn
+	views  []*object          // which may need each other
+	tables map[string]*object // by their names in quotes
+	insert []byte
+	starts []int // of the rows in insert
 }
 
 func (r *restorer) run(ctx context.Context, data io.Reader) error {
@@ -314,31 +311,53 @@ func (r *restorer) rows(ctx context.Context, t *table, rows []byte) error {
 		}
 	}
 	for len(rows) > 0 {
-		r.insert = append(r.insert[:0], head...)
+		r.insert, r.starts = append(r.insert[:0], head...), r.starts[:0]
 		for first := true; len(rows) > 0 && len(r.insert) < restoreInsert; first = false {
 			if !first {
 				r.insert = append(r.insert, ',')
 			}
+			r.starts = append(r.starts, len(r.insert))
 			var err error
 			if rows, err = r.row(t, rows); err != nil {
 				return &raft.FatalError{Err: fmt.Errorf("%s: %w", t.quoted(), err)}
 			}
 		}
-		_, err := r.k.exec(ctx, string(r.insert))
-		if serverCode(err) == codeOutOfRange { // as numbers of 2^63 and more are in the mode signedSubtraction
-			err = r.k.run(ctx, "FLUSH TABLES", "BEGIN", "SET STATEMENT sql_mode='NO_AUTO_VALUE_ON_ZERO' FOR "+string(r.insert))
-		}
-		if err != nil {
+		if err := r.insertModes(ctx, head); err != nil {
 			return fmt.Errorf("rows of %s: %w", t.quoted(), err)
-		}
-		if r.written += len(r.insert); r.written > restoreTransaction {
-			r.written = 0
-			if err := r.k.run(ctx, "COMMIT", "BEGIN"); err != nil {
-				return err
-			}
 		}
 	}
 	return nil
+}
+
+// insertModes executes insert, which begins with head, in whatever sql_mode its rows need: see tryModes. Rows that need different ones are inserted one by one.
+func (r *restorer) insertModes(ctx context.Context, head string) error {
+	err := r.insertIn(ctx, string(r.insert))
+	if serverCode(err) != codeOutOfRange || len(r.starts) == 1 {
+		return err
+	}
+	for i, start := range r.starts {
+		end := len(r.insert)
+		if i+1 < len(r.starts) {
+			end = r.starts[i+1] - 1
+		}
+		if err := r.insertIn(ctx, head+string(r.insert[start:end])); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// insertIn executes an INSERT in a transaction of its own. The server fills an empty table in such a way that it takes back the whole transaction where a statement
+// fails, and says of that nothing but the error. A table that is open is understood in the mode of who has opened it.
+func (r *restorer) insertIn(ctx context.Context, insert string) error {
+	err := r.k.run(ctx, insert, "COMMIT", "BEGIN")
+	for _, mode := range []string{"", signedSubtraction} {
+		if serverCode(err) != codeOutOfRange {
+			break
+		}
+		err = r.k.run(ctx, "ROLLBACK", "FLUSH TABLES", "BEGIN", "SET STATEMENT sql_mode='NO_AUTO_VALUE_ON_ZERO,"+mode+"' FOR "+insert, "COMMIT", "BEGIN")
+	}
+	return err
 }
 
 // insertHead is what stands before the rows of a statement that inserts some.

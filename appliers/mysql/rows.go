@@ -39,22 +39,19 @@ func (b *Backend) applyOthers(ctx context.Context, ops []operation) error {
 // applyRows takes over transactions of another server, or of this one that it has lost, in one transaction: with the position to
 // which they bring the backend and without their markers, if it is known that none of them was applied before; or with the markers.
 func (b *Backend) applyRows(ctx context.Context, ops []operation, to *raft.Position) error {
-	err := b.tryRows(ctx, ops, to)
-	if serverCode(err) == codeOutOfRange {
-		err = b.applySigned(ctx, ops, to)
-	}
+	ops, err := b.tryModes(ctx, ops, to)
 	if serverCode(err) == codeLockTimeout && b.transactions.count() == 0 {
 		// Only readers are left, of which a function may lock what it reads.
 		b.log.Warn("rows that are to be applied are locked by sessions of this server, which are disconnected")
 		if err := b.endReaders(ctx, true); err != nil {
 			return err
 		}
-		err = b.tryRows(ctx, ops, to)
+		ops, err = b.tryModes(ctx, ops, to)
 	}
 	if to == nil && serverCode(err) == codeDuplicate {
 		// Somebody was about to commit some of them when it was looked whether they are there.
 		if ops, err = b.unmarked(ctx, ops); err == nil {
-			err = b.tryRows(ctx, ops, to)
+			ops, err = b.tryModes(ctx, ops, to)
 		}
 	}
 	var server *ServerError

@@ -9,19 +9,22 @@ import (
 // codeOutOfRange is for a number that is too great, or too small, for its type.
 const codeOutOfRange = 1690
 
-// applySigned takes over transactions that failed with codeOutOfRange, one by one. The sql_mode of who wrote them decides what the subtraction of unsigned numbers yields, in partitions and
-// generated columns, and rows do not tell it. Where both modes yield something, that is the same.
-func (b *Backend) applySigned(ctx context.Context, ops []operation, to *raft.Position) error {
+// tryModes is tryRows in whatever sql_mode ops need, and returns those that are left after an error. The sql_mode of who wrote rows decides what the subtraction of
+// unsigned numbers yields, in partitions and generated columns, and rows do not tell it. Where both modes yield something, that is the same.
+func (b *Backend) tryModes(ctx context.Context, ops []operation, to *raft.Position) (left []operation, err error) {
+	if err := b.tryRows(ctx, ops, to); serverCode(err) != codeOutOfRange {
+		return ops, err
+	}
 	defer b.closeApplier()
 	mode := ""
-	for i := range ops {
+	for len(ops) > 0 { // one by one: what is applied has its marker, but the last, which brings the position of all
 		at := to
-		if i < len(ops)-1 {
-			at = nil // the position is that of all
+		if len(ops) > 1 {
+			at = nil
 		}
 		var err error
 		for range 2 {
-			if err = b.applyIn(ctx, mode, ops[i:i+1], at); serverCode(err) != codeOutOfRange {
+			if err = b.applyIn(ctx, mode, ops[:1], at); serverCode(err) != codeOutOfRange {
 				break
 			}
 			if mode == "" {
@@ -31,10 +34,11 @@ func (b *Backend) applySigned(ctx context.Context, ops []operation, to *raft.Pos
 			}
 		}
 		if err != nil {
-			return err
+			return ops, err
 		}
+		ops = ops[1:]
 	}
-	return nil
+	return nil, nil
 }
 
 // applyIn is tryRows in a session of this sql_mode. A table that is open already is understood in the mode of who has opened it.
