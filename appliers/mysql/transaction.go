@@ -141,7 +141,8 @@ func (t *transactions) remove(tx *Transaction) {
 }
 
 // XID is the transaction's name, as XA START takes it: in digits, which mean the same whatever character set the connection is
-// in. A client that knew it could end the transaction beside Nexus, in a text that a program of its own makes up.
+// in. A client that knew it could end the transaction beside Nexus, in a text that a program of its own makes up and that nobody looked at: there is
+// none such. Its account sees the name among what the server is executing for the session, and transactions that are registered by Again keep it.
 func (t *Transaction) XID() string { return t.xid }
 
 // Follow gives the transaction, before it is started, the secret of the one before it in the same program, which knows that and
@@ -298,7 +299,7 @@ func (t *transactions) missed() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for name := range t.expected {
-		if t.byName[name] == nil {
+		if tx := t.byName[name]; tx == nil || tx.state == open { // the next one of that name
 			delete(t.expected, name)
 		}
 	}

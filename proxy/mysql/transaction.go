@@ -221,6 +221,7 @@ func (s *session) commitRead(xa *appliers.Transaction) error {
 		return nil
 	}
 	s.server.stats.rollbacks.Add(1)
+	s.often = nil // what the binary log has of it bears no marker, and might be taken for the next one's of that name
 	return &wire.Error{Code: codeCommitFailed, State: "HY000", Message: "Nexus: the transaction was rolled back: a function or view that was read from wrote, " +
 		"and no statement said so; call it with CALL, DO or in an INSERT"}
 }
