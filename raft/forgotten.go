@@ -2,10 +2,7 @@ package raft
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 
 	"go.etcd.io/etcd/raft/v3/raftpb"
@@ -63,16 +60,5 @@ func checkForgotten(dir string) error {
 
 // dropForgottenNote lets a node be the only one that lacks what it acknowledged: where all others are lost, nobody else has it either.
 func dropForgottenNote(cfg *Config) error {
-	err := os.Remove(filepath.Join(cfg.DataDir, forgottenFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err == nil {
-		err = syncDir(cfg.DataDir)
-	}
-	if err != nil {
-		return fmt.Errorf("drop the note that the node had forgotten entries: %w", err)
-	}
-	cfg.Logger.Warn("this node's log lacks entries that it had acknowledged: they are lost")
-	return nil
+	return dropNote(cfg, forgottenFile, "this node's log lacks entries that it had acknowledged: they are lost")
 }

@@ -66,7 +66,13 @@ func saveRemovedNote(dir string, id uint64) error {
 
 // dropRemovedNote durably forgets a note that does not count any more.
 func dropRemovedNote(cfg *Config) error {
-	err := os.Remove(filepath.Join(cfg.DataDir, removedFile))
+	return dropNote(cfg, removedFile, "this node had been told that it was removed from its cluster: what the others have written since is not in it")
+}
+
+// dropNote durably removes a file of the data directory, and warns of what that means if it was there.
+func dropNote(cfg *Config, file, warning string) error {
+	path := filepath.Join(cfg.DataDir, file)
+	err := os.Remove(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -74,9 +80,9 @@ func dropRemovedNote(cfg *Config) error {
 		err = syncDir(cfg.DataDir)
 	}
 	if err != nil {
-		return fmt.Errorf("drop the note that the node was removed: %w", err)
+		return fmt.Errorf("drop the note %s: %w", path, err)
 	}
-	cfg.Logger.Warn("this node had been told that it was removed from its cluster: what the others have written since is not in it")
+	cfg.Logger.Warn(warning)
 	return nil
 }
 

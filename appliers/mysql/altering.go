@@ -18,7 +18,18 @@ const dropTriedTimeout = 10 * time.Second
 // TryAltering executes an ALTER TABLE on an empty table like the one that is meant, on this server and not in its log, and returns what the server says of it. The table is
 // named as a client with the settings of prelude would, and altering returns the statement for a table of another name. The statement must be about no other
 // table.
-func (b *Backend) TryAltering(ctx context.Context, prelude []string, table string, altering func(other string) string) (err error) {
+func (b *Backend) TryAltering(ctx context.Context, prelude []string, table string, altering func(other string) string) error {
+	return b.try(ctx, prelude, "TABLE", func(k *conn, tried string) error {
+		if _, err := k.exec(ctx, "CREATE TABLE "+tried+" LIKE "+table); err != nil {
+			return err
+		}
+		_, err := k.exec(ctx, altering(tried))
+		return err
+	})
+}
+
+// try lets do make a table or view of the name tried, in a session with the settings of prelude, and drops it.
+func (b *Backend) try(ctx context.Context, prelude []string, kind string, do func(k *conn, tried string) error) (err error) {
 	k, err := b.connect(ctx)
 	if err != nil {
 		return err
@@ -28,16 +39,12 @@ func (b *Backend) TryAltering(ctx context.Context, prelude []string, table strin
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dropTriedTimeout)
 		defer cancel()
-		err = errors.Join(err, k.run(ctx, "DROP TABLE IF EXISTS "+tried))
+		err = errors.Join(err, k.run(ctx, "DROP "+kind+" IF EXISTS "+tried))
 	}()
 	if err := k.run(ctx, append([]string{patient, "SET NAMES utf8mb4"}, prelude...)...); err != nil {
 		return err
 	}
-	if _, err := k.exec(ctx, "CREATE TABLE "+tried+" LIKE "+table); err != nil {
-		return err
-	}
-	_, err = k.exec(ctx, altering(tried))
-	return err
+	return do(k, tried)
 }
 
 // dropTried drops what TryAltering and TryView have left.

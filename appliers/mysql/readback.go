@@ -19,35 +19,28 @@ func (e *UnreadableError) Error() string {
 
 // TryView makes a view on this server, and not in its log, and looks whether it can be made again by what the server shows of it. If not, the error is an *UnreadableError.
 // Others are of the view. The statement is read as a client with the settings of prelude would, and making returns it for a view of another name.
-func (b *Backend) TryView(ctx context.Context, prelude []string, making func(other string) string) (err error) {
-	k, err := b.connect(ctx)
-	if err != nil {
-		return err
-	}
-	defer k.close()
-	tried := "nexus." + name(triedPrefix+newSecret())
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dropTriedTimeout)
-		defer cancel()
-		err = errors.Join(err, k.run(ctx, "DROP VIEW IF EXISTS "+tried))
-	}()
-	if err := k.run(ctx, append([]string{patient, "SET NAMES utf8mb4"}, prelude...)...); err != nil {
-		return err
-	}
-	if _, err := k.exec(ctx, making(tried)); err != nil {
-		return err
-	}
+func (b *Backend) TryView(ctx context.Context, prelude []string, making func(other string) string) error {
+	return b.try(ctx, prelude, "VIEW", func(k *conn, tried string) error {
+		if _, err := k.exec(ctx, making(tried)); err != nil {
+			return err
+		}
+		return k.readBack(ctx, tried)
+	})
+}
+
+// readBack makes a view again as the server shows it, which must be the same.
+func (k *conn) readBack(ctx context.Context, view string) error {
 	if _, err := k.exec(ctx, "SET SESSION sql_mode='', character_set_results=@@character_set_client"); err != nil {
 		return err
 	}
-	shown, err := k.shownView(ctx, tried)
+	shown, err := k.shownView(ctx, view)
 	if err != nil {
 		return err
 	}
 	if _, err := k.exec(ctx, strings.Replace(shown, "CREATE ", "CREATE OR REPLACE ", 1)); err != nil {
 		return unreadable(err)
 	}
-	again, err := k.shownView(ctx, tried)
+	again, err := k.shownView(ctx, view)
 	if err != nil {
 		return err
 	}
