@@ -58,14 +58,15 @@ run-redis run-mysql: run-%: deps build ## The same with one kind of backend only
 	@$(GO) build -trimpath -o $(BIN)/localcluster ./integration/localcluster
 	@exec $(BIN)/localcluster -bin $(BIN) -data data -only $*
 
+# Tests start programs that they build, of which Go's cache of results knows nothing: hence -count=1.
 test: deps ## Run all tests: unit tests, and integration tests on real servers
-	$(GO) test -timeout 50m $(ALL)
+	$(GO) test -count=1 -timeout 50m $(ALL)
 
 test-ci: deps $(GOTESTSUM) ## The same, but a few tests that fail are told of and run once more: for machines that others use too
-	$(GO) test -timeout 30m -run '$(FINDINGS)' $(FINDINGS_IN)
+	$(GO) test -count=1 -timeout 30m -run '$(FINDINGS)' $(FINDINGS_IN)
 	@rm -f $(BIN)/rerun.txt
 	$(GOTESTSUM) --format standard-quiet --rerun-fails=1 --rerun-fails-max-failures=6 --rerun-fails-run-root-test --rerun-fails-abort-on-data-race \
-	  --rerun-fails-report $(BIN)/rerun.txt --packages='$(ALL)' -- -timeout 50m -skip '$(FINDINGS)'
+	  --rerun-fails-report $(BIN)/rerun.txt --packages='$(ALL)' -- -count=1 -timeout 50m -skip '$(FINDINGS)'
 	@if [ -s $(BIN)/rerun.txt ]; then { echo '** FAILED ONCE, PASSED WHEN RUN AGAIN (find out why):'; cat $(BIN)/rerun.txt; } >&2; fi
 
 $(GOTESTSUM):
@@ -74,20 +75,20 @@ $(GOTESTSUM):
 
 test-clients: ## Run client libraries and applications through a cluster (installs them from Debian and npm)
 	@.ci/deps clients
-	$(GO) test -v -tags clients -timeout 60m ./integration/clients/...
+	$(GO) test -count=1 -v -tags clients -timeout 60m ./integration/clients/...
 
 test-mysqltest: deps ## Run part of MariaDB's own test suite through a cluster, about 40 minutes (Debian's package mariadb-test)
-	$(GO) test -v -timeout 2h ./integration/mysqltest -all
+	$(GO) test -count=1 -v -timeout 2h ./integration/mysqltest -all
 
 test-redissuite: ## Run the test suite of Redis through a cluster, one unit after the other, about 20 minutes (fetches it from Debian; REDISSUITE_ARGS=-follower)
 	@.ci/deps redissuite
-	$(GO) test -v -timeout 3h ./integration/redissuite -all $(REDISSUITE_ARGS)
+	$(GO) test -count=1 -v -timeout 3h ./integration/redissuite -all $(REDISSUITE_ARGS)
 
 test-race: deps ## Run the tests of the concurrent packages under the race detector
-	$(GO) test -timeout 30m -race $(CONCURRENT)
+	$(GO) test -count=1 -timeout 30m -race $(CONCURRENT)
 
 test-faults: deps ## Let clusters go through ROUNDS rounds of faults made from SEED, and a third as many that lose packets, about 13 minutes (ROUNDS=1000 SEED=7)
-	$(GO) test -v -timeout 0 -run 'Test(Packet)?Faults$$' ./integration/faults -rounds $(ROUNDS) -seed $(SEED) -per-cluster 8
+	$(GO) test -count=1 -v -timeout 0 -run 'Test(Packet)?Faults$$' ./integration/faults -rounds $(ROUNDS) -seed $(SEED) -per-cluster 8
 
 # Soak: how long.
 DURATION ?= 10m
@@ -97,7 +98,7 @@ soak: deps build ## Run both kinds of cluster for DURATION (10m) with clients th
 	@exec $(BIN)/soak -bin $(BIN) -duration $(DURATION)
 
 figures: deps ## Measure what docs/testing.md tells: fail-over, restart, snapshots of a million keys
-	$(GO) test -v -timeout 0 -run TestFigure ./integration/faults -figures
+	$(GO) test -count=1 -v -timeout 0 -run TestFigure ./integration/faults -figures
 SIMULATIONS ?= 10000
 
 simulate: ## Run SIMULATIONS (10000) simulated clusters of raft/ with faults, in simulated time
