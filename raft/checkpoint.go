@@ -22,6 +22,20 @@ type Digester interface {
 	Digest(ctx context.Context, snap *Snapshot, item func(part string, key, value uint64)) error
 }
 
+// DigestVersioner is implemented by a Digester that has changed what it tells of the same state. Members of unlike versions, as in the middle of an
+// upgrade, would seem to differ, and are not compared.
+type DigestVersioner interface {
+	// DigestVersion is 0 where it is not implemented.
+	DigestVersion() int
+}
+
+func (r *Replicator) digestVersion() int {
+	if v, ok := r.cfg.Store.(DigestVersioner); ok {
+		return v.DigestVersion()
+	}
+	return 0
+}
+
 // digestPaceItems is how many items are digested between two looks at the clock.
 const digestPaceItems = 64
 

@@ -17,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -25,23 +26,24 @@ import (
 // mapStore is a backend in memory: "key=value" sets, "key+" counts up; replies are the new value. It survives the
 // Replicator, as a backend survives its node.
 type mapStore struct {
-	mu          sync.Mutex
-	id          Identity
-	position    Position // what the data is of
-	expected    Position // what the Replicator was told last
-	data        map[string]string
-	failWith    error // machine error
-	failRestore error
-	busy        error         // instead of a snapshot
-	asked       int           // for snapshots
-	breaks      int           // so many of them break off
-	digesting   chan struct{} // Digest says nothing until it is closed
-	hung        chan struct{} // Apply says nothing until it is closed
-	held        chan struct{} // what Snapshot returns says nothing until it is closed
-	restores    []Position
-	applied     []string
-	lists       bool // commands are those of listRules
-	doubt       error
+	mu            sync.Mutex
+	id            Identity
+	position      Position // what the data is of
+	expected      Position // what the Replicator was told last
+	data          map[string]string
+	failWith      error // machine error
+	failRestore   error
+	busy          error         // instead of a snapshot
+	asked         int           // for snapshots
+	breaks        int           // so many of them break off
+	digesting     chan struct{} // Digest says nothing until it is closed
+	hung          chan struct{} // Apply says nothing until it is closed
+	held          chan struct{} // what Snapshot returns says nothing until it is closed
+	restores      []Position
+	digestVersion atomic.Int64
+	applied       []string
+	lists         bool // commands are those of listRules
+	doubt         error
 }
 
 func newMapStore() *mapStore { return &mapStore{data: make(map[string]string)} }

@@ -44,6 +44,8 @@ type digestAnswer struct {
 	Problem string `json:"problem,omitempty"`
 	// Odd says that the member was found to differ before, and was not repaired yet.
 	Odd bool `json:"odd,omitempty"`
+	// Version is the DigestVersion of the member.
+	Version int `json:"version,omitempty"`
 
 	member Member
 }
@@ -100,8 +102,12 @@ func (r *Replicator) awaitDigest(ctx context.Context, m Member, id uint64) *dige
 	stall := stalled{since: time.Now()}
 	for {
 		answer := &digestAnswer{member: m}
-		err := r.askPeer(ctx, m.URL, pathDigest, url.Values{"id": {strconv.FormatUint(id, 16)}}, answer)
+		query := url.Values{"id": {strconv.FormatUint(id, 16)}, "version": {strconv.Itoa(r.digestVersion())}}
+		err := r.askPeer(ctx, m.URL, pathDigest, query, answer)
 		if err == nil && answer.Ready {
+			if answer.Version != r.digestVersion() && answer.Error == "" {
+				answer.Error = unlikeDigest
+			}
 			return answer
 		}
 		if err != nil {
@@ -133,6 +139,9 @@ func (r *Replicator) awaitDigest(ctx context.Context, m Member, id uint64) *dige
 		}
 	}
 }
+
+// unlikeDigest is why a member is not compared that has a DigestVersion of its own.
+const unlikeDigest = "its program is of another version than the leader's, and the two would not compare alike: compare when all nodes have the same"
 
 // stalled is how long a member has been in trouble and has applied nothing of its log.
 type stalled struct {
@@ -223,7 +232,10 @@ func (r *Replicator) serveDigest(w http.ResponseWriter, req *http.Request) {
 	switch {
 	case !query.Has("part"):
 		answer := c.answer()
-		answer.Odd = r.quarantined.Load() != nil
+		answer.Odd, answer.Version = r.quarantined.Load() != nil, r.digestVersion()
+		if asker, _ := strconv.Atoi(query.Get("version")); asker != answer.Version && answer.Error == "" {
+			answer.Error = unlikeDigest // also to a leader of before there were versions, which says none
+		}
 		writeJSON(w, answer)
 	case !query.Has("buckets"):
 		writeJSON(w, c.bucketSums(query.Get("part")))

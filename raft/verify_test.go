@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -60,6 +62,9 @@ func (s *mapStore) Doubt() error {
 	return why
 }
 
+// DigestVersion makes mapStore a DigestVersioner.
+func (s *mapStore) DigestVersion() int { return int(s.digestVersion.Load()) }
+
 func (c *testCluster) verify(i int) VerifyReport {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
@@ -72,6 +77,36 @@ func (c *testCluster) verify(i int) VerifyReport {
 }
 
 func (c *testCluster) follower() int { return (c.leader() + 1) % len(c.nodes) }
+
+// Programs of unlike versions may tell the same state in other ways: nobody is taken out of service for that.
+func TestUnlikeDigestsAreNotCompared(t *testing.T) {
+	c := newTestCluster(t, 3, nil)
+	leader := c.leader()
+	c.propose(leader, "k=v")
+	c.converged()
+	odd := (leader + 1) % 3
+	c.stores[odd].digestVersion.Store(1)
+	c.stores[odd].corrupt(func(data map[string]string) { data["k"] = "told in another way" })
+	report := c.verify(leader)
+	if report.Differs() || report.Equal() {
+		t.Errorf("differs %t, equal %t", report.Differs(), report.Equal())
+	}
+	for _, m := range report.Members {
+		want := ""
+		if m.URL == c.urls[odd] {
+			want = unlikeDigest
+		}
+		if m.Problem != want {
+			t.Errorf("%s: %q, want %q", m.URL, m.Problem, want)
+		}
+	}
+	// A leader of before there were versions says none.
+	r, answer := c.nodes[odd], new(digestAnswer)
+	query := url.Values{"id": {strconv.FormatUint(r.checkpoint.Load().id, 16)}}
+	if err := c.nodes[leader].askPeer(t.Context(), c.urls[odd], pathDigest, query, answer); err != nil || !answer.Ready || answer.usable() {
+		t.Errorf("%+v, %v", answer, err)
+	}
+}
 
 func TestVerifyEqual(t *testing.T) {
 	c := newTestCluster(t, 3, often)

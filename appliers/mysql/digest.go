@@ -10,7 +10,13 @@ import (
 	"github.com/nexus-replication/nexus/raft"
 )
 
-var _ raft.Digester = (*Backend)(nil)
+var (
+	_ raft.Digester        = (*Backend)(nil)
+	_ raft.DigestVersioner = (*Backend)(nil)
+)
+
+// DigestVersion is to be raised with each change of what snapshots tell of definitions and rows.
+func (b *Backend) DigestVersion() int { return 1 }
 
 // nextID in a definition is where the leader's counter stands, which counts transactions that were rolled back too.
 var nextID = regexp.MustCompile(` AUTO_INCREMENT=\d+`)
