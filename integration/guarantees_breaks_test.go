@@ -154,7 +154,10 @@ func nodeStarting(t *testing.T, l *links) (*cluster.Node, func()) {
 	check(t, follower.Backend.Kill())
 	check(t, follower.Start())
 	eventually(t, 40*time.Second, func() error {
-		_, err := raw(follower, "PING")
+		reply, err := raw(follower, "GET", "known")
+		if err == nil && strings.Contains(reply, "not ready yet") { // it reads its log
+			err = errors.New(reply)
+		}
 		return err
 	})
 	return follower, func() { check(t, follower.Backend.Start()) }

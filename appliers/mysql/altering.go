@@ -34,12 +34,16 @@ func (b *Backend) try(ctx context.Context, prelude []string, kind string, do fun
 	if err != nil {
 		return err
 	}
-	defer k.close()
 	tried := "nexus." + name(triedPrefix+newSecret())
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dropTriedTimeout)
 		defer cancel()
-		err = errors.Join(err, k.run(ctx, "DROP "+kind+" IF EXISTS "+tried))
+		if dropped := k.run(ctx, "DROP "+kind+" IF EXISTS "+tried); dropped != nil {
+			k.close()
+			err = errors.Join(err, dropped)
+			return
+		}
+		k.leave()
 	}()
 	if err := k.run(ctx, append([]string{patient, "SET NAMES utf8mb4"}, prelude...)...); err != nil {
 		return err
