@@ -12,7 +12,8 @@ import (
 // A member whose directory and backend are replaced by old copies says so and stops, for good: it would vote without what it had
 // acknowledged.
 func TestOldCopyOfDirectory(t *testing.T) {
-	c := newTestCluster(t, 3, nil)
+	// No other leads meanwhile, who would not know what was acknowledged.
+	c := newTestCluster(t, 3, func(cfg *Config) { cfg.ElectionTicks = 1000 })
 	leader := c.leader()
 	old := (leader + 1) % 3
 	c.propose(leader, "a=1")
@@ -36,7 +37,7 @@ func TestOldCopyOfDirectory(t *testing.T) {
 
 	c.start(old)
 	if c.leader() != leader {
-		t.Skip("another member leads meanwhile, who does not know what was acknowledged")
+		t.Fatal("another member leads")
 	}
 	eventually(t, "the member to notice", func() bool { return c.nodes[old].Err() != nil })
 	var forgotten *forgottenError

@@ -7,7 +7,6 @@ import (
 	"hash/crc32"
 	"io"
 	"os"
-	"path/filepath"
 
 	"go.etcd.io/etcd/server/v3/wal/walpb"
 )
@@ -25,20 +24,12 @@ const scanBytes = 64 << 10
 // that place was synced. No torn write leaves that: bytes are damaged, or a sector is lost. What stands behind would be dropped, by
 // cutTornTail if the record has a sector of zeros, which may be its data, or by wal.ReadAll if the sector begins with a record.
 func checkSynced(walPath string) error {
-	segments, err := filepath.Glob(filepath.Join(walPath, "*.wal"))
-	if err != nil || len(segments) == 0 {
-		return err
-	}
-	f, err := os.Open(segments[len(segments)-1])
-	if err != nil {
+	f, size, err := openLastSegment(walPath, os.O_RDONLY)
+	if err != nil || f == nil {
 		return err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	end, behind, err := findBehind(f, info.Size())
+	end, behind, err := findBehind(f, size)
 	if err != nil {
 		return err
 	}

@@ -46,20 +46,12 @@ func removeCopies(walPath string) error {
 // does the same, but keeps a copy of the whole segment, for ever: there is no room for that on a full disk, which is what breaks
 // off most writes. It also takes for torn what begins with a damaged length, and would drop all that stands behind.
 func cutTornTail(walPath string) (cut bool, err error) {
-	segments, err := filepath.Glob(filepath.Join(walPath, "*.wal"))
-	if err != nil || len(segments) == 0 {
-		return false, err
-	}
-	f, err := os.OpenFile(segments[len(segments)-1], os.O_RDWR, 0)
-	if err != nil {
+	f, size, err := openLastSegment(walPath, os.O_RDWR)
+	if err != nil || f == nil {
 		return false, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return false, err
-	}
-	at, torn, err := findTornTail(bufio.NewReader(f), info.Size())
+	at, torn, err := findTornTail(bufio.NewReader(f), size)
 	if err != nil || !torn {
 		return false, err
 	}
@@ -67,6 +59,23 @@ func cutTornTail(walPath string) (cut bool, err error) {
 		return false, fmt.Errorf("cut off the torn tail: %w", err)
 	}
 	return true, f.Sync()
+}
+
+// openLastSegment returns the segment at the end of the log, and its size; nil if there is none.
+func openLastSegment(walPath string, flag int) (f *os.File, size int64, err error) {
+	segments, err := filepath.Glob(filepath.Join(walPath, "*.wal"))
+	if err != nil || len(segments) == 0 {
+		return nil, 0, err
+	}
+	if f, err = os.OpenFile(segments[len(segments)-1], flag, 0); err != nil {
+		return nil, 0, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return nil, 0, err
+	}
+	return f, info.Size(), nil
 }
 
 // findTornTail reads a segment of so many bytes up to the first record that is not whole, and reports where that begins, and whether

@@ -141,19 +141,7 @@ func TestFlippedBitIsNoTornTail(t *testing.T) {
 			open, segment := writtenLog(t, 'x')
 			offsets, content := frames(t, segment)
 			content[offsets[4]+at] ^= 1 << 5
-			if err := os.WriteFile(segment, content, 0o600); err != nil {
-				t.Fatal(err)
-			}
-			l, err := open()
-			if err == nil {
-				t.Fatalf("the log opens, and ends at %d", last(t, l))
-			}
-			if !errors.Is(err, errLogDamaged) {
-				t.Error(err)
-			}
-			if after, err := os.ReadFile(segment); err != nil || !bytes.Equal(after, content) {
-				t.Errorf("the segment was changed, %v", err)
-			}
+			damagedLog(t, open, segment, content)
 		})
 	}
 }
