@@ -12,36 +12,29 @@ import (
 // ask executes statements of this node's own, sent together, and returns the first error that the server answered. The
 // error is a *wire.Error, or one of the connection.
 func (s *session) ask(texts ...string) error {
-	for _, text := range texts {
-		if err := s.backend.Query(text); err != nil {
-			return err
-		}
+	commands := make([][]byte, len(texts))
+	for i, text := range texts {
+		commands[i] = wire.Query(text)
 	}
-	if err := s.backend.Flush(); err != nil {
-		return err
-	}
-	return s.answers(len(texts))
+	return s.askCommands(commands)
 }
 
 // askCommands is ask for commands.
 func (s *session) askCommands(commands [][]byte) error {
-	if err := s.collect(commands); err != nil {
-		return err
-	}
-	if err := s.backend.Flush(); err != nil {
+	if err := s.sendAll(commands); err != nil {
 		return err
 	}
 	return s.answers(len(commands))
 }
 
-// collect collects commands of this node's own.
-func (s *session) collect(commands [][]byte) error {
+// sendAll sends commands together.
+func (s *session) sendAll(commands [][]byte) error {
 	for _, c := range commands {
 		if err := s.backend.Command(c); err != nil {
 			return err
 		}
 	}
-	return nil
+	return s.backend.Flush()
 }
 
 // answers reads the responses to n statements that yield no rows, and returns the first error that the server answered.

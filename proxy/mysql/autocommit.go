@@ -1,6 +1,8 @@
 package mysql
 
 import (
+	"slices"
+
 	appliers "github.com/nexus-replication/nexus/appliers/mysql"
 	"github.com/nexus-replication/nexus/proxy/mysql/statement"
 	"github.com/nexus-replication/nexus/proxy/mysql/wire"
@@ -40,7 +42,7 @@ func (s *session) autocommit(c call) (bool, error) {
 	if asksNothing(&c.what) {
 		s.backend.Await((len(before) + 1 + len(behind)) * wire.LeastAnswer)
 	}
-	if err := s.sendAll(before, c.payload, behind); err != nil {
+	if err := s.sendAll(slices.Concat(before, [][]byte{c.payload}, behind)); err != nil {
 		return true, s.lost(err)
 	}
 	if err := s.answers(len(before)); err != nil {
@@ -165,20 +167,6 @@ func (s *session) beginAutocommit() (*appliers.Transaction, error) {
 	}
 	s.tx = &transaction{xa: xa, wrote: true}
 	return xa, nil
-}
-
-// sendAll sends a command between commands of this node's own.
-func (s *session) sendAll(before [][]byte, payload []byte, behind [][]byte) error {
-	if err := s.collect(before); err != nil {
-		return err
-	}
-	if err := s.backend.Command(payload); err != nil {
-		return err
-	}
-	if err := s.collect(behind); err != nil {
-		return err
-	}
-	return s.backend.Flush()
 }
 
 // answerHeld lets the answer go that stands behind mark, or puts the error in its place.

@@ -46,10 +46,7 @@ func (s *session) nameOften(xa *appliers.Transaction) error {
 	for _, text := range texts {
 		commands = append(commands, append([]byte{wire.ComStmtPrepare}, text...))
 	}
-	if err := s.collect(append(commands, wire.Query(closeSession))); err != nil {
-		return s.lost(err)
-	}
-	if err := s.backend.Flush(); err != nil {
+	if err := s.sendAll(append(commands, wire.Query(closeSession))); err != nil {
 		return s.lost(err)
 	}
 	return s.takeOften(xa, len(texts))
