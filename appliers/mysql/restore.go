@@ -164,21 +164,14 @@ func (r *restorer) run(ctx context.Context, data io.Reader) error {
 	if err := r.plain(ctx); err != nil {
 		return err
 	}
-	if _, err := r.k.exec(ctx, "BEGIN"); err != nil {
-		return err
-	}
 	s, err := readSnapshot(data)
 	if err != nil {
 		return &raft.FatalError{Err: err}
 	}
-	err = s.each(
+	return s.each(
 		func(o *object) error { return r.object(ctx, o) },
 		func(t *table) error { return r.table(ctx, t) },
 		func(t *table, rows []byte) error { return r.rows(ctx, t, rows) })
-	if err == nil {
-		_, err = r.k.exec(ctx, "COMMIT")
-	}
-	return err
 }
 
 // table is called before the rows of a table. Views are made before the first of a client's: the server's own say which roles and functions there are.
@@ -187,7 +180,7 @@ func (r *restorer) table(ctx context.Context, t *table) error {
 		return nil
 	}
 	r.known = true
-	if err := r.k.run(ctx, "FLUSH PRIVILEGES", "BEGIN"); err != nil {
+	if err := r.k.run(ctx, "FLUSH PRIVILEGES"); err != nil {
 		return err
 	}
 	return r.makeViews(ctx)
@@ -195,7 +188,7 @@ func (r *restorer) table(ctx context.Context, t *table) error {
 
 // plain sets the session up for definitions and rows as they were read.
 func (r *restorer) plain(ctx context.Context) error {
-	return r.k.run(ctx, "SET NAMES utf8mb4", "SET SESSION sql_mode='NO_AUTO_VALUE_ON_ZERO,"+signedSubtraction+"', foreign_key_checks=0, unique_checks=0, check_constraint_checks=0, innodb_strict_mode=0, system_versioning_insert_history=1")
+	return r.k.run(ctx, "SET NAMES utf8mb4", "SET SESSION autocommit=1, sql_mode='NO_AUTO_VALUE_ON_ZERO,"+signedSubtraction+"', foreign_key_checks=0, unique_checks=0, check_constraint_checks=0, innodb_strict_mode=0, system_versioning_insert_history=1")
 }
 
 func (r *restorer) object(ctx context.Context, o *object) error {
@@ -238,11 +231,7 @@ func (r *restorer) make(ctx context.Context, o *object) error {
 	if err := r.k.run(ctx, append(append([]string{}, o.Before...), texts...)...); err != nil {
 		return fmt.Errorf("make %s %s: %w", o.Kind, o.Name, err)
 	}
-	if err := r.plain(ctx); err != nil {
-		return err
-	}
-	_, err := r.k.exec(ctx, "BEGIN") // a definition has committed what was open
-	return err
+	return r.plain(ctx)
 }
 
 // makeTable makes a table by the definition that the server has shown. That columns are without a history, should the table get one again, the server takes only where it
@@ -265,9 +254,6 @@ func makeTable(definition string) []string {
 
 // makeViews makes views until all are there: each may select from others. The tables are there, and empty.
 func (r *restorer) makeViews(ctx context.Context) error {
-	if len(r.views) == 0 {
-		return nil
-	}
 	left := r.views
 	r.views = nil
 	for len(left) > 0 {
@@ -293,12 +279,11 @@ func (r *restorer) makeViews(ctx context.Context) error {
 			if len(lost) > 0 {
 				r.b.log.Error("views could not be restored: what they select from is not there", "views", len(lost), "first", lost[0].Name, "err", failed)
 			}
-			break
+			return nil
 		}
 		left = again
 	}
-	_, err := r.k.exec(ctx, "BEGIN") // the transaction of the rows
-	return err
+	return nil
 }
 
 // rows inserts rows of t.
@@ -347,15 +332,15 @@ func (r *restorer) insertModes(ctx context.Context, head string) error {
 	return nil
 }
 
-// insertIn executes an INSERT in a transaction of its own. The server fills an empty table in such a way that it takes back the whole transaction where a statement
+// insertIn executes an INSERT, which is a transaction of its own: the server fills an empty table in such a way that it takes back the whole transaction where a statement
 // fails, and says of that nothing but the error. A table that is open is understood in the mode of who has opened it.
 func (r *restorer) insertIn(ctx context.Context, insert string) error {
-	err := r.k.run(ctx, insert, "COMMIT", "BEGIN")
+	_, err := r.k.exec(ctx, insert)
 	for _, mode := range []string{"", signedSubtraction} {
 		if serverCode(err) != codeOutOfRange {
 			break
 		}
-		err = r.k.run(ctx, "ROLLBACK", "FLUSH TABLES", "BEGIN", "SET STATEMENT sql_mode='NO_AUTO_VALUE_ON_ZERO,"+mode+"' FOR "+insert, "COMMIT", "BEGIN")
+		err = r.k.run(ctx, "FLUSH TABLES", "SET STATEMENT sql_mode='NO_AUTO_VALUE_ON_ZERO,"+mode+"' FOR "+insert)
 	}
 	return err
 }
